@@ -1,0 +1,135 @@
+"""The Bus port: what batchbus needs of a message broker, and what it may rely on.
+
+Two adapters keep this contract: `amqp.RabbitBus` and `memory.MemoryBus`. One test suite runs against both.
+
+The delivery contract:
+
+* `publish` returns once the broker has taken responsibility for the message (a publisher confirm).
+  If it raises, the message may or may not have been published: publish it again, with the same message id.
+* Every message of a queue is delivered at least once. A delivery that was not acknowledged when its
+  consumer went away (crash, lost connection, `Consumer.close`) is delivered again.
+* A handler acknowledges explicitly. A handler that raises acknowledges nothing: the delivery stays
+  open, the error is logged, and it is delivered again when its consumer goes away.
+* Deliveries of one consumer are handed over in order; handlers run side by side, at most `prefetch` at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from batchbus_events.topics import Queue
+
+__all__ = [
+    "Bus",
+    "BusError",
+    "BusUnavailable",
+    "Consumer",
+    "Delivery",
+    "Handler",
+    "Message",
+    "PublishRefused",
+    "TopologyMismatch",
+    "Unroutable",
+]
+
+
+class BusError(Exception):
+    """Something went wrong between batchbus and the message broker."""
+
+
+class BusUnavailable(BusError):
+    """The broker cannot be reached, or did not answer in time."""
+
+
+class PublishRefused(BusError):
+    """The broker refused the message (a nack): a queue that it is bound to is full or unavailable."""
+
+
+class Unroutable(BusError):
+    """The message was published as mandatory, and no queue is bound for its routing key."""
+
+
+class TopologyMismatch(BusError):
+    """A queue or exchange exists with other arguments than batchbus declares; they cannot be changed in place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What goes over the wire: an encoded event and what the broker has to know to route it."""
+
+    body: bytes
+    routing_key: str
+    message_id: str | None = None
+    content_type: str = "application/cloudevents+json"
+    headers: Mapping[str, str | int | bool] = field(default_factory=dict)
+    user_id: str | None = None
+    """Who published it, vouched for by the broker; None where the broker does not vouch. Read-only."""
+
+
+class Delivery(Protocol):
+    """One message taken off a queue, open until it is acknowledged or put back."""
+
+    @property
+    def message(self) -> Message: ...
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it may have been delivered before."""
+
+    async def ack(self) -> None:
+        """The message is dealt with. Does nothing on a delivery whose consumer has gone: it comes again."""
+
+    async def requeue(self) -> None:
+        """Put it back at once, for this consumer or another. Counts towards the queue's delivery limit."""
+
+    async def hold(self) -> None:
+        """Set it aside and have it delivered again after `topics.HOLD_SECONDS`, without counting as a failure.
+
+        For a message that this process cannot read yet, such as one of a newer schema version.
+        """
+
+
+Handler = Callable[[Delivery], Awaitable[None]]
+
+
+class Consumer(Protocol):
+    """A running subscription to one queue."""
+
+    async def pause(self) -> None:
+        """Stop taking messages. Deliveries already handed over stay open and can still be acknowledged."""
+
+    async def resume(self) -> None: ...
+
+    async def close(self) -> None:
+        """Stop taking messages, wait for running handlers, and give open deliveries back."""
+
+
+class Bus(Protocol):
+    """A message broker. Connect with the adapter's `open` context manager."""
+
+    async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
+        """Publish and wait for the confirm.
+
+        Raises: `BusUnavailable` after a timeout or without a connection, `PublishRefused` on a nack,
+        `Unroutable` if `mandatory` and no queue took it.
+        """
+
+    async def consume(self, queue: Queue, handler: Handler, *, prefetch: int) -> Consumer:
+        """Declare the queue with its bindings and hand its messages to `handler`, for as long as the bus is open.
+
+        A lost connection, a deleted queue or a consumer cancelled by the server is mended underneath.
+        Raises: `TopologyMismatch`, `BusUnavailable` (on the first try only; later ones are retried with back-off).
+        """
+
+    def read_log(self, *, since: datetime | None = None) -> AsyncIterator[Message]:
+        """Past lifecycle events, oldest first, from about `since` (None: all there are) up to the present; then ends.
+
+        How far back it reaches is the broker's matter (a stream's retention, the memory of the process).
+        """
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be reached right now, as far as is known."""

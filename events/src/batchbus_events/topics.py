@@ -1,0 +1,147 @@
+"""The topology as data: exchanges, routing keys, bindings and queues, by the names everyone holds on to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = [
+    "BATCH_TYPE",
+    "EVENTS",
+    "EXCHANGES",
+    "HELD_QUEUE",
+    "HOLD_SECONDS",
+    "LOG_QUEUE",
+    "PARKED",
+    "PARKED_QUEUE",
+    "TRIGGERS",
+    "TRIGGERS_QUEUE",
+    "WORKERS",
+    "Binding",
+    "Exchange",
+    "Queue",
+    "matches",
+    "routing_key",
+    "worker_queue",
+]
+
+BATCH_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+"""A batch type, as a whole (use `fullmatch`): one word of a routing key, so without dots."""
+
+TRIGGERS: Final = "batch.triggers"
+EVENTS: Final = "batch.events"
+PARKED: Final = "batch.parked"
+WORKERS: Final = "batch.workers"
+
+HOLD_SECONDS: Final = 30
+"""How long a held message rests before it is delivered again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange. `kind` is the AMQP type: `topic` or `fanout`."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Messages of `exchange` whose routing key matches `pattern` go to the queue; a fanout ignores the pattern."""
+
+    exchange: str
+    pattern: str = "#"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A queue with its bindings. `arguments` are the AMQP `x-` arguments it is declared with."""
+
+    name: str
+    bindings: tuple[Binding, ...] = ()
+    durable: bool = True
+    exclusive: bool = False
+    arguments: Mapping[str, str | int] = field(default_factory=dict)
+
+
+EXCHANGES: Final = (
+    Exchange(TRIGGERS, "topic"),
+    Exchange(EVENTS, "topic"),
+    Exchange(PARKED, "fanout"),
+    Exchange(WORKERS, "fanout"),
+)
+
+TRIGGERS_QUEUE: Final = Queue(
+    name="batchbus.triggers",
+    bindings=(Binding(TRIGGERS, "batch.#"),),
+    arguments={
+        "x-queue-type": "quorum",
+        "x-delivery-limit": 20,
+        "x-dead-letter-exchange": PARKED,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    },
+)
+
+PARKED_QUEUE: Final = Queue(
+    name="batchbus.parked",
+    bindings=(Binding(PARKED),),
+    arguments={"x-queue-type": "quorum"},
+)
+
+HELD_QUEUE: Final = Queue(
+    name="batchbus.held",
+    arguments={
+        "x-queue-type": "quorum",
+        "x-message-ttl": HOLD_SECONDS * 1000,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": TRIGGERS_QUEUE.name,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    },
+)
+"""Where held triggers rest; when their time is up the broker puts them back into `batchbus.triggers`."""
+
+LIFECYCLE: Final = ("created", "pre_processed", "confirmed", "processing", "completed", "failed", "canceled", "updated")
+
+LOG_QUEUE: Final = Queue(
+    name="batchbus.log",
+    bindings=tuple(Binding(EVENTS, f"batch.{word}.#") for word in LIFECYCLE),
+    arguments={
+        "x-queue-type": "stream",
+        "x-max-age": "14D",
+        "x-max-length-bytes": 10_000_000_000,
+        "x-stream-max-segment-size-bytes": 100_000_000,
+    },
+)
+
+
+def worker_queue(worker_id: str) -> Queue:
+    """The queue that interrupts runs of one worker process and wakes its free slots. Ends with the process."""
+    return Queue(
+        name=f"batchbus.worker.{worker_id}",
+        bindings=(Binding(EVENTS, "batch.canceled.#"), Binding(WORKERS)),
+        durable=False,
+        exclusive=True,
+        arguments={"x-max-length": 1000},
+    )
+
+
+def routing_key(event: str, batch_type: str | None = None, job_id: str | None = None) -> str:
+    """`batch.<event>[.<batch type>[.<job id>]]`, where `event` is a wire name such as `batch.created`."""
+    return ".".join(part for part in (event, batch_type, job_id if batch_type else None) if part)
+
+
+def matches(pattern: str, key: str) -> bool:
+    """Whether an AMQP topic pattern (`*` one word, `#` none or more) matches a routing key."""
+    return _matches(pattern.split("."), key.split("."))
+
+
+def _matches(pattern: list[str], words: list[str]) -> bool:
+    if not pattern:
+        return not words
+    if pattern[0] == "#":
+        return any(_matches(pattern[1:], words[start:]) for start in range(len(words) + 1))
+    return bool(words) and pattern[0] in ("*", words[0]) and _matches(pattern[1:], words[1:])

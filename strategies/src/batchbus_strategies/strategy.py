@@ -1,0 +1,246 @@
+"""BatchStrategy and JobRun: all that the author of a batch type has to know.
+
+A strategy is a class with a `batch_type` and up to two phases. `pre_process` finds out what the job will do,
+without doing it; `process` does it, in chunks. Both get a `JobRun`, their only way to talk to the engine.
+
+Methods may be `async def` (they share one event loop, apart from the engine's) or plain `def` (each call gets
+a thread of its own). Neither can hold up a heartbeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Mapping, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = [
+    "Actor",
+    "AnyContext",
+    "BatchStrategy",
+    "Draft",
+    "FileMissing",
+    "FileWriter",
+    "Files",
+    "Json",
+    "JobRefused",
+    "JobRun",
+    "JobView",
+    "LeaseLost",
+    "Phase",
+    "RunCanceled",
+    "Services",
+    "StrategyError",
+]
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+"""What a checkpoint or a result may hold."""
+
+Phase = Literal["pre_process", "process"]
+
+
+class StrategyError(Exception):
+    """A job cannot go on, and trying again would not help. The message is shown to whoever made the job."""
+
+
+class JobRefused(StrategyError):
+    """The job is refused before it exists; over HTTP a 400, over the bus `batch.failed`. Raised by `prepare`.
+
+    `field` names the part of the context at fault, such as `fileKey`.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class RunCanceled(BaseException):
+    """Someone canceled the job. Raised by the `JobRun`; let it pass."""
+
+
+class LeaseLost(BaseException):
+    """The job was given to another worker. Raised by the `JobRun`; let it pass, and write nothing any more."""
+
+
+class FileMissing(StrategyError):
+    """There is no file with that key in the file store."""
+
+
+class AnyContext(BaseModel):
+    """The context of a strategy that does not check it: every key is accepted."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class FileWriter(Protocol):
+    """A file being written. It appears under its key, whole, when the writer is left without an error."""
+
+    async def write(self, chunk: bytes) -> None: ...
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+
+
+class Files(Protocol):
+    """The file store: uploads, plans, exports. Keys are `/`-separated and never leave the store."""
+
+    async def size(self, key: str) -> int:
+        """Bytes. Raises `FileMissing`."""
+
+    def read(self, key: str, *, start: int = 0) -> AsyncIterator[bytes]:
+        """The bytes from `start` on, in chunks of some 64 KiB. Raises `FileMissing` on the first step."""
+
+    def write(self, key: str) -> AbstractAsyncContextManager[FileWriter]: ...
+
+    async def delete(self, key: str) -> None:
+        """Does nothing if there is no such file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the engine lends to strategies. Made on the strategies' own event loop."""
+
+    files: Files
+    catalog: AsyncIOMotorDatabase[dict[str, Any]]
+    """The catalogue database (setting `CATALOG_DATABASE`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks: a user of the HTTP API (`kind` "user") or a service on the bus ("service")."""
+
+    id: str
+    kind: Literal["user", "service"] = "service"
+
+
+@dataclass(slots=True)
+class Draft:
+    """A job before it exists. `prepare` may change `context` and `dry_run`."""
+
+    type: str
+    context: dict[str, Any]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """What `should_retry` sees of a job."""
+
+    id: str
+    type: str
+    phase: Phase
+    failures: int
+    """Runs lost so far to an error or an expired lease, since the last new checkpoint; this one included."""
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+class JobRun(Protocol[C]):
+    """One run of one phase of one job.
+
+    `advance`, `checkpoint` and `ensure_lease` are where a cancellation (`RunCanceled`) or a lost lease
+    (`LeaseLost`) surfaces, so call one of them once a chunk. `advance` and `checkpoint` take effect when called; in an
+    `async def` strategy await them, which lets other runs have their turn. In a plain `def` strategy
+    just call them: `checkpoint` blocks until it is durable.
+    """
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def job_type(self) -> str: ...
+    @property
+    def phase(self) -> Phase: ...
+    @property
+    def dry_run(self) -> bool: ...
+    @property
+    def run_number(self) -> int:
+        """The fencing token of this run: greater than that of every earlier run of this job. Good for file names."""
+
+    @property
+    def context(self) -> C: ...
+    @property
+    def resume_from(self) -> Json:
+        """What the last `checkpoint` of this phase was given, by this run or an earlier one; None at the start."""
+
+    @property
+    def result(self) -> MutableMapping[str, Any]:
+        """What the strategy adds to the job's result: JSON values, small. Kept across runs and phases."""
+
+    @property
+    def files(self) -> Files: ...
+    @property
+    def catalog(self) -> AsyncIOMotorDatabase[dict[str, Any]]: ...
+    @property
+    def log(self) -> FilteringBoundLogger: ...
+
+    def expect(self, count: int) -> None:
+        """How many records there are in all: `result.count`, what progress is measured against."""
+
+    def advance(self, n: int = 1, *, message: str | None = None) -> Awaitable[None]:
+        """`n` more records are done: raises `result.advancement_count` and, every so often, `batch.progress`."""
+
+    def checkpoint(self, state: Json) -> Awaitable[None]:
+        """Where to resume after a crash, up to 64 KiB of JSON; durable, with the progress so far, once awaited."""
+
+    def describe(self, key: str, name: str, message: str) -> None:
+        """Set one entry of `result.stat_descriptors`, by its key."""
+
+    def row_error(
+        self, *, line: int, column: str | None, code: str, message: str, value: str | None = None
+    ) -> None:
+        """A record that cannot be used. `line` counts from 1 with the header. The first 100 are kept in the job."""
+
+    def update_context(self, changes: Mapping[str, Json]) -> None:
+        """Change top-level keys of the job's context; written when the phase ends."""
+
+    def ensure_lease(self) -> None:
+        """Raise `LeaseLost` unless this run still owns the job, judged by a monotonic clock. Call before each write."""
+
+
+class BatchStrategy(Generic[C]):
+    """Base class of every batch type. Subclass it, set the class attributes, override what you need."""
+
+    identifier: ClassVar[str]
+    """Names this implementation, such as `publish-products-strategy`."""
+    batch_type: ClassVar[str]
+    """The batch type it serves: lower-case letters, digits and hyphens, at most 63."""
+    context_model: ClassVar[type[BaseModel]] = AnyContext
+    """What the job's context must look like."""
+    stall_seconds: ClassVar[float] = 3600.0
+    """A run that neither advances nor checkpoints for so long is failed."""
+
+    services: Services
+
+    # The return types let a subclass define each method as `async def` or as plain `def`.
+
+    def prepare(self, draft: Draft, actor: Actor) -> Awaitable[None] | None:
+        """Before the job exists: check and complete the draft, in place. Raises `JobRefused`. May run twice."""
+        return None
+
+    def pre_process(self, run: JobRun[C]) -> Awaitable[None] | None:
+        """Find out what the job will do: `run.expect`, `run.describe`, plans in `run.files`. Change nothing."""
+        return None
+
+    def process(self, run: JobRun[C]) -> Awaitable[None] | None:
+        """Do it, in chunks, from `run.resume_from` on. Repeating a chunk must change nothing."""
+        return None
+
+    def build_template(self) -> Awaitable[bytes | None] | bytes | None:
+        """A file to fill in, or None."""
+        return None
+
+    def should_retry(self, job: JobView, error: Exception) -> Awaitable[bool] | bool:
+        """Whether a run that failed with `error` is worth another try. Not asked about a `StrategyError`."""
+        return True
+
+    def on_canceled(self, run: JobRun[C]) -> Awaitable[None] | None:
+        """Clean up what a canceled run left. The lease is still held."""
+        return None
