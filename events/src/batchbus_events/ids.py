@@ -1,0 +1,55 @@
+"""Identifiers: ULIDs, and job ids derived from what a job was asked with."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+import time
+from typing import Final
+
+__all__ = ["JOB_ID", "derived_job_id", "new_job_id", "new_ulid"]
+
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS: Final = [high + low for high in _ALPHABET for low in _ALPHABET]
+_RANDOM_BITS: Final = 80
+
+JOB_ID: Final = re.compile(r"batch_[0-7][0-9A-HJKMNP-TV-Z]{25}")
+"""A job id, as a whole (use `fullmatch`): `batch_` and 26 characters of Crockford base 32."""
+
+_lock = threading.Lock()
+_last = 0
+
+
+def new_ulid() -> str:
+    """A ULID (https://github.com/ulid/spec): 48 bits of milliseconds, 80 of chance; ever rising within a process."""
+    global _last
+    with _lock:
+        value = (time.time_ns() // 1_000_000) << _RANDOM_BITS | int.from_bytes(os.urandom(10))
+        if value >> _RANDOM_BITS <= _last >> _RANDOM_BITS:
+            value = _last + 1 + int.from_bytes(os.urandom(4))
+        _last = value
+    return _crockford(value)
+
+
+def new_job_id() -> str:
+    return "batch_" + new_ulid()
+
+
+def derived_job_id(kind: str, *parts: str) -> str:
+    """The one job id that belongs to these parts: 128 bits of SHA-256 over kind and parts, each behind its length.
+
+    `kind` keeps name spaces apart: ("key", principal, idempotency key), ("event", source, event id).
+    """
+    digest = hashlib.sha256()
+    for part in (kind, *parts):
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(8))
+        digest.update(encoded)
+    return "batch_" + _crockford(int.from_bytes(digest.digest()[:16]))
+
+
+def _crockford(value: int) -> str:
+    pairs = [_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)]
+    return "".join(pairs)
