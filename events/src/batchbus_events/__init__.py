@@ -1,0 +1,1 @@
+"""The events of batchbus, and a client for services that start batch jobs or follow them."""

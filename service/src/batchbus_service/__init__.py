@@ -1,0 +1,1 @@
+"""The batchbus service: workers, the HTTP API and the `batchbus` command."""

@@ -1,0 +1,1 @@
+"""Everything that is tested, by distribution; and the benchmarks."""
