@@ -1,0 +1,277 @@
+"""The data of every event, as pydantic models with their wire names, and the reading of triggers.
+
+The models are the one source of the JSON Schemas and the AsyncAPI document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from batchbus_events.event import Event, Fault, InvalidEvent, Json, check_schema_version, new_id
+from batchbus_events.topics import BATCH_TYPE
+
+__all__ = [
+    "EVENTS",
+    "JOB_ID",
+    "TERMINAL",
+    "TRIGGERS",
+    "CancelBatch",
+    "CanceledData",
+    "ConfirmBatch",
+    "CreateBatch",
+    "CreateData",
+    "EventType",
+    "FailedData",
+    "JobData",
+    "ProgressData",
+    "ReasonData",
+    "RejectedData",
+    "RejectionReason",
+    "Status",
+    "Trigger",
+    "new_job_id",
+    "parse_trigger",
+]
+
+JOB_ID: Final = re.compile(r"batch_[0-9A-HJKMNP-TV-Z]{26}")
+"""A job's id, as a whole (use `fullmatch`): `batch_` and 26 characters of Crockford base 32."""
+
+TERMINAL: Final = frozenset({"batch.completed", "batch.failed", "batch.canceled"})
+"""The events that end a job. (An operator's retry can open it again.)"""
+
+Status = Literal["created", "pre_processed", "confirmed", "processing", "completed", "failed", "canceled"]
+RejectionReason = Literal["unknown_job", "not_allowed", "conflict"]
+
+JobId = Annotated[str, Field(pattern=f"^{JOB_ID.pattern}$", description="The job's id.")]
+BatchType = Annotated[str, Field(pattern=f"^{BATCH_TYPE.pattern}$", description="The batch type.")]
+Count = Annotated[int, Field(ge=0)]
+Progress = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Request(BaseModel):
+    # A misspelt `dry_run` that is ignored would run the job in earnest, so unknown keys are refused.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+class CreateData(_Request):
+    """What to run, and on what."""
+
+    type: BatchType
+    context: dict[str, JsonValue] = Field({}, description="What the batch type wants to know; checked by its strategy.")
+    dry_run: bool = Field(
+        False, description="Whether to stop after pre-processing, until the job is confirmed or canceled."
+    )
+    created_by: str | None = Field(
+        None, min_length=1, max_length=255, description="A label for whoever asked. Grants nothing."
+    )
+    idempotency_key: str | None = Field(
+        None, min_length=1, max_length=255, description="Requests of one publisher with the same key make one job."
+    )
+
+
+class ReasonData(_Request):
+    """Why, in words."""
+
+    reason: str | None = Field(None, max_length=1024, description="Why, in words.")
+
+
+class JobData(_Fact):
+    """Where a job is. The numbers of its result are there as soon as they are known; further keys may be added."""
+
+    id: JobId
+    type: BatchType
+    status: Status = Field(description="The job's status after this event.")
+    dry_run: bool = Field(description="Whether the job waits for a confirmation after pre-processing.")
+    created_by: str | None = Field(description="Who created the job.")
+    run: Count = Field(description="How often a worker has claimed the job so far.")
+    count: Count | None = Field(None, description="How many records there are in all, once that is known.")
+    advancement_count: Count | None = Field(None, description="How many records are done.")
+    progress: Progress | None = Field(None, description="How much of the current phase is done.")
+    errors: Count | None = Field(None, description="How many errors there have been.")
+
+
+class FailedData(JobData):
+    """Where a job is that failed, and why."""
+
+    error: str = Field(description="What made the job fail.")
+
+
+class CanceledData(JobData):
+    """Where a job is that was canceled."""
+
+    reason: str | None = Field(None, description="Why it was canceled, if someone said so.")
+
+
+class ProgressData(_Fact):
+    """How far one run of one phase is. `progress` never goes back within a run."""
+
+    id: JobId
+    type: BatchType
+    phase: Literal["pre_process", "process"] = Field(description="The phase that is running.")
+    run: Count = Field(description="Which run: every claim of the job by a worker counts one.")
+    count: Count | None = Field(None, description="How many records there are in all, once that is known.")
+    advancement_count: Count = Field(description="How many records are done.")
+    progress: Progress = Field(description="How much of the phase is done.")
+    rate: Annotated[float, Field(ge=0)] | None = Field(None, description="Records per second, of late.")
+    seconds_left: Annotated[float, Field(ge=0)] | None = Field(None, description="Seconds that this phase still takes.")
+    errors: Count = Field(0, description="How many errors there have been.")
+    message: str | None = Field(None, description="What the run is doing, in words.")
+
+
+class RejectedData(_Fact):
+    """Why a trigger was not carried out. The trigger is named by `causationid`."""
+
+    id: str | None = Field(None, description="The job that the trigger named.")
+    trigger: str = Field(description="The trigger's type, such as `batch.confirmed`.")
+    reason: RejectionReason = Field(
+        description="`unknown_job`: there is no such job. `not_allowed`: its status does not allow it. "
+        "`conflict`: the job exists, from another request."
+    )
+    message: str = Field(description="The reason in words.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventType:
+    """One kind of event: its wire name, its data, and the version of its data."""
+
+    name: str
+    model: type[BaseModel]
+    summary: str
+    kind: Literal["trigger", "event"] = "event"
+    major: int = 1
+    minor: int = 0
+    in_sequence: bool = True
+    """Whether it is stored in the job's history and counted by `sequence`."""
+
+    @property
+    def dataschema(self) -> str:
+        """What an event of this version carries as `dataschema`."""
+        return f"urn:batchbus:schema:{self.kind}:{self.name}:{self.major}.{self.minor}"
+
+
+def _registry(*types: EventType) -> Mapping[str, EventType]:
+    return MappingProxyType({event_type.name: event_type for event_type in types})
+
+
+def _trigger(name: str, model: type[BaseModel], summary: str) -> EventType:
+    return EventType(name=name, model=model, summary=summary, kind="trigger", in_sequence=False)
+
+
+TRIGGERS: Final = _registry(
+    _trigger("batch.created", CreateData, "Create a job. The subject may name its id."),
+    _trigger("batch.confirmed", ReasonData, "Let a dry run go on. The subject names the job."),
+    _trigger("batch.canceled", ReasonData, "Cancel a job. The subject names it."),
+)
+"""What other services publish on `batch.triggers`, by wire name."""
+
+EVENTS: Final = _registry(
+    EventType(name="batch.created", model=JobData, summary="A job was accepted and persisted."),
+    EventType(name="batch.pre_processed", model=JobData, summary="It is known what the job will do."),
+    EventType(name="batch.confirmed", model=JobData, summary="The job may be processed."),
+    EventType(name="batch.processing", model=JobData, summary="A worker processes the job."),
+    EventType(name="batch.completed", model=JobData, summary="The job is done."),
+    EventType(name="batch.failed", model=FailedData, summary="The job failed."),
+    EventType(name="batch.canceled", model=CanceledData, summary="The job was canceled."),
+    EventType(
+        name="batch.updated", model=JobData, summary="The job's context or result changed, and its status did not."
+    ),
+    EventType(name="batch.progress", model=ProgressData, summary="How far a run is.", in_sequence=False),
+    EventType(name="batch.rejected", model=RejectedData, summary="A trigger cannot be carried out.", in_sequence=False),
+)
+"""What batchbus publishes on `batch.events`, by wire name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateBatch:
+    """The trigger `batch.created`, read."""
+
+    job_id: str | None
+    """The event's subject."""
+    type: str
+    context: Mapping[str, Json]
+    dry_run: bool
+    created_by: str | None
+    idempotency_key: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmBatch:
+    """The trigger `batch.confirmed`, read."""
+
+    job_id: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelBatch:
+    """The trigger `batch.canceled`, read."""
+
+    job_id: str
+    reason: str | None
+
+
+Trigger = CreateBatch | ConfirmBatch | CancelBatch
+
+
+def new_job_id() -> str:
+    """A new id for a job; ids sort by the time they were made."""
+    return f"batch_{new_id()}"
+
+
+def parse_trigger(event: Event) -> Trigger:
+    """What a trigger asks for.
+
+    Raises: `InvalidEvent` with everything that is wrong, `NewerSchema` if a newer process should read it.
+    """
+    event_type = TRIGGERS.get(event.type)
+    if event_type is None:
+        message = f"is {event.type}; a trigger is one of {', '.join(TRIGGERS)}"
+        raise InvalidEvent([Fault("type", "unknown_type", message)])
+    check_schema_version(event, event_type.dataschema)
+    faults = _subject_faults(event)
+    data: BaseModel | None = None
+    try:
+        data = event_type.model.model_validate(event.data)
+    except ValidationError as error:
+        faults.extend(_data_faults(error))
+    if faults:
+        raise InvalidEvent(faults)
+    if isinstance(data, CreateData):
+        return CreateBatch(
+            job_id=event.subject,
+            type=data.type,
+            context=data.context,
+            dry_run=data.dry_run,
+            created_by=data.created_by,
+            idempotency_key=data.idempotency_key,
+        )
+    assert isinstance(data, ReasonData)
+    assert event.subject is not None
+    request = ConfirmBatch if event.type == "batch.confirmed" else CancelBatch
+    return request(job_id=event.subject, reason=data.reason)
+
+
+def _subject_faults(event: Event) -> list[Fault]:
+    if event.subject is None:
+        return [] if event.type == "batch.created" else [Fault("subject", "missing", "is missing; it names the job")]
+    if JOB_ID.fullmatch(event.subject):
+        return []
+    message = "is no job id: batch_ and 26 characters of Crockford base 32, in upper case"
+    return [Fault("subject", "bad_job_id", message)]
+
+
+def _data_faults(error: ValidationError) -> list[Fault]:
+    return [
+        Fault(".".join(("data", *(str(part)[:64] for part in found["loc"]))), found["type"], found["msg"])
+        for found in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
