@@ -1,0 +1,45 @@
+# Every command works from a fresh clone: the first one sets up .venv, from requirements.txt and with its hashes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PY := .venv/bin/python
+READY := .venv/.ready
+PACKAGES := events strategies service
+
+.PHONY: help demo up test check bench lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## the main job on the embedded default, from a sample file to its export
+	@$(PY) -m batchbus_service.demo
+
+up: $(READY) ## the service on http://127.0.0.1:8000, until Ctrl-C
+	@.venv/bin/batchbus up
+
+test: $(READY) ## every test, those against a real RabbitMQ included
+	@$(PY) -m pytest $(ARGS)
+
+check: $(READY) ## format, lint, types, import contracts, generated files
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+	@$(PY) -m batchbus_events.asyncapi --check docs
+
+bench: $(READY) ## the benchmarks
+	@$(PY) -m tests.benchmarks $(ARGS)
+
+lock: $(READY) ## requirements.txt anew, from the four pyproject.toml
+	@command -v uv > /dev/null || $(PY) -m pip install --quiet uv
+	@PATH="$$PATH:$$PWD/.venv/bin" uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
+	    --all-extras --group pyproject.toml:dev $(PACKAGES:%=%/pyproject.toml) \
+	    --no-emit-package batchbus --no-emit-package batchbus-events --no-emit-package batchbus-strategies \
+	    --output-file requirements.txt
+
+$(READY): requirements.txt $(PACKAGES:%=%/pyproject.toml) tools/venv
+	@tools/venv
+	@touch $@
