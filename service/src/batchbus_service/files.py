@@ -1,0 +1,194 @@
+"""The file store: uploads, plans and exports, in a folder or in any object store.
+
+A file appears under its key whole or not at all, and is not changed afterwards. In a folder it is first written beside
+its place under a name ending in `#` and a number, which a killed process leaves behind; in an object store it is a
+multipart upload, for which the bucket should have a rule that ends abandoned ones.
+
+Nothing here belongs to an event loop: one `FileStore` serves the engine's and the strategies'.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.store import LocalStore, MemoryStore, from_url
+
+from batchbus_strategies.strategy import FileMissing, StrategyError
+
+if TYPE_CHECKING:
+    from obstore import AsyncWritableFile
+    from obstore.store import ObjectStore
+
+__all__ = ["FileStore", "FileTooLarge", "InvalidKey", "StoreWriter", "check_key", "clean_name"]
+
+_READ_BYTES: Final = 64 * 1024
+_WRITE_BYTES: Final = 256 * 1024
+"""What is gathered before it goes to the store: each write there costs a trip to another thread."""
+_PART_BYTES: Final = 8 * 1024 * 1024
+"""The size of a part of a multipart upload: object stores take 5 MiB or more, and 10,000 of them."""
+_KEY_BYTES: Final = 900
+_SEGMENT_BYTES: Final = 240
+_SCHEMES: Final = ("file", "s3", "gs", "az", "memory")
+
+
+class InvalidKey(FileMissing):
+    """That cannot be the key of a file."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key[:100]!r} cannot be the key of a file: {reason}")
+        self.key = key
+
+
+class FileTooLarge(StrategyError):
+    """The file would be larger than allowed; nothing was kept of it."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"The file is larger than the {max_bytes:,} bytes allowed; nothing was kept of it.")
+        self.max_bytes = max_bytes
+
+
+class FileStore:
+    """The `Files` of strategies, with a limit on what is written for those who take files from strangers."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    @classmethod
+    def open(cls, url: str) -> FileStore:
+        """`file:///folder`, `s3://bucket/prefix`, `gs://…`, `az://…`, or `memory://` for tests.
+
+        Object stores find region, endpoint and credentials where their own tools do (`AWS_REGION` and so on).
+        Raises `ValueError` for any other URL.
+        """
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            if parts.netloc or not parts.path.startswith("/"):
+                raise ValueError(f"A folder is given as file:///absolute/path, not as {url!r}")
+            return cls(LocalStore(Path(unquote(parts.path)), mkdir=True))
+        if parts.scheme == "memory":
+            return cls(MemoryStore())
+        if parts.scheme in _SCHEMES:
+            return cls(from_url(url))
+        raise ValueError(f"Files are kept at {', '.join(f'{scheme}://' for scheme in _SCHEMES)}, not at {parts.scheme}://")
+
+    async def size(self, key: str) -> int:
+        """Bytes. Raises `FileMissing`."""
+        try:
+            meta = await obstore.head_async(self._store, check_key(key))
+        except FileNotFoundError:
+            raise _missing(key) from None
+        return meta["size"]
+
+    async def read(self, key: str, *, start: int = 0) -> AsyncIterator[bytes]:
+        """The bytes from `start` on, in chunks of at most 64 KiB. Raises `FileMissing` on the first step."""
+        if start and start >= await self.size(key):
+            return  # stores refuse a range that begins at the end
+        try:
+            found = await obstore.get_async(
+                self._store, check_key(key), options={"range": {"offset": start}} if start else None
+            )
+        except FileNotFoundError:
+            raise _missing(key) from None
+        async for piece in found.stream(min_chunk_size=_READ_BYTES):
+            for offset in range(0, len(piece), _READ_BYTES):
+                yield bytes(piece[offset : offset + _READ_BYTES])
+
+    @asynccontextmanager
+    async def write(self, key: str, *, max_bytes: int | None = None) -> AsyncIterator[StoreWriter]:
+        """Write a file; it replaces one of the same key. Left with an error, it leaves nothing behind.
+
+        The writer raises `FileTooLarge` when it is given more than `max_bytes`.
+        """
+        async with obstore.open_writer_async(
+            self._store, check_key(key), buffer_size=_PART_BYTES, max_concurrency=2
+        ) as out:
+            writer = StoreWriter(out, max_bytes)
+            yield writer
+            await writer.flush()
+
+    async def delete(self, key: str) -> None:
+        """Does nothing if there is no such file."""
+        with suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, check_key(key))
+
+
+class StoreWriter:
+    """A file being written."""
+
+    def __init__(self, out: AsyncWritableFile, max_bytes: int | None) -> None:
+        self._out = out
+        self._max_bytes = max_bytes
+        self._gathered = bytearray()
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._size
+
+    async def write(self, chunk: bytes) -> None:
+        """Raises `FileTooLarge`."""
+        self._size += len(chunk)
+        if self._max_bytes is not None and self._size > self._max_bytes:
+            raise FileTooLarge(self._max_bytes)
+        self._gathered += chunk
+        if len(self._gathered) >= _WRITE_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Hand over to the store what is gathered so far."""
+        if self._gathered:
+            gathered, self._gathered = self._gathered, bytearray()
+            await self._out.write(gathered)
+
+
+def check_key(key: str) -> str:
+    """The key in Unicode normal form C, if it is one that stays in the store and that every store can keep.
+
+    Raises `InvalidKey`.
+    """
+    key = unicodedata.normalize("NFC", key)
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
+        raise InvalidKey(key, "it contains a control character")
+    if "\\" in key:
+        raise InvalidKey(key, "it contains a backslash")
+    if len(key.encode()) > _KEY_BYTES:
+        raise InvalidKey(key, f"it is longer than {_KEY_BYTES} bytes")
+    for segment in key.split("/"):
+        if segment in ("", ".", ".."):
+            raise InvalidKey(key, f"{segment!r} is no name")
+        if len(segment.encode()) > _SEGMENT_BYTES:
+            raise InvalidKey(key, f"a name in it is longer than {_SEGMENT_BYTES} bytes")
+        if re.search(r"#\d+\Z", segment):
+            raise InvalidKey(key, "names that end in '#' and a number are for files being written")
+    return key
+
+
+def clean_name(name: str, *, max_bytes: int = 120) -> str:
+    """A file name from a stranger, made fit to be a segment of a key: no path, nothing invisible, not too long.
+
+    Letters of every script, digits and `. _ - + @ ( )` and spaces stay, as does the extension of a long name.
+    """
+    last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
+    kept = "".join(
+        character if unicodedata.category(character)[0] in "LMN" or character in " ._-+@()" else "_"
+        for character in last
+        if unicodedata.category(character)[0] != "C"
+    ).strip(" .")
+    stem, dot, extension = kept.rpartition(".")
+    if not stem or len(extension) > 10:
+        stem, dot, extension = kept, "", ""
+    room = max_bytes - len((dot + extension).encode())
+    stem = stem.encode()[:room].decode(errors="ignore").rstrip(" .")
+    return f"{stem or 'file'}{dot}{extension}"
+
+
+def _missing(key: str) -> FileMissing:
+    return FileMissing(f"There is no file {key!r}.")

@@ -1,0 +1,226 @@
+"""What every file store does, in a folder and in memory alike."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchbus_service.files import FileStore, FileTooLarge, InvalidKey, check_key, clean_name
+from batchbus_strategies.strategy import FileMissing, Files
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> FileStore:
+    return FileStore.open("memory://" if request.param == "memory" else (tmp_path / "my files").as_uri())
+
+
+async def put(files: Files, key: str, content: bytes) -> None:
+    async with files.write(key) as writer:
+        await writer.write(content)
+
+
+async def get(files: Files, key: str, start: int = 0) -> bytes:
+    return b"".join([chunk async for chunk in files.read(key, start=start)])
+
+
+async def test_what_was_written_can_be_read(store: FileStore) -> None:
+    content = os.urandom(3 * MIB)
+    async with store.write("imports/products/a.csv") as writer:
+        for offset in range(0, len(content), 10_000):
+            await writer.write(content[offset : offset + 10_000])
+        assert writer.size == len(content)
+
+    assert await store.size("imports/products/a.csv") == len(content)
+    assert await get(store, "imports/products/a.csv") == content
+
+
+async def test_a_file_larger_than_one_part_is_whole(store: FileStore) -> None:
+    block = os.urandom(MIB)
+    async with store.write("large") as writer:
+        for _ in range(20):
+            await writer.write(block)
+
+    assert await store.size("large") == 20 * MIB
+    assert await get(store, "large", start=19 * MIB) == block
+
+
+async def test_chunks_are_small_however_large_the_file(store: FileStore) -> None:
+    await put(store, "a", bytes(MIB))
+    assert max([len(chunk) async for chunk in store.read("a")]) <= 64 * 1024
+
+
+@pytest.mark.parametrize("start", [0, 1, 4, 5, 6])
+async def test_a_read_begins_where_it_is_told_to(store: FileStore, start: int) -> None:
+    await put(store, "a", b"12345")
+    assert await get(store, "a", start) == b"12345"[start:]
+
+
+async def test_an_empty_file_is_a_file(store: FileStore) -> None:
+    await put(store, "a", b"")
+    assert await store.size("a") == 0
+    assert await get(store, "a") == b""
+
+
+async def test_writing_again_replaces(store: FileStore) -> None:
+    await put(store, "a", b"long before")
+    await put(store, "a", b"now")
+    assert await get(store, "a") == b"now"
+
+
+async def test_a_file_appears_when_it_is_whole(store: FileStore) -> None:
+    async with store.write("a") as writer:
+        await writer.write(bytes(20 * MIB))
+        with pytest.raises(FileMissing):
+            await store.size("a")
+    assert await store.size("a") == 20 * MIB
+
+
+@pytest.mark.parametrize("size", [10, 20 * MIB])
+async def test_a_failed_write_leaves_nothing_behind(store: FileStore, tmp_path: Path, size: int) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with store.write("a") as writer:
+            await writer.write(bytes(size))
+            raise ZeroDivisionError
+    with pytest.raises(FileMissing):
+        await store.size("a")
+    assert files_below(tmp_path) == []
+
+
+async def test_a_failed_write_leaves_the_file_that_was_there(store: FileStore) -> None:
+    await put(store, "a", b"before")
+    with pytest.raises(ZeroDivisionError):
+        async with store.write("a") as writer:
+            await writer.write(bytes(20 * MIB))
+            raise ZeroDivisionError
+    assert await get(store, "a") == b"before"
+
+
+async def test_a_write_that_is_canceled_leaves_nothing_behind(store: FileStore, tmp_path: Path) -> None:
+    halfway = asyncio.Event()
+
+    async def write() -> None:
+        async with store.write("a") as writer:
+            await writer.write(bytes(20 * MIB))
+            halfway.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(write())
+    await halfway.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(FileMissing):
+        await store.size("a")
+    assert files_below(tmp_path) == []
+
+
+async def test_more_than_allowed_is_refused_and_not_kept(store: FileStore, tmp_path: Path) -> None:
+    with pytest.raises(FileTooLarge, match="10 bytes"):
+        async with store.write("a", max_bytes=10) as writer:
+            await writer.write(b"12345678")
+            await writer.write(b"123")
+    assert files_below(tmp_path) == []
+
+
+async def test_as_much_as_allowed_is_kept(store: FileStore) -> None:
+    async with store.write("a", max_bytes=10) as writer:
+        await writer.write(b"1234567890")
+    assert await store.size("a") == 10
+
+
+async def test_a_missing_file_is_named(store: FileStore) -> None:
+    with pytest.raises(FileMissing, match="no/such"):
+        await store.size("no/such")
+    with pytest.raises(FileMissing, match="no/such"):
+        await get(store, "no/such")
+    with pytest.raises(FileMissing, match="no/such"):
+        await get(store, "no/such", start=5)
+
+
+async def test_a_folder_is_no_file(store: FileStore) -> None:
+    await put(store, "folder/a", b"1")
+    with pytest.raises(FileMissing):
+        await store.size("folder")
+
+
+async def test_a_deleted_file_is_gone_and_deleting_it_again_changes_nothing(store: FileStore) -> None:
+    await put(store, "a", b"1")
+    await store.delete("a")
+    await store.delete("a")
+    with pytest.raises(FileMissing):
+        await store.size("a")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "/etc/passwd", "../a", "a/../../b", "a/..", "./a", "a//b", "a/", "a\\b", "a\0b", "a\nb", "a#1", "x" * 1000],
+)
+async def test_a_key_that_leaves_the_store_is_refused_everywhere(store: FileStore, key: str) -> None:
+    with pytest.raises(InvalidKey):
+        await put(store, key, b"1")
+    with pytest.raises(FileMissing):
+        await store.size(key)
+    with pytest.raises(FileMissing):
+        await get(store, key)
+    with pytest.raises(FileMissing):
+        await store.delete(key)
+
+
+@pytest.mark.parametrize("key", ["ü/ö ä.csv", "%2e%2e/a", "a~b", "数据.csv", "a#b", "a.b/c", "-", "a:b"])
+async def test_an_unusual_key_is_kept_as_it_is(store: FileStore, key: str) -> None:
+    await put(store, key, b"1")
+    assert await get(store, key) == b"1"
+
+
+async def test_a_key_is_the_same_however_its_accents_are_encoded(store: FileStore) -> None:
+    await put(store, "u\u0308.csv", b"1")
+    assert await get(store, "\u00fc.csv") == b"1"
+
+
+def test_one_store_serves_two_event_loops(store: FileStore) -> None:
+    asyncio.run(put(store, "a", b"1"))
+    assert asyncio.run(get(store, "a")) == b"1"
+
+
+@pytest.mark.parametrize("url", ["", "/var/files", "file://host/a", "file:a", "ftp://a/b", "http://a/b"])
+def test_a_url_that_names_no_store_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="file://"):
+        FileStore.open(url)
+
+
+@given(st.text())
+def test_whatever_someone_calls_a_file_becomes_a_name_that_fits_into_a_key(name: str) -> None:
+    cleaned = clean_name(name)
+    assert check_key(cleaned) == cleaned
+    assert "/" not in cleaned
+    assert len(cleaned.encode()) <= 120
+
+
+@pytest.mark.parametrize(
+    ("name", "cleaned"),
+    [
+        ("products.csv", "products.csv"),
+        ("Preise für März.csv", "Preise für März.csv"),
+        ("商品一覧.csv", "商品一覧.csv"),
+        ("उत्पाद.csv", "उत्पाद.csv"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\me\\list.csv", "list.csv"),
+        ("a\0b\u202ecsv.exe", "abcsv.exe"),
+        ("what?*<now>.csv", "what___now_.csv"),
+        (".csv", "csv"),
+        ("", "file"),
+        ("...", "file"),
+        ("é" * 200 + ".csv", "é" * 58 + ".csv"),
+    ],
+)
+def test_a_cleaned_name_keeps_what_it_can(name: str, cleaned: str) -> None:
+    assert clean_name(name) == cleaned
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
