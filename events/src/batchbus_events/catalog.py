@@ -5,7 +5,6 @@ The models are the one source of the JSON Schemas and the AsyncAPI document.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,12 +12,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from batchbus_events.event import Event, Fault, InvalidEvent, Json, check_schema_version, new_id
+from batchbus_events.event import Event, Fault, InvalidEvent, Json, check_schema_version
+from batchbus_events.ids import JOB_ID
 from batchbus_events.topics import BATCH_TYPE
 
 __all__ = [
     "EVENTS",
-    "JOB_ID",
     "TERMINAL",
     "TRIGGERS",
     "CancelBatch",
@@ -35,12 +34,8 @@ __all__ = [
     "RejectionReason",
     "Status",
     "Trigger",
-    "new_job_id",
     "parse_trigger",
 ]
-
-JOB_ID: Final = re.compile(r"batch_[0-9A-HJKMNP-TV-Z]{26}")
-"""A job's id, as a whole (use `fullmatch`): `batch_` and 26 characters of Crockford base 32."""
 
 TERMINAL: Final = frozenset({"batch.completed", "batch.failed", "batch.canceled"})
 """The events that end a job. (An operator's retry can open it again.)"""
@@ -221,11 +216,6 @@ class CancelBatch:
 
 
 Trigger = CreateBatch | ConfirmBatch | CancelBatch
-
-
-def new_job_id() -> str:
-    """A new id for a job; ids sort by the time they were made."""
-    return f"batch_{new_id()}"
 
 
 def parse_trigger(event: Event) -> Trigger:

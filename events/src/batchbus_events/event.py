@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import secrets
-import time as clock
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +29,6 @@ __all__ = [
     "check_schema_version",
     "decode",
     "encode",
-    "new_id",
 ]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -49,11 +46,9 @@ _FAULTS_IN_WORDS: Final = 20
 _INT64: Final = range(-(2**63), 2**63)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
-_TIMESTAMP: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)  # RFC 3339: `datetime.fromisoformat` alone takes more
+# RFC 3339; `datetime.fromisoformat` alone takes more.
+_TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _JSON_TYPE: Final = re.compile(r"[^/\s;]+/(json|[^/\s;]+\+json)\s*(;.*)?", re.IGNORECASE)
-_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _EXTENSION: Final = re.compile(r"[a-z0-9]+")
 _SCHEMA: Final = re.compile(
     r"(?P<name>urn:batchbus:schema:[^:]+:[^:]+):(?P<major>\d{1,9})\.(?P<minor>\d{1,9})", re.ASCII
@@ -194,12 +189,6 @@ def check_schema_version(event: Event, known: str) -> None:
         raise InvalidEvent([Fault("dataschema", "unknown_schema", message)])
     if int(theirs["minor"]) > int(ours["minor"]):
         raise NewerSchema(dataschema, known)
-
-
-def new_id() -> str:
-    """A new ULID: 26 characters of Crockford base 32 that sort by the time they were made."""
-    number = (clock.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 def _check_size(body: bytes) -> None:
