@@ -20,6 +20,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -298,6 +299,9 @@ def _serve(data_dir: Path, port: int) -> None:
     announcement.write(f"{server.port}\n")
     announcement.close()
     sys.stdin.buffer.read()
+    with contextlib.suppress(AttributeError, OSError):
+        # Without this, stop() waits two seconds for a thread that is still in accept().
+        server._socket.shutdown(socket.SHUT_RDWR)
     server.stop()
 
 
