@@ -1,1 +1,43 @@
 """Batch types: the contract for writing your own, and the built-in imports and exports."""
+
+from batchbus_strategies.registry import Registry, RegistryEntry, RegistryError
+from batchbus_strategies.strategy import (
+    Actor,
+    AnyContext,
+    BatchStrategy,
+    Draft,
+    FileMissing,
+    Files,
+    FileWriter,
+    JobRefused,
+    JobRun,
+    JobView,
+    Json,
+    LeaseLost,
+    Phase,
+    RunCanceled,
+    Services,
+    StrategyError,
+)
+
+__all__ = [
+    "Actor",
+    "AnyContext",
+    "BatchStrategy",
+    "Draft",
+    "FileMissing",
+    "FileWriter",
+    "Files",
+    "JobRefused",
+    "JobRun",
+    "JobView",
+    "Json",
+    "LeaseLost",
+    "Phase",
+    "Registry",
+    "RegistryEntry",
+    "RegistryError",
+    "RunCanceled",
+    "Services",
+    "StrategyError",
+]

@@ -28,10 +28,10 @@ __all__ = [
     "FileMissing",
     "FileWriter",
     "Files",
-    "Json",
     "JobRefused",
     "JobRun",
     "JobView",
+    "Json",
     "LeaseLost",
     "Phase",
     "RunCanceled",
@@ -141,9 +141,10 @@ class JobView:
 
 
 C = TypeVar("C", bound=BaseModel)
+C_co = TypeVar("C_co", bound=BaseModel, covariant=True)
 
 
-class JobRun(Protocol[C]):
+class JobRun(Protocol[C_co]):
     """One run of one phase of one job.
 
     `advance`, `checkpoint` and `ensure_lease` are where a cancellation (`RunCanceled`) or a lost lease
@@ -165,7 +166,7 @@ class JobRun(Protocol[C]):
         """The fencing token of this run: greater than that of every earlier run of this job. Good for file names."""
 
     @property
-    def context(self) -> C: ...
+    def context(self) -> C_co: ...
     @property
     def resume_from(self) -> Json:
         """What the last `checkpoint` of this phase was given, by this run or an earlier one; None at the start."""
@@ -193,9 +194,7 @@ class JobRun(Protocol[C]):
     def describe(self, key: str, name: str, message: str) -> None:
         """Set one entry of `result.stat_descriptors`, by its key."""
 
-    def row_error(
-        self, *, line: int, column: str | None, code: str, message: str, value: str | None = None
-    ) -> None:
+    def row_error(self, *, line: int, column: str | None, code: str, message: str, value: str | None = None) -> None:
         """A record that cannot be used. `line` counts from 1 with the header. The first 100 are kept in the job."""
 
     def update_context(self, changes: Mapping[str, Json]) -> None:

@@ -1,0 +1,229 @@
+"""The registry: which strategy serves which batch type, and where it was found.
+
+Strategies come from three places, and a later one overrides an earlier one with the same `batch_type`:
+
+1. entry points (group `batchbus.strategies`) of this distribution: the built-in strategies;
+2. entry points of other installed distributions;
+3. a folder of Python files.
+
+Two of the same rank for one batch type are an error, since nobody could say which of them would run.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from itertools import groupby
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from batchbus_events.topics import BATCH_TYPE
+from batchbus_strategies.strategy import BatchStrategy
+
+__all__ = ["Registry", "RegistryEntry", "RegistryError"]
+
+_GROUP: Final = "batchbus.strategies"
+_BUILT_IN: Final = "batchbus-strategies"
+
+Strategy = BatchStrategy[Any]
+
+
+class RegistryError(Exception):
+    """The strategies cannot be used as they are. `problems` has every reason, one sentence each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryEntry:
+    """One batch type and the strategy that serves it."""
+
+    batch_type: str
+    identifier: str
+    strategy_class: type[Strategy]
+    origin: str
+    """`built-in`, `entry point <distribution>`, or the path of a file."""
+    overrides: tuple[RegistryEntry, ...] = ()
+    """The strategies for the same batch type that it took the place of, the nearest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A class that says it is a strategy, not looked at yet. `place` is for error messages."""
+
+    rank: int
+    strategy_class: type[Strategy]
+    origin: str
+    place: str
+
+
+class Registry:
+    """The strategies of this process, one instance each. Make it with `Registry.load`."""
+
+    def __init__(self, entries: Iterable[RegistryEntry]) -> None:
+        self.entries: tuple[RegistryEntry, ...] = tuple(sorted(entries, key=lambda entry: entry.batch_type))
+        self._strategies = {entry.batch_type: entry.strategy_class() for entry in self.entries}
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> Registry:
+        """Find every strategy. Raises `RegistryError` with all that is wrong, not with the first of it."""
+        problems: list[str] = []
+        found = [*_from_entry_points(problems), *(_from_folder(folder, problems) if folder else ())]
+        usable = []
+        for candidate in found:
+            faults = _faults(candidate.strategy_class)
+            problems += [f"{candidate.place} {fault}" for fault in faults]
+            if not faults:
+                usable.append(candidate)
+        entries = list(_ranked(usable, problems))
+        if problems:
+            raise RegistryError(problems)
+        return cls(entries)
+
+    def get(self, batch_type: str) -> Strategy | None:
+        """The strategy that serves this batch type; always the same instance."""
+        return self._strategies.get(batch_type)
+
+    @property
+    def strategies(self) -> Mapping[str, Strategy]:
+        """Every strategy by its batch type."""
+        return MappingProxyType(self._strategies)
+
+
+def _from_entry_points(problems: list[str]) -> Iterator[_Found]:
+    for point in entry_points(group=_GROUP):
+        distribution = point.dist.name if point.dist else "unknown"
+        built_in = distribution.lower().replace("_", "-") == _BUILT_IN
+        place = f"Entry point {point.name} of {distribution} ({point.value})"
+        try:
+            loaded: object = point.load()
+        except Exception as error:  # noqa: BLE001  whoever starts the service gets to know, with every other problem
+            problems.append(f"{place}: {_entry_point_error(point, error)}")
+            continue
+        if not (isinstance(loaded, type) and issubclass(loaded, BatchStrategy)):
+            problems.append(f"{place} is not a subclass of BatchStrategy")
+            continue
+        origin = "built-in" if built_in else f"entry point {distribution}"
+        yield _Found(0 if built_in else 1, loaded, origin, place)
+
+
+def _entry_point_error(point: EntryPoint, error: Exception) -> str:
+    if isinstance(error, AttributeError) and not hasattr(sys.modules.get(point.module), point.attr):
+        return f"{point.module} has no {point.attr}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _from_folder(folder: Path, problems: list[str]) -> Iterator[_Found]:
+    if not folder.is_dir():
+        problems.append(f"{folder} is not a folder")
+        return
+    for path in sorted(folder.glob("*.py")):
+        if path.name.startswith("_"):
+            continue
+        try:
+            module = _import_file(path)
+        except Exception as error:  # noqa: BLE001  whoever starts the service gets to know, with every other problem
+            problems.append(f"{path}, line {_line_of(error, path)}: {type(error).__name__}: {_message(error)}")
+            continue
+        own = [
+            member
+            for _, member in inspect.getmembers(module, inspect.isclass)
+            if member.__module__ == module.__name__ and issubclass(member, BatchStrategy)
+        ]
+        for strategy_class in own:
+            is_base = any(other is not strategy_class and issubclass(other, strategy_class) for other in own)
+            if is_base and not hasattr(strategy_class, "batch_type"):
+                continue
+            yield _Found(2, strategy_class, str(path), f"{path}, class {strategy_class.__name__}")
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import under a name of its own, so that `csv.py` in the folder hides no module of Python's."""
+    name = f"batchbus_strategies_folder.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader  # it always has one for a path that ends in .py
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _line_of(error: Exception, path: Path) -> int:
+    if isinstance(error, SyntaxError) and error.lineno and error.filename == str(path):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno or 1 for frame in reversed(frames) if frame.filename == str(path)), 1)
+
+
+def _message(error: Exception) -> str:
+    return error.msg if isinstance(error, SyntaxError) else str(error)
+
+
+def _faults(strategy_class: type[Strategy]) -> list[str]:
+    """What keeps a class from being used as a strategy."""
+    faults = []
+    batch_type: object = getattr(strategy_class, "batch_type", None)
+    if not isinstance(batch_type, str):
+        faults.append("has no batch_type")
+    elif not BATCH_TYPE.fullmatch(batch_type):
+        faults.append(
+            f"batch_type {batch_type!r} is not allowed: lower-case letters, digits and hyphens, at most 63, "
+            "and no hyphen in front"
+        )
+    identifier: object = getattr(strategy_class, "identifier", None)
+    if not (isinstance(identifier, str) and identifier.strip()):
+        faults.append("has no identifier")
+    model: object = strategy_class.context_model
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        faults.append("context_model is not a subclass of pydantic.BaseModel")
+    if abstract := sorted(getattr(strategy_class, "__abstractmethods__", ())):
+        faults.append(f"does not implement {', '.join(abstract)}")
+    elif required := _required_arguments(strategy_class):
+        faults.append(f"cannot be made without arguments: __init__ asks for {', '.join(required)}")
+    return faults
+
+
+def _required_arguments(strategy_class: type[Strategy]) -> list[str]:
+    return [
+        parameter.name
+        for parameter in inspect.signature(strategy_class).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def _ranked(found: Iterable[_Found], problems: list[str]) -> Iterator[RegistryEntry]:
+    """One entry for each batch type: the highest rank, with what it overrides."""
+    by_type: dict[str, list[_Found]] = {}
+    for candidate in sorted(found, key=lambda candidate: candidate.rank):
+        by_type.setdefault(candidate.strategy_class.batch_type, []).append(candidate)
+    for batch_type, candidates in by_type.items():
+        entry: RegistryEntry | None = None
+        for _, group in groupby(candidates, key=lambda candidate: candidate.rank):
+            first, *others = group
+            if others:
+                places = " and ".join(candidate.place for candidate in (first, *others))
+                problems.append(f"Two strategies of the same rank serve {batch_type}: {places}")
+            entry = RegistryEntry(
+                batch_type,
+                first.strategy_class.identifier,
+                first.strategy_class,
+                first.origin,
+                (replace(entry, overrides=()), *entry.overrides) if entry else (),
+            )
+        if entry:
+            yield entry
