@@ -42,7 +42,7 @@ __all__ = [
     "Holder",
 ]
 
-_log = structlog.get_logger("batchbus.embedded")
+_log = structlog.get_logger()
 
 _USER: Final = "batchbus"
 _CACHE: Final = "256M"
@@ -171,17 +171,17 @@ class EmbeddedMongo:
         while line := await stderr.readline():
             text = line.decode(errors="replace").rstrip()
             self._last_words = text or self._last_words
-            _log.warning("embedded database", says=text)
+            _log.warning("embedded_database_says", text=text)
 
     async def _supervise(self) -> None:
         """Start the database again, on its old port, whenever it ends."""
         while self._process is not None:
             code = await self._process.wait()
-            _log.error("embedded database ended, starting it again", exit_code=code)
+            _log.error("embedded_database_ended", exit_code=code)
             try:
                 await self._launch()
             except EmbeddedMongoFailed as error:
-                _log.critical("embedded database is gone", error=str(error))
+                _log.critical("embedded_database_gone", reason=str(error))
                 return
 
     async def _stop(self) -> None:
@@ -193,7 +193,7 @@ class EmbeddedMongo:
             async with asyncio.timeout(_STOP_SECONDS):
                 await process.wait()
         except TimeoutError:
-            _log.warning("embedded database did not stop, killing it", seconds=_STOP_SECONDS)
+            _log.warning("embedded_database_killed", seconds=_STOP_SECONDS)
             process.kill()
             await process.wait()
 

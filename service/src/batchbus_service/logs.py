@@ -1,0 +1,101 @@
+"""Logs: one line per event on standard error, for people or for programs, without anything secret in it.
+
+Modules log through structlog (`log.info("job_completed", job_id=...)`), and the lines of a job carry `job_id`,
+`job_type`, `attempt`, `worker` and `trace_id`, bound by whoever works on it. The libraries underneath log through the
+standard library, which is routed here from `warning` on.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Literal, TextIO
+
+import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+__all__ = ["LogFormat", "LogLevel", "configure", "redact"]
+
+LogFormat = Literal["console", "json"]
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+
+_HIDDEN: Final = "***"
+_SECRET_KEY: Final = re.compile(r"passw(or)?d|secret|token|authorization|cookie|credential|api_?key|\Acontext\Z", re.I)
+_SECRETS_IN_TEXT: Final = (
+    # amqp://user:password@host, up to the last @ of the host part
+    (re.compile(r"(?<=://)[^/\s]*@"), f"{_HIDDEN}@"),
+    # ?token=...
+    (re.compile(r"([?&][\w-]*(?:token|password|secret|signature|key)=)[^&\s'\"]+", re.I), rf"\1{_HIDDEN}"),
+    (re.compile(r"\b(Bearer|Basic) [\w.~+/=-]+", re.I), rf"\1 {_HIDDEN}"),
+    # how pydantic quotes what it could not validate, such as a part of a job's context
+    (re.compile(r"(input_value=).*?(?=, input_type=)", re.S), rf"\1{_HIDDEN}"),
+)
+
+
+def configure(*, format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
+    """Send every log line of this process to `stream` (standard error). Give uvicorn `log_config=None` beside it."""
+    stream = stream or sys.stderr
+    enrich: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    render: list[Processor]
+    if format == "json":
+        # Never with local variables: those of a strategy hold context values.
+        exceptions = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+        render = [exceptions, redact, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    else:
+        console = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        render = [structlog.processors.format_exc_info, redact, console]
+
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*enrich, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *enrich],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    logging.getLogger("batchbus_events").setLevel(threshold)
+    logging.captureWarnings(True)
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The processor that hides what a log must not hold.
+
+    Credentials in URLs and headers go wherever they are; under a key such as `password`, `token` or `context`,
+    everything goes.
+    """
+    return {key: _HIDDEN if _SECRET_KEY.search(key) else _redacted(value) for key, value in event.items()}
+
+
+def _redacted(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _HIDDEN if _SECRET_KEY.search(str(key)) else _redacted(below) for key, below in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(below) for below in value]
+    if isinstance(value, BaseException):
+        value = f"{type(value).__name__}: {value}"
+    text = str(value)
+    for secret, instead in _SECRETS_IN_TEXT:
+        text = secret.sub(instead, text)
+    return text
