@@ -9,6 +9,8 @@ from anyio.from_thread import start_blocking_portal
 
 from batchbus_service.embedded import EmbeddedMongo
 
+pytest_plugins = ["tests.rabbitmq"]
+
 
 @pytest.fixture(scope="session")
 def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -1,0 +1,350 @@
+"""A RabbitMQ for tests and benchmarks: throwaway nodes, and the fixtures that hand out their addresses.
+
+`BATCHBUS_TEST_AMQP_URL` names a broker to use. Without it a node of our own is started: from an installed
+`rabbitmq-server`, else from one that is installed for it (Debian and root), else with Docker. If there is none to be
+had, the tests marked `rabbitmq` are skipped with one loud line, or fail if `BATCHBUS_REQUIRE_RABBITMQ` is 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import aio_pika
+import pytest
+from yarl import URL
+
+from batchbus_events import topics
+
+__all__ = ["DockerNode", "NoRabbitMQ", "RabbitNode", "find_rabbitmq"]
+
+_START_SECONDS: Final = 90
+_CONFIG: Final = """
+listeners.tcp.1 = 127.0.0.1:{port}
+log.file = false
+log.console.level = warning
+disk_free_limit.absolute = 1MB
+raft.wal_max_size_bytes = 16777216
+"""
+_FRESH_VHOST: Final = """
+    [rabbit_vhost:delete(V, <<"tests">>) || V <- rabbit_vhost:list_names(), V =/= <<"/">>],
+    ok = rabbit_vhost:add(<<"{vhost}">>, <<"tests">>),
+    rabbit_auth_backend_internal:set_permissions(
+        <<"guest">>, <<"{vhost}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>).
+"""
+
+
+class NoRabbitMQ(Exception):
+    """No RabbitMQ can be had on this machine."""
+
+
+class RabbitNode:
+    """One throwaway node with directories, ports, cookie and epmd of its own. Ends with this process, however that ends.
+
+    `with RabbitNode() as node:` starts it; `node.url` is its address. The other methods are for tests that break it.
+    """
+
+    def __init__(self) -> None:
+        self.port, self._dist_port, self._epmd_port = _free_ports(3)
+        self._folder = Path(tempfile.mkdtemp(prefix="batchbus-rabbitmq-"))
+        self._epmd: _Process | None = None
+        self._server: _Process | None = None
+
+    def __enter__(self) -> RabbitNode:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        """Start it, unless it runs, and wait until it takes connections."""
+        if self._server is not None:
+            return
+        (self._folder / "rabbitmq.conf").write_text(_CONFIG.format(port=self.port))
+        (self._folder / "plugins").write_text("[].")
+        (self._folder / "env.conf").touch()
+        if self._epmd is None:
+            epmd = [_required("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"]
+            self._epmd = _Process(epmd, self._environment, self._folder)
+        self._server = _Process([_required("rabbitmq-server")], self._environment, self._folder)
+        _wait_for_amqp(self.port, self._server)
+
+    def stop(self) -> None:
+        """Shut it down in good order; what it had to keep is there after the next `start`."""
+        if self._server is not None:
+            self._server.end(signal.SIGTERM)
+            self._server = None
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._server is not None:
+            self._server.end(signal.SIGKILL)
+            self._server = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """Freeze it: connections stay open, and nothing is answered."""
+        assert self._server is not None
+        self._server.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._server is not None:
+            self._server.send(signal.SIGCONT)
+
+    def ctl(self, *arguments: str) -> str:
+        """What `rabbitmqctl` prints for these arguments."""
+        return _output([_required("rabbitmqctl"), "--quiet", *arguments], self._environment)
+
+    def eval(self, expression: str) -> str:
+        """The value of an Erlang expression, evaluated in the node."""
+        return self.ctl("eval", expression)
+
+    def fresh_vhost(self) -> str:
+        """The address of a new, empty virtual host; every earlier one is deleted."""
+        vhost = f"test-{uuid4().hex[:12]}"
+        self.eval(_FRESH_VHOST.format(vhost=vhost))
+        return str(URL(self.url).with_path(f"/{vhost}"))
+
+    def close(self) -> None:
+        self.kill()
+        if self._epmd is not None:
+            self._epmd.end(signal.SIGKILL)
+            self._epmd = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(self._folder),
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "RABBITMQ_NODENAME": f"batchbus-{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": str(self._dist_port),
+            "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self._folder / "log"),
+            "RABBITMQ_CONFIG_FILE": str(self._folder / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": str(self._folder / "env.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._folder / "plugins"),
+            # Waiting schedulers would spin, and take the processor from the tests.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
+            # Makes the script become the server, which then gets our signals itself.
+            "RUNNING_UNDER_SYSTEMD": "1",
+        }
+
+
+class DockerNode(RabbitNode):
+    """The same in a container."""
+
+    _IMAGE: Final = "rabbitmq:3"
+
+    def start(self) -> None:
+        if self._server is not None:
+            return
+        if not self._created:
+            port = f"127.0.0.1:{self.port}:5672"
+            _output(["docker", "create", "--name", self._name, "--publish", port, self._IMAGE])
+        self._server = _Process(["docker", "start", "--attach", self._name], dict(os.environ), self._folder)
+        _wait_for_amqp(self.port, self._server)
+
+    def stop(self) -> None:
+        _output(["docker", "stop", self._name])
+        super().kill()
+
+    def kill(self) -> None:
+        if self._server is not None:
+            _output(["docker", "kill", self._name])
+        super().kill()
+
+    def pause(self) -> None:
+        _output(["docker", "pause", self._name])
+
+    def resume(self) -> None:
+        _output(["docker", "unpause", self._name])
+
+    def ctl(self, *arguments: str) -> str:
+        return _output(["docker", "exec", self._name, "rabbitmqctl", "--quiet", *arguments])
+
+    def close(self) -> None:
+        if self._created:
+            _output(["docker", "rm", "--force", "--volumes", self._name])
+        super().close()
+
+    @property
+    def _name(self) -> str:
+        return self._folder.name
+
+    @property
+    def _created(self) -> bool:
+        return bool(_output(["docker", "ps", "--all", "--quiet", "--filter", f"name={self._name}"]))
+
+
+def find_rabbitmq() -> RabbitNode:
+    """A node that can be started on this machine, after installing what it takes. Raises `NoRabbitMQ`."""
+    if _installed("rabbitmq-server") is None and shutil.which("apt-get") and os.geteuid() == 0:
+        # At run level 1 Debian leaves the system's own broker stopped.
+        apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        with contextlib.suppress(subprocess.CalledProcessError):
+            _output(["apt-get", "update"], apt)
+            _output(["apt-get", "install", "--yes", "--no-install-recommends", "rabbitmq-server", "amqp-tools"], apt)
+    if _installed("rabbitmq-server") is not None:
+        return RabbitNode()
+    if shutil.which("docker"):
+        return DockerNode()
+    raise NoRabbitMQ("no rabbitmq-server is installed, apt-get cannot install one, and there is no Docker")
+
+
+class _Process:
+    """A child process in a group of its own, with a guard that kills the group when we are gone.
+
+    The guard reads from a pipe that only we hold: however we end, the pipe closes.
+    """
+
+    def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
+        self.log = folder / f"{Path(command[0]).name}.log"
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        guard = ["/bin/sh", "-c", f"read -r _; kill -KILL -{self._child.pid}"]
+        self._guard = subprocess.Popen(
+            guard, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    @property
+    def running(self) -> bool:
+        return self._child.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, number)
+
+    def end(self, number: signal.Signals) -> None:
+        self.send(signal.SIGCONT)
+        self.send(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(timeout=30)
+        self._guard.communicate()
+        self._child.wait()
+
+
+def _installed(command: str) -> str | None:
+    """Where the command is. RabbitMQ's own scripts go before Debian's of the same name, which change the user."""
+    return shutil.which(command, path=f"/usr/lib/rabbitmq/bin:{os.environ['PATH']}")
+
+
+def _required(command: str) -> str:
+    found = _installed(command)
+    if found is None:
+        raise NoRabbitMQ(f"{command} is not installed")
+    return found
+
+
+def _output(command: list[str], environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=600)
+    return done.stdout
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def _wait_for_amqp(port: int, server: _Process) -> None:
+    """Until the server greets us; a port alone may be Docker's, with nobody behind it yet."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and server.running:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            if connection.recv(1) == b"\x01":
+                return
+        time.sleep(0.05)
+    raise NoRabbitMQ(f"RabbitMQ did not start:\n{server.log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def _session_node(request: pytest.FixtureRequest) -> Iterator[RabbitNode]:
+    try:
+        node = find_rabbitmq()
+    except NoRabbitMQ as error:
+        if os.environ.get("BATCHBUS_REQUIRE_RABBITMQ") == "1":
+            pytest.fail(f"RabbitMQ is required here: {error}")
+        terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.write_line(f"*** NO RABBITMQ, so its tests do not run: {error} ***", red=True, bold=True)
+        pytest.skip(str(error))
+    with node:
+        yield node
+
+
+@pytest.fixture
+def rabbit_node(_session_node: RabbitNode) -> Iterator[RabbitNode]:
+    """A node of our own, to be stopped, frozen and restarted by the test."""
+    yield _session_node
+    _session_node.resume()
+    _session_node.start()
+
+
+@pytest.fixture(scope="session")
+def amqp_url(request: pytest.FixtureRequest) -> str:
+    """The address of a RabbitMQ, shared by all tests."""
+    given = os.environ.get("BATCHBUS_TEST_AMQP_URL")
+    if given:
+        return given
+    node: RabbitNode = request.getfixturevalue("_session_node")
+    return node.url
+
+
+@pytest.fixture
+async def amqp_vhost_url(request: pytest.FixtureRequest, amqp_url: str) -> AsyncIterator[str]:
+    """The address of a RabbitMQ where nothing of batchbus is declared yet: a virtual host for this test alone.
+
+    On a broker that is not ours we cannot make one, and delete what batchbus declares instead.
+    """
+    if os.environ.get("BATCHBUS_TEST_AMQP_URL"):
+        await _delete_topology(amqp_url)
+        yield amqp_url
+    else:
+        node: RabbitNode = request.getfixturevalue("_session_node")
+        yield node.fresh_vhost()
+
+
+async def _delete_topology(url: str) -> None:
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        for queue in (topics.TRIGGERS_QUEUE, topics.PARKED_QUEUE, topics.HELD_QUEUE, topics.LOG_QUEUE):
+            await channel.queue_delete(queue.name)
+        for exchange in topics.EXCHANGES:
+            await channel.exchange_delete(exchange.name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever asks for a broker is marked `rabbitmq`, so that `-m "not rabbitmq"` runs anywhere."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if not {"_session_node", "rabbit_node", "amqp_url", "amqp_vhost_url"}.isdisjoint(names):
+            item.add_marker(pytest.mark.rabbitmq)
