@@ -1,0 +1,108 @@
+"""The messages that batchbus itself publishes: lifecycle events, progress, rejections, parked messages, the doorbell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from pydantic_core import from_json, to_json
+
+from batchbus_events import topics
+from batchbus_events.bus import Message
+from batchbus_events.catalog import EVENTS
+from batchbus_events.event import Event, Json, encode
+from batchbus_events.ids import new_ulid
+from batchbus_service.job import HistoryEntry, Job
+
+__all__ = ["SOURCE", "doorbell", "event_of", "lanes_rung", "lifecycle", "parked", "progress", "rejected"]
+
+SOURCE: Final = "/batchbus"
+"""The `source` of every event of ours."""
+
+
+def event_of(job: Job, entry: HistoryEntry) -> Event:
+    """The lifecycle event that a history entry stands for: always the same one, however often it is made."""
+    return Event(
+        type=entry.type,
+        source=SOURCE,
+        id=entry.id,
+        data=entry.data,
+        time=entry.time,
+        subject=job.id,
+        dataschema=EVENTS[entry.type].dataschema,
+        sequence=entry.seq,
+        causationid=entry.causationid,
+        traceparent=entry.traceparent,
+    )
+
+
+def lifecycle(job: Job, entry: HistoryEntry) -> Message:
+    return _message(event_of(job, entry), job.type)
+
+
+def progress(job: Job, data: Mapping[str, Json], now: datetime) -> Message:
+    event = Event(
+        type="batch.progress",
+        source=SOURCE,
+        id=new_ulid(),
+        data=data,
+        time=now,
+        subject=job.id,
+        dataschema=EVENTS["batch.progress"].dataschema,
+    )
+    return _message(event, job.type)
+
+
+def rejected(trigger: Event, reason: str, message: str, now: datetime) -> Message:
+    """A trigger that is well formed and cannot be carried out. `reason`: unknown_job, not_allowed, conflict."""
+    data: dict[str, Json] = {"trigger": trigger.type, "reason": reason, "message": message}
+    if trigger.subject:
+        data["id"] = trigger.subject
+    event = Event(
+        type="batch.rejected",
+        source=SOURCE,
+        id=new_ulid(),
+        data=data,
+        time=now,
+        subject=trigger.subject,
+        dataschema=EVENTS["batch.rejected"].dataschema,
+        causationid=trigger.id,
+        traceparent=trigger.traceparent,
+    )
+    return Message(body=encode(event), routing_key=topics.routing_key(event.type), message_id=event.id)
+
+
+def parked(message: Message, reason: str, now: datetime) -> Message:
+    """A message nobody could use, as it came, with the reason in its headers."""
+    headers = {
+        **message.headers,
+        "x-batchbus-reason": reason[:1000],
+        "x-batchbus-parked-at": now.isoformat(),
+        "x-batchbus-routing-key": message.routing_key,
+    }
+    return Message(
+        body=message.body,
+        routing_key=message.routing_key,
+        message_id=message.message_id,
+        content_type=message.content_type,
+        headers=headers,
+    )
+
+
+def doorbell(lanes: Iterable[str]) -> Message:
+    """Tells every worker that jobs wait in these lanes."""
+    return Message(
+        body=to_json({"lanes": sorted(lanes)}), routing_key="batch.workers.ready", content_type="application/json"
+    )
+
+
+def lanes_rung(message: Message) -> list[str]:
+    """What a doorbell tells. Raises `ValueError` for anything else."""
+    lanes = from_json(message.body)["lanes"]
+    return [str(lane) for lane in lanes]
+
+
+def _message(event: Event, batch_type: str) -> Message:
+    key = topics.routing_key(event.type, batch_type, event.subject)
+    return Message(body=encode(event), routing_key=key, message_id=event.id)

@@ -1,0 +1,165 @@
+"""The composition root: the one place that chooses adapters and puts the parts together."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+
+from batchbus_events.bus import Bus
+from batchbus_events.ids import new_ulid
+from batchbus_events.memory import MemoryBus
+from batchbus_service.doorbell import Doorbell
+from batchbus_service.files import FileStore
+from batchbus_service.host import StrategyHost
+from batchbus_service.intake import Intake
+from batchbus_service.ledger import Ledger
+from batchbus_service.lifecycle import Decider, Policy
+from batchbus_service.outbox import Outbox
+from batchbus_service.pulse import RunLimits
+from batchbus_service.run import Surroundings
+from batchbus_service.settings import Settings
+from batchbus_service.slots import Slots
+from batchbus_service.stores.mongo import MongoJobStore, ServerClock
+from batchbus_service.watch import Watch
+from batchbus_service.worker import Worker
+from batchbus_strategies import Registry, Services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Service", "open_service", "worker_id"]
+
+_DRAIN_SECONDS: Final = 10.0
+_SERVER_SELECTION_MS: Final = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service, as the HTTP API and the commands see it."""
+
+    settings: Settings
+    bus: Bus
+    ledger: Ledger
+    registry: Registry
+    host: StrategyHost
+    files: FileStore
+    database: AsyncIOMotorDatabase[dict[str, Any]]
+    """Jobs, users, tokens."""
+    worker: Worker | None
+    watch: Watch
+
+
+@asynccontextmanager
+async def open_service(
+    settings: Settings,
+    *,
+    work: bool = True,
+    bus: Bus | None = None,
+    give_up: Callable[[str], None] | None = None,
+) -> AsyncIterator[Service]:
+    """Everything but the HTTP server; ended in the reverse order, so that nothing accepted is lost.
+
+    `work`: take triggers and run jobs. `bus` stands in for the one that the settings name. `give_up` is called with
+    a reason when the process has to end, because a strategy cannot be stopped.
+    """
+    log: FilteringBoundLogger = structlog.get_logger("batchbus")
+    name = worker_id()
+    async with AsyncExitStack() as stack:
+        mongo_url = await _mongo_url(settings, stack)
+        client = _client(mongo_url, stack)
+        database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
+        clock = ServerClock()
+        store = MongoJobStore(database)
+        await store.prepare()
+        await clock.measure(database)
+        if bus is None:
+            bus = await _bus(settings, stack)
+        files = FileStore.open(settings.files_url or f"file://{(settings.data_dir / 'files').absolute()}")
+
+        async def make_services(on_loop: AsyncExitStack) -> Services:
+            catalog = _client(mongo_url, on_loop)[settings.catalog_database]
+            return Services(files=files, catalog=catalog)
+
+        host = await stack.enter_async_context(StrategyHost(make_services))
+        registry = Registry.load(settings.strategies_folder)
+        for strategy in registry.strategies.values():
+            strategy.services = host.services
+
+        policy = Policy(lease=timedelta(seconds=settings.lease_seconds), max_attempts=settings.max_attempts)
+        outbox = Outbox(bus, store, clock, policy, name, log)
+        await outbox.start()
+        stack.push_async_callback(outbox.close, _DRAIN_SECONDS)
+        ledger = Ledger(store, outbox, clock, Decider(policy, new_ulid), log)
+        doorbell = Doorbell(bus, log)
+        stack.push_async_callback(doorbell.close)
+        watch = Watch(ledger, log)
+        await watch.start()
+        stack.push_async_callback(watch.close)
+
+        worker = None
+        if work:
+            around = Surroundings(
+                worker=name,
+                ledger=ledger,
+                bus=bus,
+                host=host,
+                slots=Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots}),
+                limits=RunLimits(lease=settings.lease_seconds, progress_interval=settings.progress_interval_seconds),
+                give_up=give_up or _end_process,
+            )
+            types = [name for name in registry.strategies if not settings.worker_types or name in settings.worker_types]
+            worker = Worker(around, registry.get, types, doorbell, log)
+            await worker.start()
+            stack.push_async_callback(worker.close)
+            intake = Intake(bus, ledger, worker, log)
+            await intake.start()
+            stack.push_async_callback(intake.close)
+        else:
+            outbox.on_settled = doorbell.ring_for
+        yield Service(settings, bus, ledger, registry, host, files, database, worker, watch)
+
+
+def worker_id() -> str:
+    """Names this process wherever it holds a lease: host, process, and chance, since containers share both."""
+    return f"{socket.gethostname().split('.')[0]}-{os.getpid()}-{new_ulid()[-6:].lower()}"
+
+
+async def _mongo_url(settings: Settings, stack: AsyncExitStack) -> str:
+    if not settings.embedded:
+        return settings.mongodb_url
+    from batchbus_service.embedded import EmbeddedMongo
+
+    return await stack.enter_async_context(EmbeddedMongo.start(settings.data_dir))
+
+
+def _client(url: str, stack: AsyncExitStack) -> AsyncIOMotorClient[dict[str, Any]]:
+    """A client bound to the running event loop, with times as aware UTC."""
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        url, tz_aware=True, tzinfo=UTC, serverSelectionTimeoutMS=_SERVER_SELECTION_MS, appname="batchbus"
+    )
+    stack.callback(client.close)
+    return client
+
+
+async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
+    if settings.amqp_url.startswith("memory://"):
+        return await stack.enter_async_context(MemoryBus())
+    from batchbus_events.amqp import RabbitBus
+
+    return await stack.enter_async_context(RabbitBus.open(settings.amqp_url, name="batchbus"))
+
+
+def _end_process(reason: str) -> None:
+    """The last resort: nothing else ends a thread that never returns."""
+    structlog.get_logger("batchbus").critical("giving_up", reason=reason)
+    os._exit(70)

@@ -1,0 +1,258 @@
+"""The `JobRun` that a strategy sees: it counts and collects in the strategy's thread, and the engine reads along.
+
+Every field is written by one thread only; the engine takes a snapshot when it writes or publishes. That needs no
+lock: a reference is replaced, never a dict that the engine may be encoding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping
+from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from batchbus_service.job import Checkpoint, Job
+from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+    from structlog.typing import FilteringBoundLogger
+
+    from batchbus_strategies import Files
+
+__all__ = ["ERRORS_KEPT", "MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "Progress", "RunHandle", "boot_time"]
+
+ERRORS_KEPT: Final = 100
+"""Errors kept in the job document; the rest are in the error file only."""
+MAX_CHECKPOINT_BYTES: Final = 64 * 1024
+MAX_RESULT_BYTES: Final = 1024 * 1024
+
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_time() -> float:
+    """Seconds on a clock that never jumps and that also counts while the machine sleeps, where there is one."""
+    return time.clock_gettime(_CLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, as its events tell it."""
+
+    count: int | None
+    advanced: int
+    errors: int
+    message: str | None
+
+
+class RunHandle:
+    """Implements `JobRun`. The engine's side of it: `cancel`, `lose`, `renewed`, `progress`, `snapshot`."""
+
+    def __init__(
+        self,
+        job: Job,
+        services: Services,
+        log: FilteringBoundLogger,
+        *,
+        lease_ends: float,
+        save: Callable[[Checkpoint], Coroutine[Any, Any, None]],
+        progressed: Callable[[], None],
+    ) -> None:
+        self._job = job
+        self._context: BaseModel | None = None
+        self._services = services
+        self._log = log
+        self._engine = asyncio.get_running_loop()
+        self._save = save
+        self._progressed = progressed
+        self._lease_ends = lease_ends
+        self._stop: type[RunCanceled] | type[LeaseLost] | None = None
+        self._signalled = False
+        self._message: str | None = None
+
+        resumed = job.checkpoint if job.checkpoint and job.checkpoint.phase == job.phase else None
+        self.resume_from: Json = resumed.state if resumed else None
+        self._advanced = resumed.advanced if resumed else 0
+        result: dict[str, Any] = dict(job.result or {})
+        self._errors: list[Json] = list(result.pop("errors", None) or [])
+        if resumed:
+            del self._errors[resumed.errors :]
+        self._descriptors: dict[str, Json] = {entry["key"]: entry for entry in result.pop("stat_descriptors", [])}
+        self._count: int | None = result.pop("count", None)
+        for derived in ("advancement_count", "progress", "error_count"):
+            result.pop(derived, None)
+        self.result: MutableMapping[str, Any] = result
+        self.context_changes: dict[str, Json] = {}
+        self.row_errors = SpooledTemporaryFile(max_size=1024 * 1024)
+        """Every row error as a line of JSON; the engine puts it into the file store when the phase ends."""
+        self.error_count = len(self._errors)
+        self.touched = boot_time()
+        """When the strategy last gave a sign of life."""
+
+    # -- what the strategy sees ------------------------------------------------------------------------------------
+
+    @property
+    def job_id(self) -> str:
+        return self._job.id
+
+    @property
+    def job_type(self) -> str:
+        return self._job.type
+
+    @property
+    def phase(self) -> Phase:
+        return self._job.phase
+
+    @property
+    def dry_run(self) -> bool:
+        return self._job.dry_run
+
+    @property
+    def run_number(self) -> int:
+        return self._job.fence
+
+    @property
+    def context(self) -> Any:
+        return self._context
+
+    @property
+    def files(self) -> Files:
+        return self._services.files
+
+    @property
+    def catalog(self) -> AsyncIOMotorDatabase[dict[str, Any]]:
+        return self._services.catalog
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        return self._log
+
+    def expect(self, count: int) -> None:
+        self._count = count
+        self._signal()
+
+    def advance(self, n: int = 1, *, message: str | None = None) -> Awaitable[None]:
+        self._advanced += n
+        if message is not None:
+            self._message = message
+        self.touched = boot_time()
+        self._signal()
+        self._check()
+        return _Turn()
+
+    def checkpoint(self, state: Json) -> Awaitable[None]:
+        self._check()
+        size = len(to_json(state))
+        if size > MAX_CHECKPOINT_BYTES:
+            raise StrategyError(f"A checkpoint may have {MAX_CHECKPOINT_BYTES:,} bytes; this one has {size:,}")
+        self.touched = boot_time()
+        checkpoint = Checkpoint(self.phase, state, self._advanced, len(self._errors))
+        saved = asyncio.run_coroutine_threadsafe(self._save(checkpoint), self._engine)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # a plain `def` strategy, in a thread of its own: block
+            saved.result()
+            self._check()
+            return _Turn()
+        return self._saved(saved)
+
+    def describe(self, key: str, name: str, message: str) -> None:
+        self._descriptors = {**self._descriptors, key: {"key": key, "name": name, "message": message}}
+
+    def row_error(self, *, line: int, column: str | None, code: str, message: str, value: str | None = None) -> None:
+        row = {"line": line, "column": column, "code": code, "message": message, "value": value}
+        self.row_errors.write(to_json(row) + b"\n")
+        self.error_count += 1
+        if len(self._errors) < ERRORS_KEPT:
+            self._errors = [*self._errors, _in_words(line, column, message, value)]
+        self.touched = boot_time()
+        self._signal()
+
+    def update_context(self, changes: Mapping[str, Json]) -> None:
+        self.context_changes = {**self.context_changes, **changes}
+
+    def ensure_lease(self) -> None:
+        self._check()
+        if boot_time() >= self._lease_ends:
+            raise LeaseLost(f"The lease on job {self.job_id} has run out")
+
+    # -- what the engine does with it ------------------------------------------------------------------------------
+
+    def bind(self, context: BaseModel) -> None:
+        """Give the strategy its context, checked."""
+        self._context = context
+
+    def allow_cleanup(self) -> None:
+        """Stop raising `RunCanceled`, so that `on_canceled` can work."""
+        self._stop = None
+
+    def cancel(self) -> None:
+        """Have `RunCanceled` surface in the strategy."""
+        self._stop = self._stop or RunCanceled
+
+    def lose(self) -> None:
+        """Have `LeaseLost` surface in the strategy."""
+        self._stop = LeaseLost
+
+    def renewed(self, lease_ends: float) -> None:
+        """The lease holds until then, on the clock of `boot_time`."""
+        self._lease_ends = lease_ends
+
+    def progress(self) -> Progress:
+        """As of now. The next advance signals again."""
+        self._signalled = False
+        return Progress(self._count, self._advanced, self.error_count, self._message)
+
+    def snapshot(self) -> dict[str, Json] | None:
+        """The job's `result` as of now: what is known of numbers, and what the strategy added."""
+        result: dict[str, Json] = dict(self.result)
+        if self._count is not None:
+            result["count"] = self._count
+        if self.phase == "process" and (self._advanced or self._count is not None):
+            result["advancement_count"] = self._advanced
+            if self._count is not None:
+                result["progress"] = share(self._advanced, self._count)
+        elif self._count is not None:
+            result["advancement_count"] = 0
+        if self._descriptors:
+            result["stat_descriptors"] = list(self._descriptors.values())
+        if self._errors:
+            result["errors"] = list(self._errors)
+            result["error_count"] = self.error_count
+        return result or None
+
+    def _signal(self) -> None:
+        if not self._signalled:
+            self._signalled = True
+            self._engine.call_soon_threadsafe(self._progressed)
+
+    def _check(self) -> None:
+        if self._stop is not None:
+            raise self._stop(f"Job {self.job_id}")
+
+    async def _saved(self, saved: concurrent.futures.Future[None]) -> None:
+        await asyncio.wrap_future(saved)
+        self._check()
+
+
+def share(advanced: int, count: int) -> float:
+    """Progress from 0 to 1, to four places."""
+    return round(min(advanced / count, 1.0), 4) if count > 0 else 1.0
+
+
+class _Turn:
+    """Awaiting it lets the other runs on the loop have their turn."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+def _in_words(line: int, column: str | None, message: str, value: str | None) -> str:
+    where = f"Line {line}" + (f', column "{column}"' if column else "")
+    return f"{where}: {message}" + (f' (value: "{value}")' if value is not None else "")

@@ -1,0 +1,137 @@
+"""Where strategies run: apart from the engine's event loop, so that a slow chunk delays no heartbeat.
+
+Methods written as `async def` share one event loop in a thread of its own; each call of a plain `def` gets a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, Generic, TypeVar
+
+from batchbus_strategies import Services
+
+__all__ = ["Call", "CallStopped", "StrategyHost"]
+
+T = TypeVar("T")
+ServicesFactory = Callable[[AsyncExitStack], Awaitable[Services]]
+
+
+class CallStopped(Exception):
+    """A strategy's method was cancelled by `Call.stop`."""
+
+
+class StrategyHost:
+    """One per process. Use it as `async with StrategyHost(make_services) as host`.
+
+    `make_services` is called on the strategies' loop; what it puts on the exit stack is closed there at the end.
+    """
+
+    def __init__(self, make_services: ServicesFactory) -> None:
+        self._make_services = make_services
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="batchbus-strategies", daemon=True)
+        self._stack = AsyncExitStack()
+        self.services: Services
+
+    async def __aenter__(self) -> StrategyHost:
+        self._thread.start()
+        self.services = await self._on_loop(self._open())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._on_loop(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join)
+        self._loop.close()
+
+    def start(self, function: Callable[..., Awaitable[T] | T], *args: object) -> Call[T]:
+        """Set a strategy's method to work."""
+        if inspect.iscoroutinefunction(function):
+            return _LoopCall(self._loop, function(*args))
+        return _ThreadCall(function, *args)
+
+    async def call(self, function: Callable[..., Awaitable[T] | T], *args: object) -> T:
+        """Call a short method of a strategy and wait for what it returns."""
+        return await asyncio.wrap_future(self.start(function, *args).future)
+
+    async def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+
+    async def _open(self) -> Services:
+        return await self._make_services(self._stack)
+
+    async def _close(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._stack.aclose()
+
+
+class Call(Generic[T]):
+    """A strategy's method at work. `future` has its result once it has really ended."""
+
+    def __init__(self) -> None:
+        self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def stop(self) -> None:
+        """Cancel an `async def` at its next await. A thread cannot be stopped."""
+
+
+class _LoopCall(Call[T]):
+    def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> None:
+        super().__init__()
+        self._loop = loop
+        self._task: asyncio.Task[T] | None = None
+        self._stopped = False
+        loop.call_soon_threadsafe(self._begin, coroutine)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
+
+    def _begin(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._task = self._loop.create_task(_not_exiting(coroutine))
+        self._task.add_done_callback(self._end)
+        if self._stopped:
+            self._task.cancel()
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.future.set_exception(CallStopped())
+        elif (error := task.exception()) is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(task.result())
+
+
+class _ThreadCall(Call[T]):
+    """A thread per call, not a pool: a strategy that never ends must not use up a place that others wait for."""
+
+    def __init__(self, function: Callable[..., Any], *args: object) -> None:
+        super().__init__()
+        context = contextvars.copy_context()
+
+        def body() -> None:
+            try:
+                self.future.set_result(context.run(function, *args))
+            except (SystemExit, KeyboardInterrupt) as error:
+                self.future.set_exception(RuntimeError(f"The strategy raised {type(error).__name__}"))
+            except BaseException as error:  # whoever awaits the future gets to know
+                self.future.set_exception(error)
+
+        threading.Thread(target=body, name=f"batchbus-{function.__qualname__}", daemon=True).start()
+
+
+async def _not_exiting(coroutine: Coroutine[Any, Any, T]) -> T:
+    """A strategy that calls `sys.exit` fails its own run, not the worker."""
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"The strategy raised {type(error).__name__}") from error

@@ -1,0 +1,163 @@
+"""Intake: takes triggers off the bus. Validate, one write, acknowledge; what cannot be used is parked or rejected."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from batchbus_events import topics
+from batchbus_events.bus import Bus, BusError, Consumer, Delivery, Message
+from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, parse_trigger
+from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
+from batchbus_service import announce
+from batchbus_service.job import Job
+from batchbus_service.ledger import Conflict, Ledger, UnknownJob
+from batchbus_service.lifecycle import NotAllowed
+from batchbus_service.ports import StoreUnavailable, TooLarge
+from batchbus_service.requests import cause_of, from_bus
+from batchbus_service.worker import Worker
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Intake"]
+
+_PREFETCH: Final = 64
+_LOOK_FOR: Final = 10.0
+"""Seconds for which a confirmation or cancellation waits for its job to appear: it may have overtaken it."""
+_ASK_AGAIN: Final = (0.05, 1.0)
+_BACK_OFF: Final = (0.5, 10.0)
+
+
+class Intake:
+    """One per process. Without a worker, jobs are persisted and wait for the workers of other processes."""
+
+    def __init__(self, bus: Bus, ledger: Ledger, worker: Worker | None, log: FilteringBoundLogger) -> None:
+        self._bus = bus
+        self._ledger = ledger
+        self._worker = worker
+        self._log = log
+        self._consumer: Consumer | None = None
+        self._waits = asyncio.Lock()
+
+    async def start(self) -> None:
+        self._consumer = await self._bus.consume(topics.TRIGGERS_QUEUE, self.handle, prefetch=_PREFETCH)
+
+    async def close(self) -> None:
+        """Take no more triggers; those being handled are finished."""
+        if self._consumer:
+            await self._consumer.close()
+
+    async def handle(self, delivery: Delivery) -> None:
+        """One trigger, from the delivery to its acknowledgement."""
+        try:
+            trigger = decode(delivery.message.body)
+            request = parse_trigger(trigger)
+        except InvalidEvent as error:
+            await self._park(delivery, str(error))
+            return
+        except NewerSchema as error:
+            self._log.warning("trigger_held", reason=str(error))
+            await delivery.hold()
+            return
+        refusal = await self._carried_out(trigger, request, delivery.message)
+        if refusal:
+            await self._reject(trigger, *refusal)
+        await delivery.ack()
+
+    async def _carried_out(
+        self, trigger: Event, request: CreateBatch | ConfirmBatch | CancelBatch, message: Message
+    ) -> tuple[str, str] | None:
+        """Do what the trigger asks, however long the database takes. Returns a reason code and words if it cannot be."""
+        pause, longest = _BACK_OFF
+        while True:
+            try:
+                if isinstance(request, CreateBatch):
+                    await self._create(trigger, request, message.user_id)
+                else:
+                    await self._change(trigger, request)
+                return None
+            except Conflict as error:
+                return "conflict", str(error)
+            except UnknownJob as error:
+                return "unknown_job", str(error)
+            except NotAllowed as error:
+                return "not_allowed", str(error)
+            except TooLarge as error:
+                return "not_allowed", str(error)
+            except StoreUnavailable as error:
+                self._log.warning("intake_waits_for_the_database", reason=str(error), seconds=pause)
+                await self._hold_back(pause)
+                pause = min(pause * 2, longest)
+
+    async def _create(self, trigger: Event, request: CreateBatch, user_id: str | None) -> None:
+        seat = self._worker.seat_for(request.type) if self._worker else None
+        job: Job | None = None
+        try:
+            job, new = await self._ledger.create(
+                from_bus(trigger, request, user_id),
+                cause_of(trigger),
+                claim_for=self._worker.id if self._worker and seat else None,
+            )
+            if new and self._worker and seat:
+                self._worker.take(job, seat)
+                seat = None
+        finally:
+            if seat:
+                seat.leave()
+
+    async def _change(self, trigger: Event, request: ConfirmBatch | CancelBatch) -> None:
+        cause, decider = cause_of(trigger), self._ledger.decider
+
+        def decide(job: Job, now: datetime) -> Job:
+            if isinstance(request, ConfirmBatch):
+                return decider.confirm(job, now, cause, early=True)
+            return decider.cancel(job, now, cause, reason=request.reason)
+
+        pause, longest = _ASK_AGAIN
+        deadline = asyncio.get_running_loop().time() + _LOOK_FOR
+        while True:
+            try:
+                await self._ledger.change_by_id(request.job_id, decide)
+                return
+            except UnknownJob:
+                if asyncio.get_running_loop().time() + pause > deadline:
+                    raise
+                # Nothing signals that a job will appear: look again, less and less often.
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, longest)
+
+    async def _hold_back(self, seconds: float) -> None:
+        """The database is away: keep what we have, take nothing more, and let one wait at a time resume."""
+        if self._waits.locked() or self._consumer is None:
+            await asyncio.sleep(seconds)
+            return
+        async with self._waits:
+            await self._consumer.pause()
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                await self._consumer.resume()
+
+    async def _park(self, delivery: Delivery, reason: str) -> None:
+        self._log.warning("message_parked", routing_key=delivery.message.routing_key, reason=reason)
+        await self._published(topics.PARKED, announce.parked(delivery.message, reason, self._ledger.clock.now()))
+        await delivery.ack()
+
+    async def _reject(self, trigger: Event, code: str, words: str) -> None:
+        self._log.warning("trigger_rejected", trigger=trigger.type, job_id=trigger.subject, code=code, reason=words)
+        await self._published(topics.EVENTS, announce.rejected(trigger, code, words, self._ledger.clock.now()))
+
+    async def _published(self, exchange: str, message: Message) -> None:
+        """Until the broker has confirmed it: only then may the trigger be acknowledged."""
+        pause, longest = _BACK_OFF
+        while True:
+            try:
+                await self._bus.publish(exchange, message)
+                return
+            except BusError as error:
+                self._log.warning("intake_waits_for_the_broker", reason=str(error), seconds=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, longest)

@@ -1,0 +1,140 @@
+"""The job document: everything batchbus knows about one job, its history and its lease included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from batchbus_strategies import Json, Phase
+
+__all__ = ["SCHEMA", "TERMINAL", "Checkpoint", "HistoryEntry", "Job", "Lease", "Status", "lane"]
+
+SCHEMA: Final = 1
+"""Version of the document's form. A document of a newer one is left alone."""
+
+
+class Status(StrEnum):
+    """Where a job is. `lifecycle.MOVES` says which moves are allowed, and why."""
+
+    CREATED = "created"
+    """Accepted and persisted. A worker moves it on by pre-processing it."""
+    PRE_PROCESSED = "pre_processed"
+    """It is known what the job will do. A dry run rests here until someone confirms or cancels it."""
+    CONFIRMED = "confirmed"
+    """May be carried out; waits for a worker with a free slot."""
+    PROCESSING = "processing"
+    """A worker carries it out, or did and was lost; then it waits for the next one."""
+    COMPLETED = "completed"
+    """Everything was done. The end."""
+    FAILED = "failed"
+    """It could not be done; `result.errors` says why. An operator may retry it."""
+    CANCELED = "canceled"
+    """Someone called it off, or a dry run was not confirmed in time. An operator may retry it."""
+
+
+TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One lifecycle event of the job, written in the same write as the change that it tells of."""
+
+    seq: int
+    """1, 2, 3 … without a gap: the event's `sequence`."""
+    id: str
+    """The event's id, chosen before the write, so that publishing it again repeats the same event."""
+    type: str
+    """The event's wire name, such as `batch.completed`."""
+    time: datetime
+    data: Mapping[str, Json]
+    causationid: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one worker to run the job, until it expires."""
+
+    worker: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where to resume a phase after a crash: whatever the strategy gave to `JobRun.checkpoint`."""
+
+    phase: Phase
+    state: Json
+    advanced: int = 0
+    """`advancement_count` at that point: what a run that resumes here counts on from."""
+    errors: int = 0
+    """How many `result.errors` there were at that point."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as stored. Times are UTC with milliseconds; dicts and lists in it are never changed in place."""
+
+    id: str
+    type: str
+    dry_run: bool
+    context: dict[str, Json]
+    created_by: str
+    request_digest: str
+    """A digest of the request as it arrived: tells a repeated request from another one under the same id."""
+    prepared: bool = False
+    """Whether the strategy's `prepare` has been run, as it has for jobs made over HTTP."""
+
+    status: Status
+    created_at: datetime
+    updated_at: datetime
+    status_at: Mapping[Status, datetime] = field(default_factory=dict)
+    """When the job reached each status it has reached; `created` is in `created_at`."""
+    deleted_at: datetime | None = None
+    result: dict[str, Json] | None = None
+
+    version: int = 1
+    """Raised by every transition; every transition filters on it."""
+    fence: int = 0
+    """The fencing token: raised by every claim, never lowered."""
+    lease: Lease | None = None
+    failures: int = 0
+    """Runs lost to an error or an expired lease since the last new checkpoint."""
+    checkpoint: Checkpoint | None = None
+    confirmed_early: str | None = None
+    """Id of a confirmation that came before pre-processing had ended, to be honoured when it ends."""
+    confirm_by: datetime | None = None
+    """When a dry run that nobody confirmed is called off."""
+
+    history: tuple[HistoryEntry, ...] = ()
+    published: int = 0
+    """The broker has confirmed every entry of the history up to this `seq`."""
+    triggers: tuple[str, ...] = ()
+    """Keys of the last 20 triggers handled, so that a late duplicate changes nothing."""
+
+    ready_at: datetime | None = None
+    """From when on a worker may take it; None while it runs or rests."""
+    wake_at: datetime | None = None
+    """When the night watch has to look at it next; None when there is nothing to look after."""
+    schema: int = SCHEMA
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that is running or comes next."""
+        return "pre_process" if self.status is Status.CREATED else "process"
+
+    @property
+    def unpublished(self) -> tuple[HistoryEntry, ...]:
+        return self.history[self.published :]
+
+
+def lane(phase: Phase, job_type: str) -> str:
+    """Where a ready job waits: workers ask for one phase of one batch type at a time."""
+    return f"{phase}/{job_type}"

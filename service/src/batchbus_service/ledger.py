@@ -1,0 +1,172 @@
+"""The one way a job changes: read, decide, write, hand the new events to the outbox.
+
+Intake, the HTTP API, workers and the night watch all change jobs through here, so that a version that moved, a
+write whose answer was lost and a caller that was cancelled are dealt with in one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from batchbus_service.job import Job
+from batchbus_service.lifecycle import Cause, Decider, NewJob
+from batchbus_service.outbox import Outbox
+from batchbus_service.ports import Clock, JobExists, JobStore, StoreUnavailable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Conflict", "Ledger", "UnknownJob"]
+
+_WRITE_TRIES = 3
+
+T = TypeVar("T")
+Decision = Callable[[Job, "datetime"], Job]
+
+
+class UnknownJob(Exception):
+    """There is no job with that id."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"Batch job with id {job_id} was not found")
+        self.job_id = job_id
+
+
+class Conflict(Exception):
+    """There is a job with that id, but it was made by another request."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"There is a batch job {job_id} already, and it was made by another request")
+        self.job_id = job_id
+
+
+class Ledger:
+    """One per process."""
+
+    def __init__(
+        self, store: JobStore, outbox: Outbox, clock: Clock, decider: Decider, log: FilteringBoundLogger
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.decider = decider
+        self.outbox = outbox
+        self._log = log
+
+    async def create(self, request: NewJob, cause: Cause, *, claim_for: str | None = None) -> tuple[Job, bool]:
+        """Persist a new job; for the worker `claim_for`, if one is named, in the same write.
+
+        Returns the job and whether it is new. The same request under the same id changes nothing.
+        Raises: `Conflict`, `StoreUnavailable`, `TooLarge`.
+        """
+        now = self.clock.now()
+        job = self.decider.create(request, now, cause)
+        if claim_for:
+            job = self.decider.claim(job, claim_for, now)
+        existing = await _unbroken(self._insert(job))
+        if existing is None:
+            self._wrote(None, job)
+            return job, True
+        if existing.request_digest != request.request_digest:
+            raise Conflict(job.id)
+        return existing, False
+
+    async def change(self, job: Job, decide: Decision) -> Job:
+        """Write what `decide` makes of the job; of a newer version of it if `job` turns out to be old.
+
+        `decide` may be called several times; what it raises passes through. It returns the same object for no change.
+        Raises: `UnknownJob`, `StoreUnavailable` (the change may or may not have been written), `TooLarge`.
+        """
+        while (changed := await self.try_change(job, decide)) is None:
+            job = await self.get(job.id)
+        return changed
+
+    async def try_change(self, job: Job, decide: Decision, *, same_lease: bool = False) -> Job | None:
+        """As `change`, but None if the job has moved on since it was read, or its lease was renewed (`same_lease`)."""
+        known = replace(job, published=self.outbox.published(job))
+        decided = decide(known, self.clock.now())
+        if decided is known:
+            return job
+        if not await _unbroken(self._update(job, decided, same_lease)):
+            return None
+        self._wrote(known, decided)
+        return decided
+
+    async def change_by_id(self, job_id: str, decide: Decision) -> Job:
+        """As `change`, reading the job first."""
+        return await self.change(await self.get(job_id), decide)
+
+    async def get(self, job_id: str) -> Job:
+        """Raises: `UnknownJob`, `StoreUnavailable`."""
+        job = await self.store.get(job_id)
+        if job is None:
+            raise UnknownJob(job_id)
+        return job
+
+    async def _insert(self, job: Job) -> Job | None:
+        """None once the job is there as written here; else the job that has its id."""
+        for attempt in range(_WRITE_TRIES):
+            try:
+                await self.store.insert(job)
+            except JobExists:
+                existing = await self.store.get(job.id)
+                if existing and existing.history[0].id != job.history[0].id:
+                    return existing
+            except StoreUnavailable:
+                if attempt == _WRITE_TRIES - 1:
+                    raise
+                continue
+            return None
+        raise AssertionError("unreachable")
+
+    async def _update(self, old: Job, new: Job, same_lease: bool) -> bool:
+        try:
+            return await self.store.update(old, new, same_lease=same_lease)
+        except StoreUnavailable:
+            # The answer was lost; the write may have happened all the same. The history knows.
+            stored = await self.store.get(old.id)
+            if stored is None:
+                raise
+            return stored.version >= new.version and _carries(stored, old, new)
+
+    def _wrote(self, old: Job | None, new: Job) -> None:
+        written = len(new.history) - (len(old.history) if old else 0)
+        self.outbox.hand_over(new, written=written)
+        for entry in new.history[len(new.history) - written :]:
+            self._log.info(
+                entry.type,
+                job_id=new.id,
+                job_type=new.type,
+                attempt=new.failures + 1,
+                worker=new.lease.worker if new.lease else None,
+                trace_id=_trace_id(entry.traceparent),
+                sequence=entry.seq,
+            )
+
+
+def _carries(stored: Job, old: Job, new: Job) -> bool:
+    """Whether `stored` is what became of writing `new` over `old`: its events are there, or else its claim is."""
+    added = new.history[len(old.history) :]
+    if added:
+        return {entry.id for entry in added} <= {entry.id for entry in stored.history}
+    return stored.fence == new.fence and stored.lease == new.lease
+
+
+def _trace_id(traceparent: str | None) -> str | None:
+    """The trace id in a W3C `traceparent`."""
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) == 4 else None
+
+
+async def _unbroken(write: Coroutine[Any, Any, T]) -> T:
+    """Wait for a write to its end even if the caller is cancelled: the driver carries it out all the same."""
+    task = asyncio.ensure_future(write)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

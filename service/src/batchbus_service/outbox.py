@@ -1,0 +1,214 @@
+"""The outbox: publishes what a job's history has not published yet, and marks what the broker has confirmed.
+
+It lives beside the writes, not in their way: whoever writes a transition hands the job over and goes on. One job's
+events go out one after the other, each with its confirm; different jobs side by side. The marks ride along with the
+job's next write, or are flushed for many jobs in one bulk write. If this process dies, the job's alarm rings, and
+the night watch of any process hands the job to an outbox again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from batchbus_events import topics
+from batchbus_events.bus import BusError
+from batchbus_service import announce
+from batchbus_service.job import HistoryEntry, Job
+from batchbus_service.lifecycle import Policy, alarm
+from batchbus_service.ports import Clock, JobStore, StoreUnavailable
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from batchbus_events.bus import Bus
+
+__all__ = ["Outbox"]
+
+_RIDE_ALONG: Final = 0.25
+"""Seconds that the mark of a running job waits for a write of the run to ride along with."""
+_ASK_AGAIN: Final = 0.02
+_BACK_OFF: Final = (0.1, 30.0)
+"""Seconds: the first and the longest pause after the broker refused."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """What this process has to publish of one job, and how far it has got."""
+
+    job: Job
+    done: int
+    own: set[int] = field(default_factory=set)
+    """The entries that this process wrote; the others are for their writers to publish, until the alarm rings."""
+    publishing: asyncio.Task[None] | None = None
+
+
+class Outbox:
+    """One per process. `worker` is the name under which this process holds leases."""
+
+    def __init__(
+        self, bus: Bus, store: JobStore, clock: Clock, policy: Policy, worker: str, log: FilteringBoundLogger
+    ) -> None:
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._policy = policy
+        self._worker = worker
+        self._log = log
+        self._pending: dict[str, _Pending] = {}
+        self._marks: dict[str, _Pending] = {}
+        self._due = asyncio.Event()
+        self._flusher: asyncio.Task[None] | None = None
+        self._pause = 0.0
+        self._resume_at = 0.0
+        self.trouble: str | None = None
+        """Why nothing can be published at the moment, for `doctor`; None when all is well."""
+        self.on_settled: Callable[[Sequence[Job]], None] = lambda jobs: None
+        """Called with the jobs whose events are all out and marked."""
+
+    def hand_over(self, job: Job, *, written: int) -> None:
+        """Publish what `job` has not published. The last `written` entries of its history were written here."""
+        pending = self._pending.get(job.id)
+        if pending is None:
+            pending = self._pending[job.id] = _Pending(job, job.published)
+        pending.job = job
+        pending.done = max(pending.done, job.published)
+        pending.own.update(range(len(job.history) - written + 1, len(job.history) + 1))
+        if pending.publishing is None:
+            pending.publishing = asyncio.create_task(self._publish_all(pending))
+
+    def forget(self, job_id: str) -> None:
+        """The job runs elsewhere now: what is left of it is for others to publish."""
+        self._marks.pop(job_id, None)
+        if (pending := self._pending.pop(job_id, None)) and pending.publishing:
+            pending.publishing.cancel()
+
+    def published(self, job: Job) -> int:
+        """How far the job's events are known to be confirmed: the mark that a write can take along."""
+        pending = self._pending.get(job.id)
+        return max(job.published, pending.done) if pending else job.published
+
+    @property
+    def backlog(self) -> int:
+        """Events that wait for the broker."""
+        return sum(len(pending.job.history) - pending.done for pending in self._pending.values())
+
+    async def start(self) -> None:
+        self._flusher = asyncio.create_task(self._flush_for_ever())
+
+    async def close(self, timeout: float) -> None:
+        """Publish and mark what is left, for at most `timeout` seconds; the night watch finds the rest."""
+        try:
+            async with asyncio.timeout(timeout):
+                while tasks := [pending.publishing for pending in self._pending.values() if pending.publishing]:
+                    await asyncio.wait(tasks)
+                self._marks |= self._pending
+                await self._flush()
+        except (TimeoutError, StoreUnavailable):
+            self._log.warning("events_left_for_the_watch", events=self.backlog)
+        tasks = [pending.publishing for pending in self._pending.values() if pending.publishing]
+        for task in (*tasks, self._flusher):
+            if task:
+                task.cancel()
+        await asyncio.gather(*tasks, *([self._flusher] if self._flusher else []), return_exceptions=True)
+
+    # -- publishing ------------------------------------------------------------------------------------------------
+
+    async def _publish_all(self, pending: _Pending) -> None:
+        while pending.done < len(pending.job.history):
+            entry = pending.job.history[pending.done]
+            if entry.seq in pending.own or await self._left_to_us(pending, entry):
+                await self._publish(pending.job, entry)
+                pending.done = max(pending.done, entry.seq)
+        pending.publishing = None
+        if self._runs_here(pending.job):
+            asyncio.get_running_loop().call_later(_RIDE_ALONG, self._mark, pending, pending.job)
+        else:
+            self._mark(pending, pending.job)
+
+    async def _publish(self, job: Job, entry: HistoryEntry) -> None:
+        """Until the broker has confirmed it."""
+        message = announce.lifecycle(job, entry)
+        loop = asyncio.get_running_loop()
+        while True:
+            if (wait := self._resume_at - loop.time()) > 0:
+                await asyncio.sleep(wait)
+            try:
+                await self._bus.publish(topics.EVENTS, message)
+            except BusError as error:
+                self._back_off(error)
+            else:
+                self._pause, self.trouble = 0.0, None
+                return
+
+    def _back_off(self, error: BusError) -> None:
+        """The broker's trouble is everyone's: the whole outbox pauses, not one job."""
+        now = asyncio.get_running_loop().time()
+        if now < self._resume_at:
+            return
+        shortest, longest = _BACK_OFF
+        self._pause = min(max(self._pause * 2, shortest), longest)
+        self._resume_at = now + self._pause
+        self.trouble = str(error)
+        self._log.warning("outbox_backs_off", seconds=self._pause, reason=str(error), events=self.backlog)
+
+    async def _left_to_us(self, pending: _Pending, entry: HistoryEntry) -> bool:
+        """Whether the process that wrote the entry has let its time pass; False once it has published it."""
+        overdue = entry.time + self._policy.publish_grace
+        pause = _ASK_AGAIN
+        while self._clock.now() < overdue:
+            try:
+                stored = await self._store.get(pending.job.id)
+            except StoreUnavailable:
+                stored = None
+            if stored and stored.published >= entry.seq:
+                pending.done = max(pending.done, stored.published)
+                return False
+            # Nothing signals another process's mark but the database: ask again, less and less often.
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+        return True
+
+    # -- marking ---------------------------------------------------------------------------------------------------
+
+    def _mark(self, pending: _Pending, job: Job) -> None:
+        """Have the mark of `job` written, unless a newer write of the job has taken it along."""
+        if pending.job is job and pending.publishing is None:
+            self._marks[job.id] = pending
+            self._due.set()
+
+    def _runs_here(self, job: Job) -> bool:
+        return job.lease is not None and job.lease.worker == self._worker
+
+    async def _flush_for_ever(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                await self._flush()
+            except StoreUnavailable as error:
+                self._log.warning("marks_wait_for_the_database", reason=str(error))
+                await asyncio.sleep(1.0)
+                self._due.set()
+
+    async def _flush(self) -> None:
+        """One bulk write for every job whose mark is due; those that come due meanwhile go with the next one."""
+        if not self._marks:
+            return
+        marks, self._marks = self._marks, {}
+        now = self._clock.now()
+        jobs: list[Job] = []
+        for pending in marks.values():
+            job = replace(pending.job, published=pending.done)
+            jobs.append(replace(job, wake_at=alarm(job, now, self._policy)))
+        try:
+            await self._store.settle(jobs)
+        except StoreUnavailable:
+            self._marks = marks | self._marks
+            raise
+        for pending, job in zip(marks.values(), jobs, strict=True):
+            if not self._runs_here(pending.job) and pending.job.version == job.version:
+                self._pending.pop(job.id, None)
+        self.on_settled(jobs)

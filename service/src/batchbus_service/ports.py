@@ -1,0 +1,99 @@
+"""Every port of the service on one page, with what each call may raise.
+
+The message broker's port, `Bus`, and the files' port, `Files`, belong to the packages that others use too:
+`batchbus_events.bus` and `batchbus_strategies.strategy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from batchbus_service.job import Checkpoint, Job, Status
+from batchbus_strategies import Json, Phase
+
+__all__ = ["Beat", "Clock", "JobExists", "JobFilter", "JobStore", "StoreError", "StoreUnavailable", "TooLarge"]
+
+
+class StoreError(Exception):
+    """Something went wrong between batchbus and its database."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached, or did not answer in time. A write may or may not have happened."""
+
+
+class JobExists(StoreError):
+    """There is a job with that id already."""
+
+
+class TooLarge(StoreError):
+    """The job document would be larger than the database takes; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """A heartbeat: what a running worker writes without making a transition."""
+
+    job_id: str
+    fence: int
+    expires_at: datetime
+    """The lease's new end."""
+    result: dict[str, Json] | None
+    published: int
+    checkpoint: Checkpoint | None = None
+    """A new checkpoint, which also sets `failures` back to 0; None leaves the old one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs to list: all conditions hold. `created_at` is bounded on both sides."""
+
+    created_from: datetime
+    created_until: datetime
+    created_by: str | None = None
+    statuses: Sequence[Status] = ()
+    types: Sequence[str] = ()
+
+
+class JobStore(Protocol):
+    """The jobs. Every method may raise `StoreUnavailable`; writes are durable once they return."""
+
+    async def insert(self, job: Job) -> None:
+        """Raises: `JobExists`, `TooLarge`."""
+
+    async def get(self, job_id: str) -> Job | None: ...
+
+    async def update(self, old: Job, new: Job, *, same_lease: bool = False) -> bool:
+        """Write what differs between `old` and `new` if the stored version is still `old.version`.
+
+        `same_lease`: and only if the lease still ends when `old`'s does. Returns whether it was written.
+        Raises: `TooLarge`.
+        """
+
+    async def beat(self, beat: Beat) -> bool:
+        """Returns False if the fence has moved or the lease was taken away: it is lost."""
+
+    async def settle(self, jobs: Sequence[Job]) -> None:
+        """Write `published` of many jobs in one go, and `wake_at` too where the version has not moved since."""
+
+    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
+        """Compare-and-set of `wake_at`, from `job`'s. Returns whether this call moved it."""
+
+    async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
+        """Some of the jobs whose `ready_at` is at most `until`, the oldest first."""
+
+    async def ringing(self, *, until: datetime, want: int) -> list[Job]:
+        """Some of the jobs whose `wake_at` is at most `until`, the earliest first."""
+
+    async def page(self, filter: JobFilter, *, offset: int, limit: int) -> tuple[list[Job], int]:
+        """The newest first; and how many there are in all."""
+
+
+class Clock(Protocol):
+    """Time as the database server has it, so that a machine with a wrong clock steals no lease."""
+
+    def now(self) -> datetime:
+        """UTC, aware, cut to milliseconds."""

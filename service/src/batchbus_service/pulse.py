@@ -1,0 +1,208 @@
+"""The heartbeat of one phase of a run: renews the lease, writes checkpoints, tells and stores progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from batchbus_events import topics
+from batchbus_events.bus import Bus, BusError
+from batchbus_service import announce
+from batchbus_service.handle import Progress, RunHandle, boot_time, share
+from batchbus_service.job import Checkpoint, Job, Status
+from batchbus_service.ledger import Ledger
+from batchbus_service.ports import Beat, StoreUnavailable
+from batchbus_strategies import Json, LeaseLost, Services
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Interrupt", "Pulse", "RunLimits"]
+
+Interrupt = Literal["canceled", "released", "stalled", "lost"]
+"""Why a run has to end before its strategy does: someone canceled the job, the worker shuts down, nothing moves any
+more, or the lease is gone."""
+
+
+_PERSIST_EVERY: Final = 1.0
+"""Seconds between two writes of a run's progress."""
+_PROGRESS_TIMEOUT: Final = 2.0
+_TRY_AGAIN: Final = 1.0
+"""Seconds until a write that the database did not answer is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLimits:
+    """How long things may take, in seconds."""
+
+    lease: float = 30.0
+    progress_interval: float = 0.25
+    cancel_grace: float = 5.0
+    """How long a stopped strategy may go on before it is cancelled at its next await."""
+    stuck: float = 600.0
+    """How long a strategy that cannot be stopped is waited for before the worker process gives up."""
+
+
+class Pulse:
+    """Beats from `start` to `stop`. `interrupt` is called with a reason when the run has to end."""
+
+    def __init__(
+        self,
+        job: Job,
+        services: Services,
+        ledger: Ledger,
+        bus: Bus,
+        limits: RunLimits,
+        stall_seconds: float,
+        log: FilteringBoundLogger,
+        interrupt: Callable[[Interrupt], None],
+    ) -> None:
+        self._job = job
+        self._ledger = ledger
+        self._bus = bus
+        self._limits = limits
+        self._stall_seconds = stall_seconds
+        self._log = log
+        self._interrupt = interrupt
+        self._started_at = self._beaten_at = boot_time()
+        self.lease_ends = self._started_at + limits.lease
+        self._one_write = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._telling: asyncio.Task[None] | None = None
+        self._told: Progress | None = None
+        self._stopped = False
+        self.handle = RunHandle(
+            job, services, log, lease_ends=self.lease_ends, save=self._save, progressed=self._progressed
+        )
+
+    def start(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._limits.lease / 3, self._beat_now)
+
+    async def stop(self, *, tell: bool) -> None:
+        """When this returns, nothing more is written or published. `tell`: how far the run got, if that is news."""
+        self._stopped = True
+        if self._timer:
+            self._timer.cancel()
+        if self._telling:
+            self._telling.cancel()
+        progress = self.handle.progress()
+        if tell and progress != self._told and (self._told or progress.advanced):
+            await self._tell(progress)
+        async with self._one_write:
+            pass
+
+    # -- the lease -------------------------------------------------------------------------------------------------
+
+    def _beat_now(self) -> None:
+        self._spawn(self._keep_lease())
+
+    async def _keep_lease(self) -> None:
+        """Renew the lease; look whether someone canceled the job, whose event may have been lost, or it has stalled."""
+        pause = self._limits.lease / 3
+        try:
+            await self._beat()
+            stored = await self._ledger.store.get(self._job.id)
+            if stored and stored.status is Status.CANCELED:
+                self._interrupt("canceled")
+        except StoreUnavailable as error:
+            self._log.warning("heartbeat_missed", reason=str(error))
+            pause = _TRY_AGAIN
+            if boot_time() >= self.lease_ends:
+                self._interrupt("lost")
+        if boot_time() - self.handle.touched > self._stall_seconds:
+            self._interrupt("stalled")
+        if not self._stopped:
+            self._timer = asyncio.get_running_loop().call_later(pause, self._beat_now)
+
+    async def _save(self, checkpoint: Checkpoint) -> None:
+        """Make a checkpoint durable, whatever it takes while the lease lasts."""
+        while True:
+            try:
+                return await self._beat(checkpoint)
+            except StoreUnavailable as error:
+                if boot_time() >= self.lease_ends:
+                    self._interrupt("lost")
+                    raise LeaseLost(f"The lease on job {self._job.id} has run out") from error
+                await asyncio.sleep(_TRY_AGAIN)
+
+    async def _beat(self, checkpoint: Checkpoint | None = None) -> None:
+        """One write: progress, checkpoint, lease."""
+        async with self._one_write:
+            if self._stopped:
+                return
+            started = boot_time()
+            kept = await self._ledger.store.beat(
+                Beat(
+                    job_id=self._job.id,
+                    fence=self._job.fence,
+                    expires_at=self._ledger.clock.now() + timedelta(seconds=self._limits.lease),
+                    result=self.handle.snapshot(),
+                    published=self._ledger.outbox.published(self._job),
+                    checkpoint=checkpoint,
+                )
+            )
+            if not kept:
+                self._interrupt("lost")
+                return
+            self._beaten_at = started
+            self.lease_ends = started + self._limits.lease
+            self.handle.renewed(self.lease_ends)
+
+    # -- progress --------------------------------------------------------------------------------------------------
+
+    def _progressed(self) -> None:
+        """The strategy has signalled an advance: tell of it now, and then not again for an interval."""
+        if self._telling is None and not self._stopped:
+            self._telling = self._spawn(self._tell_for_a_while())
+
+    async def _tell_for_a_while(self) -> None:
+        try:
+            while (progress := self.handle.progress()) != self._told:
+                await self._tell(progress)
+                if boot_time() - self._beaten_at >= _PERSIST_EVERY:
+                    await self._beat()
+                # A throttle, not a wait for something: the next advance may come at any time.
+                await asyncio.sleep(self._limits.progress_interval)
+        except StoreUnavailable as error:
+            self._log.warning("progress_not_stored", reason=str(error))
+        finally:
+            self._telling = None
+
+    async def _tell(self, progress: Progress) -> None:
+        self._told = progress
+        message = announce.progress(self._job, self._data(progress), self._ledger.clock.now())
+        try:
+            async with asyncio.timeout(_PROGRESS_TIMEOUT):
+                await self._bus.publish(topics.EVENTS, message)
+        except (BusError, TimeoutError) as error:
+            self._log.debug("progress_not_published", reason=str(error))
+
+    def _data(self, progress: Progress) -> dict[str, Json]:
+        elapsed = boot_time() - self._started_at
+        rate = progress.advanced / elapsed if elapsed > 0 else 0.0
+        data: dict[str, Json] = {
+            "id": self._job.id,
+            "type": self._job.type,
+            "phase": self._job.phase,
+            "run": self._job.fence,
+            "advancement_count": progress.advanced,
+            "rate": round(rate, 2),
+            "errors": progress.errors,
+        }
+        if progress.message is not None:
+            data["message"] = progress.message
+        if progress.count is not None:
+            data |= {"count": progress.count, "progress": share(progress.advanced, progress.count)}
+            if rate > 0:
+                data["seconds_left"] = round(max(progress.count - progress.advanced, 0) / rate, 1)
+        return data
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

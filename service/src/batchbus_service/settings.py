@@ -1,0 +1,82 @@
+"""Every setting, from environment variables with the prefix `BATCHBUS_`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+__all__ = ["BadSettings", "Settings"]
+
+
+class BadSettings(Exception):
+    """A setting has a value that it cannot have. The message names the variable and says what it takes."""
+
+
+def _scheme(*schemes: str) -> AfterValidator:
+    def check(url: str) -> str:
+        if not url.startswith(schemes):
+            raise ValueError(f"takes an address that begins with {' or '.join(schemes)}")
+        return url
+
+    return AfterValidator(check)
+
+
+def _types(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """See the table in docs/settings.md. Fields are the variables' names without the prefix."""
+
+    model_config = SettingsConfigDict(env_prefix="BATCHBUS_", frozen=True, extra="ignore")
+
+    amqp_url: Annotated[str, _scheme("memory://", "amqp://", "amqps://")] = "memory://"
+    mongodb_url: Annotated[str, _scheme("embedded://", "mongodb://", "mongodb+srv://")] = "embedded://"
+    mongodb_database: Annotated[str, Field(min_length=1, max_length=38)] = "batchbus"
+    catalog_database: Annotated[str, Field(min_length=1, max_length=38)] = "catalog"
+    files_url: Annotated[str, _scheme("file://", "s3://", "gs://", "az://", "memory://")] | None = None
+    data_dir: Path = Path(".batchbus")
+    strategies_dir: Path | None = None
+    worker_slots: Annotated[int, Field(ge=1, le=1000)] = 4
+    worker_preview_slots: Annotated[int, Field(ge=1, le=1000)] = 2
+    worker_types: Annotated[list[str] | None, NoDecode, BeforeValidator(_types)] = None
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 30
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
+    progress_interval_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 0.25
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    jwt_secret: Annotated[str, Field(min_length=16)] | None = None
+    max_upload_bytes: Annotated[int, Field(ge=1)] = 1024**3
+    log_format: Literal["console", "json"] | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def embedded(self) -> bool:
+        return self.mongodb_url.startswith("embedded://")
+
+    @property
+    def strategies_folder(self) -> Path | None:
+        if self.strategies_dir is not None:
+            return self.strategies_dir
+        default = Path("strategies.d")
+        return default if default.is_dir() else None
+
+    @classmethod
+    def load(cls) -> Settings:
+        """From the environment. Raises: `BadSettings`, naming every variable at fault."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise BadSettings(_in_words(error)) from None
+
+
+def _in_words(error: ValidationError) -> str:
+    lines: list[str] = []
+    for fault in error.errors():
+        name = f"BATCHBUS_{fault['loc'][0]}".upper() if fault["loc"] else "BATCHBUS_*"
+        lines.append(f"{name}={os.environ.get(name, '')!r}: {fault['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)

@@ -1,0 +1,147 @@
+"""Between `Job` and its MongoDB document, both ways, and the difference of two jobs as an update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+
+from batchbus_service.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, lane
+
+__all__ = ["Document", "from_document", "to_document", "update_of"]
+
+Document = dict[str, Any]
+"""A BSON document: what the driver takes and gives."""
+
+_TIMED: Final = tuple(status for status in Status if status is not Status.CREATED)
+_PLAIN: Final = (
+    "type",
+    "dry_run",
+    "context",
+    "created_by",
+    "request_digest",
+    "prepared",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "result",
+    "version",
+    "fence",
+    "failures",
+    "confirmed_early",
+    "confirm_by",
+    "published",
+    "ready_at",
+    "wake_at",
+    "schema",
+)
+_COMPARED: Final = tuple(name for name in _PLAIN if name != "published")
+
+
+def to_document(job: Job) -> Document:
+    """The whole document. What is None is left out, so that sparse indexes hold only the jobs that wait."""
+    document: Document = {"_id": job.id}
+    for name in _PLAIN:
+        if (value := getattr(job, name)) is not None:
+            document[name] = value
+    document["status"] = job.status.value
+    for name, encode in _ENCODED.items():
+        if (value := encode(job)) is not None:
+            document[name] = value
+    document["history"] = [_entry_document(entry) for entry in job.history]
+    return document
+
+
+def update_of(old: Job, new: Job) -> Document:
+    """The update that turns `old`'s document into `new`'s, naming only what differs; history is only ever added to."""
+    changed: Document = {}
+    removed: Document = {}
+
+    def compare(name: str, before: Any, after: Any) -> None:
+        if before == after:
+            return
+        if after is None:
+            removed[name] = ""
+        else:
+            changed[name] = after
+
+    for name in _COMPARED:
+        compare(name, getattr(old, name), getattr(new, name))
+    compare("status", old.status.value, new.status.value)
+    for name, encode in _ENCODED.items():
+        compare(name, encode(old), encode(new))
+    update: Document = {}
+    if new.published > old.published:
+        # Another process may have raised it since `old` was read; it never goes back.
+        update["$max"] = {"published": new.published}
+    if changed:
+        update["$set"] = changed
+    if removed:
+        update["$unset"] = removed
+    if added := new.history[len(old.history) :]:
+        update["$push"] = {"history": {"$each": [_entry_document(entry) for entry in added]}}
+    return update
+
+
+def from_document(document: Mapping[str, Any]) -> Job:
+    """Raises `ValueError` for a document of a newer schema than this version of batchbus knows."""
+    if document.get("schema", SCHEMA) > SCHEMA:
+        raise ValueError(f"Job {document['_id']} was written by a newer batchbus (schema {document['schema']})")
+    lease = document.get("lease")
+    checkpoint = document.get("checkpoint")
+    return Job(
+        id=document["_id"],
+        status=Status(document["status"]),
+        status_at={status: document[f"{status}_at"] for status in _TIMED if f"{status}_at" in document},
+        lease=Lease(lease["worker"], lease["expires_at"]) if lease else None,
+        checkpoint=Checkpoint(**checkpoint) if checkpoint else None,
+        history=tuple(_entry(entry) for entry in document["history"]),
+        triggers=tuple(document.get("triggers", ())),
+        **{name: document[name] for name in _PLAIN if name in document},
+    )
+
+
+def _lease(job: Job) -> Document | None:
+    return {"worker": job.lease.worker, "expires_at": job.lease.expires_at} if job.lease else None
+
+
+def _checkpoint(job: Job) -> Document | None:
+    return asdict(job.checkpoint) if job.checkpoint else None
+
+
+def _lane(job: Job) -> str | None:
+    return lane(job.phase, job.type) if job.ready_at else None
+
+
+def _reached_at(status: Status) -> Callable[[Job], datetime | None]:
+    return lambda job: job.status_at.get(status)
+
+
+_ENCODED: Final[Mapping[str, Callable[[Job], Any]]] = {
+    "lease": _lease,
+    "checkpoint": _checkpoint,
+    "lane": _lane,
+    "triggers": lambda job: list(job.triggers) or None,
+    **{f"{status}_at": _reached_at(status) for status in _TIMED},
+}
+"""Fields whose form in the document is not that in the `Job`. `lane` is derived: present where `ready_at` is."""
+
+
+def _entry_document(entry: HistoryEntry) -> Document:
+    document: Document = {
+        "seq": entry.seq,
+        "id": entry.id,
+        "type": entry.type,
+        "time": entry.time,
+        "data": entry.data,
+    }
+    if entry.causationid is not None:
+        document["causationid"] = entry.causationid
+    if entry.traceparent is not None:
+        document["traceparent"] = entry.traceparent
+    return document
+
+
+def _entry(document: Mapping[str, Any]) -> HistoryEntry:
+    return HistoryEntry(**document)

@@ -1,0 +1,200 @@
+"""The job store on MongoDB, through Motor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from bson.codec_options import CodecOptions
+from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne, WriteConcern
+from pymongo.errors import (
+    ConnectionFailure,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    OperationFailure,
+    WTimeoutError,
+)
+
+from batchbus_service.job import Job, lane
+from batchbus_service.ports import Beat, JobExists, JobFilter, StoreUnavailable, TooLarge
+from batchbus_service.stores.document import Document, from_document, to_document, update_of
+from batchbus_service.stores.sweep import Sweep
+from batchbus_strategies import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
+
+__all__ = ["INDEXES", "MongoJobStore", "ServerClock"]
+
+INDEXES: Final = (
+    IndexModel([("lane", ASCENDING), ("ready_at", ASCENDING)], name="ready", sparse=True),
+    IndexModel([("wake_at", ASCENDING)], name="alarms", sparse=True),
+    IndexModel([("created_at", ASCENDING)], name="created"),
+)
+
+_DURABLE: Final = WriteConcern(w="majority", j=True)
+_TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420, 2})
+_READ_AGAIN_CODES: Final = frozenset({91, 189, 262, 11600, 11602, 10107, 13435, 13436})
+
+
+class MongoJobStore:
+    """`JobStore` on one collection, `jobs`. No multi-document transaction, no `find_one_and_update`."""
+
+    def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
+        options: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+        self._jobs: AsyncIOMotorCollection[Document] = database.get_collection(
+            "jobs", codec_options=options, write_concern=_DURABLE
+        )
+        self._lanes: dict[str, Sweep[Job]] = {}
+        self._alarms: Sweep[Job] = Sweep(lambda job: job.wake_at or job.updated_at)
+
+    async def prepare(self) -> None:
+        """Create the indexes, if they are not there yet."""
+        with _translated():
+            await self._jobs.create_indexes(list(INDEXES))
+
+    async def insert(self, job: Job) -> None:
+        with _translated():
+            try:
+                await self._jobs.insert_one(to_document(job))
+            except DuplicateKeyError:
+                raise JobExists(job.id) from None
+
+    async def get(self, job_id: str) -> Job | None:
+        with _translated():
+            document = await self._jobs.find_one({"_id": job_id})
+        return from_document(document) if document else None
+
+    async def update(self, old: Job, new: Job, *, same_lease: bool = False) -> bool:
+        where: Document = {"_id": old.id, "version": old.version}
+        if same_lease and old.lease:
+            where["lease.expires_at"] = old.lease.expires_at
+        with _translated():
+            result = await self._jobs.update_one(where, update_of(old, new))
+        return result.matched_count == 1
+
+    async def beat(self, beat: Beat) -> bool:
+        change: Document = {"lease.expires_at": beat.expires_at, "result": beat.result}
+        if beat.checkpoint:
+            change["checkpoint"] = asdict(beat.checkpoint)
+            change["failures"] = 0
+        where = {"_id": beat.job_id, "fence": beat.fence, "lease.worker": {"$exists": True}}
+        with _translated():
+            result = await self._jobs.update_one(where, {"$set": change, "$max": {"published": beat.published}})
+        return result.matched_count == 1
+
+    async def settle(self, jobs: Sequence[Job]) -> None:
+        def settled(job: Job) -> Document:
+            alarm = {"$set": {"wake_at": job.wake_at}} if job.wake_at else {"$unset": {"wake_at": ""}}
+            return {"$max": {"published": job.published}, **alarm}
+
+        with _translated():
+            result = await self._jobs.bulk_write(
+                [UpdateOne({"_id": job.id, "version": job.version}, settled(job)) for job in jobs], ordered=False
+            )
+            if result.matched_count == len(jobs):
+                return
+            # Some job has moved on meanwhile: its alarm is not ours to set, its mark still is.
+            await self._jobs.bulk_write(
+                [UpdateOne({"_id": job.id}, {"$max": {"published": job.published}}) for job in jobs], ordered=False
+            )
+
+    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
+        change = {"$set": {"wake_at": wake_at}} if wake_at else {"$unset": {"wake_at": ""}}
+        with _translated():
+            result = await self._jobs.update_one({"_id": job.id, "wake_at": job.wake_at}, change)
+        return result.matched_count == 1
+
+    async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
+        name = lane(phase, job_type)
+        sweep = self._lanes.setdefault(name, Sweep(lambda job: job.ready_at or job.updated_at))
+
+        async def fetch(after: datetime, up_to: datetime) -> list[Job]:
+            return await self._find({"lane": name, "ready_at": {"$gt": after, "$lte": up_to}}, want)
+
+        return await sweep.first(fetch, until, want)
+
+    async def ringing(self, *, until: datetime, want: int) -> list[Job]:
+        async def fetch(after: datetime, up_to: datetime) -> list[Job]:
+            return await self._find({"wake_at": {"$gt": after, "$lte": up_to}}, want)
+
+        return await self._alarms.first(fetch, until, want)
+
+    async def _find(self, where: Document, want: int) -> list[Job]:
+        with _translated():
+            order = "ready_at" if "ready_at" in where else "wake_at"
+            documents = await self._jobs.find(where).sort(order, ASCENDING).limit(2 * want).to_list(None)
+        return _readable(documents)
+
+    async def page(self, filter: JobFilter, *, offset: int, limit: int) -> tuple[list[Job], int]:
+        where: Document = {"created_at": {"$gte": filter.created_from, "$lte": filter.created_until}}
+        if filter.created_by is not None:
+            where["created_by"] = filter.created_by
+        if filter.statuses:
+            where["status"] = {"$in": [status.value for status in filter.statuses]}
+        if filter.types:
+            where["type"] = {"$in": list(filter.types)}
+        with _translated():
+            count = await self._jobs.count_documents(where)
+            newest = self._jobs.find(where).sort([("created_at", DESCENDING), ("_id", DESCENDING)])
+            documents = await newest.skip(offset).limit(limit).to_list(None)
+        return _readable(documents), count
+
+
+class ServerClock:
+    """Time as the database server has it: this machine's clock and its measured offset."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta(0)
+
+    def now(self) -> datetime:
+        now = datetime.now(UTC) + self._offset
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    async def measure(self, database: AsyncIOMotorDatabase[Document]) -> timedelta:
+        """Ask the server for its time; half of the round trip is taken for the way back. Returns the offset."""
+        with _translated():
+            asked = datetime.now(UTC)
+            hello: dict[str, Any] = await database.command("hello")
+            answered = datetime.now(UTC)
+        server: datetime = hello["localTime"]
+        if server.tzinfo is None:
+            server = server.replace(tzinfo=UTC)
+        offset = server - (asked + (answered - asked) / 2)
+        # Below the clock's own resolution and the jitter of a round trip there is nothing to correct.
+        self._offset = offset if abs(offset) > timedelta(milliseconds=50) else timedelta(0)
+        return self._offset
+
+
+def _readable(documents: Sequence[Document]) -> list[Job]:
+    """Leaves out jobs that a newer batchbus wrote: a worker of that version looks after them."""
+    jobs: list[Job] = []
+    for document in documents:
+        try:
+            jobs.append(from_document(document))
+        except ValueError:
+            continue
+    return jobs
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The driver's errors in the port's words."""
+    try:
+        yield
+    except (ConnectionFailure, WTimeoutError, ExecutionTimeout) as error:
+        raise StoreUnavailable(f"The database did not answer: {type(error).__name__}") from error
+    except DocumentTooLarge as error:
+        raise TooLarge("The job is too large for a document") from error
+    except OperationFailure as error:
+        if error.code in _TOO_LARGE_CODES and "large" in str(error).lower():
+            raise TooLarge("The job is too large for a document") from error
+        if error.code in _READ_AGAIN_CODES:
+            raise StoreUnavailable(f"The database is not ready: {error.code}") from error
+        raise

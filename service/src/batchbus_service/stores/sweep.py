@@ -1,0 +1,61 @@
+"""Finding the first few entries of an index range without reading all of it.
+
+Some servers (the embedded one among them) answer `find(range).limit(n)` at the cost of the whole range, and a
+range with one bound at the cost of the whole collection. So we ask for narrow slices, bounded on both sides, and
+remember where the last one found something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, Generic, TypeVar
+
+__all__ = ["Sweep"]
+
+T = TypeVar("T")
+
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_LAG: Final = timedelta(seconds=10)
+"""A write may land a little after the time that it carries: never call younger times searched."""
+_NARROWEST: Final = timedelta(milliseconds=20)
+_FULL_EVERY: Final = timedelta(seconds=60)
+
+
+class Sweep(Generic[T]):
+    """One range that is searched again and again, from its low end."""
+
+    def __init__(self, time_of: Callable[[T], datetime]) -> None:
+        self._time_of = time_of
+        self._floor = _EPOCH
+        self._width = timedelta(days=365)
+        self._full_at = _EPOCH
+
+    async def first(
+        self, fetch: Callable[[datetime, datetime], Awaitable[list[T]]], until: datetime, want: int
+    ) -> list[T]:
+        """About `want` entries, or all there are, in the order of time. `fetch(after, up_to)` reads one slice."""
+        if until >= self._full_at:
+            self._floor, self._full_at = _EPOCH, until + _FULL_EVERY
+        found: list[T] = []
+        low, width = self._floor, self._width
+        while low < until and len(found) < want:
+            high = min(low + width, until)
+            slice_ = sorted(await fetch(low, high), key=self._time_of)
+            found += slice_
+            if slice_:
+                width = self._fitting(slice_, width, want)
+            else:
+                width *= 4
+            low = high
+        if found:
+            self._floor = self._time_of(found[0]) - timedelta(milliseconds=1)
+        else:
+            self._floor = max(self._floor, until - _LAG)
+        self._width = max(min(width, timedelta(days=3650)), _NARROWEST)
+        return found[:want]
+
+    def _fitting(self, slice_: list[T], width: timedelta, want: int) -> timedelta:
+        """The width that would have held about twice what was wanted."""
+        span = self._time_of(slice_[-1]) - self._time_of(slice_[0])
+        return max(min(width * 2, span * (2 * want / len(slice_))), _NARROWEST)

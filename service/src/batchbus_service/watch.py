@@ -1,0 +1,86 @@
+"""The night watch: does the housekeeping whose alarm clock has rung, for every job, whoever forgot it.
+
+A lease that ended, events that their writer did not publish, a dry run that nobody confirmed. Every process may run
+one: the alarm is moved, or the change made, by compare-and-set, so that only one of them acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Final
+
+from batchbus_service.job import Job
+from batchbus_service.ledger import Ledger
+from batchbus_service.lifecycle import NotAllowed, alarm
+from batchbus_service.ports import StoreUnavailable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Watch"]
+
+_ROUND_EVERY: Final = 1.0
+_WANT: Final = 100
+
+
+class Watch:
+    """One per process."""
+
+    def __init__(self, ledger: Ledger, log: FilteringBoundLogger) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._walker: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._walker = asyncio.create_task(self._walk())
+
+    async def close(self) -> None:
+        if self._walker:
+            self._walker.cancel()
+            await asyncio.gather(self._walker, return_exceptions=True)
+
+    async def round(self) -> int:
+        """Look after every job whose alarm has rung. Returns how many there were."""
+        now = self._ledger.clock.now()
+        ringing = await self._ledger.store.ringing(until=now, want=_WANT)
+        for job in ringing:
+            await self._attend(job)
+        return len(ringing)
+
+    async def _walk(self) -> None:
+        while True:
+            try:
+                seen = await self.round()
+            except StoreUnavailable as error:
+                self._log.warning("watch_interrupted", reason=str(error))
+                seen = 0
+            if seen < _WANT:
+                # The alarm clocks are in the database: there is nothing to wait on but the next round.
+                await asyncio.sleep(_ROUND_EVERY * random.uniform(0.8, 1.2))
+
+    async def _attend(self, job: Job) -> None:
+        ledger = self._ledger
+        jitter = random.uniform(0.5, 1.5)
+
+        def decide(known: Job, now: datetime) -> Job:
+            return ledger.decider.overdue(known, now, jitter)
+
+        try:
+            changed = await ledger.try_change(job, decide, same_lease=True)
+        except NotAllowed as error:
+            self._log.warning("overdue_job_left", job_id=job.id, reason=str(error))
+            return
+        if changed is not job:
+            if changed:
+                self._log.warning("job_rescued", job_id=job.id, job_type=job.type, status=changed.status.value)
+            return
+        now = ledger.clock.now()
+        policy = ledger.decider.policy
+        moved = await ledger.store.move_alarm(job, alarm(job, now, policy))
+        late = job.unpublished and job.unpublished[0].time + policy.publish_grace <= now
+        if moved and late and ledger.outbox.trouble is None:
+            self._log.warning("events_found_unpublished", job_id=job.id, events=len(job.unpublished))
+            ledger.outbox.hand_over(job, written=0)

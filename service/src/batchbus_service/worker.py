@@ -1,0 +1,227 @@
+"""The worker: a number of slots, the jobs that run in them, and the search for waiting jobs when a slot is free."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from batchbus_events import topics
+from batchbus_events.bus import Consumer, Delivery
+from batchbus_service import announce
+from batchbus_service.doorbell import Doorbell
+from batchbus_service.job import Job, lane
+from batchbus_service.lifecycle import NotAllowed
+from batchbus_service.ports import StoreUnavailable
+from batchbus_service.run import Run, Surroundings
+from batchbus_service.slots import Seat
+from batchbus_strategies import BatchStrategy, Phase
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Worker"]
+
+_LOOK_EVERY: Final = 1.0
+"""Seconds between two looks for waiting jobs, when nobody rings."""
+_WANT: Final = 32
+"""Waiting jobs read at a time."""
+_PHASES: Final[tuple[Phase, ...]] = ("process", "pre_process")
+
+
+class Worker:
+    """One per process. It serves the batch types of `strategies`."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        strategies: Callable[[str], BatchStrategy[Any] | None],
+        types: Collection[str],
+        doorbell: Doorbell,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.id = around.worker
+        self._around = around
+        self._ledger = around.ledger
+        self._slots = around.slots
+        self._strategies = strategies
+        self._types = tuple(types)
+        self._doorbell = doorbell
+        self._log = log
+        self._runs: dict[str, Run] = {}
+        self._tasks: dict[asyncio.Task[None], Run] = {}
+        self._found: dict[Phase, deque[Job]] = {phase: deque() for phase in _PHASES}
+        self._busy_lanes: set[str] = set()
+        """Lanes in which jobs are known to wait."""
+        self._suspects: set[str] = set()
+        """Lanes to look into although nobody said that jobs wait there."""
+        self._look_now = asyncio.Event()
+        self._looker: asyncio.Task[None] | None = None
+        self._interrupts: Consumer | None = None
+        self._closing = False
+        self._slots.on_free = self._slot_is_free
+        self._ledger.outbox.on_settled = self._events_are_out
+
+    # -- for intake ------------------------------------------------------------------------------------------------
+
+    def seat_for(self, job_type: str) -> Seat | None:
+        """A slot to pre-process a new job of this type at once; None if there is none, or if others wait for it."""
+        if self._closing or job_type not in self._types or lane("pre_process", job_type) in self._busy_lanes:
+            return None
+        return self._slots.take("pre_process")
+
+    def take(self, job: Job, seat: Seat) -> None:
+        """Run a job that has been claimed for this worker."""
+        strategy = self._strategies(job.type)
+        assert strategy is not None, job.type
+        log = self._log.bind(
+            job_id=job.id, job_type=job.type, attempt=job.failures + 1, worker=self.id, trace_id=_trace_id(job)
+        )
+        run = Run(job, strategy, seat, self._around, log)
+        self._runs[job.id] = run
+        task = asyncio.create_task(run.carry_out(), name=job.id)
+        self._tasks[task] = run
+        task.add_done_callback(self._ended)
+
+    # -- its life --------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self._interrupts = await self._around.bus.consume(topics.worker_queue(self.id), self._interrupted, prefetch=100)
+        self._looker = asyncio.create_task(self._keep_looking())
+
+    async def close(self) -> None:
+        """Take no more jobs, have the running ones stop at their next chunk, and give them back."""
+        self._closing = True
+        if self._looker:
+            self._looker.cancel()
+            await asyncio.gather(self._looker, return_exceptions=True)
+        for run in self._tasks.values():
+            run.interrupt("released")
+        if self._tasks:
+            self._log.info("worker_stopping", jobs=len(self._tasks))
+            await asyncio.wait(self._tasks)
+        if self._interrupts:
+            await self._interrupts.close()
+
+    @property
+    def running(self) -> int:
+        return len(self._runs)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        run = self._tasks.pop(task)
+        if self._runs.get(run.job.id) is run:
+            del self._runs[run.job.id]
+        if not task.cancelled() and (error := task.exception()):
+            self._log.error("run_broke", job_id=run.job.id, exc_info=error)
+
+    # -- signals ---------------------------------------------------------------------------------------------------
+
+    async def _interrupted(self, delivery: Delivery) -> None:
+        """A job was canceled, or the doorbell rings."""
+        key = delivery.message.routing_key
+        if key.startswith("batch.canceled."):
+            if run := self._runs.get(key.rpartition(".")[2]):
+                run.interrupt("canceled")
+        else:
+            try:
+                self.notice(announce.lanes_rung(delivery.message))
+            except (ValueError, KeyError, TypeError):
+                self._log.warning("strange_doorbell", routing_key=key)
+        await delivery.ack()
+
+    def notice(self, lanes: Iterable[str]) -> None:
+        """Jobs wait in these lanes."""
+        ours = {lane(phase, job_type) for phase in _PHASES for job_type in self._types}
+        if fresh := ours.intersection(lanes):
+            self._busy_lanes |= fresh
+            self._look_now.set()
+
+    def _events_are_out(self, jobs: Iterable[Job]) -> None:
+        """Jobs that wait are there for everyone once their events are out."""
+        lanes = {lane(job.phase, job.type) for job in jobs if job.ready_at}
+        if lanes:
+            self.notice(lanes)
+            self._doorbell.ring(lanes)
+
+    def _slot_is_free(self, phase: Phase) -> None:
+        if self._found[phase] or self._busy_lanes or self._suspects:
+            self._look_now.set()
+
+    # -- looking for work ------------------------------------------------------------------------------------------
+
+    async def _keep_looking(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_EVERY * random.uniform(0.8, 1.2)):
+                    await self._look_now.wait()
+            except TimeoutError:
+                self._suspects = {lane(phase, job_type) for phase in _PHASES for job_type in self._types}
+            self._look_now.clear()
+            try:
+                for phase in _PHASES:
+                    await self._fill(phase)
+            except StoreUnavailable as error:
+                self._log.warning("look_failed", reason=str(error))
+
+    async def _fill(self, phase: Phase) -> None:
+        """Give every free slot of the phase a waiting job, as long as there are any."""
+        while self._slots.free(phase):
+            if not self._found[phase] and not await self._search(phase):
+                return
+            job = self._found[phase].popleft()
+            if (seat := self._slots.take(phase)) is None:
+                self._found[phase].appendleft(job)
+                return
+            claimed = await self._claim(job)
+            if claimed:
+                self.take(claimed, seat)
+            else:
+                seat.leave()
+
+    async def _search(self, phase: Phase) -> bool:
+        """Read some of the oldest waiting jobs of every lane in which there may be any."""
+        now = self._ledger.clock.now()
+        found: list[Job] = []
+        for job_type in self._types:
+            name = lane(phase, job_type)
+            if name not in self._busy_lanes | self._suspects:
+                continue
+            waiting = await self._ledger.store.waiting(phase, job_type, until=now, want=_WANT)
+            self._suspects.discard(name)
+            if waiting:
+                self._busy_lanes.add(name)
+            else:
+                self._busy_lanes.discard(name)
+            found += (job for job in waiting if _out(job, now))
+        # In any order: two workers that read the same jobs should not both begin with the oldest.
+        random.shuffle(found)
+        self._found[phase].extend(found)
+        return bool(found)
+
+    async def _claim(self, job: Job) -> Job | None:
+        """None if another worker was faster, or the job is not to be had any more."""
+
+        def decide(known: Job, now: datetime) -> Job:
+            return self._ledger.decider.claim(known, self.id, now)
+
+        try:
+            return await self._ledger.try_change(job, decide)
+        except NotAllowed:
+            return None
+
+
+def _out(job: Job, now: datetime) -> bool:
+    """Whether the job's events are all published, or their writer has let its time pass: then they come with the job.
+
+    A job that is claimed before that would have its events published twice.
+    """
+    return job.published == len(job.history) or (job.wake_at is not None and job.wake_at <= now)
+
+
+def _trace_id(job: Job) -> str | None:
+    parts = (job.history[0].traceparent or "").split("-")
+    return parts[1] if len(parts) == 4 else None
