@@ -32,13 +32,15 @@ check: $(READY) ## format, lint, types, import contracts, generated files
 bench: $(READY) ## the benchmarks
 	@$(PY) -m tests.benchmarks $(ARGS)
 
-lock: $(READY) ## requirements.txt anew, from the four pyproject.toml
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --custom-compile-command "make lock" --no-emit-package batchbus --no-emit-package batchbus-events \
+    --no-emit-package batchbus-strategies $(PACKAGES:%=%/pyproject.toml)
+
+lock: export PATH := $(PATH):$(CURDIR)/.venv/bin
+lock: $(READY) ## what is installed, anew from the four pyproject.toml: for development, and for the container image
 	@command -v uv > /dev/null || $(PY) -m pip install --quiet uv
-	@PATH="$$PATH:$$PWD/.venv/bin" uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-	    --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
-	    --all-extras --group pyproject.toml:dev $(PACKAGES:%=%/pyproject.toml) \
-	    --no-emit-package batchbus --no-emit-package batchbus-events --no-emit-package batchbus-strategies \
-	    --output-file requirements.txt
+	@$(LOCK) --upgrade --all-extras --group pyproject.toml:dev --output-file requirements.txt
+	@$(LOCK) --constraint requirements.txt --group pyproject.toml:build --output-file deploy/requirements.txt
 
 $(READY): requirements.txt $(PACKAGES:%=%/pyproject.toml) tools/venv
 	@tools/venv
