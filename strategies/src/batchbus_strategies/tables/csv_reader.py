@@ -1,0 +1,183 @@
+"""Reading CSV in chunks: rows with their line numbers out of a stream of bytes, without ever holding the file.
+
+The `csv` module parses, in strict mode. It wants whole records, while a stream breaks off anywhere; so a record that
+is not finished when a chunk ends is kept back and parsed again, from its beginning, with the next chunk.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import AsyncIterator, Collection
+from typing import Final
+
+from batchbus_strategies.tables.decoding import Decoder
+from batchbus_strategies.tables.dialect import refuse_other_formats, separator_line, sniff_delimiter
+from batchbus_strategies.tables.errors import NotATable, TableError
+from batchbus_strategies.tables.formulas import may_be_guarded, unguarded
+
+__all__ = ["MAX_CELL", "CsvReader", "Row"]
+
+MAX_CELL: Final = 1024 * 1024
+"""Characters in one cell."""
+_MAX_RECORD: Final = 4 * MAX_CELL
+_SNIFFED: Final = 64 * 1024
+"""Characters of the file that have to show the delimiter."""
+_FIRST_RECORD: Final = re.compile(r'\s*(?:[^"\r\n]|"[^"]*")*(?:\r?\n|\r(?=[^\n]))')
+"""Up to the first line end that is not inside quotes, blank lines in front included."""
+
+Row = tuple[int, list[str]]
+"""The line that the row starts on (physical lines, the header's is 1), and its cells."""
+
+
+class CsvReader:
+    """One CSV file. Make it with `CsvReader.open`, which reads up to the header; then take `batches`."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], decoder: Decoder) -> None:
+        self._chunks = chunks
+        self._decoder = decoder
+        self._ended = False
+        self._rest = ""
+        """The beginning of a record that is not finished yet."""
+        self._line = 0
+        """Physical lines before it."""
+        self._rows: list[Row] = []
+        """Parsed, and not given out yet."""
+        self.delimiter = ","
+        self.header: list[str] = []
+        """The column names, without the spaces around them."""
+        self.header_line = 1
+
+    @classmethod
+    async def open(
+        cls,
+        chunks: AsyncIterator[bytes],
+        *,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        known: Collection[str] = (),
+    ) -> CsvReader:
+        """Find out encoding and delimiter, unless they are given, and read the header.
+
+        `known` are column names to expect: they help to tell delimiters apart, and a CSV from something else.
+        Raises `NotATable` if it is none or is empty, `TableError` if its header cannot be read.
+        """
+        # The limit is global to the csv module; raising it is all that can be done without harm to others.
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
+        reader = cls(chunks, Decoder(encoding))
+        await reader._read_header(delimiter, known)
+        return reader
+
+    @property
+    def encoding(self) -> str:
+        """As found out so far: a file that began in ASCII may turn out to be Windows-1252 later."""
+        return self._decoder.encoding
+
+    async def batches(self, size: int = 1000) -> AsyncIterator[list[Row]]:
+        """The rows below the header, at least `size` at a time but for the last; those without any content left out.
+
+        Raises `TableError` where the file stops being a CSV, after the rows before.
+        """
+        while not self._ended:
+            try:
+                self._parse(await self._next_text())
+            except TableError:
+                if self._rows:
+                    yield self._rows
+                raise
+            if len(self._rows) >= size:
+                rows, self._rows = self._rows, []
+                yield rows
+        if self._rows:
+            yield self._rows
+
+    async def _read_header(self, delimiter: str | None, known: Collection[str]) -> None:
+        start = b""
+        while not self._ended and len(start) < 8:  # enough for any byte order mark or signature
+            chunk = await anext(self._chunks, b"")
+            self._ended = not chunk
+            start += chunk
+        text = self._decoder.decode(start, final=self._ended)
+        while not (record := _FIRST_RECORD.match(text)) and not self._ended and len(text) <= MAX_CELL:
+            text += await self._next_text()
+        refuse_other_formats(start, text)
+        first = record[0] if record else text
+        if announced := separator_line(first):
+            self.delimiter = announced
+            self._line += first.count("\n")
+            following = _FIRST_RECORD.match(text, len(first))
+            text = text[len(first) :]
+            first = following[0] if following else text
+        if not first.strip():
+            raise NotATable("The file is empty")
+        sniffed, cells = sniff_delimiter(first.strip()[:_SNIFFED], known)
+        self.delimiter = delimiter or announced or sniffed
+        if "\0" in text and not any(cell in known for cell in cells):
+            raise NotATable("The file is not a CSV: it contains binary data")
+        self._parse(first, complete=bool(record))
+        while not self._rows:
+            if self._ended:
+                raise NotATable("The file is empty")
+            self._parse(await self._next_text())
+        self.header_line, names = self._rows.pop(0)
+        self.header = [name.strip() for name in names]
+        self._parse(text[len(first) :])
+
+    async def _next_text(self) -> str:
+        chunk = await anext(self._chunks, b"")
+        self._ended = not chunk
+        return self._decoder.decode(chunk, final=self._ended)
+
+    def _parse(self, text: str, *, complete: bool = False) -> None:
+        """Add the records that end in this piece of text. `complete`: it is known to end at a line end."""
+        text = self._rest + text
+        end = len(text)
+        if not (self._ended or complete):  # a line feed may yet follow a carriage return at the end
+            end = max(text.rfind("\n"), text.rfind("\r", 0, len(text) - 1)) + 1
+        lines = list(io.StringIO(text[:end], newline=""))
+        done = 0
+        rows: list[Row] = []
+        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        try:
+            for cells in reader:
+                if any(cells):
+                    rows.append((self._line + done + 1, cells))
+                done = reader.line_num
+        except csv.Error as error:
+            if self._ended or reader.line_num < len(lines):
+                self._rows += self._unguarded(text, rows)
+                raise self._error(error, lines[done:], done) from None
+        self._rows += self._unguarded(text, rows)
+        self._line += done
+        self._rest = "".join(lines[done:]) + text[end:]
+        if len(self._rest) > MAX_CELL:
+            self._check_size(self._rest, self._line + 1)
+
+    @staticmethod
+    def _unguarded(text: str, rows: list[Row]) -> list[Row]:
+        if not may_be_guarded(text):
+            return rows
+        return [(line, [unguarded(cell) for cell in cells]) for line, cells in rows]
+
+    def _error(self, error: csv.Error, record: list[str], done: int) -> TableError:
+        line = self._line + done + 1
+        self._check_size("".join(record), line)
+        if self._ended and str(error) == "unexpected end of data":
+            return TableError("a quoted cell that begins in this row is never closed", line=line)
+        return TableError(f"this is not CSV: {error}", line=line, value=record[0].strip())
+
+    def _check_size(self, record: str, line: int) -> None:
+        """Raise `TableError` for an unfinished record that is too large already."""
+        quoted_or_plain = re.compile(rf'(?:"[^"]*(?:""[^"]*)*"?|[^"{re.escape(self.delimiter)}\r\n]*)')
+        position = 0
+        for column in range(len(self.header) or 1):
+            match = quoted_or_plain.match(record, position)
+            assert match  # it matches an empty cell, too
+            if match.end() - match.start() > MAX_CELL:
+                name = self.header[column] if self.header else None
+                reason = f"a cell may have {MAX_CELL:,} characters at most; is a quote never closed?"
+                raise TableError(reason, line=line, column=name, value=match[0])
+            position = match.end() + 1
+        if len(record) > _MAX_RECORD:
+            raise TableError(f"a row may have {_MAX_RECORD:,} characters at most", line=line)

@@ -1,0 +1,35 @@
+"""What can be wrong with a file as a table, apart from what its cells mean."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from batchbus_strategies.strategy import StrategyError
+
+__all__ = ["NotATable", "TableError", "shortened"]
+
+_SHOWN: Final = 80
+
+
+def shortened(value: str, limit: int = _SHOWN) -> str:
+    """A cell as it can be shown in one line: control characters as escapes, and not too long."""
+    text = value[: limit + 1]
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+class TableError(StrategyError):
+    """The file breaks off being a table here. `line` counts physical lines from 1."""
+
+    def __init__(self, reason: str, *, line: int, column: str | None = None, value: str | None = None) -> None:
+        place = f"Line {line}" + (f', column "{column}"' if column else "")
+        super().__init__(f"{place}: {reason}" + (f" (value: {shortened(value)})" if value else ""))
+        self.reason = reason
+        self.line = line
+        self.column = column
+        self.value = value
+
+
+class NotATable(StrategyError):
+    """The file is no table at all."""
