@@ -1,0 +1,358 @@
+"""The Bus on RabbitMQ.
+
+aio-pika keeps two plain connections, one to publish and one to consume, each under a supervisor that rebuilds
+everything when it is lost. What goes over them once for every message uses the channel beneath aio-pika's own
+(`get_underlay_channel`), which carries twice as many messages a second: one publish does not wait until the
+one before it is on the wire, and no aio-pika message is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from aio_pika.abc import AbstractChannel
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+from pamqp.common import FieldTable
+from yarl import URL
+
+from batchbus_events import topics
+from batchbus_events.amqp_connection import (
+    ANSWER_SECONDS,
+    Background,
+    Backoff,
+    Link,
+    Wire,
+    bus_errors,
+    close_quietly,
+    declare_queue,
+    declare_topology,
+    wire_of,
+)
+from batchbus_events.bus import BusError, BusUnavailable, Handler, Message
+from batchbus_events.ids import new_ulid
+from batchbus_events.topics import Queue
+
+__all__ = ["RabbitBus"]
+
+_logger = logging.getLogger(__name__)
+
+_LARGE_BODY: Final = 65_536
+"""From this size on a publish waits until it is on the wire, so that a few large messages cannot fill the memory."""
+_LOG_PREFETCH: Final = 500
+_HELD_KEY: Final = "batchbus-routing-key"
+_HELD_USER: Final = "batchbus-user-id"
+
+
+class RabbitBus:
+    """A `Bus` on RabbitMQ. Open it with `async with RabbitBus.open(url) as bus`."""
+
+    def __init__(self, url: URL, *, name: str, declare: bool, publish_timeout: float) -> None:
+        self.user = url.user or "guest"
+        self.background = Background()
+        self.consuming = Link(url, f"{name}: consume", None)
+        self._publishing = Link(url, f"{name}: publish", declare_topology if declare else None)
+        self._publish_timeout = publish_timeout
+        self._channel: AbstractChannel | None = None
+        self._wire: Wire | None = None
+        self._opening = asyncio.Lock()
+        self._consumers: set[_Consumer] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, url: str, *, name: str = "batchbus", declare: bool = True, publish_timeout: float = 10.0
+    ) -> AsyncIterator[RabbitBus]:
+        """Connect to `amqp://` or `amqps://`, and declare every exchange and shared queue unless `declare` is False.
+
+        `name` is what operators see in the broker's list of connections; `publish_timeout`, in seconds, covers the
+        wait for a connection and that for the confirm. Raises: `BusUnavailable`, `TopologyMismatch`.
+        """
+        address = URL(url)
+        if address.scheme not in ("amqp", "amqps"):
+            raise ValueError("the address of RabbitMQ begins with amqp:// or amqps://")
+        bus = cls(address, name=name, declare=declare, publish_timeout=publish_timeout)
+        try:
+            await bus._publishing.start()
+            await bus.consuming.start()
+            yield bus
+        finally:
+            await bus._close()
+
+    @property
+    def connected(self) -> bool:
+        return self._publishing.up and self.consuming.up
+
+    async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
+        properties = Basic.Properties(
+            content_type=message.content_type,
+            headers=dict(message.headers),
+            delivery_mode=2,
+            message_id=message.message_id,
+            user_id=self.user,
+        )
+        wire = None
+        try:
+            with bus_errors(f"{message.routing_key} could not be published"):
+                async with asyncio.timeout(self._publish_timeout):
+                    wire = await self._publish_wire()
+                    await wire.basic_publish(
+                        message.body,
+                        exchange=exchange,
+                        routing_key=message.routing_key,
+                        properties=properties,
+                        mandatory=mandatory,
+                        wait=len(message.body) >= _LARGE_BODY,
+                    )
+        except BusUnavailable:
+            # Whether the channel still works is unknown; a confirm that comes late must not be taken for another's.
+            if wire is not None and wire is self._wire and self._channel is not None:
+                self.background.close(self._channel)
+                self._channel = self._wire = None
+            raise
+
+    async def consume(self, queue: Queue, handler: Handler, *, prefetch: int) -> _Consumer:
+        consumer = _Consumer(self, queue, handler, prefetch)
+        await consumer.start()
+        self._consumers.add(consumer)
+        return consumer
+
+    async def read_log(self, *, since: datetime | None = None) -> AsyncIterator[Message]:
+        """See `Bus.read_log`. A stream does not tell where it ends, so this puts an empty marker at its end, which
+        readers skip, and reads up to that. It takes the permission to write to the default exchange.
+        """
+        marker = Message(body=b"", routing_key=topics.LOG_QUEUE.name, message_id=new_ulid())
+        arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+
+        async def arrive(message: DeliveredMessage) -> None:
+            arrived.put_nowait(message)
+
+        with bus_errors("the log could not be read"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                channel = await (await self.consuming.connection()).channel(publisher_confirms=False)
+        try:
+            with bus_errors("the log could not be read"):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    wire = await wire_of(channel)
+                    wire.closing.add_done_callback(lambda _: arrived.put_nowait(None))
+                    await channel.set_qos(_LOG_PREFETCH)
+                    offset: FieldTable = {"x-stream-offset": since or "first"}
+                    await wire.basic_consume(topics.LOG_QUEUE.name, arrive, arguments=offset)
+            await self.publish("", marker, mandatory=True)
+            while True:
+                message = await arrived.get()
+                if message is None:
+                    raise BusUnavailable("the log could not be read to its end: the connection was lost")
+                delivery = _Delivery(self, message)
+                await delivery.ack()
+                if message.exchange:
+                    yield delivery.message
+                elif delivery.message.message_id == marker.message_id:
+                    return
+        finally:
+            self.background.close(channel)
+
+    def forget(self, consumer: _Consumer) -> None:
+        self._consumers.discard(consumer)
+
+    async def _publish_wire(self) -> Wire:
+        if self._wire is not None and not self._wire.is_closed:
+            return self._wire
+        async with self._opening:
+            if self._wire is None or self._wire.is_closed:
+                connection = await self._publishing.connection()
+                self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                self._wire = await wire_of(self._channel)
+            return self._wire
+
+    async def _close(self) -> None:
+        for consumer in list(self._consumers):
+            await consumer.close()
+        await self._publishing.close()
+        await self.consuming.close()
+        await self.background.finish()
+
+
+class _Consumer:
+    """A `Consumer`: a channel of its own, under a supervisor that rebuilds it."""
+
+    def __init__(self, bus: RabbitBus, queue: Queue, handler: Handler, prefetch: int) -> None:
+        self._bus = bus
+        self._queue = queue
+        self._handler = handler
+        self._prefetch = prefetch
+        self._channel: AbstractChannel | None = None
+        self._wire: Wire | None = None
+        self._tag: str | None = None
+        self._paused = False
+        self._turn = asyncio.Lock()
+        self._lost = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._supervisor: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._build()
+        self._supervisor = asyncio.get_running_loop().create_task(self._keep_up())
+
+    async def pause(self) -> None:
+        async with self._turn:
+            self._paused = True
+            await self._stop_taking()
+
+    async def resume(self) -> None:
+        async with self._turn:
+            if self._paused and not self._lost.is_set():
+                try:
+                    await self._take()
+                except BusError:
+                    self._lost.set()  # and the supervisor sees to it
+            self._paused = False
+
+    async def close(self) -> None:
+        if self._supervisor is None:
+            return
+        supervisor, self._supervisor = self._supervisor, None
+        supervisor.cancel()
+        await asyncio.wait([supervisor])
+        self._bus.forget(self)
+        async with self._turn:
+            await self._stop_taking()
+        while others := self._running - {asyncio.current_task()}:
+            await asyncio.wait(others)
+        if self._wire is not None and self._queue.exclusive:
+            with suppress(BusError), bus_errors("the queue could not be deleted"):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._wire.queue_delete(self._queue.name)
+        await close_quietly(self._channel)
+
+    async def _keep_up(self) -> None:
+        backoff = Backoff()
+        while True:
+            await self._lost.wait()
+            _logger.info("the consumer of %s was lost", self._queue.name)
+            await backoff.wait()
+            await self._bus.consuming.connection()
+            async with self._turn:
+                try:
+                    await self._build()
+                except BusError as error:
+                    _logger.warning("%s", error)
+
+    async def _build(self) -> None:
+        if self._channel is not None:
+            self._bus.background.close(self._channel)
+        try:
+            with bus_errors(f"{self._queue.name} cannot be consumed"):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    connection = await self._bus.consuming.connection()
+                    self._channel = await connection.channel(publisher_confirms=False)
+                    self._wire = wire = await wire_of(self._channel)
+                    self._lost.clear()
+                    wire.closing.add_done_callback(partial(self._on_lost, wire))
+                    wire.on_consumer_cancel_callbacks.add(partial(self._on_lost, wire))
+                    await declare_queue(self._channel, self._queue)
+                    await self._channel.set_qos(self._prefetch)
+            if not self._paused:
+                await self._take()
+        except BusError:
+            self._lost.set()
+            if self._channel is not None:
+                self._bus.background.close(self._channel)
+            raise
+
+    async def _take(self) -> None:
+        assert self._wire is not None
+        with bus_errors(f"{self._queue.name} cannot be consumed"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                self._tag = (await self._wire.basic_consume(self._queue.name, self._on_message)).consumer_tag
+
+    async def _stop_taking(self) -> None:
+        tag, self._tag = self._tag, None
+        if tag is None or self._wire is None or self._lost.is_set():
+            return
+        try:
+            with bus_errors(f"{self._queue.name} is consumed still"):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._wire.basic_cancel(tag)
+        except BusError:
+            self._lost.set()
+
+    def _on_lost(self, wire: Wire, _: object) -> None:
+        if wire is self._wire:
+            self._lost.set()
+
+    async def _on_message(self, message: DeliveredMessage) -> None:
+        # A task of our own: the one that we are called in is cancelled when the channel closes.
+        task = asyncio.get_running_loop().create_task(self._handle(_Delivery(self._bus, message)))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _handle(self, delivery: _Delivery) -> None:
+        try:
+            await self._handler(delivery)
+        except Exception:
+            # By contract the delivery stays open.
+            _logger.exception("the handler of %s failed on %s", self._queue.name, delivery.message.routing_key)
+
+
+class _Delivery:
+    """A `Delivery`, answered on the channel that it came from."""
+
+    __slots__ = ("_bus", "_open", "_tag", "_wire", "message", "redelivered")
+
+    def __init__(self, bus: RabbitBus, message: DeliveredMessage) -> None:
+        self.message = _received(message, bus.user)
+        self.redelivered = bool(message.redelivered)
+        self._bus = bus
+        assert isinstance(message.channel, Wire)
+        self._wire = message.channel
+        self._tag = message.delivery_tag or 0
+        self._open = True
+
+    async def ack(self) -> None:
+        await self._answer(self._wire.basic_ack)
+
+    async def requeue(self) -> None:
+        await self._answer(self._wire.basic_reject)
+
+    async def hold(self) -> None:
+        headers = {**self.message.headers, _HELD_KEY: self.message.routing_key}
+        if self.message.user_id is not None:
+            headers[_HELD_USER] = self.message.user_id
+        await self._bus.publish(
+            "", replace(self.message, routing_key=topics.HELD_QUEUE.name, headers=headers), mandatory=True
+        )
+        await self.ack()
+
+    async def _answer(self, answer: Callable[..., Awaitable[None]]) -> None:
+        if not self._open or self._wire.is_closed:
+            return
+        self._open = False
+        # An answer that does not get through leaves the message with the broker, which delivers it again.
+        with suppress(BusError), bus_errors("a delivery could not be answered"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await answer(self._tag, wait=False)
+
+
+def _received(message: DeliveredMessage, own_user: str) -> Message:
+    properties = message.header.properties
+    headers = {key: value for key, value in (properties.headers or {}).items() if isinstance(value, str | int | bool)}
+    routing_key, user = message.routing_key or "", properties.user_id
+    if not message.exchange and user == own_user and _HELD_KEY in headers:
+        # One that we held: the broker vouches that the headers are ours.
+        routing_key, user = str(headers.pop(_HELD_KEY)), str(headers.pop(_HELD_USER, ""))
+    return Message(
+        body=message.body,
+        routing_key=routing_key,
+        message_id=properties.message_id,
+        content_type=properties.content_type or "",
+        headers=headers,
+        user_id=user or None,
+    )

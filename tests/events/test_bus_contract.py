@@ -1,0 +1,482 @@
+"""What every Bus promises (`batchbus_events.bus`), run against the memory bus and against RabbitMQ."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from batchbus_events import topics
+from batchbus_events.amqp import RabbitBus
+from batchbus_events.bus import Bus, Delivery, Message, PublishRefused, Unroutable
+from batchbus_events.ids import new_job_id
+from batchbus_events.memory import MemoryBus
+from batchbus_events.topics import Binding, Queue
+
+PATIENCE = 15.0
+"""Seconds after which a test gives up waiting for a signal."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a bus cannot do, or does otherwise."""
+
+    vouches_for_publishers: bool
+    """Whether a delivery says who published it."""
+    waits_until_triggers_are_acknowledged: bool
+    """Whether publishing a trigger returns only when a consumer has dealt with it."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    bus: Bus
+    features: Features
+
+
+@asynccontextmanager
+async def memory(_: pytest.FixtureRequest) -> AsyncIterator[Setup]:
+    async with MemoryBus() as bus:
+        yield Setup(bus, Features(vouches_for_publishers=False, waits_until_triggers_are_acknowledged=True))
+
+
+def rabbitmq(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Setup]:
+    return _rabbitmq(request.getfixturevalue("amqp_vhost_url"))
+
+
+@asynccontextmanager
+async def _rabbitmq(url: str) -> AsyncIterator[Setup]:
+    async with RabbitBus.open(url) as bus:
+        yield Setup(bus, Features(vouches_for_publishers=True, waits_until_triggers_are_acknowledged=False))
+
+
+@pytest.fixture(params=[memory, pytest.param(rabbitmq, marks=pytest.mark.rabbitmq)], ids=lambda param: param.__name__)
+def opening(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Setup]:
+    made: AbstractAsyncContextManager[Setup] = request.param(request)
+    return made
+
+
+@pytest.fixture
+async def setup(opening: AbstractAsyncContextManager[Setup]) -> AsyncIterator[Setup]:
+    async with opening as made:
+        yield made
+
+
+@pytest.fixture
+def bus(setup: Setup) -> Bus:
+    return setup.bus
+
+
+class Inbox:
+    """A handler that puts deliveries where a test can wait for them."""
+
+    def __init__(self) -> None:
+        self._arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+
+    async def __call__(self, delivery: Delivery) -> None:
+        self._arrived.put_nowait(delivery)
+
+    async def next(self) -> Delivery:
+        async with asyncio.timeout(PATIENCE):
+            return await self._arrived.get()
+
+    async def bodies(self, count: int) -> list[bytes]:
+        """The bodies of the next deliveries, each acknowledged."""
+        bodies = []
+        for _ in range(count):
+            delivery = await self.next()
+            await delivery.ack()
+            bodies.append(delivery.message.body)
+        return bodies
+
+    @property
+    def empty(self) -> bool:
+        return self._arrived.empty()
+
+
+def message(body: bytes = b"{}", key: str = "batch.completed.tests.1") -> Message:
+    return Message(body=body, routing_key=key, message_id=new_job_id())
+
+
+def subscription(name: str = "tests.subscription", pattern: str = "batch.#") -> Queue:
+    return Queue(name=name, bindings=(Binding(topics.EVENTS, pattern),), durable=False, exclusive=True)
+
+
+def shared(name: str = "tests.shared", **arguments: str | int) -> Queue:
+    return Queue(
+        name=name,
+        bindings=(Binding(topics.EVENTS, "batch.#"),),
+        arguments={"x-queue-type": "quorum", **arguments},
+    )
+
+
+async def trigger(bus: Bus, body: bytes) -> asyncio.Task[None]:
+    """Publish a trigger without waiting for whoever deals with it."""
+    publishing = asyncio.create_task(bus.publish(topics.TRIGGERS, message(body, "batch.created")))
+    await asyncio.sleep(0)
+    return publishing
+
+
+async def test_a_message_arrives_as_it_was_published(bus: Bus) -> None:
+    inbox = Inbox()
+    await bus.consume(subscription(), inbox, prefetch=10)
+    sent = replace(message(b"\x00\xff body"), headers={"reason": "why", "count": 3, "last": True})
+
+    await bus.publish(topics.EVENTS, sent)
+
+    delivery = await inbox.next()
+    assert replace(delivery.message, user_id=None) == sent
+    assert not delivery.redelivered
+    await delivery.ack()
+
+
+async def test_the_broker_vouches_for_the_publisher_where_it_can(setup: Setup) -> None:
+    inbox = Inbox()
+    await setup.bus.consume(subscription(), inbox, prefetch=10)
+
+    await setup.bus.publish(topics.EVENTS, replace(message(), user_id="somebody else"))
+
+    expected = "guest" if setup.features.vouches_for_publishers else None
+    assert (await inbox.next()).message.user_id == expected
+
+
+async def test_messages_of_one_publisher_arrive_in_order(bus: Bus) -> None:
+    inbox = Inbox()
+    await bus.consume(subscription(), inbox, prefetch=50)
+    bodies = [str(number).encode() for number in range(500)]
+
+    for body in bodies:
+        await bus.publish(topics.EVENTS, message(body))
+
+    assert await inbox.bodies(500) == bodies
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("batch.#", {"batch.completed", "batch.completed.import", "batch.failed.import.7"}),
+        ("batch.*", {"batch.completed"}),
+        ("batch.completed.#", {"batch.completed", "batch.completed.import"}),
+        ("#.7", {"batch.failed.import.7"}),
+        ("*.*.import.*", {"batch.failed.import.7"}),
+    ],
+)
+async def test_a_pattern_chooses_by_the_words_of_the_routing_key(bus: Bus, pattern: str, expected: set[str]) -> None:
+    inbox = Inbox()
+    await bus.consume(subscription(pattern=pattern), inbox, prefetch=10)
+
+    for key in ("batch.completed", "batch.completed.import", "batch.failed.import.7"):
+        await bus.publish(topics.EVENTS, message(key.encode(), key))
+
+    assert set(await inbox.bodies(len(expected))) == {key.encode() for key in expected}
+    assert inbox.empty
+
+
+async def test_a_fanout_ignores_the_routing_key(bus: Bus) -> None:
+    first, second = Inbox(), Inbox()
+    await bus.consume(topics.worker_queue("one"), first, prefetch=10)
+    await bus.consume(topics.worker_queue("two"), second, prefetch=10)
+
+    await bus.publish(topics.WORKERS, message(b"work is waiting", "anything"))
+
+    assert await first.bodies(1) == await second.bodies(1) == [b"work is waiting"]
+
+
+async def test_triggers_wait_for_their_first_consumer(bus: Bus) -> None:
+    await bus.publish(topics.TRIGGERS, message(b"early", "batch.created"))
+    inbox = Inbox()
+
+    await bus.consume(topics.TRIGGERS_QUEUE, inbox, prefetch=10)
+
+    assert await inbox.bodies(1) == [b"early"]
+
+
+async def test_parked_messages_wait_for_an_operator(bus: Bus) -> None:
+    await bus.publish(topics.PARKED, message(b"odd"))
+    inbox = Inbox()
+
+    await bus.consume(topics.PARKED_QUEUE, inbox, prefetch=10)
+
+    assert await inbox.bodies(1) == [b"odd"]
+
+
+async def test_publishing_to_nobody_is_confirmed(bus: Bus) -> None:
+    await bus.publish(topics.EVENTS, message(key="batch.progress"))
+
+
+async def test_a_mandatory_message_that_nobody_takes_is_unroutable(bus: Bus) -> None:
+    with pytest.raises(Unroutable):
+        await bus.publish(topics.EVENTS, message(key="batch.progress"), mandatory=True)
+
+
+async def test_a_full_queue_refuses(bus: Bus) -> None:
+    full = Queue(
+        name="tests.full",
+        bindings=(Binding(topics.EVENTS, "batch.#"),),
+        durable=False,
+        exclusive=True,
+        arguments={"x-max-length": 1, "x-overflow": "reject-publish"},
+    )
+    consumer = await bus.consume(full, Inbox(), prefetch=1)
+    await consumer.pause()
+
+    with pytest.raises(PublishRefused):
+        for _ in range(10):
+            await bus.publish(topics.EVENTS, message())
+
+
+async def test_consumers_of_one_queue_share_its_messages(bus: Bus) -> None:
+    first, second = Inbox(), Inbox()
+    await bus.consume(shared(), first, prefetch=1)
+    await bus.consume(shared(), second, prefetch=1)
+
+    for body in (b"one", b"two"):
+        await bus.publish(topics.EVENTS, message(body))
+
+    assert {*(await first.bodies(1)), *(await second.bodies(1))} == {b"one", b"two"}
+
+
+async def test_no_more_than_prefetch_deliveries_are_open(bus: Bus) -> None:
+    inbox = Inbox()
+    await bus.consume(subscription(), inbox, prefetch=2)
+    for number in range(5):
+        await bus.publish(topics.EVENTS, message(str(number).encode()))
+
+    open_deliveries = [await inbox.next(), await inbox.next()]
+    assert inbox.empty
+
+    await open_deliveries[0].ack()
+    assert (await inbox.next()).message.body == b"2"
+
+
+async def test_handlers_run_side_by_side(bus: Bus) -> None:
+    everyone_is_here = asyncio.Barrier(3)
+
+    async def meet(delivery: Delivery) -> None:
+        await everyone_is_here.wait()
+        await delivery.ack()
+
+    await bus.consume(subscription(), meet, prefetch=2)
+    for _ in range(2):
+        await bus.publish(topics.EVENTS, message())
+
+    async with asyncio.timeout(PATIENCE):
+        await everyone_is_here.wait()
+
+
+async def test_a_requeued_message_comes_again(bus: Bus) -> None:
+    inbox = Inbox()
+    await bus.consume(subscription(), inbox, prefetch=1)
+    await bus.publish(topics.EVENTS, message(b"again"))
+
+    await (await inbox.next()).requeue()
+
+    second = await inbox.next()
+    assert (second.message.body, second.redelivered) == (b"again", True)
+
+
+async def test_an_answer_counts_once(bus: Bus) -> None:
+    inbox = Inbox()
+    await bus.consume(subscription(), inbox, prefetch=1)
+    await bus.publish(topics.EVENTS, message(b"one"))
+    await bus.publish(topics.EVENTS, message(b"two"))
+    delivery = await inbox.next()
+
+    await delivery.ack()
+    await delivery.requeue()
+    await delivery.ack()
+
+    assert await inbox.bodies(1) == [b"two"]
+
+
+async def test_a_delivery_whose_handler_fails_stays_open_until_its_consumer_closes(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = asyncio.Event()
+
+    async def fail(delivery: Delivery) -> None:
+        failed.set()
+        raise RuntimeError("the database is away")
+
+    failing = await bus.consume(shared(), fail, prefetch=1)
+    await bus.publish(topics.EVENTS, message(b"survives"))
+    async with asyncio.timeout(PATIENCE):
+        await failed.wait()
+    await failing.close()
+    inbox = Inbox()
+
+    await bus.consume(shared(), inbox, prefetch=1)
+
+    delivery = await inbox.next()
+    assert (delivery.message.body, delivery.redelivered) == (b"survives", True)
+    assert "the database is away" in caplog.text
+
+
+async def test_a_closing_consumer_waits_for_its_handlers_and_gives_the_rest_back(bus: Bus) -> None:
+    started, finish = asyncio.Event(), asyncio.Event()
+
+    async def slow(delivery: Delivery) -> None:
+        if delivery.message.body == b"slow":
+            started.set()
+            await finish.wait()
+            await delivery.ack()
+
+    consumer = await bus.consume(shared(), slow, prefetch=2)
+    await bus.publish(topics.EVENTS, message(b"slow"))
+    await bus.publish(topics.EVENTS, message(b"left open"))
+    async with asyncio.timeout(PATIENCE):
+        await started.wait()
+
+    closing = asyncio.create_task(consumer.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    finish.set()
+    async with asyncio.timeout(PATIENCE):
+        await closing
+
+    inbox = Inbox()
+    await bus.consume(shared(), inbox, prefetch=2)
+    assert await inbox.bodies(1) == [b"left open"]
+    assert inbox.empty
+
+
+async def test_acknowledging_after_the_consumer_has_gone_does_nothing(bus: Bus) -> None:
+    inbox = Inbox()
+    consumer = await bus.consume(shared(), inbox, prefetch=1)
+    await bus.publish(topics.EVENTS, message(b"late"))
+    delivery = await inbox.next()
+
+    await consumer.close()
+    await consumer.close()
+    await delivery.ack()
+
+    await bus.consume(shared(), inbox, prefetch=1)
+    assert await inbox.bodies(1) == [b"late"]
+
+
+async def test_a_handler_may_close_its_own_consumer(bus: Bus) -> None:
+    closed = asyncio.Event()
+
+    async def once(delivery: Delivery) -> None:
+        await delivery.ack()
+        await consumer.close()
+        closed.set()
+
+    consumer = await bus.consume(shared(), once, prefetch=1)
+    await bus.publish(topics.EVENTS, message())
+
+    async with asyncio.timeout(PATIENCE):
+        await closed.wait()
+
+
+async def test_a_paused_consumer_takes_nothing_and_its_deliveries_stay_open(bus: Bus) -> None:
+    inbox = Inbox()
+    consumer = await bus.consume(shared(), inbox, prefetch=10)
+    await bus.publish(topics.EVENTS, message(b"before"))
+    before = await inbox.next()
+
+    await consumer.pause()
+    await consumer.pause()
+    await bus.publish(topics.EVENTS, message(b"meanwhile"))
+    assert inbox.empty
+    await before.ack()
+
+    await consumer.resume()
+    await consumer.resume()
+    assert await inbox.bodies(1) == [b"meanwhile"]
+    assert inbox.empty
+
+
+async def test_an_exclusive_queue_ends_with_its_consumer(bus: Bus) -> None:
+    consumer = await bus.consume(subscription(), Inbox(), prefetch=1)
+    await bus.publish(topics.EVENTS, message(key="batch.progress"), mandatory=True)
+
+    await consumer.close()
+
+    with pytest.raises(Unroutable):
+        await bus.publish(topics.EVENTS, message(key="batch.progress"), mandatory=True)
+
+
+async def test_a_held_message_comes_again_unchanged(bus: Bus) -> None:
+    """Without waiting for its time to pass: see the tests of each bus for that."""
+    inbox = Inbox()
+    await bus.consume(topics.TRIGGERS_QUEUE, inbox, prefetch=1)
+    publishing = await trigger(bus, b"newer")
+    delivery = await inbox.next()
+
+    await delivery.hold()
+
+    async with asyncio.timeout(PATIENCE):
+        await publishing
+    assert inbox.empty
+
+
+async def test_a_trigger_put_back_too_often_is_parked(bus: Bus) -> None:
+    inbox, parked = Inbox(), Inbox()
+    await bus.consume(topics.TRIGGERS_QUEUE, inbox, prefetch=1)
+    await bus.consume(topics.PARKED_QUEUE, parked, prefetch=1)
+    publishing = await trigger(bus, b"poison")
+
+    limit = int(topics.TRIGGERS_QUEUE.arguments["x-delivery-limit"])
+    for _ in range(limit + 1):
+        await (await inbox.next()).requeue()
+
+    delivery = await parked.next()
+    await delivery.ack()
+    await publishing
+    assert delivery.message.body == b"poison"
+    assert delivery.message.headers["x-first-death-reason"] == "delivery_limit"
+    assert delivery.message.headers["x-first-death-queue"] == topics.TRIGGERS_QUEUE.name
+
+
+async def test_publishing_a_trigger_returns_when_it_is_persisted_if_the_bus_loses_messages(setup: Setup) -> None:
+    inbox = Inbox()
+    await setup.bus.consume(topics.TRIGGERS_QUEUE, inbox, prefetch=1)
+    publishing = await trigger(setup.bus, b"job")
+    delivery = await inbox.next()
+
+    if setup.features.waits_until_triggers_are_acknowledged:
+        assert not publishing.done()
+    await delivery.ack()
+
+    async with asyncio.timeout(PATIENCE):
+        await publishing
+
+
+async def test_the_log_has_every_lifecycle_event_in_order_and_nothing_else(bus: Bus) -> None:
+    for number in range(30):
+        await bus.publish(topics.EVENTS, message(str(number).encode(), "batch.completed.tests"))
+        await bus.publish(topics.EVENTS, message(b"progress", "batch.progress.tests"))
+
+    once = [entry.body async for entry in bus.read_log()]
+    twice = [entry.body async for entry in bus.read_log()]
+
+    assert once == twice == [str(number).encode() for number in range(30)]
+
+
+async def test_reading_an_empty_log_ends(bus: Bus) -> None:
+    assert [entry async for entry in bus.read_log()] == []
+
+
+@pytest.mark.parametrize(("since", "expected"), [(timedelta(hours=-1), [b"{}"]), (timedelta(hours=1), [])])
+async def test_the_log_is_read_from_about_a_time(bus: Bus, since: timedelta, expected: list[bytes]) -> None:
+    await bus.publish(topics.EVENTS, message())
+
+    assert [entry.body async for entry in bus.read_log(since=datetime.now(UTC) + since)] == expected
+
+
+async def test_hundreds_of_publishers_at_once_lose_nothing(bus: Bus) -> None:
+    inbox = Inbox()
+    await bus.consume(subscription(), inbox, prefetch=100)
+    bodies = {str(number).encode() for number in range(500)}
+
+    await asyncio.gather(*(bus.publish(topics.EVENTS, message(body)) for body in bodies))
+
+    assert set(await inbox.bodies(500)) == bodies
+
+
+async def test_an_open_bus_is_connected(bus: Bus) -> None:
+    assert bus.connected
