@@ -38,7 +38,7 @@ _SECRETS_IN_TEXT: Final = (
 )
 
 
-def configure(*, format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
+def configure(format: LogFormat, level: LogLevel, *, stream: TextIO | None = None) -> None:
     """Send every log line of this process to `stream` (standard error). Give uvicorn `log_config=None` beside it."""
     stream = stream or sys.stderr
     enrich: list[Processor] = [
