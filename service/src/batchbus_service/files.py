@@ -1,8 +1,8 @@
 """The file store: uploads, plans and exports, in a folder or in any object store.
 
-A file appears under its key whole or not at all, and is not changed afterwards. In a folder it is first written beside
-its place under a name ending in `#` and a number, which a killed process leaves behind; in an object store it is a
-multipart upload, for which the bucket should have a rule that ends abandoned ones.
+A file appears under its key whole or not at all, and is not changed afterwards. A write that fails or is canceled leaves
+nothing behind. A process that is killed while it writes does: in a folder a file beside the place, whose name ends in
+`#` and a number; in an object store parts of an upload, which a rule of the bucket should expire.
 
 Nothing here belongs to an event loop: one `FileStore` serves the engine's and the strategies'.
 """
