@@ -76,7 +76,9 @@ class FileStore:
             return cls(MemoryStore())
         if parts.scheme in _SCHEMES:
             return cls(from_url(url))
-        raise ValueError(f"Files are kept at {', '.join(f'{scheme}://' for scheme in _SCHEMES)}, not at {parts.scheme}://")
+        raise ValueError(
+            f"Files are kept at {', '.join(f'{scheme}://' for scheme in _SCHEMES)}, not at {parts.scheme}://"
+        )
 
     async def size(self, key: str) -> int:
         """Bytes. Raises `FileMissing`."""
