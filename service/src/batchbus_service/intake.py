@@ -15,6 +15,7 @@ from batchbus_service.ledger import Conflict, Ledger, UnknownJob
 from batchbus_service.lifecycle import NotAllowed
 from batchbus_service.ports import StoreUnavailable, TooLarge
 from batchbus_service.requests import cause_of, from_bus
+from batchbus_service.submission import submit
 from batchbus_service.worker import Worker
 
 if TYPE_CHECKING:
@@ -93,20 +94,7 @@ class Intake:
                 pause = min(pause * 2, longest)
 
     async def _create(self, trigger: Event, request: CreateBatch, user_id: str | None) -> None:
-        seat = self._worker.seat_for(request.type) if self._worker else None
-        job: Job | None = None
-        try:
-            job, new = await self._ledger.create(
-                from_bus(trigger, request, user_id),
-                cause_of(trigger),
-                claim_for=self._worker.id if self._worker and seat else None,
-            )
-            if new and self._worker and seat:
-                self._worker.take(job, seat)
-                seat = None
-        finally:
-            if seat:
-                seat.leave()
+        await submit(self._ledger, self._worker, from_bus(trigger, request, user_id), cause_of(trigger))
 
     async def _change(self, trigger: Event, request: ConfirmBatch | CancelBatch) -> None:
         cause, decider = cause_of(trigger), self._ledger.decider

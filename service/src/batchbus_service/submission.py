@@ -1,0 +1,27 @@
+"""Submitting a job, for intake and the HTTP API alike: one write, which also claims it if there is a slot for it here."""
+
+from __future__ import annotations
+
+from batchbus_service.job import Job
+from batchbus_service.ledger import Ledger
+from batchbus_service.lifecycle import Cause, NewJob
+from batchbus_service.worker import Worker
+
+__all__ = ["submit"]
+
+
+async def submit(ledger: Ledger, worker: Worker | None, request: NewJob, cause: Cause) -> Job:
+    """Persist the job and, if `worker` has a free slot for it, run it at once. Otherwise it waits for any worker.
+
+    The same request under the same id changes nothing. Raises: `Conflict`, `StoreUnavailable`, `TooLarge`.
+    """
+    seat = worker.seat_for(request.type) if worker else None
+    try:
+        job, new = await ledger.create(request, cause, claim_for=worker.id if worker and seat else None)
+        if new and worker and seat:
+            worker.take(job, seat)
+            seat = None
+        return job
+    finally:
+        if seat:
+            seat.leave()
