@@ -84,7 +84,7 @@ async def open_service(
         await clock.measure(database)
         if bus is None:
             bus = await _bus(settings, stack)
-        files = FileStore.open(settings.files_url or f"file://{(settings.data_dir / 'files').absolute()}")
+        files = FileStore.open(settings.files_url or (settings.data_dir / "files").absolute().as_uri())
 
         async def make_services(on_loop: AsyncExitStack) -> Services:
             catalog = _client(mongo_url, on_loop)[settings.catalog_database]

@@ -89,7 +89,7 @@ class RunHandle:
             result.pop(derived, None)
         self.result: MutableMapping[str, Any] = result
         self.context_changes: dict[str, Json] = {}
-        self.row_errors = SpooledTemporaryFile(max_size=1024 * 1024)
+        self.row_errors = SpooledTemporaryFile(max_size=1024 * 1024)  # noqa: SIM115 - gone with the run
         """Every row error as a line of JSON; the engine puts it into the file store when the phase ends."""
         self.error_count = len(self._errors)
         self.touched = boot_time()

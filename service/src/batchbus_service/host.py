@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Generic, TypeVar
 
-from batchbus_strategies import Services
+from batchbus_strategies import LeaseLost, RunCanceled, Services
 
 __all__ = ["Call", "CallStopped", "StrategyHost"]
 
@@ -123,7 +123,7 @@ class _ThreadCall(Call[T]):
                 self.future.set_result(context.run(function, *args))
             except (SystemExit, KeyboardInterrupt) as error:
                 self.future.set_exception(RuntimeError(f"The strategy raised {type(error).__name__}"))
-            except BaseException as error:  # whoever awaits the future gets to know
+            except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - whoever awaits the future gets to know
                 self.future.set_exception(error)
 
         threading.Thread(target=body, name=f"batchbus-{function.__qualname__}", daemon=True).start()

@@ -65,6 +65,8 @@ class Outbox:
         self._resume_at = 0.0
         self.trouble: str | None = None
         """Why nothing can be published at the moment, for `doctor`; None when all is well."""
+        self.hand_on_after = 0.0
+        """Seconds for which a job that waits for a slot is this process's to take, before the others see it."""
         self.on_settled: Callable[[Sequence[Job]], None] = lambda jobs: None
         """Called with the jobs whose events are all out and marked."""
 
@@ -124,7 +126,11 @@ class Outbox:
                 pending.done = max(pending.done, entry.seq)
         pending.publishing = None
         if self._runs_here(pending.job):
-            asyncio.get_running_loop().call_later(_RIDE_ALONG, self._mark, pending, pending.job)
+            delay = _RIDE_ALONG
+        else:
+            delay = self.hand_on_after if pending.job.ready_at else 0.0
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._mark, pending, pending.job)
         else:
             self._mark(pending, pending.job)
 

@@ -115,7 +115,7 @@ class Run:
         try:
             try:
                 draft = await self._work(pulse.handle)
-            except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001: `_ended_by` writes it into the job
+            except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001 - `_ended_by` writes it into the job
                 return await self._ended_by(error, pulse)
             return await self._succeeded(pulse, draft)
         finally:
@@ -200,7 +200,7 @@ class Run:
         view = JobView(self.job.id, self.job.type, self.job.phase, self.job.failures + 1)
         try:
             retry = await self._around.host.call(self._strategy.should_retry, view, error)
-        except Exception as second:  # noqa: BLE001: it must not hide the error that it was asked about
+        except Exception as second:  # noqa: BLE001 - it must not hide the error that it was asked about
             self._log.error("should_retry_failed", exc_info=second)
             retry = True
         jitter = random.uniform(0.5, 1.5)
@@ -214,7 +214,7 @@ class Run:
         handle.allow_cleanup()
         try:
             await self._around.host.call(self._strategy.on_canceled, handle)
-        except Exception as error:  # noqa: BLE001: the operator gets to know; the job is canceled all the same
+        except Exception as error:  # noqa: BLE001 - the operator gets to know; the job is canceled all the same
             self._log.error("on_canceled_failed", exc_info=error)
 
     async def _end(self, pulse: Pulse, decide: Callable[[Job, datetime], Job]) -> Job:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from batchbus_strategies import Phase
@@ -14,6 +16,7 @@ class Slots:
 
     def __init__(self, sizes: Mapping[Phase, int]) -> None:
         self._free = dict(sizes)
+        self._waiters: dict[Phase, deque[asyncio.Future[Seat]]] = {phase: deque() for phase in sizes}
         self.on_free: Callable[[Phase], None] = lambda phase: None
 
     def free(self, phase: Phase) -> int:
@@ -26,7 +29,27 @@ class Slots:
         self._free[phase] -= 1
         return Seat(self, phase)
 
+    async def take_within(self, phase: Phase, seconds: float) -> Seat | None:
+        """A slot, as soon as one is free; None if none is in time. First come, first served."""
+        if (seat := self.take(phase)) is not None:
+            return seat
+        waiter: asyncio.Future[Seat] = asyncio.get_running_loop().create_future()
+        self._waiters[phase].append(waiter)
+        try:
+            await asyncio.wait((waiter,), timeout=seconds)
+        except asyncio.CancelledError:
+            if waiter.done():
+                waiter.result().leave()
+            raise
+        finally:
+            if not waiter.done():
+                self._waiters[phase].remove(waiter)
+        return waiter.result() if waiter.done() else None
+
     def give_back(self, phase: Phase) -> None:
+        if self._waiters[phase]:
+            self._waiters[phase].popleft().set_result(Seat(self, phase))
+            return
         self._free[phase] += 1
         self.on_free(phase)
 

@@ -15,12 +15,14 @@ async def submit(ledger: Ledger, worker: Worker | None, request: NewJob, cause: 
 
     The same request under the same id changes nothing. Raises: `Conflict`, `StoreUnavailable`, `TooLarge`.
     """
-    seat = worker.seat_for(request.type) if worker else None
+    seat = await worker.seat_for(request.type) if worker else None
     try:
         job, new = await ledger.create(request, cause, claim_for=worker.id if worker and seat else None)
         if new and worker and seat:
             worker.take(job, seat)
             seat = None
+        elif new and worker:
+            worker.offer(job)
         return job
     finally:
         if seat:

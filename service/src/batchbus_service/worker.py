@@ -30,6 +30,12 @@ _LOOK_EVERY: Final = 1.0
 """Seconds between two looks for waiting jobs, when nobody rings."""
 _WANT: Final = 32
 """Waiting jobs read at a time."""
+_KEPT: Final = 64
+"""Jobs made here that this worker keeps in mind, to take them without reading them back."""
+_SEAT_PATIENCE: Final = 0.1
+"""Seconds that a new job may wait for a slot before it is written without one."""
+_HAND_ON_AFTER: Final = 0.2
+"""Seconds for which they are its own."""
 _PHASES: Final[tuple[Phase, ...]] = ("process", "pre_process")
 
 
@@ -65,14 +71,29 @@ class Worker:
         self._closing = False
         self._slots.on_free = self._slot_is_free
         self._ledger.outbox.on_settled = self._events_are_out
+        self._ledger.outbox.hand_on_after = _HAND_ON_AFTER
 
     # -- for intake ------------------------------------------------------------------------------------------------
 
-    def seat_for(self, job_type: str) -> Seat | None:
-        """A slot to pre-process a new job of this type at once; None if there is none, or if others wait for it."""
-        if self._closing or job_type not in self._types or lane("pre_process", job_type) in self._busy_lanes:
+    async def seat_for(self, job_type: str) -> Seat | None:
+        """A slot to pre-process a new job of this type at once; None if there is none, or if others wait for it.
+
+        A slot that is free in a moment is waited for: a job that is written without one costs two writes more.
+        """
+        if self._closing or job_type not in self._types:
             return None
-        return self._slots.take("pre_process")
+        if self._found["pre_process"] or lane("pre_process", job_type) in self._busy_lanes:
+            return None
+        return await self._slots.take_within("pre_process", _SEAT_PATIENCE)
+
+    def offer(self, job: Job) -> None:
+        """A job that this process wrote waits for a slot: it can be claimed here without being read back."""
+        if job.ready_at is None or job.type not in self._types or len(self._found[job.phase]) >= _KEPT:
+            return
+        if job.ready_at <= self._ledger.clock.now():
+            self._found[job.phase].append(job)
+            if self._slots.free(job.phase):
+                self._look_now.set()
 
     def take(self, job: Job, seat: Seat) -> None:
         """Run a job that has been claimed for this worker."""
@@ -115,6 +136,7 @@ class Worker:
         run = self._tasks.pop(task)
         if self._runs.get(run.job.id) is run:
             del self._runs[run.job.id]
+        self.offer(run.job)
         if not task.cancelled() and (error := task.exception()):
             self._log.error("run_broke", job_id=run.job.id, exc_info=error)
 

@@ -1,0 +1,1 @@
+"""Tests of the engine: lifecycle, store, outbox, intake, workers, the night watch."""

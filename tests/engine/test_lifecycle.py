@@ -1,0 +1,211 @@
+"""The decisions about a job: every one of them, in any order, keeps the promises of the lifecycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchbus_service.job import TERMINAL, Job, Status
+from batchbus_service.lifecycle import MOVES, Cause, Decider, NewJob, NotAllowed, Policy, alarm, diagram, why
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = Policy(max_attempts=3)
+
+
+@pytest.fixture
+def decider() -> Decider:
+    return new_decider()
+
+
+def new_decider() -> Decider:
+    numbers = count(1)
+    return Decider(POLICY, lambda: f"event-{next(numbers)}")
+
+
+def new_job(decider: Decider, *, dry_run: bool = False) -> Job:
+    request = NewJob(
+        id="batch_1", type="noop", context={}, dry_run=dry_run, created_by="usr_1", request_digest="digest"
+    )
+    return decider.create(request, START, Cause(event_id="t1", source="/shop"))
+
+
+def later(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def statuses(job: Job) -> list[str]:
+    return [entry.type for entry in job.history]
+
+
+def test_a_job_that_is_no_dry_run_goes_from_creation_to_processing_in_three_writes(decider: Decider) -> None:
+    job = decider.claim(new_job(decider), "worker-1", later(1))
+    job = decider.pre_processed(job, later(2), Cause(), go_on=True)
+    assert job.status is Status.PROCESSING
+    job = decider.completed(job, later(3), Cause())
+    assert statuses(job) == [
+        "batch.created",
+        "batch.pre_processed",
+        "batch.confirmed",
+        "batch.processing",
+        "batch.completed",
+    ]
+    assert [entry.seq for entry in job.history] == [1, 2, 3, 4, 5]
+    assert job.lease is None
+
+
+def test_a_dry_run_rests_until_someone_confirms_it(decider: Decider) -> None:
+    job = decider.claim(new_job(decider, dry_run=True), "worker-1", later(1))
+    job = decider.pre_processed(job, later(2), Cause(), go_on=True)
+    assert (job.status, job.lease, job.ready_at) == (Status.PRE_PROCESSED, None, None)
+    job = decider.confirm(job, later(3), Cause(event_id="t2", source="/shop"))
+    assert (job.status, job.ready_at, job.history[-1].causationid) == (Status.CONFIRMED, later(3), "t2")
+
+
+def test_a_confirmation_that_comes_too_early_is_remembered(decider: Decider) -> None:
+    job = decider.claim(new_job(decider, dry_run=True), "worker-1", later(1))
+    job = decider.confirm(job, later(1), Cause(event_id="t2", source="/shop"), early=True)
+    assert job.status is Status.CREATED
+    job = decider.pre_processed(job, later(2), Cause(), go_on=False)
+    assert (job.status, job.history[-1].causationid) == (Status.CONFIRMED, "t2")
+
+
+def test_over_http_a_confirmation_that_comes_too_early_is_refused(decider: Decider) -> None:
+    with pytest.raises(NotAllowed, match="not pre processed"):
+        decider.confirm(new_job(decider, dry_run=True), later(1), Cause())
+
+
+def test_a_second_confirmation_is_refused_but_the_same_one_again_changes_nothing(decider: Decider) -> None:
+    job = decider.claim(new_job(decider, dry_run=True), "worker-1", later(1))
+    job = decider.pre_processed(job, later(2), Cause(), go_on=True)
+    trigger = Cause(event_id="t2", source="/shop")
+    job = decider.confirm(job, later(3), trigger)
+    assert decider.confirm(job, later(4), trigger) is job
+    with pytest.raises(NotAllowed):
+        decider.confirm(job, later(4), Cause(event_id="t3", source="/shop"))
+
+
+def test_a_cancellation_leaves_the_lease_until_the_run_has_stopped(decider: Decider) -> None:
+    job = decider.claim(new_job(decider), "worker-1", later(1))
+    canceled = decider.cancel(job, later(2), Cause())
+    assert (canceled.status, canceled.lease) == (Status.CANCELED, job.lease)
+    with pytest.raises(NotAllowed, match="still stopping"):
+        decider.retry(canceled, later(2), Cause())
+    stopped = decider.stopped(canceled, later(3), Cause())
+    assert (stopped.lease, stopped.history[-1].type) == (None, "batch.updated")
+    assert decider.retry(stopped, later(4), Cause()).status is Status.CREATED
+
+
+def test_a_dry_run_that_was_never_confirmed_is_not_carried_out_by_a_retry(decider: Decider) -> None:
+    job = decider.claim(new_job(decider, dry_run=True), "worker-1", later(1))
+    job = decider.cancel(decider.pre_processed(job, later(2), Cause(), go_on=True), later(3), Cause())
+    assert decider.retry(job, later(4), Cause()).status is Status.CREATED
+
+
+def test_a_job_whose_runs_are_lost_is_tried_again_later_and_later_and_then_failed(decider: Decider) -> None:
+    job = new_job(decider)
+    delays = []
+    for second in (10, 20, 30):
+        job = decider.claim(job, "worker-1", later(second))
+        job = decider.run_lost(job, later(second), "boom", Cause())
+        delays.append(job.ready_at and (job.ready_at - later(second)).total_seconds())
+    assert delays == [1.0, 2.0, None]
+    assert job.status is Status.FAILED
+    assert job.result == {"errors": ["boom", "boom", "boom"]}
+
+
+def test_a_lease_that_ran_out_gives_the_job_to_the_next_worker(decider: Decider) -> None:
+    job = decider.claim(new_job(decider), "worker-1", later(0))
+    assert decider.overdue(job, later(29), 1.0) is job
+    rescued = decider.overdue(job, later(31), 1.0)
+    assert rescued.lease is None and rescued.ready_at is not None
+    assert decider.claim(rescued, "worker-2", later(40)).fence == job.fence + 1
+
+
+def test_a_dry_run_that_nobody_confirms_is_called_off(decider: Decider) -> None:
+    job = decider.claim(new_job(decider, dry_run=True), "worker-1", later(1))
+    job = decider.pre_processed(job, later(2), Cause(), go_on=True)
+    assert job.confirm_by is not None
+    assert decider.overdue(job, job.confirm_by, 1.0).status is Status.CANCELED
+
+
+def test_the_diagram_shows_every_move_of_the_table() -> None:
+    drawn = diagram()
+    for move in MOVES:
+        assert f"{move.source} --> {move.target}: {move.reason}" in drawn
+
+
+Step = Callable[[Decider, Job, datetime, int], Job]
+
+STEPS: dict[str, Step] = {
+    "claim": lambda d, job, now, n: d.claim(job, f"worker-{n}", now),
+    "go on": lambda d, job, now, n: d.pre_processed(job, now, Cause(), go_on=True),
+    "wait": lambda d, job, now, n: d.pre_processed(job, now, Cause(), go_on=False),
+    "complete": lambda d, job, now, n: d.completed(job, now, Cause()),
+    "fail": lambda d, job, now, n: d.failed(job, now, "no", Cause()),
+    "lose": lambda d, job, now, n: d.run_lost(job, now, "lost", Cause()),
+    "release": lambda d, job, now, n: d.released(job, now),
+    "stop": lambda d, job, now, n: d.stopped(job, now, Cause()),
+    "confirm": lambda d, job, now, n: d.confirm(job, now, Cause(event_id=f"c{n}", source="/s")),
+    "confirm early": lambda d, job, now, n: d.confirm(job, now, Cause(event_id=f"c{n}", source="/s"), early=True),
+    "cancel": lambda d, job, now, n: d.cancel(job, now, Cause(event_id=f"x{n}", source="/s")),
+    "retry": lambda d, job, now, n: d.retry(job, now, Cause()),
+    "watch": lambda d, job, now, n: d.overdue(job, now, 1.0),
+}
+NEEDS_LEASE = {"go on", "wait", "complete", "fail", "lose", "release", "stop"}
+
+
+@given(
+    dry_run=st.booleans(),
+    steps=st.lists(
+        st.tuples(st.sampled_from(sorted(STEPS)), st.floats(0, 100), st.integers(0, 5), st.booleans()), max_size=40
+    ),
+)
+def test_whatever_happens_in_whatever_order_a_job_is_never_stuck(
+    dry_run: bool, steps: list[tuple[str, float, int, bool]]
+) -> None:
+    decider, now = new_decider(), START
+    job = new_job(decider, dry_run=dry_run)
+    for name, seconds, n, published in steps:
+        now += timedelta(seconds=seconds)
+        runs = job.lease is not None
+        if name in NEEDS_LEASE and (
+            not runs or (job.terminal and name != "stop") or (name == "stop" and not job.terminal)
+        ):
+            continue
+        before = job
+        try:
+            job = STEPS[name](decider, job, now, n)
+        except NotAllowed:
+            assert job is before
+            continue
+        if published and job.published < len(job.history):
+            job = _published(job, now)
+        _check(before, job, now)
+
+
+def _published(job: Job, now: datetime) -> Job:
+    job = replace(job, published=len(job.history))
+    return replace(job, wake_at=alarm(job, now, POLICY))
+
+
+def _check(before: Job, job: Job, now: datetime) -> None:
+    assert [entry.seq for entry in job.history] == list(range(1, len(job.history) + 1))
+    assert job.history[: len(before.history)] == before.history
+    assert job.fence >= before.fence
+    assert job is before or job.version == before.version + 1 or job.published > before.published
+    if job.status is not before.status:
+        path = [Status(entry.data["status"]) for entry in job.history[len(before.history) :]]
+        for source, target in zip([before.status, *path], path, strict=False):
+            assert source is target or any((m.source, m.target) == (source, target) for m in MOVES)
+    # Nothing is stuck: it rests, or a worker may take it, or a lease with an alarm clock is on it.
+    waits_for_someone = job.status in TERMINAL or job.status is Status.PRE_PROCESSED
+    assert waits_for_someone or job.ready_at is not None or job.lease is not None
+    if job.lease or job.confirm_by or job.published < len(job.history):
+        assert job.wake_at is not None
+    assert why(job, now)

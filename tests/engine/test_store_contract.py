@@ -1,0 +1,212 @@
+"""What every job store must do: run against memory and against a real MongoDB wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from batchbus_events.ids import new_ulid
+from batchbus_service.job import Checkpoint, Job, Status
+from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy, alarm
+from batchbus_service.ports import Beat, JobExists, JobFilter, JobStore, TooLarge
+from batchbus_service.stores.memory import MemoryJobStore, SystemClock
+from batchbus_service.stores.mongo import MongoJobStore
+
+DECIDER = Decider(Policy(), new_ulid)
+NOW = SystemClock().now()
+
+
+def seconds(number: float) -> datetime:
+    return NOW + timedelta(seconds=number)
+
+
+def job_like(number: int = 1, *, at: datetime = NOW, job_type: str = "noop", context: Any = None) -> Job:
+    request = NewJob(
+        id=f"batch_{number:026d}",
+        type=job_type,
+        context=context or {"a": [1, {"b": None}]},
+        dry_run=False,
+        created_by="usr_1",
+        request_digest="d",
+    )
+    return DECIDER.create(request, at, Cause(event_id=f"t{number}", source="/s", traceparent="00-1-2-01"))
+
+
+@asynccontextmanager
+async def mongo_store(url: str, database: str) -> AsyncIterator[MongoJobStore]:
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(url, tz_aware=True, tzinfo=UTC)
+    store = MongoJobStore(client[database])
+    await store.prepare()
+    try:
+        yield store
+    finally:
+        await client.drop_database(database)
+        client.close()
+
+
+@pytest.fixture(params=["memory", "mongodb"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[JobStore]:
+    async with AsyncExitStack() as stack:
+        if request.param == "memory":
+            yield MemoryJobStore()
+        else:
+            url, name = request.getfixturevalue("mongo_url"), request.getfixturevalue("database_name")
+            yield await stack.enter_async_context(mongo_store(url, name))
+
+
+async def test_a_job_comes_back_as_it_was_stored(store: JobStore) -> None:
+    job = DECIDER.claim(job_like(), "worker-1", NOW)
+    await store.insert(job)
+    assert await store.get(job.id) == job
+    assert await store.get("batch_unknown") is None
+
+
+async def test_an_id_is_taken_once(store: JobStore) -> None:
+    await store.insert(job_like())
+    with pytest.raises(JobExists):
+        await store.insert(job_like())
+
+
+async def test_an_update_writes_what_differs_and_only_over_the_version_that_was_read(store: JobStore) -> None:
+    job = job_like()
+    await store.insert(job)
+    claimed = DECIDER.claim(job, "worker-1", seconds(1))
+    assert await store.update(job, claimed)
+    assert await store.get(job.id) == claimed
+    assert not await store.update(job, DECIDER.cancel(job, seconds(2), Cause()))
+    assert await store.get(job.id) == claimed
+    done = DECIDER.pre_processed(claimed, seconds(2), Cause(), go_on=True)
+    done = DECIDER.completed(replace(done, result={"count": 3}), seconds(3), Cause())
+    assert await store.update(claimed, done)
+    assert await store.get(job.id) == done
+
+
+async def test_a_heartbeat_and_a_transition_do_not_undo_each_other(store: JobStore) -> None:
+    job = DECIDER.claim(job_like(), "worker-1", NOW)
+    await store.insert(job)
+    canceled = DECIDER.cancel(job, seconds(1), Cause())
+    beat = Beat(
+        job_id=job.id,
+        fence=job.fence,
+        expires_at=seconds(60),
+        result={"count": 5},
+        published=1,
+        checkpoint=Checkpoint("pre_process", {"offset": 7}, 3, 1),
+    )
+    assert await store.beat(beat)
+    assert await store.update(job, canceled)
+    assert await store.beat(replace(beat, checkpoint=None, published=0))
+    stored = await store.get(job.id)
+    assert stored is not None and stored.lease is not None
+    assert stored.status is Status.CANCELED
+    assert stored.lease.expires_at == seconds(60)
+    assert (stored.result, stored.published) == ({"count": 5}, 1)
+    assert stored.checkpoint == Checkpoint("pre_process", {"offset": 7}, 3, 1)
+
+
+async def test_a_heartbeat_of_a_lost_lease_is_refused(store: JobStore) -> None:
+    job = DECIDER.claim(job_like(), "worker-1", NOW)
+    await store.insert(job)
+    beat = Beat(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=None, published=0)
+    rescued = DECIDER.overdue(job, seconds(31), 1.0)
+    assert await store.update(job, rescued)
+    assert not await store.beat(beat), "the lease was taken away"
+    assert await store.update(rescued, DECIDER.claim(rescued, "worker-2", seconds(40)))
+    assert not await store.beat(beat), "the job was given to another worker"
+
+
+async def test_a_lease_renewed_since_the_read_is_not_taken_away(store: JobStore) -> None:
+    job = DECIDER.claim(job_like(), "worker-1", NOW)
+    await store.insert(job)
+    await store.beat(Beat(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=None, published=0))
+    assert not await store.update(job, DECIDER.overdue(job, seconds(31), 1.0), same_lease=True)
+
+
+async def test_marks_are_settled_and_an_alarm_only_where_the_job_has_not_moved_on(store: JobStore) -> None:
+    still, moved = job_like(1), job_like(2)
+    for job in (still, moved):
+        await store.insert(job)
+    canceled = DECIDER.cancel(moved, seconds(1), Cause())
+    assert await store.update(moved, canceled)
+    await store.settle([replace(job, published=1, wake_at=None) for job in (still, moved)])
+    first, second = await store.get(still.id), await store.get(moved.id)
+    assert first is not None and second is not None
+    assert (first.published, first.wake_at) == (1, None)
+    assert (second.published, second.wake_at) == (1, canceled.wake_at)
+
+
+async def test_an_alarm_is_moved_by_one_of_those_who_see_it_ring(store: JobStore) -> None:
+    job = job_like()
+    await store.insert(job)
+    assert await store.ringing(until=seconds(5), want=10) == []
+    assert await store.ringing(until=seconds(11), want=10) == [job]
+    assert await store.move_alarm(job, seconds(100))
+    assert not await store.move_alarm(job, seconds(200))
+    assert await store.ringing(until=seconds(11), want=10) == []
+    assert [found.id for found in await store.ringing(until=seconds(101), want=10)] == [job.id]
+
+
+async def test_waiting_jobs_are_found_oldest_first_by_phase_and_type(store: JobStore) -> None:
+    jobs = [job_like(n, at=seconds(-n)) for n in range(50)]
+    for job in (*jobs, job_like(100, job_type="other"), job_like(101, at=seconds(60))):
+        await store.insert(job)
+    found = await store.waiting("pre_process", "noop", until=NOW, want=5)
+    assert found == jobs[:-6:-1]
+    for job in found:
+        await store.update(job, DECIDER.claim(job, "worker-1", NOW))
+    assert await store.waiting("pre_process", "noop", until=NOW, want=5) == jobs[-6:-11:-1]
+    assert await store.waiting("process", "noop", until=NOW, want=5) == []
+    assert [job.type for job in await store.waiting("pre_process", "other", until=NOW, want=5)] == ["other"]
+
+
+async def test_a_job_that_becomes_ready_late_is_found_although_later_times_were_searched(store: JobStore) -> None:
+    assert await store.waiting("pre_process", "noop", until=seconds(100), want=5) == []
+    late = job_like(1, at=seconds(95))
+    await store.insert(late)
+    assert await store.waiting("pre_process", "noop", until=seconds(101), want=5) == [late]
+
+
+async def test_a_document_that_would_be_too_large_is_not_written(store: JobStore) -> None:
+    job = job_like()
+    await store.insert(job)
+    huge = replace(job, version=2, result={"text": "x" * 17_000_000})
+    with pytest.raises(TooLarge):
+        await store.update(job, huge)
+    with pytest.raises(TooLarge):
+        await store.insert(job_like(2, context={"text": "x" * 17_000_000}))
+    assert await store.get(job.id) == job
+
+
+async def test_jobs_are_listed_newest_first_in_pages(store: JobStore) -> None:
+    jobs = [job_like(n, at=seconds(n), job_type="a" if n % 2 else "b") for n in range(10)]
+    for job in jobs:
+        await store.insert(job)
+    everything = JobFilter(created_from=seconds(-1), created_until=seconds(100))
+    page, count = await store.page(everything, offset=2, limit=3)
+    assert (page, count) == (jobs[7:4:-1], 10)
+    page, count = await store.page(replace(everything, types=["a"], statuses=[Status.CREATED]), offset=0, limit=2)
+    assert ([job.id for job in page], count) == ([jobs[9].id, jobs[7].id], 5)
+    assert await store.page(replace(everything, created_by="usr_2"), offset=0, limit=2) == ([], 0)
+
+
+async def test_a_document_of_a_newer_version_of_batchbus_is_left_alone(mongo_url: str, database_name: str) -> None:
+    async with mongo_store(mongo_url, database_name) as store:
+        await store.insert(replace(job_like(1), schema=99))
+        await store.insert(job_like(2))
+        assert [job.id for job in await store.waiting("pre_process", "noop", until=NOW, want=5)] == [job_like(2).id]
+
+
+def test_an_alarm_is_set_for_events_not_published_a_lease_and_a_confirmation() -> None:
+    job = job_like()
+    policy = Policy()
+    assert job.wake_at == NOW + policy.publish_grace
+    published = replace(job, published=1)
+    assert alarm(published, NOW, policy) is None
+    claimed = DECIDER.claim(published, "worker-1", NOW)
+    assert claimed.wake_at == NOW + policy.lease
