@@ -200,7 +200,7 @@ def _check(before: Job, job: Job, now: datetime) -> None:
     assert job.fence >= before.fence
     assert job is before or job.version == before.version + 1 or job.published > before.published
     if job.status is not before.status:
-        path = [Status(entry.data["status"]) for entry in job.history[len(before.history) :]]
+        path = [Status(str(entry.data["status"])) for entry in job.history[len(before.history) :]]
         for source, target in zip([before.status, *path], path, strict=False):
             assert source is target or any((m.source, m.target) == (source, target) for m in MOVES)
     # Nothing is stuck: it rests, or a worker may take it, or a lease with an alarm clock is on it.

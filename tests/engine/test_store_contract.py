@@ -12,10 +12,11 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from batchbus_events.ids import new_ulid
+from batchbus_service.clock import SystemClock
 from batchbus_service.job import Checkpoint, Job, Status
 from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy, alarm
 from batchbus_service.ports import Beat, JobExists, JobFilter, JobStore, TooLarge
-from batchbus_service.stores.memory import MemoryJobStore, SystemClock
+from batchbus_service.stores.memory import MemoryJobStore
 from batchbus_service.stores.mongo import MongoJobStore
 
 DECIDER = Decider(Policy(), new_ulid)

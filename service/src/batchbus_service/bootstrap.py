@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
+from batchbus_service.clock import ServerClock
 from batchbus_service.doorbell import Doorbell
 from batchbus_service.files import FileStore
 from batchbus_service.host import StrategyHost
@@ -27,7 +29,7 @@ from batchbus_service.pulse import RunLimits
 from batchbus_service.run import Surroundings
 from batchbus_service.settings import Settings
 from batchbus_service.slots import Slots
-from batchbus_service.stores.mongo import MongoJobStore, ServerClock
+from batchbus_service.stores.mongo import MongoJobStore
 from batchbus_service.watch import Watch
 from batchbus_service.worker import Worker
 from batchbus_strategies import Registry, Services
@@ -78,10 +80,12 @@ async def open_service(
         mongo_url = await _mongo_url(settings, stack)
         client = _client(mongo_url, stack)
         database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
-        clock = ServerClock()
+        clock = ServerClock(database)
         store = MongoJobStore(database)
         await store.prepare()
-        await clock.measure(database)
+        await clock.measure()
+        measuring = asyncio.create_task(clock.keep(log))
+        stack.callback(measuring.cancel)
         if bus is None:
             bus = await _bus(settings, stack)
         files = FileStore.open(settings.files_url or (settings.data_dir / "files").absolute().as_uri())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
@@ -18,6 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from batchbus_service.job import Checkpoint, Job
+from batchbus_service.ports import Clock
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
 
 if TYPE_CHECKING:
@@ -26,19 +26,12 @@ if TYPE_CHECKING:
 
     from batchbus_strategies import Files
 
-__all__ = ["ERRORS_KEPT", "MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "Progress", "RunHandle", "boot_time"]
+__all__ = ["ERRORS_KEPT", "MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "Progress", "RunHandle"]
 
 ERRORS_KEPT: Final = 100
 """Errors kept in the job document; the rest are in the error file only."""
 MAX_CHECKPOINT_BYTES: Final = 64 * 1024
 MAX_RESULT_BYTES: Final = 1024 * 1024
-
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def boot_time() -> float:
-    """Seconds on a clock that never jumps and that also counts while the machine sleeps, where there is one."""
-    return time.clock_gettime(_CLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +52,7 @@ class RunHandle:
         job: Job,
         services: Services,
         log: FilteringBoundLogger,
+        clock: Clock,
         *,
         lease_ends: float,
         save: Callable[[Checkpoint], Coroutine[Any, Any, None]],
@@ -68,6 +62,7 @@ class RunHandle:
         self._context: BaseModel | None = None
         self._services = services
         self._log = log
+        self._clock = clock
         self._engine = asyncio.get_running_loop()
         self._save = save
         self._progressed = progressed
@@ -92,7 +87,7 @@ class RunHandle:
         self.row_errors = SpooledTemporaryFile(max_size=1024 * 1024)  # noqa: SIM115 - gone with the run
         """Every row error as a line of JSON; the engine puts it into the file store when the phase ends."""
         self.error_count = len(self._errors)
-        self.touched = boot_time()
+        self.touched = self._clock.monotonic()
         """When the strategy last gave a sign of life."""
 
     # -- what the strategy sees ------------------------------------------------------------------------------------
@@ -141,7 +136,7 @@ class RunHandle:
         self._advanced += n
         if message is not None:
             self._message = message
-        self.touched = boot_time()
+        self.touched = self._clock.monotonic()
         self._signal()
         self._check()
         return _Turn()
@@ -151,7 +146,7 @@ class RunHandle:
         size = len(to_json(state))
         if size > MAX_CHECKPOINT_BYTES:
             raise StrategyError(f"A checkpoint may have {MAX_CHECKPOINT_BYTES:,} bytes; this one has {size:,}")
-        self.touched = boot_time()
+        self.touched = self._clock.monotonic()
         checkpoint = Checkpoint(self.phase, state, self._advanced, len(self._errors))
         saved = asyncio.run_coroutine_threadsafe(self._save(checkpoint), self._engine)
         try:
@@ -171,7 +166,7 @@ class RunHandle:
         self.error_count += 1
         if len(self._errors) < ERRORS_KEPT:
             self._errors = [*self._errors, _in_words(line, column, message, value)]
-        self.touched = boot_time()
+        self.touched = self._clock.monotonic()
         self._signal()
 
     def update_context(self, changes: Mapping[str, Json]) -> None:
@@ -179,7 +174,7 @@ class RunHandle:
 
     def ensure_lease(self) -> None:
         self._check()
-        if boot_time() >= self._lease_ends:
+        if self._clock.monotonic() >= self._lease_ends:
             raise LeaseLost(f"The lease on job {self.job_id} has run out")
 
     # -- what the engine does with it ------------------------------------------------------------------------------
@@ -201,7 +196,7 @@ class RunHandle:
         self._stop = LeaseLost
 
     def renewed(self, lease_ends: float) -> None:
-        """The lease holds until then, on the clock of `boot_time`."""
+        """The lease holds until then, on the monotonic clock."""
         self._lease_ends = lease_ends
 
     def progress(self) -> Progress:

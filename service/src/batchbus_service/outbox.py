@@ -126,11 +126,9 @@ class Outbox:
                 pending.done = max(pending.done, entry.seq)
         pending.publishing = None
         if self._runs_here(pending.job):
-            delay = _RIDE_ALONG
-        else:
-            delay = self.hand_on_after if pending.job.ready_at else 0.0
-        if delay:
-            asyncio.get_running_loop().call_later(delay, self._mark, pending, pending.job)
+            self._mark_later(_RIDE_ALONG, pending)
+        elif pending.job.ready_at and self.hand_on_after:
+            self._mark_later(self.hand_on_after, pending)
         else:
             self._mark(pending, pending.job)
 
@@ -178,6 +176,9 @@ class Outbox:
         return True
 
     # -- marking ---------------------------------------------------------------------------------------------------
+
+    def _mark_later(self, seconds: float, pending: _Pending) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._mark, pending, pending.job)
 
     def _mark(self, pending: _Pending, job: Job) -> None:
         """Have the mark of `job` written, unless a newer write of the job has taken it along."""

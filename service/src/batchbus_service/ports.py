@@ -97,3 +97,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """UTC, aware, cut to milliseconds."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never jumps: for deadlines within this process."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError
 from batchbus_service import announce
-from batchbus_service.handle import Progress, RunHandle, boot_time, share
+from batchbus_service.handle import Progress, RunHandle, share
 from batchbus_service.job import Checkpoint, Job, Status
 from batchbus_service.ledger import Ledger
 from batchbus_service.ports import Beat, StoreUnavailable
@@ -62,12 +62,13 @@ class Pulse:
     ) -> None:
         self._job = job
         self._ledger = ledger
+        self._clock = ledger.clock
         self._bus = bus
         self._limits = limits
         self._stall_seconds = stall_seconds
         self._log = log
         self._interrupt = interrupt
-        self._started_at = self._beaten_at = boot_time()
+        self._started_at = self._beaten_at = self._clock.monotonic()
         self.lease_ends = self._started_at + limits.lease
         self._one_write = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -76,7 +77,7 @@ class Pulse:
         self._told: Progress | None = None
         self._stopped = False
         self.handle = RunHandle(
-            job, services, log, lease_ends=self.lease_ends, save=self._save, progressed=self._progressed
+            job, services, log, self._clock, lease_ends=self.lease_ends, save=self._save, progressed=self._progressed
         )
 
     def start(self) -> None:
@@ -111,9 +112,9 @@ class Pulse:
         except StoreUnavailable as error:
             self._log.warning("heartbeat_missed", reason=str(error))
             pause = _TRY_AGAIN
-            if boot_time() >= self.lease_ends:
+            if self._clock.monotonic() >= self.lease_ends:
                 self._interrupt("lost")
-        if boot_time() - self.handle.touched > self._stall_seconds:
+        if self._clock.monotonic() - self.handle.touched > self._stall_seconds:
             self._interrupt("stalled")
         if not self._stopped:
             self._timer = asyncio.get_running_loop().call_later(pause, self._beat_now)
@@ -124,7 +125,7 @@ class Pulse:
             try:
                 return await self._beat(checkpoint)
             except StoreUnavailable as error:
-                if boot_time() >= self.lease_ends:
+                if self._clock.monotonic() >= self.lease_ends:
                     self._interrupt("lost")
                     raise LeaseLost(f"The lease on job {self._job.id} has run out") from error
                 await asyncio.sleep(_TRY_AGAIN)
@@ -134,12 +135,12 @@ class Pulse:
         async with self._one_write:
             if self._stopped:
                 return
-            started = boot_time()
+            started = self._clock.monotonic()
             kept = await self._ledger.store.beat(
                 Beat(
                     job_id=self._job.id,
                     fence=self._job.fence,
-                    expires_at=self._ledger.clock.now() + timedelta(seconds=self._limits.lease),
+                    expires_at=self._clock.now() + timedelta(seconds=self._limits.lease),
                     result=self.handle.snapshot(),
                     published=self._ledger.outbox.published(self._job),
                     checkpoint=checkpoint,
@@ -163,7 +164,7 @@ class Pulse:
         try:
             while (progress := self.handle.progress()) != self._told:
                 await self._tell(progress)
-                if boot_time() - self._beaten_at >= _PERSIST_EVERY:
+                if self._clock.monotonic() - self._beaten_at >= _PERSIST_EVERY:
                     await self._beat()
                 # A throttle, not a wait for something: the next advance may come at any time.
                 await asyncio.sleep(self._limits.progress_interval)
@@ -174,7 +175,7 @@ class Pulse:
 
     async def _tell(self, progress: Progress) -> None:
         self._told = progress
-        message = announce.progress(self._job, self._data(progress), self._ledger.clock.now())
+        message = announce.progress(self._job, self._data(progress), self._clock.now())
         try:
             async with asyncio.timeout(_PROGRESS_TIMEOUT):
                 await self._bus.publish(topics.EVENTS, message)
@@ -182,7 +183,7 @@ class Pulse:
             self._log.debug("progress_not_published", reason=str(error))
 
     def _data(self, progress: Progress) -> dict[str, Json]:
-        elapsed = boot_time() - self._started_at
+        elapsed = self._clock.monotonic() - self._started_at
         rate = progress.advanced / elapsed if elapsed > 0 else 0.0
         data: dict[str, Json] = {
             "id": self._job.id,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from batchbus_events.bus import Bus
-from batchbus_service.handle import MAX_RESULT_BYTES, RunHandle, boot_time
+from batchbus_service.handle import MAX_RESULT_BYTES, RunHandle
 from batchbus_service.host import Call, StrategyHost
 from batchbus_service.job import Job, Status
 from batchbus_service.ledger import Ledger, UnknownJob
@@ -237,7 +237,7 @@ class Run:
             except TooLarge:
                 result, decide = None, self._too_large
             except StoreUnavailable:
-                if boot_time() >= pulse.lease_ends:
+                if self._ledger.clock.monotonic() >= pulse.lease_ends:
                     raise
                 await asyncio.sleep(_TRY_AGAIN)
 

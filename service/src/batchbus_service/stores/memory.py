@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import bson
 
@@ -13,7 +13,7 @@ from batchbus_service.ports import Beat, JobExists, JobFilter, TooLarge
 from batchbus_service.stores.document import to_document
 from batchbus_strategies import Phase
 
-__all__ = ["MemoryJobStore", "SystemClock"]
+__all__ = ["MemoryJobStore"]
 
 _MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 
@@ -89,14 +89,6 @@ class MemoryJobStore:
         if len(bson.encode(to_document(job))) > _MAX_DOCUMENT_BYTES:
             raise TooLarge("The job is too large for a document")
         self._jobs[job.id] = job
-
-
-class SystemClock:
-    """This machine's clock."""
-
-    def now(self) -> datetime:
-        now = datetime.now(UTC)
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 _FIELDS = tuple(Job.__dataclass_fields__)

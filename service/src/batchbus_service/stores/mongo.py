@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne, WriteConcern
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 
-__all__ = ["INDEXES", "MongoJobStore", "ServerClock"]
+__all__ = ["INDEXES", "MongoJobStore"]
 
 INDEXES: Final = (
     IndexModel([("lane", ASCENDING), ("ready_at", ASCENDING)], name="ready", sparse=True),
@@ -145,31 +145,6 @@ class MongoJobStore:
             newest = self._jobs.find(where).sort([("created_at", DESCENDING), ("_id", DESCENDING)])
             documents = await newest.skip(offset).limit(limit).to_list(None)
         return _readable(documents), count
-
-
-class ServerClock:
-    """Time as the database server has it: this machine's clock and its measured offset."""
-
-    def __init__(self) -> None:
-        self._offset = timedelta(0)
-
-    def now(self) -> datetime:
-        now = datetime.now(UTC) + self._offset
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-    async def measure(self, database: AsyncIOMotorDatabase[Document]) -> timedelta:
-        """Ask the server for its time; half of the round trip is taken for the way back. Returns the offset."""
-        with _translated():
-            asked = datetime.now(UTC)
-            hello: dict[str, Any] = await database.command("hello")
-            answered = datetime.now(UTC)
-        server: datetime = hello["localTime"]
-        if server.tzinfo is None:
-            server = server.replace(tzinfo=UTC)
-        offset = server - (asked + (answered - asked) / 2)
-        # Below the clock's own resolution and the jitter of a round trip there is nothing to correct.
-        self._offset = offset if abs(offset) > timedelta(milliseconds=50) else timedelta(0)
-        return self._offset
 
 
 def _readable(documents: Sequence[Document]) -> list[Job]:
