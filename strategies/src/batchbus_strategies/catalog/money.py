@@ -1,0 +1,73 @@
+"""Money: an amount is a whole number in the currency's minor unit; a CSV has it in the major unit.
+
+The digits after the point are those of ISO 4217; a currency that is not listed has two.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+
+__all__ = ["MAX_AMOUNT", "format_amount", "minor_digits", "parse_amount"]
+
+_DIGITS: Final = {
+    **dict.fromkeys(
+        [
+            "bif",
+            "clp",
+            "djf",
+            "gnf",
+            "isk",
+            "jpy",
+            "kmf",
+            "krw",
+            "pyg",
+            "rwf",
+            "ugx",
+            "uyi",
+            "vnd",
+            "vuv",
+            "xaf",
+            "xof",
+            "xpf",
+        ],
+        0,
+    ),
+    **dict.fromkeys(["bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"], 3),
+    **dict.fromkeys(["clf", "uyw"], 4),
+}
+MAX_AMOUNT: Final = 2**53 - 1
+"""In the minor unit: what every reader of the catalogue, JavaScript included, holds exactly."""
+
+_AMOUNT: Final = re.compile(r"\d{1,20}(?:\.\d{0,40})?|\.\d{1,40}", re.ASCII)
+_ONE: Final = Decimal(1)
+
+
+def minor_digits(currency: str) -> int:
+    """Digits after the point. `currency` is an ISO 4217 code in lower case."""
+    return _DIGITS.get(currency, 2)
+
+
+def parse_amount(text: str, currency: str) -> int:
+    """`"10.5"` in eur is 1050. More digits than the currency has are rounded, half up.
+
+    Raises `ValueError`, with a message for people, for anything but a plain number from zero to `MAX_AMOUNT`.
+    """
+    if not _AMOUNT.fullmatch(text):
+        raise ValueError("not an amount: write it like 1234.50, without currency signs and thousands separators")
+    amount = int(Decimal(text).scaleb(minor_digits(currency)).quantize(_ONE, ROUND_HALF_UP))
+    if amount > MAX_AMOUNT:
+        raise ValueError("the amount is too large")
+    return amount
+
+
+def format_amount(amount: int, currency: str) -> str:
+    """1050 in eur is `"10.5"`: as short as possible, as in a Medusa export."""
+    digits = minor_digits(currency)
+    if not digits:
+        return str(amount)
+    sign, amount = ("-", -amount) if amount < 0 else ("", amount)
+    major, minor = divmod(amount, 10**digits)
+    fraction = f"{minor:0{digits}d}".rstrip("0")
+    return f"{sign}{major}.{fraction}" if fraction else f"{sign}{major}"

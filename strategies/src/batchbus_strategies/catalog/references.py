@@ -1,0 +1,145 @@
+"""The small collections that products refer to: regions, collections, types, sales channels and categories.
+
+They are read whole, since even a large shop has few of them compared with products. What is deleted does not count.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from batchbus_strategies.catalog.documents import Category, Collection, ProductType, Region, SalesChannel
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+
+    from batchbus_strategies.catalog.documents import Document
+
+V = TypeVar("V")
+
+__all__ = ["Ambiguous", "References", "Unknown", "load_references"]
+
+
+class Unknown(LookupError):
+    """There is no record of that name. The message is for people."""
+
+
+class Ambiguous(LookupError):
+    """There are several records of that name. The message is for people."""
+
+
+@dataclass(slots=True)
+class References:
+    """Every record that a product can refer to, by id; the `find_*` methods look for one by what a CSV says."""
+
+    regions: dict[str, Region] = field(default_factory=dict)
+    collections: dict[str, Collection] = field(default_factory=dict)
+    types: dict[str, ProductType] = field(default_factory=dict)
+    sales_channels: dict[str, SalesChannel] = field(default_factory=dict)
+    categories: dict[str, Category] = field(default_factory=dict)
+    _collections_by_handle: dict[str, Collection] = field(init=False)
+    _collections_by_title: dict[str, list[Collection]] = field(init=False)
+    _types_by_value: dict[str, ProductType] = field(init=False)
+    _channels_by_name: dict[str, SalesChannel] = field(init=False)
+    _categories_by_handle: dict[str, Category] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._collections_by_handle = {c["handle"]: c for c in self.collections.values() if c["handle"]}
+        self._collections_by_title = defaultdict(list)
+        for collection in self.collections.values():
+            self._collections_by_title[collection["title"]].append(collection)
+        self._types_by_value = _first_by((kind["value"], kind) for kind in self.types.values())
+        self._channels_by_name = _first_by((channel["name"], channel) for channel in self.sales_channels.values())
+        self._categories_by_handle = {c["handle"]: c for c in self.categories.values()}
+
+    def find_region(self, name: str, currency: str | None = None) -> Region:
+        """The region of exactly this name, else of this name in another case, else of this id.
+
+        Several of one name are told apart by `currency` (lower case). Raises `Unknown`, `Ambiguous`.
+        """
+        exact = [region for region in self.regions.values() if region["name"] == name]
+        alike = exact or [region for region in self.regions.values() if region["name"].lower() == name.lower()]
+        if len(alike) > 1 and currency is not None:
+            alike = [region for region in alike if region["currency_code"] == currency] or alike
+        if len(alike) == 1:
+            return alike[0]
+        if name in self.regions:
+            return self.regions[name]
+        if alike:
+            raise Ambiguous(f"{len(alike)} regions are named {name}")
+        near = difflib.get_close_matches(name, [region["name"] for region in self.regions.values()], n=1)
+        raise Unknown(f"there is no region named {name}" + (f"; did you mean {near[0]}?" if near else ""))
+
+    def find_collection(self, handle: str, title: str) -> Collection | None:
+        """By handle; by title where the handle is empty. None if both are. Raises `Unknown`, `Ambiguous`."""
+        if handle:
+            if found := self._collections_by_handle.get(handle):
+                return found
+            raise Unknown("there is no collection with this handle")
+        if not title:
+            return None
+        titled = self._collections_by_title.get(title, [])
+        if len(titled) == 1:
+            return titled[0]
+        if titled:
+            raise Ambiguous(f"{len(titled)} collections have this title; give the handle")
+        raise Unknown("there is no collection with this title")
+
+    def find_type(self, value: str) -> ProductType | None:
+        return self._types_by_value.get(value)
+
+    def find_sales_channel(self, id: str, name: str) -> SalesChannel | None:
+        """By id, else by name."""
+        return self.sales_channels.get(id) or self._channels_by_name.get(name)
+
+    def find_category(self, handle: str) -> Category | None:
+        return self._categories_by_handle.get(handle)
+
+
+async def load_references(catalog: AsyncIOMotorDatabase[Document]) -> References:
+    """All of them, with the fields that imports and exports need."""
+    return References(
+        regions={
+            found["_id"]: Region(id=found["_id"], name=found["name"], currency_code=found["currency_code"].lower())
+            for found in await _all(catalog, "regions")
+        },
+        collections={
+            found["_id"]: Collection(id=found["_id"], title=found.get("title") or "", handle=found.get("handle"))
+            for found in await _all(catalog, "product_collections")
+        },
+        types={
+            found["_id"]: ProductType(id=found["_id"], value=found["value"])
+            for found in await _all(catalog, "product_types")
+        },
+        sales_channels={
+            found["_id"]: SalesChannel(id=found["_id"], name=found["name"], description=found.get("description"))
+            for found in await _all(catalog, "sales_channels")
+        },
+        categories={
+            found["_id"]: Category(
+                id=found["_id"],
+                handle=found["handle"],
+                name=found.get("name") or "",
+                description=found.get("description"),
+            )
+            for found in await _all(catalog, "product_categories")
+        },
+    )
+
+
+async def _all(catalog: AsyncIOMotorDatabase[Document], collection: str) -> list[Document]:
+    wanted = {"name": 1, "title": 1, "handle": 1, "value": 1, "description": 1, "currency_code": 1, "deleted_at": 1}
+    found = await catalog[collection].find({}, wanted).to_list(None)
+    found.sort(key=lambda document: str(document["_id"]))
+    return [document for document in found if document.get("deleted_at") is None]
+
+
+def _first_by(pairs: Iterable[tuple[str, V]]) -> dict[str, V]:
+    """Of several with one key, the first; so that the answer does not depend on chance."""
+    result: dict[str, V] = {}
+    for key, value in pairs:
+        result.setdefault(key, value)
+    return result

@@ -1,0 +1,58 @@
+"""The batch type `product-import`: products and variants from a CSV into the catalogue.
+
+`pre_process` reads the file and writes a plan (`preview`), `process` carries the plan out (`applying`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ValidationError
+
+from batchbus_strategies.catalog.columns import COLUMNS, NUMBERED
+from batchbus_strategies.product_import.applying import apply_plan
+from batchbus_strategies.product_import.context import ProductImportContext
+from batchbus_strategies.product_import.preview import preview
+from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, FileMissing, JobRefused, JobRun
+from batchbus_strategies.tables import csv_cell, csv_line
+
+__all__ = ["ProductImport", "ProductImportContext"]
+
+
+class ProductImport(BatchStrategy[ProductImportContext]):
+    """Creates products, updates those whose id the file gives, and deletes none."""
+
+    identifier: ClassVar[str] = "product-import-strategy"
+    batch_type: ClassVar[str] = "product-import"
+    context_model: ClassVar[type[BaseModel]] = ProductImportContext
+
+    async def prepare(self, draft: Draft, actor: Actor) -> None:
+        """Raises `JobRefused` for a context that is not right, or a file that does not exist."""
+        try:
+            context = ProductImportContext.model_validate(draft.context)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            field = ".".join(map(str, fault["loc"]))
+            raise JobRefused(f"The context is not right: {field}: {fault['msg']}", field=field) from error
+        try:
+            await self.services.files.size(context.fileKey)
+        except FileMissing:
+            raise JobRefused(f"There is no file with the key {context.fileKey}", field="fileKey") from None
+
+    async def pre_process(self, run: JobRun[ProductImportContext]) -> None:
+        await preview(run)
+
+    async def process(self, run: JobRun[ProductImportContext]) -> None:
+        await apply_plan(run)
+
+    async def build_template(self) -> bytes:
+        """The header and a row to write over."""
+        cells = [(column.name, column.example) for column in COLUMNS if not column.name.startswith("Product Profile")]
+        cells.append(("Price EUR", "49.5"))
+        for numbered in NUMBERED:
+            cells += [
+                (f"{numbered.prefix} 1 {part}", example)
+                for part, example in zip(numbered.parts, numbered.example, strict=True)
+            ]
+        header = csv_line((csv_cell(name) for name, _ in cells), delimiter=",")
+        return (header + csv_line((csv_cell(example) for _, example in cells), delimiter=",")).encode()

@@ -1,0 +1,71 @@
+"""The faults of a file's rows: told to the run as they are found, and summed up in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from batchbus_strategies.strategy import StrategyError
+from batchbus_strategies.tables import shortened
+
+if TYPE_CHECKING:
+    from batchbus_strategies.product_import.rows import RowFault
+    from batchbus_strategies.strategy import JobRun
+
+__all__ = ["FaultLog", "OnError", "RowsRefused"]
+
+OnError = Literal["abort", "skip"]
+"""What becomes of an import with rows that cannot be used: nothing is imported, or they are left out."""
+
+_ABORT_AFTER: Final = 1000
+_LEFT_OUT: Final = "product_left_out"
+
+
+class RowsRefused(StrategyError):
+    """Some rows cannot be imported, and so nothing was."""
+
+
+class FaultLog:
+    """Counts the rows with faults. `limit` faults are enough; None is 1,000 for `abort` and no limit for `skip`."""
+
+    def __init__(self, run: JobRun[Any], on_error: OnError, limit: int | None) -> None:
+        self._run = run
+        self._on_error = on_error
+        self._limit = limit or (_ABORT_AFTER if on_error == "abort" else None)
+        self._count = 0
+        self._rows = 0
+        self._last_line = 0
+        self._first: RowFault | None = None
+
+    def report(self, faults: Iterable[RowFault]) -> None:
+        """Raises `RowsRefused` when there are too many."""
+        for fault in faults:
+            if fault.code == _LEFT_OUT and self._on_error == "abort":
+                continue  # then everything is left out, and the reason has been told
+            self._run.row_error(
+                line=fault.line,
+                column=fault.column,
+                code=fault.code,
+                message=fault.message,
+                value=None if fault.value is None else shortened(fault.value),
+            )
+            self._count += 1
+            self._rows += fault.line != self._last_line
+            self._last_line = fault.line
+            if self._first is None or fault.line < self._first.line:
+                self._first = fault
+            if self._count == self._limit:
+                raise RowsRefused(f"There are too many errors: {self._summary()}")
+
+    def refuse(self) -> None:
+        """At the end: raises `RowsRefused` if there were faults, and rows with faults are not to be skipped."""
+        if self._count and self._on_error == "abort":
+            raise RowsRefused(self._summary())
+
+    def _summary(self) -> str:
+        first = self._first
+        assert first
+        rows = "1 row cannot be imported" if self._rows == 1 else f"{self._rows:,} rows cannot be imported; the first"
+        column = f', column "{shortened(first.column)}"' if first.column else ""
+        value = f', value "{shortened(first.value)}"' if first.value is not None else ""
+        return f"{rows}: line {first.line}{column}{value}: {first.message}"

@@ -1,0 +1,201 @@
+"""From the header of a product CSV to where each thing is in a row; a header that leaves a doubt is refused."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from batchbus_strategies.catalog.columns import (
+    CATEGORY,
+    COLUMNS,
+    IMAGE,
+    NUMBERED,
+    OPTION,
+    SALES_CHANNEL,
+    numbered,
+    price_column,
+    price_header,
+)
+from batchbus_strategies.catalog.references import Ambiguous, References, Unknown
+from batchbus_strategies.strategy import StrategyError
+from batchbus_strategies.tables import shortened
+
+__all__ = ["KNOWN_NAMES", "HeaderFault", "HeaderRefused", "Layout", "PriceCell", "read_header"]
+
+KNOWN_NAMES: Final = frozenset(
+    [column.name for column in COLUMNS]
+    + [f"{column.prefix} {n} {part}" for column in NUMBERED for part in column.parts for n in range(1, 10)]
+)
+"""Names that tell a product CSV from other files."""
+
+_HANDLE: Final = "Product Handle"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFault:
+    """What is wrong with a column; `column` is None for one that is missing."""
+
+    column: str | None
+    code: str
+    message: str
+
+
+class HeaderRefused(StrategyError):
+    """The header leaves a doubt about what the file means."""
+
+    def __init__(self, faults: Sequence[HeaderFault]) -> None:
+        shown = "; ".join(fault.message for fault in faults[:5])
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        super().__init__(f"The file cannot be imported: {shown}{more}")
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCell:
+    """A price column: where its cell is, and which price of a variant it holds."""
+
+    index: int
+    header: str
+    region_id: str | None
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where in a row everything is, as indexes of its cells."""
+
+    width: int
+    fixed: Mapping[str, int]
+    """By column name. `Product Handle` is always there."""
+    prices: tuple[PriceCell, ...]
+    """Those of regions first."""
+    options: tuple[tuple[int, int, int], ...]
+    """The number in the column's name, and where name and value are."""
+    images: tuple[int, ...]
+    sales_channels: tuple[Mapping[str, int], ...]
+    """`Name`, `Id`, or both."""
+    categories: tuple[tuple[str, int], ...]
+    """The column's name, and where the handle is."""
+
+    @property
+    def handle(self) -> int:
+        return self.fixed[_HANDLE]
+
+
+def read_header(header: Sequence[str], references: References) -> Layout:
+    """Raises `HeaderRefused` with all that is wrong with it."""
+    names = list(header)
+    while names and not names[-1]:  # what a trailing delimiter leaves
+        names.pop()
+    faults = list(_general_faults(names))
+    fixed: dict[str, int] = {}
+    groups: dict[str, dict[int, dict[str, int]]] = {column.prefix: {} for column in NUMBERED}
+    prices: list[PriceCell] = []
+    by_name = {column.name for column in COLUMNS}
+    for index, name in enumerate(names):
+        if name in by_name:
+            fixed[name] = index
+        elif found := numbered(name):
+            prefix, number, part = found
+            groups[prefix].setdefault(number, {})[part] = index
+        elif priced := price_column(name):
+            try:
+                prices.append(_price_cell(index, name, priced, references))
+            except LookupError as error:
+                code = "ambiguous_region" if isinstance(error, Ambiguous) else "unknown_region"
+                faults.append(HeaderFault(name, code, f'column "{shortened(name)}": {error}'))
+        elif name:
+            faults.append(HeaderFault(name, "unknown_column", _unknown(name)))
+    faults += _same_prices(prices)
+    faults += _incomplete(groups[OPTION.prefix])
+    if faults:
+        raise HeaderRefused(faults)
+    options = sorted(groups[OPTION.prefix].items())
+    return Layout(
+        width=len(names),
+        fixed=fixed,
+        prices=tuple(sorted(prices, key=lambda price: price.region_id is None)),
+        options=tuple((number, parts["Name"], parts["Value"]) for number, parts in options),
+        images=tuple(parts["Url"] for _, parts in sorted(groups[IMAGE.prefix].items())),
+        sales_channels=tuple(
+            {part: index for part, index in parts.items() if part != "Description"}
+            for _, parts in sorted(groups[SALES_CHANNEL.prefix].items())
+        ),
+        categories=tuple(
+            (names[parts["Handle"]], parts["Handle"])
+            for _, parts in sorted(groups[CATEGORY.prefix].items())
+            if "Handle" in parts
+        ),
+    )
+
+
+def _general_faults(names: Sequence[str]) -> Iterator[HeaderFault]:
+    if _HANDLE not in names:
+        message = f'there is no column "{_HANDLE}"'
+        if not any(name in KNOWN_NAMES for name in names):
+            shown = ", ".join(f'"{shortened(name, 30)}"' for name in names[:3])
+            message += f" nor any other of a product CSV (it begins with {shown})"
+        yield HeaderFault(None, "missing_column", message)
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if not name:
+            yield HeaderFault(None, "unnamed_column", f"column {index + 1} has no name")
+        elif name in seen:
+            yield HeaderFault(name, "duplicate_column", f'there are two columns "{shortened(name)}"')
+        seen.add(name)
+
+
+def _price_cell(index: int, header: str, priced: tuple[str | None, str | None], references: References) -> PriceCell:
+    """Raises `Unknown`, `Ambiguous`."""
+    name, currency = priced
+    if name is None:
+        assert currency
+        return PriceCell(index, header, None, currency)
+    try:
+        region = references.find_region(name, currency)
+    except Unknown:
+        whole = header.removeprefix("Price ")
+        if whole == name:
+            raise
+        try:  # brackets may belong to the name
+            region, currency = references.find_region(whole), None
+        except Unknown:
+            region = references.find_region(name, currency)
+    if currency is not None and currency != region["currency_code"]:
+        raise Unknown(
+            f"the region {region['name']} has the currency {region['currency_code'].upper()}, "
+            f"so its column is {price_header(region['name'], region['currency_code'])}"
+        )
+    return PriceCell(index, header, region["id"], region["currency_code"])
+
+
+def _unknown(name: str) -> str:
+    """With the nearest name, if one is near."""
+    parts = name.split()
+    number = next((part for part in parts if part.isdecimal()), "1")
+    candidates = [column.name for column in COLUMNS]
+    candidates += [f"{column.prefix} {number} {part}" for column in NUMBERED for part in column.parts]
+    lowered = {candidate.lower(): candidate for candidate in candidates}
+    near = difflib.get_close_matches(name[:100].lower(), lowered, n=1, cutoff=0.7)
+    hint = f' (did you mean "{lowered[near[0]]}"?)' if near else ""
+    return f'unknown column "{shortened(name)}"{hint}'
+
+
+def _same_prices(prices: Iterable[PriceCell]) -> Iterator[HeaderFault]:
+    seen: dict[tuple[str | None, str], PriceCell] = {}
+    for price in prices:
+        first = seen.setdefault((price.region_id, price.currency), price)
+        if first is not price and first.header != price.header:
+            message = f'the columns "{first.header}" and "{price.header}" are for the same price'
+            yield HeaderFault(price.header, "duplicate_column", message)
+
+
+def _incomplete(options: Mapping[int, Mapping[str, int]]) -> Iterator[HeaderFault]:
+    """An option's name says nothing without its value, nor the other way round."""
+    for number, parts in options.items():
+        for part in OPTION.parts:
+            if part not in parts:
+                message = f'there is no column "{OPTION.prefix} {number} {part}"'
+                yield HeaderFault(None, "missing_column", message)

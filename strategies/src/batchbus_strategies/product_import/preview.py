@@ -1,0 +1,170 @@
+"""Pre-processing an import: read the file, check every row, and write the plan. The catalogue is only read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from batchbus_strategies.catalog.references import References, load_references
+from batchbus_strategies.product_import.faults import FaultLog
+from batchbus_strategies.product_import.header import KNOWN_NAMES, HeaderRefused, Layout, read_header
+from batchbus_strategies.product_import.lookup import look_up_existing
+from batchbus_strategies.product_import.plan import Counts, encode, plan_key
+from batchbus_strategies.product_import.planning import Planner
+from batchbus_strategies.product_import.rows import RowFault, RowReader
+from batchbus_strategies.product_import.staging import NewProduct, NewVariant, Staging
+from batchbus_strategies.tables import CsvReader, Row
+
+if TYPE_CHECKING:
+    from batchbus_strategies.product_import.context import ProductImportContext
+    from batchbus_strategies.strategy import JobRun
+
+__all__ = ["preview"]
+
+_ROWS: Final = 1000
+_PRODUCTS: Final = 500
+"""How much is worked on at a time, in a thread: some 50 ms."""
+
+
+async def preview(run: JobRun[ProductImportContext]) -> None:
+    """Write the plan and set the result. Raises `StrategyError` for a file that cannot be imported."""
+    faults = FaultLog(run, run.context.on_error, run.context.max_errors)
+    references = await load_references(run.catalog)
+    reader = await CsvReader.open(
+        run.files.read(run.context.fileKey),
+        encoding=run.context.encoding,
+        delimiter=run.context.delimiter,
+        known=KNOWN_NAMES,
+    )
+    layout = _read_header(run, reader, references)
+    rows = RowReader(layout, references)
+    with Staging.open() as staging:
+        await _stage(run, reader, _Stager(layout, rows, staging), faults)
+        faults.report(await asyncio.to_thread(lambda: list(staging.drop_duplicates())))
+        await look_up_existing(run, staging)
+        faults.report(await asyncio.to_thread(lambda: list(staging.drop_clashes())))
+        planner = Planner(layout, references, run.job_id)
+        await _write_plan(run, planner, staging, faults)
+    _set_result(run, planner.counts, sorted(rows.unknown_channels))
+
+
+def _read_header(run: JobRun[ProductImportContext], reader: CsvReader, references: References) -> Layout:
+    try:
+        return read_header(reader.header, references)
+    except HeaderRefused as refused:
+        for fault in refused.faults:
+            run.row_error(line=reader.header_line, column=fault.column, code=fault.code, message=fault.message)
+        raise
+
+
+async def _stage(run: JobRun[ProductImportContext], reader: CsvReader, stager: _Stager, faults: FaultLog) -> None:
+    staged = 0
+    async for batch in reader.batches(_ROWS):
+        faults.report(await asyncio.to_thread(stager.add, batch))
+        staged += len(batch)
+        await run.advance(len(batch), message=f"{staged:,} rows read")
+
+
+class _Stager:
+    """Puts rows into the staging database, each under its product."""
+
+    def __init__(self, layout: Layout, rows: RowReader, staging: Staging) -> None:
+        self._layout = layout
+        self._rows = rows
+        self._staging = staging
+        self._products = 0
+
+    def add(self, batch: Sequence[Row]) -> list[RowFault]:
+        """The rows that cannot be used, in the order of the file."""
+        layout = self._layout
+        faults: list[RowFault] = []
+        usable: list[Row] = []
+        for line, cells in batch:
+            if fault := _shape_fault(line, cells, layout):
+                faults.append(fault)
+            else:
+                usable.append((line, cells))
+        known = self._staging.known_products(list({cells[layout.handle] for _, cells in usable}))
+        products: list[NewProduct] = []
+        variants: list[NewVariant] = []
+        id_index = layout.fixed.get("Product Id")
+        variant_index = layout.fixed.get("Variant Id")
+        for line, cells in usable:
+            handle = cells[layout.handle]
+            product_id = (cells[id_index] or None) if id_index is not None else None
+            of_row: list[RowFault] = []
+            found = known.get(handle)
+            if found is None:
+                self._products += 1
+                found = known[handle] = (self._products, line, product_id)
+                row = self._rows.product(line, cells, of_row)
+                products.append(NewProduct(self._products, handle, line, product_id, None if of_row else row))
+            elif product_id is not None and product_id != found[2]:
+                message = f"the same product has another id, or none, in line {found[1]}"
+                of_row.append(RowFault(line, "Product Id", "conflicting_id", message, product_id))
+            before = len(of_row)
+            variant = self._rows.variant(line, cells, of_row)
+            if len(of_row) == before:
+                variant_id = (cells[variant_index] or None) if variant_index is not None else None
+                variants.append(NewVariant(found[0], line, variant_id, variant))
+            faults += of_row
+        self._staging.add(products, variants)
+        return sorted(faults, key=lambda fault: fault.line)
+
+
+def _shape_fault(line: int, cells: list[str], layout: Layout) -> RowFault | None:
+    """A row that does not fit the header, or does not say which product it is about."""
+    if len(cells) > layout.width and not any(cells[layout.width :]):
+        del cells[layout.width :]
+    if len(cells) != layout.width:
+        message = f"the row has {len(cells)} cells, the header has {layout.width}"
+        return RowFault(line, None, "ragged_row", message)
+    if not cells[layout.handle].strip():
+        return RowFault(line, "Product Handle", "missing_handle", "every row needs a handle")
+    return None
+
+
+async def _write_plan(run: JobRun[ProductImportContext], planner: Planner, staging: Staging, faults: FaultLog) -> None:
+    """Raises `RowsRefused`, with no plan left behind, if faults forbid the import."""
+    batches = staging.batches(_PRODUCTS)
+
+    def plan_batch() -> tuple[bytes, list[RowFault]] | None:
+        products = next(batches, None)
+        if products is None:
+            return None
+        found: list[RowFault] = []
+        lines = [encode(operation) for product in products for operation in planner.plan(product, found)]
+        return b"".join(lines), found
+
+    key = plan_key(run.job_id, run.run_number)
+    async with run.files.write(key) as file:
+        while planned := await asyncio.to_thread(plan_batch):
+            lines, found = planned
+            faults.report(found)
+            await file.write(lines)
+            await run.advance(0, message=f"{planner.counts.total:,} operations planned")
+        faults.refuse()
+    run.result["files"] = {"PLAN": key}
+
+
+def _set_result(run: JobRun[ProductImportContext], counts: Counts, unknown_channels: Sequence[str]) -> None:
+    run.expect(counts.total)
+    run.result["operations"] = {
+        "PRODUCT_CREATE": counts.product_create,
+        "PRODUCT_UPDATE": counts.product_update,
+        "VARIANT_CREATE": counts.variant_create,
+        "VARIANT_UPDATE": counts.variant_update,
+    }
+    # Clients compare this text with Medusa's, so it is Medusa's to the last space.
+    run.describe(
+        "product-import-count",
+        "Products/variants to import",
+        f"There will be {counts.product_create} products created ({counts.product_update}  updated).\n"
+        f"             {counts.variant_create} variants will be created and {counts.variant_update} updated",
+    )
+    if unknown_channels:
+        run.log.warning("sales_channels_skipped", count=len(unknown_channels))
+        run.result["warnings"] = [
+            f"There is no sales channel {channel}; it was skipped" for channel in unknown_channels
+        ]

@@ -1,0 +1,31 @@
+"""A catalogue and a file store of its own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+
+from batchbus_strategies import Services
+from batchbus_strategies.testing import LocalFiles
+
+
+@pytest.fixture
+async def catalog(mongo_url: str, database_name: str) -> AsyncIterator[AsyncIOMotorDatabase[dict[str, Any]]]:
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongo_url, tz_aware=True)
+    yield client[database_name]
+    await client.drop_database(database_name)
+    client.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> LocalFiles:
+    return LocalFiles(tmp_path / "files")
+
+
+@pytest.fixture
+def services(catalog: AsyncIOMotorDatabase[dict[str, Any]], files: LocalFiles) -> Services:
+    return Services(files, catalog)
