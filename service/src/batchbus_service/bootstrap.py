@@ -39,10 +39,24 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Service", "open_service", "worker_id"]
+__all__ = ["Patience", "Service", "open_service", "worker_id"]
 
 _DRAIN_SECONDS: Final = 10.0
 _SERVER_SELECTION_MS: Final = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long the service waits, in seconds, before it does something about it. No settings: only tests have less."""
+
+    publish_grace: float = 10.0
+    """See `Policy.publish_grace`."""
+    look_for: float = 10.0
+    """How long a confirmation or cancellation waits for its job to appear."""
+    cancel_grace: float = 5.0
+    """See `RunLimits.cancel_grace`."""
+    stuck: float = 600.0
+    """See `RunLimits.stuck`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,7 @@ async def open_service(
     work: bool = True,
     bus: Bus | None = None,
     give_up: Callable[[str], None] | None = None,
+    patience: Patience = Patience(),
 ) -> AsyncIterator[Service]:
     """Everything but the HTTP server; ended in the reverse order, so that nothing accepted is lost.
 
@@ -99,7 +114,11 @@ async def open_service(
         for strategy in registry.strategies.values():
             strategy.services = host.services
 
-        policy = Policy(lease=timedelta(seconds=settings.lease_seconds), max_attempts=settings.max_attempts)
+        policy = Policy(
+            lease=timedelta(seconds=settings.lease_seconds),
+            max_attempts=settings.max_attempts,
+            publish_grace=timedelta(seconds=patience.publish_grace),
+        )
         outbox = Outbox(bus, store, clock, policy, name, log)
         await outbox.start()
         stack.push_async_callback(outbox.close, _DRAIN_SECONDS)
@@ -118,14 +137,19 @@ async def open_service(
                 bus=bus,
                 host=host,
                 slots=Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots}),
-                limits=RunLimits(lease=settings.lease_seconds, progress_interval=settings.progress_interval_seconds),
+                limits=RunLimits(
+                    lease=settings.lease_seconds,
+                    progress_interval=settings.progress_interval_seconds,
+                    cancel_grace=patience.cancel_grace,
+                    stuck=patience.stuck,
+                ),
                 give_up=give_up or _end_process,
             )
             types = [name for name in registry.strategies if not settings.worker_types or name in settings.worker_types]
             worker = Worker(around, registry.get, types, doorbell, log)
             await worker.start()
             stack.push_async_callback(worker.close)
-            intake = Intake(bus, ledger, worker, log)
+            intake = Intake(bus, ledger, worker, log, look_for=patience.look_for)
             await intake.start()
             stack.push_async_callback(intake.close)
         else:

@@ -26,20 +26,24 @@ if TYPE_CHECKING:
 __all__ = ["Intake"]
 
 _PREFETCH: Final = 64
-_LOOK_FOR: Final = 10.0
-"""Seconds for which a confirmation or cancellation waits for its job to appear: it may have overtaken it."""
 _ASK_AGAIN: Final = (0.05, 1.0)
 _BACK_OFF: Final = (0.5, 10.0)
 
 
 class Intake:
-    """One per process. Without a worker, jobs are persisted and wait for the workers of other processes."""
+    """One per process. Without a worker, jobs are persisted and wait for the workers of other processes.
 
-    def __init__(self, bus: Bus, ledger: Ledger, worker: Worker | None, log: FilteringBoundLogger) -> None:
+    `look_for`: seconds for which a confirmation or cancellation waits for its job to appear, as it may have overtaken it.
+    """
+
+    def __init__(
+        self, bus: Bus, ledger: Ledger, worker: Worker | None, log: FilteringBoundLogger, *, look_for: float = 10.0
+    ) -> None:
         self._bus = bus
         self._ledger = ledger
         self._worker = worker
         self._log = log
+        self._look_for = look_for
         self._consumer: Consumer | None = None
         self._waits = asyncio.Lock()
 
@@ -105,7 +109,7 @@ class Intake:
             return decider.cancel(job, now, cause, reason=request.reason)
 
         pause, longest = _ASK_AGAIN
-        deadline = asyncio.get_running_loop().time() + _LOOK_FOR
+        deadline = asyncio.get_running_loop().time() + self._look_for
         while True:
             try:
                 await self._ledger.change_by_id(request.job_id, decide)
