@@ -1,0 +1,44 @@
+"""The application: every route, who may use it, and one form for every error."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI
+
+from batchbus_service.bootstrap import Service
+from batchbus_service.http import auth, batch_types, errors, health, jobs, streams, uploads
+from batchbus_service.http.callers import authenticate
+from batchbus_service.http.keys import Keys
+from batchbus_service.http.live import LiveFeed
+from batchbus_service.http.paths import PathForm
+from batchbus_service.http.shelf import Shelf
+from batchbus_service.http.state import Api
+from batchbus_service.users import Users
+
+__all__ = ["create_app"]
+
+
+def create_app(service: Service) -> FastAPI:
+    """The HTTP API of a running service. Raises `BadSettings` if there is no secret to sign with."""
+    app = FastAPI(
+        title="batchbus",
+        version=version("batchbus"),
+        description="Runs long batch jobs for services that talk over RabbitMQ.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.api = Api(
+        service=service,
+        users=Users(service.database),
+        keys=Keys.of(service.settings),
+        feed=LiveFeed(service.bus, structlog.get_logger("batchbus")),
+        shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
+    )
+    for routes in (auth, jobs, uploads, batch_types, streams, health):
+        app.include_router(routes.router)
+    errors.install(app, authenticate)
+    app.add_middleware(PathForm)
+    return app

@@ -1,0 +1,76 @@
+"""Routes: signing in and out. Login takes an email address and a password, and gives a session or a bearer token."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+
+from batchbus_service.http.bodies import JsonBody, read_login
+from batchbus_service.http.callers import SESSION_COOKIE, Caller
+from batchbus_service.http.errors import ApiJson, Unauthorized
+from batchbus_service.http.state import Api, ApiState
+from batchbus_service.http.wire import Wire, timestamp
+from batchbus_service.users import SESSION_HOURS, User
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/admin/auth", tags=["auth"])
+
+
+@router.post("")
+async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
+    """A session, in a cookie."""
+    user = await _user(api, body)
+    response = ApiJson({"user": _on_the_wire(user)})
+    response.set_cookie(
+        SESSION_COOKIE,
+        await api.users.new_session(user),
+        max_age=SESSION_HOURS * 3600,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+@router.post("/token")
+async def bearer_token(api: ApiState, body: JsonBody) -> Response:
+    """A bearer token for a day."""
+    user = await _user(api, body)
+    return ApiJson({"access_token": api.keys.access_token(user.id)})
+
+
+@router.get("")
+async def who_am_i(caller: Caller) -> Response:
+    return ApiJson({"user": _on_the_wire(caller.user)})
+
+
+@router.delete("")
+async def sign_out(request: Request, api: ApiState, _caller: Caller) -> Response:
+    if key := request.cookies.get(SESSION_COOKIE):
+        await api.users.end_session(key)
+    response = PlainTextResponse("OK")
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
+    return response
+
+
+async def _user(api: Api, body: JsonBody) -> User:
+    login = read_login(body)
+    user = await api.users.with_password(login.email, login.password)
+    if user is None:
+        raise Unauthorized
+    return user
+
+
+def _on_the_wire(user: User) -> Wire:
+    return {
+        "id": user.id,
+        "email": user.email,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "role": user.role.value,
+        "metadata": dict(user.metadata) if user.metadata is not None else None,
+        "created_at": timestamp(user.created_at),
+        "updated_at": timestamp(user.updated_at),
+        "deleted_at": None,
+    }

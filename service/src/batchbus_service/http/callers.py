@@ -1,0 +1,71 @@
+"""Who is asking: an API token, a bearer token or a session cookie, on every route under `/admin`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+
+from batchbus_service.http.errors import Unauthorized, forbidden
+from batchbus_service.http.state import Api, api_of
+from batchbus_service.users import Principal, Scope
+
+__all__ = ["SESSION_COOKIE", "TOKEN_HEADER", "Caller", "Operator", "Reader", "Writer", "authenticate"]
+
+TOKEN_HEADER: Final = "x-medusa-access-token"
+SESSION_COOKIE: Final = "connect.sid"
+
+
+async def authenticate(request: Request) -> Principal:
+    """The first of the three credentials that holds counts. Raises `Unauthorized`."""
+    api = api_of(request)
+    for attempt in (_by_token, _by_bearer, _by_session):
+        if (principal := await attempt(api, request)) is not None:
+            return principal
+    raise Unauthorized
+
+
+Caller = Annotated[Principal, Depends(authenticate)]
+"""Anyone who is known."""
+
+
+async def _reader(principal: Caller) -> Principal:
+    return _with_scope(principal, Scope.JOBS_READ)
+
+
+async def _writer(principal: Caller) -> Principal:
+    return _with_scope(principal, Scope.JOBS_WRITE)
+
+
+async def _operator(principal: Caller) -> Principal:
+    return _with_scope(principal, Scope.OPERATOR)
+
+
+Reader = Annotated[Principal, Depends(_reader)]
+Writer = Annotated[Principal, Depends(_writer)]
+Operator = Annotated[Principal, Depends(_operator)]
+
+
+def _with_scope(principal: Principal, scope: Scope) -> Principal:
+    if scope not in principal.scopes:
+        raise forbidden(f"This needs the scope {scope}, which your credential does not have")
+    return principal
+
+
+async def _by_token(api: Api, request: Request) -> Principal | None:
+    token = request.headers.get(TOKEN_HEADER)
+    return await api.users.with_token(token) if token else None
+
+
+async def _by_bearer(api: Api, request: Request) -> Principal | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        return None
+    user_id = api.keys.user_of(token.strip())
+    user = await api.users.get(user_id) if user_id else None
+    return Principal(user, user.role.scopes) if user else None
+
+
+async def _by_session(api: Api, request: Request) -> Principal | None:
+    key = request.cookies.get(SESSION_COOKIE)
+    return await api.users.with_session(key) if key else None

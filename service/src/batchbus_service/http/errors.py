@@ -1,0 +1,139 @@
+"""Every error of the API in one form: `{type, message}` as JSON, but for 401, which is the plain text `Unauthorized`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from batchbus_events.bus import BusError
+from batchbus_events.event import InvalidEvent
+from batchbus_service.files import FileTooLarge, InvalidKey
+from batchbus_service.ledger import Conflict, UnknownJob
+from batchbus_service.lifecycle import NotAllowed
+from batchbus_service.ports import StoreUnavailable, TooLarge
+
+__all__ = ["ApiError", "ApiJson", "Unauthorized", "forbidden", "install", "invalid", "not_allowed", "not_found"]
+
+_UNKNOWN: Final = {
+    "code": "unknown_error",
+    "type": "unknown_error",
+    "message": "An unknown error occurred.",
+}
+
+
+class ApiJson(JSONResponse):
+    """JSON with its character set in the content type, as Medusa's clients are used to."""
+
+    media_type = "application/json; charset=utf-8"
+
+
+class ApiError(Exception):
+    """A request is refused. `type` is a word for programs, the message for people."""
+
+    def __init__(self, status: int, type: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.type = type
+        self.message = message
+
+
+class Unauthorized(Exception):
+    """Nobody knows who asks."""
+
+
+def invalid(message: str) -> ApiError:
+    return ApiError(400, "invalid_data", message)
+
+
+def not_allowed(message: str) -> ApiError:
+    return ApiError(400, "not_allowed", message)
+
+
+def forbidden(message: str) -> ApiError:
+    return ApiError(403, "not_allowed", message)
+
+
+def not_found(message: str) -> ApiError:
+    return ApiError(404, "not_found", message)
+
+
+def install(app: FastAPI, authenticate: Callable[[Request], Awaitable[object]]) -> None:
+    """Answer every exception in the API's form. `authenticate` comes before any 404 under `/admin`."""
+
+    async def no_route(request: Request, error: Exception) -> Response:
+        """Unknown paths and verbs; and whatever else the framework refuses by itself."""
+        assert isinstance(error, HTTPException)
+        if error.status_code not in (404, 405):
+            return _answer(ApiError(error.status_code, "invalid_data", str(error.detail)))
+        if request.url.path.startswith("/admin"):
+            try:
+                await authenticate(request)
+            except Unauthorized:
+                return _unauthorized()
+            except StoreUnavailable as unavailable:
+                return _answer(_unavailable(unavailable))
+        return _answer(not_found(f"Cannot {request.method} {request.url.path}"))
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        return _answer(_in_form(error))
+
+    async def unauthorized(_request: Request, _error: Exception) -> Response:
+        return _unauthorized()
+
+    async def unknown(_request: Request, _error: Exception) -> Response:
+        return ApiJson(_UNKNOWN, status_code=500)  # the server logs the error itself, with its traceback
+
+    for kind in (
+        ApiError,
+        BusError,
+        Conflict,
+        FileTooLarge,
+        InvalidEvent,
+        InvalidKey,
+        NotAllowed,
+        RequestValidationError,
+        StoreUnavailable,
+        TooLarge,
+        UnknownJob,
+    ):
+        app.add_exception_handler(kind, refused)
+    app.add_exception_handler(HTTPException, no_route)
+    app.add_exception_handler(Unauthorized, unauthorized)
+    app.add_exception_handler(Exception, unknown)
+
+
+def _in_form(error: Exception) -> ApiError:
+    match error:
+        case ApiError():
+            return error
+        case UnknownJob():
+            return not_found(str(error))
+        case NotAllowed():
+            return not_allowed(str(error))
+        case Conflict():
+            return ApiError(409, "conflict", str(error))
+        case FileTooLarge():
+            return ApiError(413, "invalid_data", str(error))
+        case StoreUnavailable() | BusError():
+            return _unavailable(error)
+        case RequestValidationError():
+            return invalid(", ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors()))
+        case _:
+            return invalid(str(error))
+
+
+def _unavailable(error: Exception) -> ApiError:
+    return ApiError(503, "unavailable", str(error))
+
+
+def _answer(error: ApiError) -> Response:
+    return ApiJson({"type": error.type, "message": error.message}, status_code=error.status)
+
+
+def _unauthorized() -> Response:
+    return PlainTextResponse("Unauthorized", status_code=401)

@@ -1,0 +1,88 @@
+"""Serving HTTP in an event loop that is shared with everything else, and ending when that says so."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import uvicorn
+
+from batchbus_service.bootstrap import Service
+from batchbus_service.http.app import create_app
+from batchbus_service.http.state import Api
+
+__all__ = ["CannotListen", "listen", "serving"]
+
+_GRACE_SECONDS: Final = 5
+"""How long requests may take to end when the server does."""
+_HEADER_BYTES: Final = 64 * 1024
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on. The message says why, and what to set."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the address before anything else is started. Port 0 is any free one. Raises `CannotListen`."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except OSError as error:
+        raise CannotListen(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Set BATCHBUS_HTTP_PORT to another port (0 for any free "
+            "one), or end the process that has it."
+        ) from None
+    return sock
+
+
+@asynccontextmanager
+async def serving(service: Service, sock: socket.socket) -> AsyncIterator[Api]:
+    """Serve the API on a socket from `listen` until the context is left; then streams end first, requests next."""
+    app = create_app(service)
+    api: Api = app.state.api
+    await api.users.prepare()
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            h11_max_incomplete_event_size=_HEADER_BYTES,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[sock]), name="HTTP server")
+    ready = asyncio.create_task(server.ready.wait())
+    try:
+        await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            ready.cancel()
+            task.result()
+        yield api
+    finally:
+        await api.feed.close()
+        server.should_exit = True
+        await task
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process, and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()

@@ -1,0 +1,88 @@
+"""The shelf: files that users put into the file store, whose they are, and who may have them back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo import WriteConcern
+from pymongo.errors import PyMongoError
+
+from batchbus_events.ids import new_ulid
+from batchbus_service.files import FileStore, check_key, clean_name
+from batchbus_service.ports import StoreUnavailable
+from batchbus_service.users import Principal
+from batchbus_strategies import FileMissing
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+
+__all__ = ["Shelf", "Upload"]
+
+_DURABLE: Final = WriteConcern(w="majority", j=True)
+_EXPORTS: Final = "exports/"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that a user put here."""
+
+    key: str
+    user_id: str
+    public: bool
+    """Whether anyone who has its address may fetch it."""
+
+
+class Shelf:
+    """One per process. Methods that look something up may raise `StoreUnavailable`."""
+
+    def __init__(self, files: FileStore, database: AsyncIOMotorDatabase[dict[str, Any]], *, max_bytes: int) -> None:
+        self.files = files
+        self._uploads = database.get_collection("uploads", write_concern=_DURABLE)
+        self._max_bytes = max_bytes
+
+    async def put(self, name: str, pieces: AsyncIterator[bytes], *, user_id: str, public: bool) -> Upload:
+        """Store a file under a key that nobody can guess. If `pieces` raises, nothing is kept. Raises `FileTooLarge`."""
+        upload = Upload(f"{new_ulid()}-{clean_name(name)}", user_id, public)
+        async with self.files.write(upload.key, max_bytes=self._max_bytes) as file:
+            async for piece in pieces:
+                await file.write(piece)
+        document = {"_id": upload.key, "user_id": user_id, "public": public, "created_at": datetime.now(UTC)}
+        try:
+            await self._uploads.insert_one(document)
+        except PyMongoError as error:
+            await self.files.delete(upload.key)
+            raise StoreUnavailable("The upload could not be noted down") from error
+        return upload
+
+    async def find(self, key: str) -> Upload | None:
+        try:
+            document = await self._uploads.find_one({"_id": key})
+        except PyMongoError as error:
+            raise StoreUnavailable("The database did not answer") from error
+        return Upload(document["_id"], document["user_id"], document["public"]) if document else None
+
+    async def size(self, key: str) -> int | None:
+        """Bytes; None if there is no such file. Raises `InvalidKey`."""
+        key = check_key(key)
+        with suppress(FileMissing):
+            return await self.files.size(key)
+        return None
+
+    async def belongs_to(self, caller: Principal, key: str) -> bool:
+        """Whether the caller may fetch and delete the file: their own uploads, and exports; operators, every file."""
+        if caller.sees_all or key.startswith(_EXPORTS):
+            return True
+        upload = await self.find(key)
+        return upload is not None and upload.user_id == caller.user.id
+
+    async def remove(self, key: str) -> None:
+        """Does nothing if there is no such file."""
+        await self.files.delete(key)
+        try:
+            await self._uploads.delete_one({"_id": key})
+        except PyMongoError as error:
+            raise StoreUnavailable("The database did not answer") from error

@@ -1,0 +1,34 @@
+"""What every route of the API works with, and how a route gets at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from batchbus_service.bootstrap import Service
+from batchbus_service.http.keys import Keys
+from batchbus_service.http.live import LiveFeed
+from batchbus_service.http.shelf import Shelf
+from batchbus_service.users import Users
+
+__all__ = ["Api", "ApiState", "api_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One per application."""
+
+    service: Service
+    users: Users
+    keys: Keys
+    feed: LiveFeed
+    shelf: Shelf
+
+
+def api_of(request: Request) -> Api:
+    return cast(Api, request.app.state.api)
+
+
+ApiState = Annotated[Api, Depends(api_of)]

@@ -1,0 +1,43 @@
+"""Health, batch types and templates."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.http.conftest import Person, Site
+
+
+async def test_a_healthy_service_says_so_to_anyone(site: Site) -> None:
+    stranger = await site.client()
+    assert (await stranger.get("/health")).text == "OK"
+    assert (await stranger.get("/health/live")).json() == {"status": "live"}
+    ready = await stranger.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+
+
+async def test_a_service_without_its_broker_is_not_ready_and_says_why(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(site.service.bus), "connected", False)
+    ready = await (await site.client()).get("/health/ready")
+    assert ready.status_code == 503
+    assert ready.json() == {"status": "not ready", "checks": {"database": "ok", "broker": "cannot be reached"}}
+
+
+async def test_every_batch_type_is_listed_with_where_it_comes_from(ann: Person) -> None:
+    types = {entry["type"]: entry for entry in (await ann.http.get("/admin/batch-types")).json()["batch_types"]}
+    assert types["rows"]["identifier"] == "rows-strategy"
+    assert types["rows"]["origin"].endswith("rows.py")
+    assert types["rows"]["context_schema"]["required"] == ["fileKey"]
+
+
+async def test_a_template_is_fetched_for_a_type_that_has_one(ann: Person) -> None:
+    template = await ann.http.get("/admin/batch-types/rows/template")
+    assert (template.status_code, template.content) == (200, b"text\nan example\n")
+    for missing in ("gated", "nope"):
+        assert (await ann.http.get(f"/admin/batch-types/{missing}/template")).status_code == 404
+
+
+async def test_the_routes_are_described(site: Site) -> None:
+    described = (await (await site.client()).get("/openapi.json")).json()
+    assert "/admin/batch-jobs/{id}/confirm" in described["paths"]

@@ -1,0 +1,194 @@
+"""Files from users: put in, fetched by a link, deleted; and what must not work."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from batchbus_service.http.shelf import Upload
+from tests.http.conftest import PATIENCE, Person, Site
+
+LIMIT = 1_000_000
+
+
+def _kept(site: Site) -> list[str]:
+    """Names of the files in the store."""
+    folder: Path = site.service.settings.data_dir / "files"
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+async def _link(person: Person, key: str) -> str:
+    answer = await person.http.post("/admin/uploads/download-url", json={"file_key": key})
+    assert answer.status_code == 200, answer.text
+    link: str = answer.json()["download_url"]
+    return link
+
+
+async def test_several_files_are_kept_under_keys_of_their_own(site: Site, ann: Person) -> None:
+    files = [("files", ("a.csv", b"one")), ("files", ("a.csv", b"two")), ("note", (None, b"no file"))]
+    answer = await ann.http.post("/admin/uploads/protected", files=files)
+    uploads = answer.json()["uploads"]
+    assert [upload["key"].endswith("-a.csv") for upload in uploads] == [True, True]
+    assert [upload["url"] for upload in uploads] == [f"{site.url}/uploads/{upload['key']}" for upload in uploads]
+    assert len(_kept(site)) == 2
+
+
+async def test_a_form_without_files_uploads_nothing(ann: Person) -> None:
+    content_type = {"content-type": "multipart/form-data; boundary=B"}
+    answer = await ann.http.post("/admin/uploads/protected", content=b"--B--\r\n", headers=content_type)
+    assert (answer.status_code, answer.json()) == (200, {"uploads": []})
+
+
+async def test_a_protected_file_is_fetched_with_a_link_and_not_without(site: Site, ann: Person) -> None:
+    key = await ann.upload(b"a;b\r\n", "\u00fc rows.csv")
+    stranger = await site.client()
+    assert (await stranger.get(f"/uploads/{key}")).status_code == 403
+
+    fetched = await stranger.get(await _link(ann, key))
+    assert (fetched.status_code, fetched.content) == (200, b"a;b\r\n")
+    assert fetched.headers["content-type"] == "text/csv; charset=UTF-8"
+    assert fetched.headers["content-disposition"].startswith("attachment")
+
+
+async def test_a_public_file_is_fetched_by_its_address(site: Site, ann: Person) -> None:
+    answer = await ann.http.post("/admin/uploads", files={"files": ("logo.svg", b"<svg/>")})
+    stranger = await site.client()
+    fetched = await stranger.get(answer.json()["uploads"][0]["url"])
+    assert (fetched.status_code, fetched.content) == (200, b"<svg/>")
+    assert fetched.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_link_opens_nothing_else_and_not_for_ever(
+    site: Site, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, other = await _link(ann, await ann.upload(b"mine")), await ann.upload(b"other")
+    query = parse_qs(urlsplit(link).query)
+    expires, signature = query["expires"][0], query["signature"][0]
+    stranger = await site.client()
+    for changed in (
+        f"/uploads/{other}?expires={expires}&signature={signature}",
+        f"{link.partition('?')[0]}?expires={int(expires) + 1}&signature={signature}",
+        f"{link.partition('?')[0]}?expires={expires}&signature={signature[:-1]}",
+        f"{link.partition('?')[0]}?expires=x&signature={signature}",
+    ):
+        assert (await stranger.get(changed)).status_code == 403, changed
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3601)
+    assert (await stranger.get(link)).status_code == 403
+
+
+async def test_nobody_gets_a_link_to_a_file_that_is_not_there_or_not_theirs(ann: Person, bob: Person) -> None:
+    key = await ann.upload(b"mine")
+    for person, asked in ((ann, "nope.csv"), (bob, key)):
+        answer = await person.http.post("/admin/uploads/download-url", json={"file_key": asked})
+        assert (answer.status_code, answer.json()["type"]) == (404, "not_found")
+    assert (await ann.http.get("/uploads/nope.csv")).status_code == 404
+
+
+async def test_a_deleted_file_is_gone_and_deleting_it_again_does_no_harm(site: Site, ann: Person) -> None:
+    key = await ann.upload(b"mine")
+    for _ in range(2):
+        answer = await ann.http.request("DELETE", "/admin/uploads", json={"file_key": key})
+        assert (answer.status_code, answer.json()) == (200, {"id": key, "object": "file", "deleted": True})
+    assert _kept(site) == []
+
+
+async def test_nobody_deletes_what_is_not_theirs(site: Site, ann: Person, bob: Person, olga: Person) -> None:
+    key = await ann.upload(b"mine")
+    refused = await bob.http.request("DELETE", "/admin/uploads", json={"file_key": key})
+    assert (refused.status_code, refused.json()["type"]) == (400, "not_allowed")
+    assert _kept(site) == [key]
+    await olga.http.request("DELETE", "/admin/uploads", json={"file_key": key})
+    assert _kept(site) == []
+
+
+async def test_a_file_of_exactly_the_limit_is_kept(site: Site, ann: Person) -> None:
+    key = await ann.upload(b"x" * LIMIT)
+    assert (site.service.settings.data_dir / "files" / key).stat().st_size == LIMIT
+
+
+async def test_a_file_one_byte_over_the_limit_is_refused_and_nothing_of_it_stays(site: Site, ann: Person) -> None:
+    files = [("files", ("first.csv", b"fine")), ("files", ("large.csv", b"x" * (LIMIT + 1)))]
+    answer = await ann.http.post("/admin/uploads/protected", files=files)
+    assert (answer.status_code, answer.json()["type"]) == (413, "invalid_data")
+    assert _kept(site) == []
+
+
+async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(
+    site: Site, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, ended = asyncio.Event(), asyncio.Event()
+    put = site.api.shelf.put
+
+    async def put_and_tell(*args: Any, **more: Any) -> Upload:
+        try:
+            return await put(*args, **more)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(site.api.shelf, "put", put_and_tell)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--B\r\ncontent-disposition: form-data; name="files"; filename="half.csv"\r\n\r\n'
+        for _ in range(5):
+            yield b"x" * 100_000
+        sent.set()
+        await asyncio.Event().wait()
+
+    headers = {"content-type": "multipart/form-data; boundary=B"}
+    upload = asyncio.create_task(ann.http.post("/admin/uploads/protected", content=body(), headers=headers))
+    await sent.wait()
+    upload.cancel()
+    async with asyncio.timeout(PATIENCE):
+        await ended.wait()
+    assert _kept(site) == []
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content"),
+    [
+        ("application/json", b"{}"),
+        ("multipart/form-data", b"--B--\r\n"),
+        ("multipart/form-data; boundary=B", b"garbage"),
+        ("multipart/form-data; boundary=B", b'--B\r\ncontent-disposition: form-data; name="files"\r\n\r\nx'),
+        ("multipart/form-data; boundary=B", b"--B\r\ncontent-disposition: form-data\r\n\r\nx\r\n--B--\r\n"),
+        (
+            "multipart/form-data; boundary=B",
+            b'--B\r\ncontent-disposition: form-data; name="other"; filename="x"\r\n\r\nx\r\n--B--\r\n',
+        ),
+    ],
+)
+async def test_a_body_that_is_no_form_is_refused(site: Site, ann: Person, content_type: str, content: bytes) -> None:
+    headers = {"content-type": content_type}
+    answer = await ann.http.post("/admin/uploads/protected", content=content, headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (400, "invalid_data")
+    assert _kept(site) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "..\\..\\boot.ini", "/etc/passwd", "a/../../b", "%2e%2e%2fx", "...", "nul\0byte.csv"]
+)
+async def test_a_file_name_does_not_leave_the_store(site: Site, ann: Person, name: str) -> None:
+    key = await ann.upload(b"x", name)
+    assert "/" not in key and "\\" not in key and ".." not in key.partition("-")[2].partition(".")[0]
+    assert _kept(site) == [key]
+
+
+@pytest.mark.parametrize(
+    "key", ["../jwt.secret", "..%2fjwt.secret", "%2e%2e%2fjwt.secret", "a/../../jwt.secret", ".", "x%00y"]
+)
+async def test_a_key_does_not_leave_the_store(site: Site, olga: Person, key: str) -> None:
+    (site.service.settings.data_dir / "jwt.secret").write_text("secret")
+    answers = [
+        await olga.http.get(f"/uploads/{key}"),
+        await olga.http.post("/admin/uploads/download-url", json={"file_key": key}),
+        await olga.http.request("DELETE", "/admin/uploads", json={"file_key": "../jwt.secret"}),
+    ]
+    assert all(answer.status_code in (400, 404) for answer in answers)
+    assert (site.service.settings.data_dir / "jwt.secret").exists()
