@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from batchbus_events.ids import derived_ulid, new_ulids
@@ -33,6 +34,7 @@ def ulids() -> Iterator[str]:
         yield from new_ulids(1000)
 
 
+@lru_cache(maxsize=10_000)  # the tags and types of a file are few, and each comes up in thousands of rows
 def derived_id(prefix: str, value: str) -> str:
     """The one id of whatever is the same thing wherever it has this value: a tag, an image, a product type.
 

@@ -1,0 +1,1 @@
+"""Sample files: a small one to look at, and a script that makes large ones."""
