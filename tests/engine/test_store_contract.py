@@ -142,6 +142,28 @@ async def test_marks_are_settled_and_an_alarm_only_where_the_job_has_not_moved_o
     assert (second.published, second.wake_at) == (1, canceled.wake_at)
 
 
+async def test_a_transition_sets_the_alarm_even_if_it_was_settled_since_the_read(store: JobStore) -> None:
+    job = job_like()
+    await store.insert(job)
+    await store.settle([replace(job, published=1, wake_at=None)])
+    claimed = replace(DECIDER.claim(job, "worker-1", NOW), wake_at=job.wake_at)
+    assert await store.update(job, claimed)
+    stored = await store.get(job.id)
+    assert stored is not None and stored.wake_at == job.wake_at
+
+
+async def test_the_owner_of_a_lease_overwrites_what_its_heartbeats_wrote(store: JobStore) -> None:
+    job = DECIDER.claim(job_like(), "worker-1", NOW)
+    await store.insert(job)
+    checkpoint = Checkpoint("pre_process", 5)
+    await store.beat(
+        Beat(job_id=job.id, fence=1, expires_at=seconds(60), result={"count": 5}, published=0, checkpoint=checkpoint)
+    )
+    done = DECIDER.pre_processed(job, seconds(2), Cause(), go_on=True)
+    assert await store.update(job, done, by_owner=True)
+    assert await store.get(job.id) == done
+
+
 async def test_an_alarm_is_moved_by_one_of_those_who_see_it_ring(store: JobStore) -> None:
     job = job_like()
     await store.insert(job)

@@ -75,23 +75,27 @@ class Ledger:
             raise Conflict(job.id)
         return existing, False
 
-    async def change(self, job: Job, decide: Decision) -> Job:
+    async def change(self, job: Job, decide: Decision, *, by_owner: bool = False) -> Job:
         """Write what `decide` makes of the job; of a newer version of it if `job` turns out to be old.
 
         `decide` may be called several times; what it raises passes through. It returns the same object for no change.
+        `by_owner`: the caller holds the lease (see `JobStore.update`).
         Raises: `UnknownJob`, `StoreUnavailable` (the change may or may not have been written), `TooLarge`.
         """
-        while (changed := await self.try_change(job, decide)) is None:
+        while (changed := await self.try_change(job, decide, by_owner=by_owner)) is None:
             job = await self.get(job.id)
         return changed
 
-    async def try_change(self, job: Job, decide: Decision, *, same_lease: bool = False) -> Job | None:
+    async def try_change(
+        self, job: Job, decide: Decision, *, same_lease: bool = False, by_owner: bool = False
+    ) -> Job | None:
         """As `change`, but None if the job has moved on since it was read, or its lease was renewed (`same_lease`)."""
         known = replace(job, published=self.outbox.published(job))
         decided = decide(known, self.clock.now())
         if decided is known:
             return job
-        if not await _unbroken(self._update(job, decided, same_lease)):
+        write = self.store.update(job, decided, same_lease=same_lease, by_owner=by_owner)
+        if not await _unbroken(self._answered(write, job, decided)):
             return None
         self._wrote(known, decided)
         return decided
@@ -123,9 +127,9 @@ class Ledger:
             return None
         raise AssertionError("unreachable")
 
-    async def _update(self, old: Job, new: Job, same_lease: bool) -> bool:
+    async def _answered(self, write: Coroutine[Any, Any, bool], old: Job, new: Job) -> bool:
         try:
-            return await self.store.update(old, new, same_lease=same_lease)
+            return await write
         except StoreUnavailable:
             # The answer was lost; the write may have happened all the same. The history knows.
             stored = await self.store.get(old.id)

@@ -203,7 +203,9 @@ class Decider:
         entries.append(self._entry(job, "batch.confirmed", now, confirmed_by, after=1))
         if not go_on:
             return self._sealed(replace(job, lease=None, ready_at=now), now, *entries)
-        job = _reached(job, Status.PROCESSING, now)
+        assert job.lease is not None
+        lease = replace(job.lease, expires_at=now + self.policy.lease)
+        job = replace(_reached(job, Status.PROCESSING, now), lease=lease)
         entries.append(self._entry(job, "batch.processing", now, cause, after=2))
         return self._sealed(job, now, *entries)
 

@@ -66,10 +66,11 @@ class JobStore(Protocol):
 
     async def get(self, job_id: str) -> Job | None: ...
 
-    async def update(self, old: Job, new: Job, *, same_lease: bool = False) -> bool:
+    async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
         """Write what differs between `old` and `new` if the stored version is still `old.version`.
 
-        `same_lease`: and only if the lease still ends when `old`'s does. Returns whether it was written.
+        `same_lease`: and only if the lease still ends when `old`'s does. `by_owner`: whoever writes holds the lease,
+        and knows better than `old` what its heartbeats have written. Returns whether it was written.
         Raises: `TooLarge`.
         """
 

@@ -57,6 +57,7 @@ class Pulse:
         bus: Bus,
         limits: RunLimits,
         stall_seconds: float,
+        lease_ends: float,
         log: FilteringBoundLogger,
         interrupt: Callable[[Interrupt], None],
     ) -> None:
@@ -69,7 +70,8 @@ class Pulse:
         self._log = log
         self._interrupt = interrupt
         self._started_at = self._beaten_at = self._clock.monotonic()
-        self.lease_ends = self._started_at + limits.lease
+        self.lease_ends = lease_ends
+        """On the monotonic clock, counted from before the write that granted it."""
         self._one_write = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()

@@ -18,7 +18,7 @@ from batchbus_service.host import Call, StrategyHost
 from batchbus_service.job import Job, Status
 from batchbus_service.ledger import Ledger, UnknownJob
 from batchbus_service.lifecycle import Cause
-from batchbus_service.ports import StoreUnavailable, TooLarge
+from batchbus_service.ports import Clock, StoreUnavailable, TooLarge
 from batchbus_service.pulse import Interrupt, Pulse, RunLimits
 from batchbus_service.slots import Seat, Slots
 from batchbus_strategies import Actor, BatchStrategy, Draft, JobView, LeaseLost, RunCanceled, StrategyError
@@ -63,6 +63,7 @@ class Run:
         self._ledger = around.ledger
         self._decider = around.ledger.decider
         self._log = log
+        self._lease_ends = _lease_ends(job, around.ledger.clock)
         self._cause = Cause(traceparent=job.history[0].traceparent)
         self._pulse: Pulse | None = None
         self._call: Call[None] | None = None
@@ -106,6 +107,7 @@ class Run:
             around.bus,
             around.limits,
             self._strategy.stall_seconds,
+            self._lease_ends,
             self._log,
             self.interrupt,
         )
@@ -221,6 +223,7 @@ class Run:
         """The write that ends the phase; a job that was canceled meanwhile is stopped instead."""
         await self._keep_row_errors(pulse.handle)
         await pulse.stop(tell=True)
+        self._lease_ends = self._ledger.clock.monotonic() + self._around.limits.lease
         fence, result = self.job.fence, pulse.handle.snapshot()
         if len(to_json(result)) > MAX_RESULT_BYTES:
             result, decide = None, self._too_large
@@ -233,7 +236,7 @@ class Run:
 
         while True:
             try:
-                return await self._ledger.change(self.job, decide_ours)
+                return await self._ledger.change(self.job, decide_ours, by_owner=True)
             except TooLarge:
                 result, decide = None, self._too_large
             except StoreUnavailable:
@@ -302,6 +305,12 @@ def context_faults(error: ValidationError) -> str:
     """What a context model found wrong, each fault with the field it is about."""
     faults = (f"{'.'.join(map(str, fault['loc'])) or 'context'}: {fault['msg']}" for fault in error.errors())
     return "The context is not what this batch type takes: " + "; ".join(faults)
+
+
+def _lease_ends(job: Job, clock: Clock) -> float:
+    """On the monotonic clock: the write that granted the lease may have been answered late."""
+    assert job.lease is not None
+    return clock.monotonic() + (job.lease.expires_at - clock.now()).total_seconds()
 
 
 def _overrides(strategy: BatchStrategy[Any], method: str) -> bool:

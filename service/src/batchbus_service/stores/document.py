@@ -36,6 +36,7 @@ _PLAIN: Final = (
     "wake_at",
     "schema",
 )
+_BEATEN: Final = frozenset({"result", "checkpoint", "failures", "lease"})
 _COMPARED: Final = tuple(name for name in _PLAIN if name != "published")
 
 
@@ -53,13 +54,17 @@ def to_document(job: Job) -> Document:
     return document
 
 
-def update_of(old: Job, new: Job) -> Document:
-    """The update that turns `old`'s document into `new`'s, naming only what differs; history is only ever added to."""
+def update_of(old: Job, new: Job, *, by_owner: bool = False) -> Document:
+    """The update that turns `old`'s document into `new`'s, naming only what differs; history is only ever added to.
+
+    What others write without raising the version may differ from `old` by now, so it is named even if it seems not
+    to differ: the alarm always, and what heartbeats write if it is the owner of the lease who writes (`by_owner`).
+    """
     changed: Document = {}
     removed: Document = {}
 
     def compare(name: str, before: Any, after: Any) -> None:
-        if before == after:
+        if before == after and name != "wake_at" and not (by_owner and name in _BEATEN):
             return
         if after is None:
             removed[name] = ""

@@ -22,28 +22,30 @@ class MemoryJobStore:
     """`JobStore` in a dict, with MongoDB's limit on the size of a document."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, Job] = {}
+        self.jobs: dict[str, Job] = {}
+        """By id; for tests to look at."""
 
     async def insert(self, job: Job) -> None:
-        if job.id in self._jobs:
+        if job.id in self.jobs:
             raise JobExists(job.id)
         self._put(job)
 
     async def get(self, job_id: str) -> Job | None:
-        return self._jobs.get(job_id)
+        return self.jobs.get(job_id)
 
-    async def update(self, old: Job, new: Job, *, same_lease: bool = False) -> bool:
-        stored = self._jobs.get(old.id)
+    async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
+        stored = self.jobs.get(old.id)
         if stored is None or stored.version != old.version or (same_lease and stored.lease != old.lease):
             return False
         # Only what differs is written, as in the database: a heartbeat since the read is not undone.
         changed = {name: getattr(new, name) for name in _FIELDS if getattr(new, name) != getattr(old, name)}
+        changed |= {name: getattr(new, name) for name in ("wake_at", *(_BEATEN if by_owner else ()))}
         changed["published"] = max(stored.published, new.published)
         self._put(replace(stored, **changed))
         return True
 
     async def beat(self, beat: Beat) -> bool:
-        stored = self._jobs.get(beat.job_id)
+        stored = self.jobs.get(beat.job_id)
         if stored is None or stored.fence != beat.fence or stored.lease is None:
             return False
         lease = replace(stored.lease, expires_at=beat.expires_at)
@@ -56,41 +58,42 @@ class MemoryJobStore:
 
     async def settle(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            if (stored := self._jobs.get(job.id)) is None:
+            if (stored := self.jobs.get(job.id)) is None:
                 continue
             alarm = job.wake_at if stored.version == job.version else stored.wake_at
-            self._jobs[job.id] = replace(stored, published=max(stored.published, job.published), wake_at=alarm)
+            self.jobs[job.id] = replace(stored, published=max(stored.published, job.published), wake_at=alarm)
 
     async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
-        stored = self._jobs.get(job.id)
+        stored = self.jobs.get(job.id)
         if stored is None or stored.wake_at != job.wake_at:
             return False
-        self._jobs[job.id] = replace(stored, wake_at=wake_at)
+        self.jobs[job.id] = replace(stored, wake_at=wake_at)
         return True
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         ready = [
             (job.ready_at, job.id, job)
-            for job in self._jobs.values()
+            for job in self.jobs.values()
             if job.ready_at and job.ready_at <= until and job.phase == phase and job.type == job_type
         ]
         return [job for _, _, job in sorted(ready)[:want]]
 
     async def ringing(self, *, until: datetime, want: int) -> list[Job]:
-        due = [(job.wake_at, job.id, job) for job in self._jobs.values() if job.wake_at and job.wake_at <= until]
+        due = [(job.wake_at, job.id, job) for job in self.jobs.values() if job.wake_at and job.wake_at <= until]
         return [job for _, _, job in sorted(due)[:want]]
 
     async def page(self, filter: JobFilter, *, offset: int, limit: int) -> tuple[list[Job], int]:
-        found = [job for job in self._jobs.values() if _matches(job, filter)]
+        found = [job for job in self.jobs.values() if _matches(job, filter)]
         found.sort(key=lambda job: (job.created_at, job.id), reverse=True)
         return found[offset : offset + limit], len(found)
 
     def _put(self, job: Job) -> None:
         if len(bson.encode(to_document(job))) > _MAX_DOCUMENT_BYTES:
             raise TooLarge("The job is too large for a document")
-        self._jobs[job.id] = job
+        self.jobs[job.id] = job
 
 
+_BEATEN = ("result", "checkpoint", "failures", "lease")
 _FIELDS = tuple(Job.__dataclass_fields__)
 
 

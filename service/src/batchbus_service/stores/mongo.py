@@ -71,12 +71,12 @@ class MongoJobStore:
             document = await self._jobs.find_one({"_id": job_id})
         return from_document(document) if document else None
 
-    async def update(self, old: Job, new: Job, *, same_lease: bool = False) -> bool:
+    async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
         where: Document = {"_id": old.id, "version": old.version}
         if same_lease and old.lease:
             where["lease.expires_at"] = old.lease.expires_at
         with _translated():
-            result = await self._jobs.update_one(where, update_of(old, new))
+            result = await self._jobs.update_one(where, update_of(old, new, by_owner=by_owner))
         return result.matched_count == 1
 
     async def beat(self, beat: Beat) -> bool:

@@ -1,0 +1,244 @@
+"""A world for simulations: one memory store and one memory bus, and service processes that crash, freeze and stutter.
+
+Each process is the real engine on ports that misbehave by a seeded chance: answers are lost before or after the
+deed, calls take their time, and after a crash nothing of the process does anything any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, cast
+
+import structlog
+
+from batchbus_events import topics
+from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message
+from batchbus_events.memory import MemoryBus
+from batchbus_service.doorbell import Doorbell
+from batchbus_service.host import Call, CallStopped, StrategyHost
+from batchbus_service.intake import Intake
+from batchbus_service.job import Job
+from batchbus_service.ledger import Ledger
+from batchbus_service.lifecycle import Decider, Policy
+from batchbus_service.outbox import Outbox
+from batchbus_service.ports import Beat, JobFilter, JobStore, StoreUnavailable
+from batchbus_service.pulse import RunLimits
+from batchbus_service.run import Surroundings
+from batchbus_service.slots import Slots
+from batchbus_service.stores.memory import MemoryJobStore
+from batchbus_service.watch import Watch
+from batchbus_service.worker import Worker
+from batchbus_strategies import BatchStrategy, Phase, Services
+from tests.engine.virtual_time import VirtualClock
+
+__all__ = ["Faults", "Process", "World"]
+
+_POLICY = Policy(lease=timedelta(seconds=30), max_attempts=1000)
+
+
+@dataclass
+class Faults:
+    """How likely a call goes wrong, and how long one takes at most, in seconds."""
+
+    random: Random
+    chance: float = 0.02
+    slowest: float = 0.05
+    crashed: bool = False
+    frozen_until: float = 0.0
+
+    async def around(self, deed: Callable[[], Awaitable[Any]], lost: Callable[[], Exception]) -> Any:
+        """Do the deed, after a while; or fail before it, or after it."""
+        await self.pause()
+        if self.random.random() < self.chance:
+            raise lost()
+        done = await deed()
+        await self.pause()
+        if self.random.random() < self.chance:
+            raise lost()
+        return done
+
+    async def pause(self) -> None:
+        await asyncio.sleep(self.random.uniform(0, self.slowest))
+        await asyncio.sleep(max(0.0, self.frozen_until - asyncio.get_running_loop().time()))
+        if self.crashed:
+            await asyncio.get_running_loop().create_future()
+
+
+class FaultyStore:
+    """The shared store, as one process reaches it."""
+
+    def __init__(self, store: JobStore, faults: Faults) -> None:
+        self._store = store
+        self._faults = faults
+
+    async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
+        return await self._faults.around(deed, lambda: StoreUnavailable("simulated"))
+
+    async def insert(self, job: Job) -> None:
+        await self._do(lambda: self._store.insert(job))
+
+    async def get(self, job_id: str) -> Job | None:
+        return cast("Job | None", await self._do(lambda: self._store.get(job_id)))
+
+    async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
+        return bool(await self._do(lambda: self._store.update(old, new, same_lease=same_lease, by_owner=by_owner)))
+
+    async def beat(self, beat: Beat) -> bool:
+        return bool(await self._do(lambda: self._store.beat(beat)))
+
+    async def settle(self, jobs: Sequence[Job]) -> None:
+        await self._do(lambda: self._store.settle(jobs))
+
+    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
+        return bool(await self._do(lambda: self._store.move_alarm(job, wake_at)))
+
+    async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
+        found = await self._do(lambda: self._store.waiting(phase, job_type, until=until, want=want))
+        return cast("list[Job]", found)
+
+    async def ringing(self, *, until: datetime, want: int) -> list[Job]:
+        return cast("list[Job]", await self._do(lambda: self._store.ringing(until=until, want=want)))
+
+    async def page(self, filter: JobFilter, *, offset: int, limit: int) -> tuple[list[Job], int]:
+        return await self._store.page(filter, offset=offset, limit=limit)
+
+
+class FaultyBus:
+    """The shared bus, as one process reaches it. `vanish` puts back what the process had not acknowledged."""
+
+    def __init__(self, bus: MemoryBus, faults: Faults) -> None:
+        self._bus = bus
+        self._faults = faults
+        self._consumers: list[Consumer] = []
+        self.connected = True
+
+    async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
+        def deed() -> Awaitable[None]:
+            return self._bus.publish(exchange, message, mandatory=mandatory)
+
+        await self._faults.around(deed, lambda: BusUnavailable("simulated"))
+
+    async def consume(self, queue: topics.Queue, handler: Handler, *, prefetch: int) -> Consumer:
+        async def unless_crashed(delivery: Delivery) -> None:
+            if not self._faults.crashed:
+                # A task of its own: a crashed process's handler hangs for ever, and must not keep the bus waiting.
+                tasks.append(asyncio.ensure_future(handler(delivery)))
+
+        tasks: list[asyncio.Future[None]] = []
+        consumer = await self._bus.consume(queue, unless_crashed, prefetch=prefetch)
+        self._consumers.append(consumer)
+        return consumer
+
+    async def vanish(self) -> None:
+        for consumer in self._consumers:
+            await consumer.close()
+
+    def read_log(self, *, since: datetime | None = None) -> Any:
+        return self._bus.read_log(since=since)
+
+
+class HostHere:
+    """Stands in for `StrategyHost`: strategies on the simulation's own loop."""
+
+    def __init__(self) -> None:
+        self.services = cast("Services", None)
+
+    def start(self, function: Callable[..., Any], *args: object) -> Call[Any]:
+        return _CallHere(function(*args))
+
+    async def call(self, function: Callable[..., Any], *args: object) -> Any:
+        value = function(*args)
+        return await value if asyncio.iscoroutine(value) else value
+
+
+class _CallHere(Call[Any]):
+    def __init__(self, coroutine: Any) -> None:
+        super().__init__()
+        self._task = asyncio.ensure_future(coroutine)
+        self._task.add_done_callback(self._end)
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+    def _end(self, task: asyncio.Future[Any]) -> None:
+        if task.cancelled():
+            self.future.set_exception(CallStopped())
+        elif error := task.exception():
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(task.result())
+
+
+@dataclass
+class Process:
+    """One service process: the real engine on faulty ports."""
+
+    name: str
+    faults: Faults
+    bus: FaultyBus
+    worker: Worker
+    outbox: Outbox
+
+    async def crash(self) -> None:
+        """As `kill -9`: nothing of it does anything any more, and its deliveries go back to the queue."""
+        self.faults.crashed = True
+        await self.bus.vanish()
+
+    def freeze(self, seconds: float) -> None:
+        """Its calls hang for so long, while its strategies think that nothing has happened."""
+        self.faults.frozen_until = asyncio.get_running_loop().time() + seconds
+
+
+@dataclass
+class World:
+    """The store, the bus, the processes, and everything that was published."""
+
+    random: Random
+    strategy: Callable[[str], BatchStrategy[Any]]
+    """Makes the strategy of a process, given its name."""
+    store: MemoryJobStore = field(default_factory=MemoryJobStore)
+    bus: MemoryBus = field(default_factory=lambda: MemoryBus(publish_timeout=5.0))
+    processes: list[Process] = field(default_factory=list)
+    published: list[Message] = field(default_factory=list)
+    numbers: Any = field(default_factory=itertools.count)
+
+    async def listen(self) -> None:
+        async def note(delivery: Delivery) -> None:
+            self.published.append(delivery.message)
+            await delivery.ack()
+
+        everything = topics.Queue(name="world", bindings=(topics.Binding(topics.EVENTS, "batch.#"),))
+        await self.bus.consume(everything, note, prefetch=1000)
+
+    async def start_process(self) -> Process:
+        name = f"process-{next(self.numbers)}"
+        log = structlog.get_logger(name)
+        faults = Faults(Random(self.random.random()))
+        bus, store = FaultyBus(self.bus, faults), FaultyStore(self.store, faults)
+        clock = VirtualClock(asyncio.get_running_loop(), offset=self.random.uniform(-0.05, 0.05))
+        outbox = Outbox(bus, store, clock, _POLICY, name, log)
+        ledger = Ledger(store, outbox, clock, Decider(_POLICY, lambda: f"event-{next(self.numbers)}"), log)
+        doorbell = Doorbell(bus, log)
+        strategy = self.strategy(name)
+        around = Surroundings(
+            worker=name,
+            ledger=ledger,
+            bus=bus,
+            host=cast("StrategyHost", HostHere()),
+            slots=Slots({"process": 4, "pre_process": 2}),
+            limits=RunLimits(lease=30.0),
+            give_up=lambda reason: None,
+        )
+        worker = Worker(around, lambda _: strategy, [strategy.batch_type], doorbell, log)
+        await outbox.start()
+        await Watch(ledger, log).start()
+        await worker.start()
+        await Intake(bus, ledger, worker, log).start()
+        process = Process(name, faults, bus, worker, outbox)
+        self.processes.append(process)
+        return process
