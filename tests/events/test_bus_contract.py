@@ -16,9 +16,7 @@ from batchbus_events.bus import Bus, Delivery, Message, PublishRefused, Unroutab
 from batchbus_events.ids import new_job_id
 from batchbus_events.memory import MemoryBus
 from batchbus_events.topics import Binding, Queue
-
-PATIENCE = 15.0
-"""Seconds after which a test gives up waiting for a signal."""
+from tests.events.inbox import PATIENCE, Inbox
 
 
 @dataclass(frozen=True)
@@ -68,33 +66,6 @@ async def setup(opening: AbstractAsyncContextManager[Setup]) -> AsyncIterator[Se
 @pytest.fixture
 def bus(setup: Setup) -> Bus:
     return setup.bus
-
-
-class Inbox:
-    """A handler that puts deliveries where a test can wait for them."""
-
-    def __init__(self) -> None:
-        self._arrived: asyncio.Queue[Delivery] = asyncio.Queue()
-
-    async def __call__(self, delivery: Delivery) -> None:
-        self._arrived.put_nowait(delivery)
-
-    async def next(self) -> Delivery:
-        async with asyncio.timeout(PATIENCE):
-            return await self._arrived.get()
-
-    async def bodies(self, count: int) -> list[bytes]:
-        """The bodies of the next deliveries, each acknowledged."""
-        bodies = []
-        for _ in range(count):
-            delivery = await self.next()
-            await delivery.ack()
-            bodies.append(delivery.message.body)
-        return bodies
-
-    @property
-    def empty(self) -> bool:
-        return self._arrived.empty()
 
 
 def message(body: bytes = b"{}", key: str = "batch.completed.tests.1") -> Message:

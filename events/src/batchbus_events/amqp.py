@@ -31,7 +31,6 @@ from batchbus_events.amqp_connection import (
     Link,
     Wire,
     bus_errors,
-    close_quietly,
     declare_queue,
     declare_topology,
     wire_of,
@@ -125,8 +124,10 @@ class RabbitBus:
         return consumer
 
     async def read_log(self, *, since: datetime | None = None) -> AsyncIterator[Message]:
-        """See `Bus.read_log`. A stream does not tell where it ends, so this puts an empty marker at its end, which
-        readers skip, and reads up to that. It takes the permission to write to the default exchange.
+        """Past lifecycle events: see `Bus.read_log`. Raises: `BusUnavailable`.
+
+        A stream does not tell where it ends, so this puts an empty marker at its end, which readers skip, and reads up
+        to that. It takes the permission to write to the default exchange.
         """
         marker = Message(body=b"", routing_key=topics.LOG_QUEUE.name, message_id=new_ulid())
         arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
@@ -150,11 +151,12 @@ class RabbitBus:
                 message = await arrived.get()
                 if message is None:
                     raise BusUnavailable("the log could not be read to its end: the connection was lost")
-                delivery = _Delivery(self, message)
-                await delivery.ack()
+                with bus_errors("the log could not be read"):
+                    await wire.basic_ack(message.delivery_tag or 0, wait=False)
+                entry = _received(message, self.user)
                 if message.exchange:
-                    yield delivery.message
-                elif delivery.message.message_id == marker.message_id:
+                    yield entry
+                elif entry.message_id == marker.message_id:
                     return
         finally:
             self.background.close(channel)
@@ -173,10 +175,8 @@ class RabbitBus:
             return self._wire
 
     async def _close(self) -> None:
-        for consumer in list(self._consumers):
-            await consumer.close()
-        await self._publishing.close()
-        await self.consuming.close()
+        await asyncio.gather(*(consumer.close() for consumer in self._consumers))
+        await asyncio.gather(self._publishing.close(), self.consuming.close())
         await self.background.finish()
 
 
@@ -184,12 +184,13 @@ class _Consumer:
     """A `Consumer`: a channel of its own, under a supervisor that rebuilds it."""
 
     def __init__(self, bus: RabbitBus, queue: Queue, handler: Handler, prefetch: int) -> None:
-        self._bus = bus
+        self.bus = bus
+        self.wire: Wire | None = None
+        """Where deliveries are answered; those of an earlier one no longer count, as the broker has them back."""
         self._queue = queue
         self._handler = handler
         self._prefetch = prefetch
         self._channel: AbstractChannel | None = None
-        self._wire: Wire | None = None
         self._tag: str | None = None
         self._paused = False
         self._turn = asyncio.Lock()
@@ -221,24 +222,23 @@ class _Consumer:
         supervisor, self._supervisor = self._supervisor, None
         supervisor.cancel()
         await asyncio.wait([supervisor])
-        self._bus.forget(self)
+        self.bus.forget(self)
         async with self._turn:
             await self._stop_taking()
         while others := self._running - {asyncio.current_task()}:
             await asyncio.wait(others)
-        if self._wire is not None and self._queue.exclusive:
-            with suppress(BusError), bus_errors("the queue could not be deleted"):
+        if self.wire is not None and self._queue.exclusive and not self._lost.is_set():
+            with suppress(BusError), bus_errors(f"{self._queue.name} could not be deleted"):
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await self._wire.queue_delete(self._queue.name)
-        await close_quietly(self._channel)
+                    await self.wire.queue_delete(self._queue.name)
+        self._give_up_channel()
 
     async def _keep_up(self) -> None:
         backoff = Backoff()
         while True:
             await self._lost.wait()
-            _logger.info("the consumer of %s was lost", self._queue.name)
             await backoff.wait()
-            await self._bus.consuming.connection()
+            await self.bus.consuming.connection()
             async with self._turn:
                 try:
                     await self._build()
@@ -246,14 +246,13 @@ class _Consumer:
                     _logger.warning("%s", error)
 
     async def _build(self) -> None:
-        if self._channel is not None:
-            self._bus.background.close(self._channel)
+        self._give_up_channel()
         try:
             with bus_errors(f"{self._queue.name} cannot be consumed"):
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    connection = await self._bus.consuming.connection()
+                    connection = await self.bus.consuming.connection()
                     self._channel = await connection.channel(publisher_confirms=False)
-                    self._wire = wire = await wire_of(self._channel)
+                    self.wire = wire = await wire_of(self._channel)
                     self._lost.clear()
                     wire.closing.add_done_callback(partial(self._on_lost, wire))
                     wire.on_consumer_cancel_callbacks.add(partial(self._on_lost, wire))
@@ -262,35 +261,40 @@ class _Consumer:
             if not self._paused:
                 await self._take()
         except BusError:
+            self._give_up_channel()
             self._lost.set()
-            if self._channel is not None:
-                self._bus.background.close(self._channel)
             raise
 
+    def _give_up_channel(self) -> None:
+        channel, self._channel, self.wire, self._tag = self._channel, None, None, None
+        if channel is not None:
+            self.bus.background.close(channel)
+
     async def _take(self) -> None:
-        assert self._wire is not None
+        assert self.wire is not None
         with bus_errors(f"{self._queue.name} cannot be consumed"):
             async with asyncio.timeout(ANSWER_SECONDS):
-                self._tag = (await self._wire.basic_consume(self._queue.name, self._on_message)).consumer_tag
+                self._tag = (await self.wire.basic_consume(self._queue.name, self._on_message)).consumer_tag
 
     async def _stop_taking(self) -> None:
         tag, self._tag = self._tag, None
-        if tag is None or self._wire is None or self._lost.is_set():
+        if tag is None or self.wire is None or self._lost.is_set():
             return
         try:
             with bus_errors(f"{self._queue.name} is consumed still"):
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await self._wire.basic_cancel(tag)
+                    await self.wire.basic_cancel(tag)
         except BusError:
             self._lost.set()
 
     def _on_lost(self, wire: Wire, _: object) -> None:
-        if wire is self._wire:
+        if wire is self.wire:
+            _logger.info("the consumer of %s was lost", self._queue.name)
             self._lost.set()
 
     async def _on_message(self, message: DeliveredMessage) -> None:
         # A task of our own: the one that we are called in is cancelled when the channel closes.
-        task = asyncio.get_running_loop().create_task(self._handle(_Delivery(self._bus, message)))
+        task = asyncio.get_running_loop().create_task(self._handle(_Delivery(self, message)))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -305,15 +309,15 @@ class _Consumer:
 class _Delivery:
     """A `Delivery`, answered on the channel that it came from."""
 
-    __slots__ = ("_bus", "_open", "_tag", "_wire", "message", "redelivered")
+    __slots__ = ("_consumer", "_open", "_tag", "_wire", "message", "redelivered")
 
-    def __init__(self, bus: RabbitBus, message: DeliveredMessage) -> None:
-        self.message = _received(message, bus.user)
+    def __init__(self, consumer: _Consumer, message: DeliveredMessage) -> None:
+        self.message = _received(message, consumer.bus.user)
         self.redelivered = bool(message.redelivered)
-        self._bus = bus
         assert isinstance(message.channel, Wire)
         self._wire = message.channel
         self._tag = message.delivery_tag or 0
+        self._consumer = consumer
         self._open = True
 
     async def ack(self) -> None:
@@ -326,13 +330,13 @@ class _Delivery:
         headers = {**self.message.headers, _HELD_KEY: self.message.routing_key}
         if self.message.user_id is not None:
             headers[_HELD_USER] = self.message.user_id
-        await self._bus.publish(
-            "", replace(self.message, routing_key=topics.HELD_QUEUE.name, headers=headers), mandatory=True
-        )
+        held = replace(self.message, routing_key=topics.HELD_QUEUE.name, headers=headers)
+        await self._consumer.bus.publish("", held, mandatory=True)
         await self.ack()
 
     async def _answer(self, answer: Callable[..., Awaitable[None]]) -> None:
-        if not self._open or self._wire.is_closed:
+        # The broker closes the connection over an answer on a channel that is closed or closing.
+        if not self._open or self._consumer.wire is not self._wire:
             return
         self._open = False
         # An answer that does not get through leaves the message with the broker, which delivers it again.
