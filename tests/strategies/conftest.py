@@ -11,6 +11,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_strategies import Services
 from batchbus_strategies.testing import LocalFiles
+from tests.strategies.shop import Shop, furnish
 
 
 @pytest.fixture
@@ -29,3 +30,9 @@ def files(tmp_path: Path) -> LocalFiles:
 @pytest.fixture
 def services(catalog: AsyncIOMotorDatabase[dict[str, Any]], files: LocalFiles) -> Services:
     return Services(files, catalog)
+
+
+@pytest.fixture
+async def shop(services: Services, files: LocalFiles) -> Shop:
+    await furnish(services.catalog)
+    return Shop(services, files)

@@ -185,8 +185,11 @@ class JobRun(Protocol[C_co]):
     def expect(self, count: int) -> None:
         """How many records there are in all: `result.count`, what progress is measured against."""
 
-    def advance(self, n: int = 1, *, message: str | None = None) -> Awaitable[None]:
-        """`n` more records are done: raises `result.advancement_count` and, every so often, `batch.progress`."""
+    def advance(self, n: int = 1, *, message: str | None = None, share: float | None = None) -> Awaitable[None]:
+        """`n` more records are done: raises `result.advancement_count` and, every so often, `batch.progress`.
+
+        `share`: how much of the phase is done, from 0 to 1, where the count does not tell: while a file is read, say.
+        """
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
         """Where to resume after a crash, up to 64 KiB of JSON; durable, with the progress so far, once awaited."""

@@ -109,7 +109,7 @@ class LocalFiles:
     def get(self, key: str) -> bytes:
         return (self._folder / key).read_bytes()
 
-    def keys(self) -> list[str]:
+    def all_keys(self) -> list[str]:
         files = (path for path in self._folder.rglob("*") if path.is_file())
         return sorted(path.relative_to(self._folder).as_posix() for path in files)
 
@@ -258,8 +258,9 @@ class FakeRun(Generic[C]):
     def expect(self, count: int) -> None:
         self.count = count
 
-    def advance(self, n: int = 1, *, message: str | None = None) -> Awaitable[None]:
+    def advance(self, n: int = 1, *, message: str | None = None, share: float | None = None) -> Awaitable[None]:
         self.advanced += n
+        assert share is None or 0 <= share <= 1
         if message is not None:
             self.messages.append(message)
         self._may_stop("advance")

@@ -26,6 +26,10 @@ class ProductImport(BatchStrategy[ProductImportContext]):
     batch_type: ClassVar[str] = "product-import"
     context_model: ClassVar[type[BaseModel]] = ProductImportContext
 
+    def __init__(self, chunk_size: int = 500) -> None:
+        """`chunk_size`: how many products are planned, and written, at a time."""
+        self._chunk_size = chunk_size
+
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for a context that is not right, or a file that does not exist."""
         try:
@@ -40,10 +44,10 @@ class ProductImport(BatchStrategy[ProductImportContext]):
             raise JobRefused(f"There is no file with the key {context.fileKey}", field="fileKey") from None
 
     async def pre_process(self, run: JobRun[ProductImportContext]) -> None:
-        await preview(run)
+        await preview(run, chunk_size=self._chunk_size)
 
     async def process(self, run: JobRun[ProductImportContext]) -> None:
-        await apply_plan(run)
+        await apply_plan(run, chunk_size=self._chunk_size)
 
     async def build_template(self) -> bytes:
         """The header and a row to write over."""

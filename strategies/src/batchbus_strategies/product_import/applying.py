@@ -48,11 +48,11 @@ class _Conflict:
     reason: str
 
 
-async def apply_plan(run: JobRun[ProductImportContext]) -> None:
+async def apply_plan(run: JobRun[ProductImportContext], *, chunk_size: int) -> None:
     """From the checkpoint on. Raises `CatalogChanged` after a chunk with conflicts, unless they are to be skipped."""
     key, offset, now = _start(run)
     await ensure_indexes(run.catalog)
-    async for chunk in read_chunks(run.files, key, start=offset):
+    async for chunk in read_chunks(run.files, key, start=offset, size=chunk_size):
         records = [operation for operation in chunk.operations if operation["op"] != "type"]
         await _write_types(run, [operation for operation in chunk.operations if operation["op"] == "type"], now)
         conflicts = await _write(run, records, now)

@@ -11,7 +11,7 @@ from batchbus_strategies.catalog.columns import STATUSES
 
 __all__ = ["boolean", "integer", "join_tags", "number", "split_tags", "status"]
 
-_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,20}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,20}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _INTEGER: Final = re.compile(r"[+-]?\d{1,16}(?:\.0*)?", re.ASCII)
 _LARGEST: Final = 2**53 - 1
 """What every reader of the catalogue, JavaScript included, holds exactly."""
@@ -58,10 +58,7 @@ def split_tags(cell: str) -> list[str]:
         return list(dict.fromkeys(tag for tag in tags if tag))
     found: list[str] = []
     position = 0
-    while position < len(cell):
-        match = _TAG.match(cell, position)
-        if not match:
-            raise ValueError("the quotes around the tags are wrong")
+    while position < len(cell) and (match := _TAG.match(cell, position)):
         quoted, plain = match.groups()
         found.append(quoted.replace('""', '"') if quoted is not None else plain.strip())
         position = match.end()

@@ -97,7 +97,7 @@ def encode(operation: Operation) -> bytes:
     return to_json(operation) + b"\n"
 
 
-async def read_chunks(files: Files, key: str, *, start: int = 0, size: int = 500) -> AsyncIterator[PlanChunk]:
+async def read_chunks(files: Files, key: str, *, start: int, size: int) -> AsyncIterator[PlanChunk]:
     """The operations from a byte offset on, at most `size` at a time. Raises `FileMissing`, `StrategyError`."""
     lines: list[bytes] = []
     end, length, rest = start, 0, b""

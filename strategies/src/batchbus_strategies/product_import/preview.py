@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from batchbus_strategies.catalog.references import References, load_references
@@ -13,7 +13,7 @@ from batchbus_strategies.product_import.lookup import look_up_existing
 from batchbus_strategies.product_import.plan import Counts, encode, plan_key
 from batchbus_strategies.product_import.planning import Planner
 from batchbus_strategies.product_import.rows import RowFault, RowReader
-from batchbus_strategies.product_import.staging import NewProduct, NewVariant, Staging
+from batchbus_strategies.product_import.staging import NewProduct, NewVariant, StagedProduct, Staging
 from batchbus_strategies.tables import CsvReader, Row
 
 if TYPE_CHECKING:
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["preview"]
 
 _ROWS: Final = 1000
-_PRODUCTS: Final = 500
-"""How much is worked on at a time, in a thread: some 50 ms."""
+"""Checked at a time, in a thread: some 50 ms."""
 
 
-async def preview(run: JobRun[ProductImportContext]) -> None:
+async def preview(run: JobRun[ProductImportContext], *, chunk_size: int) -> None:
     """Write the plan and set the result. Raises `StrategyError` for a file that cannot be imported."""
     faults = FaultLog(run, run.context.on_error, run.context.max_errors)
     references = await load_references(run.catalog)
@@ -45,7 +44,7 @@ async def preview(run: JobRun[ProductImportContext]) -> None:
         await look_up_existing(run, staging)
         faults.report(await asyncio.to_thread(lambda: list(staging.drop_clashes())))
         planner = Planner(layout, references, run.job_id)
-        await _write_plan(run, planner, staging, faults)
+        await _write_plan(run, planner, staging.batches(chunk_size), faults)
     _set_result(run, planner.counts, sorted(rows.unknown_channels))
 
 
@@ -125,9 +124,13 @@ def _shape_fault(line: int, cells: list[str], layout: Layout) -> RowFault | None
     return None
 
 
-async def _write_plan(run: JobRun[ProductImportContext], planner: Planner, staging: Staging, faults: FaultLog) -> None:
+async def _write_plan(
+    run: JobRun[ProductImportContext],
+    planner: Planner,
+    batches: Iterator[list[StagedProduct]],
+    faults: FaultLog,
+) -> None:
     """Raises `RowsRefused`, with no plan left behind, if faults forbid the import."""
-    batches = staging.batches(_PRODUCTS)
 
     def plan_batch() -> tuple[bytes, list[RowFault]] | None:
         products = next(batches, None)

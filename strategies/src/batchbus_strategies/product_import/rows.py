@@ -101,7 +101,7 @@ class RowReader:
         if (index := layout.fixed.get("Product Type")) is not None:
             row["type"] = cells[index] or None
         if (index := layout.fixed.get("Product Tags")) is not None:
-            row["tags"] = _tags(line, cells[index], faults)
+            row["tags"] = split_tags(cells[index])
         if layout.images:
             row["images"] = [cells[index] for index in layout.images if cells[index]]
         if layout.sales_channels:
@@ -193,11 +193,3 @@ def _read_typed(
             except ValueError as error:
                 faults.append(RowFault(line, name, f"bad_{parse.__name__}", str(error), cell))
         fields[field] = value
-
-
-def _tags(line: int, cell: str, faults: list[RowFault]) -> list[str]:
-    try:
-        return split_tags(cell)
-    except ValueError as error:
-        faults.append(RowFault(line, "Product Tags", "bad_tags", str(error), cell))
-        return []
