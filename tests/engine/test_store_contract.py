@@ -15,7 +15,7 @@ from batchbus_events.ids import new_ulid
 from batchbus_service.clock import SystemClock
 from batchbus_service.job import Checkpoint, Job, Status
 from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy, alarm
-from batchbus_service.ports import Beat, JobExists, JobFilter, JobStore, TooLarge
+from batchbus_service.ports import Beat, JobExists, JobFilter, JobStore, NotStorable, TooLarge
 from batchbus_service.stores.memory import MemoryJobStore
 from batchbus_service.stores.mongo import MongoJobStore
 
@@ -203,6 +203,23 @@ async def test_a_document_that_would_be_too_large_is_not_written(store: JobStore
         await store.update(job, huge)
     with pytest.raises(TooLarge):
         await store.insert(job_like(2, context={"text": "x" * 17_000_000}))
+    assert await store.get(job.id) == job
+
+
+@pytest.mark.parametrize(
+    "result",
+    [{"n": 2**70}, {"text": "half a \ud800 pair"}, {"a\0b": 1}, {"thing": object()}],
+    ids=lambda r: next(iter(r)),
+)
+async def test_what_cannot_be_kept_is_not_written_and_said_in_words(store: JobStore, result: dict[str, Any]) -> None:
+    job = DECIDER.claim(job_like(), "worker-1", NOW)
+    await store.insert(job)
+    with pytest.raises(NotStorable, match="The job holds"):
+        await store.update(job, replace(job, version=2, result=result))
+    with pytest.raises(NotStorable, match="The job holds"):
+        await store.beat(Beat(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=result, published=0))
+    with pytest.raises(NotStorable, match="The job holds"):
+        await store.insert(replace(job_like(2), result=result))
     assert await store.get(job.id) == job
 
 

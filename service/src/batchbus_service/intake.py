@@ -13,7 +13,7 @@ from batchbus_service import announce
 from batchbus_service.job import Job
 from batchbus_service.ledger import Conflict, Ledger, UnknownJob
 from batchbus_service.lifecycle import NotAllowed
-from batchbus_service.ports import StoreUnavailable, TooLarge
+from batchbus_service.ports import NotStorable, StoreUnavailable
 from batchbus_service.requests import cause_of, from_bus
 from batchbus_service.submission import submit
 from batchbus_service.worker import Worker
@@ -90,7 +90,7 @@ class Intake:
                 return "unknown_job", str(error)
             except NotAllowed as error:
                 return "not_allowed", str(error)
-            except TooLarge as error:
+            except NotStorable as error:
                 return "not_allowed", str(error)
             except StoreUnavailable as error:
                 self._log.warning("intake_waits_for_the_database", reason=str(error), seconds=pause)

@@ -61,7 +61,7 @@ class Ledger:
         """Persist a new job; for the worker `claim_for`, if one is named, in the same write.
 
         Returns the job and whether it is new. The same request under the same id changes nothing.
-        Raises: `Conflict`, `StoreUnavailable`, `TooLarge`.
+        Raises: `Conflict`, `StoreUnavailable`, `NotStorable`.
         """
         now = self.clock.now()
         job = self.decider.create(request, now, cause)
@@ -80,7 +80,7 @@ class Ledger:
 
         `decide` may be called several times; what it raises passes through. It returns the same object for no change.
         `by_owner`: the caller holds the lease (see `JobStore.update`).
-        Raises: `UnknownJob`, `StoreUnavailable` (the change may or may not have been written), `TooLarge`.
+        Raises: `UnknownJob`, `StoreUnavailable` (the change may or may not have been written), `NotStorable`.
         """
         while (changed := await self.try_change(job, decide, by_owner=by_owner)) is None:
             job = await self.get(job.id)

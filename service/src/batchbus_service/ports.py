@@ -14,7 +14,17 @@ from typing import Protocol
 from batchbus_service.job import Checkpoint, Job, Status
 from batchbus_strategies import Json, Phase
 
-__all__ = ["Beat", "Clock", "JobExists", "JobFilter", "JobStore", "StoreError", "StoreUnavailable", "TooLarge"]
+__all__ = [
+    "Beat",
+    "Clock",
+    "JobExists",
+    "JobFilter",
+    "JobStore",
+    "NotStorable",
+    "StoreError",
+    "StoreUnavailable",
+    "TooLarge",
+]
 
 
 class StoreError(Exception):
@@ -29,7 +39,11 @@ class JobExists(StoreError):
     """There is a job with that id already."""
 
 
-class TooLarge(StoreError):
+class NotStorable(StoreError):
+    """The job holds something that the database cannot keep; nothing was written. The message says what."""
+
+
+class TooLarge(NotStorable):
     """The job document would be larger than the database takes; nothing was written."""
 
 
@@ -62,7 +76,7 @@ class JobStore(Protocol):
     """The jobs. Every method may raise `StoreUnavailable`; writes are durable once they return."""
 
     async def insert(self, job: Job) -> None:
-        """Raises: `JobExists`, `TooLarge`."""
+        """Raises: `JobExists`, `NotStorable`."""
 
     async def get(self, job_id: str) -> Job | None: ...
 
@@ -71,11 +85,11 @@ class JobStore(Protocol):
 
         `same_lease`: and only if the lease still ends when `old`'s does. `by_owner`: whoever writes holds the lease,
         and knows better than `old` what its heartbeats have written. Returns whether it was written.
-        Raises: `TooLarge`.
+        Raises: `NotStorable`.
         """
 
     async def beat(self, beat: Beat) -> bool:
-        """Returns False if the fence has moved or the lease was taken away: it is lost."""
+        """Returns False if the fence has moved or the lease was taken away: it is lost. Raises: `NotStorable`."""
 
     async def settle(self, jobs: Sequence[Job]) -> None:
         """Write `published` of many jobs in one go, and `wake_at` too where the version has not moved since."""

@@ -13,7 +13,7 @@ __all__ = ["submit"]
 async def submit(ledger: Ledger, worker: Worker | None, request: NewJob, cause: Cause) -> Job:
     """Persist the job and, if `worker` has a free slot for it, run it at once. Otherwise it waits for any worker.
 
-    The same request under the same id changes nothing. Raises: `Conflict`, `StoreUnavailable`, `TooLarge`.
+    The same request under the same id changes nothing. Raises: `Conflict`, `StoreUnavailable`, `NotStorable`.
     """
     seat = await worker.seat_for(request.type) if worker else None
     try:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from batchbus_service.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, lane
+from bson.errors import InvalidDocument
+from pymongo.errors import DocumentTooLarge
 
-__all__ = ["Document", "from_document", "to_document", "update_of"]
+from batchbus_service.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, lane
+from batchbus_service.ports import NotStorable
+
+__all__ = ["Document", "encodable", "from_document", "to_document", "update_of"]
 
 Document = dict[str, Any]
 """A BSON document: what the driver takes and gives."""
@@ -105,6 +110,21 @@ def from_document(document: Mapping[str, Any]) -> Job:
         triggers=tuple(document.get("triggers", ())),
         **{name: document[name] for name in _PLAIN if name in document},
     )
+
+
+@contextmanager
+def encodable() -> Iterator[None]:
+    """What keeps a document from being BSON, in the port's words, which name no value of the job."""
+    try:
+        yield
+    except DocumentTooLarge:
+        raise
+    except OverflowError as error:
+        raise NotStorable("The job holds an integer beyond 64 bits") from error
+    except UnicodeError as error:
+        raise NotStorable("The job holds text that is not Unicode") from error
+    except InvalidDocument as error:
+        raise NotStorable("The job holds a key or a value of a kind that the database does not have") from error
 
 
 def _lease(job: Job) -> Document | None:

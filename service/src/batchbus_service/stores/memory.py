@@ -10,7 +10,7 @@ import bson
 
 from batchbus_service.job import Job
 from batchbus_service.ports import Beat, JobExists, JobFilter, TooLarge
-from batchbus_service.stores.document import to_document
+from batchbus_service.stores.document import encodable, to_document
 from batchbus_strategies import Phase
 
 __all__ = ["MemoryJobStore"]
@@ -88,7 +88,9 @@ class MemoryJobStore:
         return found[offset : offset + limit], len(found)
 
     def _put(self, job: Job) -> None:
-        if len(bson.encode(to_document(job))) > _MAX_DOCUMENT_BYTES:
+        with encodable():
+            size = len(bson.encode(to_document(job)))
+        if size > _MAX_DOCUMENT_BYTES:
             raise TooLarge("The job is too large for a document")
         self.jobs[job.id] = job
 

@@ -21,7 +21,7 @@ from pymongo.errors import (
 
 from batchbus_service.job import Job, lane
 from batchbus_service.ports import Beat, JobExists, JobFilter, StoreUnavailable, TooLarge
-from batchbus_service.stores.document import Document, from_document, to_document, update_of
+from batchbus_service.stores.document import Document, encodable, from_document, to_document, update_of
 from batchbus_service.stores.sweep import Sweep
 from batchbus_strategies import Phase
 
@@ -162,7 +162,8 @@ def _readable(documents: Sequence[Document]) -> list[Job]:
 def _translated() -> Iterator[None]:
     """The driver's errors in the port's words."""
     try:
-        yield
+        with encodable():
+            yield
     except (ConnectionFailure, WTimeoutError, ExecutionTimeout) as error:
         raise StoreUnavailable(f"The database did not answer: {type(error).__name__}") from error
     except DocumentTooLarge as error:
