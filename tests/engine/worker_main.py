@@ -1,12 +1,19 @@
-"""A worker process for tests: says `ready` once it takes triggers, and stops in good order on SIGTERM."""
+"""A worker process for tests: says `ready` once it takes triggers, and stops in good order on SIGTERM.
+
+With the argument `--tied` it ends at once when its standard input does, so that none is left behind by a test run
+that was killed. `BATCHBUS_TEST_PATIENCE` holds the fields of a `Patience` as JSON.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import signal
 import sys
+import threading
 
-from batchbus_service.bootstrap import open_service
+from batchbus_service.bootstrap import Patience, open_service
 from batchbus_service.logs import configure
 from batchbus_service.settings import Settings
 
@@ -14,14 +21,22 @@ from batchbus_service.settings import Settings
 async def main() -> None:
     settings = Settings.load()
     configure(format=settings.log_format or "json", level=settings.log_level)
+    patience = Patience(**json.loads(os.environ.get("BATCHBUS_TEST_PATIENCE", "{}")))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_service(settings):
+    async with open_service(settings, patience=patience):
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await stop.wait()
 
 
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    if "--tied" in sys.argv:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     asyncio.run(main())

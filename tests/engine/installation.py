@@ -1,0 +1,133 @@
+"""One installation of batchbus for one test: a virtual host, a database, a folder, and workers that meet there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import Any, Final
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+
+from batchbus_events import topics
+from batchbus_events.amqp import RabbitBus
+from batchbus_events.bus import Message
+from batchbus_events.event import Event, encode
+from batchbus_events.ids import new_job_id, new_ulid
+from batchbus_service.bootstrap import Patience, Service, open_service
+from batchbus_service.job import Job
+from batchbus_service.settings import Settings
+from batchbus_service.stores.mongo import MongoJobStore
+from batchbus_strategies import Json
+from tests.engine.following import Followed
+from tests.engine.processes import WorkerProcess
+
+__all__ = ["Installation"]
+
+_PATIENCE: Final = Patience()
+_BATCH_TYPES: Final = Path(__file__).parent / "batch_types"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Also the client: it publishes triggers, follows all events, and looks into the database."""
+
+    amqp_url: str
+    mongo_url: str
+    database: AsyncIOMotorDatabase[dict[str, Any]]
+    folder: Path
+    bus: RabbitBus
+    """The connection of a client; no worker uses it."""
+    followed: Followed
+    store: MongoJobStore
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, amqp_url: str, mongo_url: str, folder: Path) -> AsyncIterator[Installation]:
+        async with AsyncExitStack() as stack:
+            client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongo_url, tz_aware=True, tzinfo=UTC)
+            stack.callback(client.close)
+            database = client[f"tests_{new_ulid().lower()}"]
+            for name in (database.name, f"{database.name}_c"):
+                stack.push_async_callback(client.drop_database, name)
+            bus = await stack.enter_async_context(RabbitBus.open(amqp_url, name="tests"))
+            followed = await stack.enter_async_context(Followed.open(bus))
+            yield cls(amqp_url, mongo_url, database, folder, bus, followed, MongoJobStore(database))
+
+    @property
+    def catalog(self) -> AsyncIOMotorDatabase[dict[str, Any]]:
+        """Where the batch types of the tests leave their traces."""
+        return self.database.client[f"{self.database.name}_c"]
+
+    # -- workers ---------------------------------------------------------------------------------------------------
+
+    def environment(self, **settings: object) -> dict[str, str]:
+        """The variables that make a process part of this installation; `settings` by their names in `Settings`."""
+        values: dict[str, object] = {
+            "amqp_url": self.amqp_url,
+            "mongodb_url": self.mongo_url,
+            "mongodb_database": self.database.name,
+            "catalog_database": self.catalog.name,
+            "data_dir": self.folder,
+            "strategies_dir": _BATCH_TYPES,
+            "lease_seconds": 3,
+            "progress_interval_seconds": 0.05,
+            **settings,
+        }
+        return {f"BATCHBUS_{name}".upper(): str(value) for name, value in values.items()}
+
+    @asynccontextmanager
+    async def worker(self, *, patience: Patience = _PATIENCE, **settings: object) -> AsyncIterator[Service]:
+        """A service with a worker, in this process."""
+        values = {name.removeprefix("BATCHBUS_").lower(): value for name, value in self.environment(**settings).items()}
+        async with open_service(Settings.model_validate(values), patience=patience) as service:
+            yield service
+
+    @asynccontextmanager
+    async def worker_process(
+        self, *, patience: Patience = _PATIENCE, **settings: object
+    ) -> AsyncIterator[WorkerProcess]:
+        environment = self.environment(**settings) | {"BATCHBUS_TEST_PATIENCE": json.dumps(asdict(patience))}
+        async with WorkerProcess.start(environment, self.folder / f"worker-{new_ulid()}.log") as process:
+            yield process
+
+    # -- what a client does ----------------------------------------------------------------------------------------
+
+    async def create(
+        self, batch_type: str, *, dry_run: bool = False, job_id: str | None = None, **context: Json
+    ) -> str:
+        """Publish `batch.created`. Returns the job's id."""
+        job_id = job_id or new_job_id()
+        await self.publish(self.trigger("created", job_id, type=batch_type, dry_run=dry_run, context=context))
+        return job_id
+
+    async def confirm(self, job_id: str) -> str:
+        """Returns the trigger's id."""
+        return await self.publish(self.trigger("confirmed", job_id))
+
+    async def cancel(self, job_id: str) -> str:
+        """Returns the trigger's id."""
+        return await self.publish(self.trigger("canceled", job_id))
+
+    @staticmethod
+    def trigger(word: str, job_id: str | None, **data: Json) -> Event:
+        return Event(type=f"batch.{word}", source="/tests", id=new_ulid(), subject=job_id, data=data)
+
+    async def publish(self, trigger: Event) -> str:
+        await self.publish_raw(encode(trigger), trigger.type)
+        return trigger.id
+
+    async def publish_raw(self, body: bytes, routing_key: str = "batch.created") -> None:
+        await self.bus.publish(topics.TRIGGERS, Message(body=body, routing_key=routing_key))
+
+    async def job(self, job_id: str) -> Job:
+        job = await self.store.get(job_id)
+        assert job is not None, f"There is no job {job_id}"
+        return job
+
+    def gate(self, name: str = "gate") -> Path:
+        """A path for batch types that wait until someone creates it: `gate.touch()` lets them go on."""
+        return self.folder / name

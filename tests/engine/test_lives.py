@@ -1,0 +1,205 @@
+"""What becomes of one job: the ways through its phases, errors and retries, as a subscriber sees them."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchbus_service.handle import MAX_RESULT_BYTES
+from batchbus_service.job import Status
+from batchbus_service.lifecycle import Cause
+from tests.engine.installation import Installation
+
+TO_PROCESSING = ["created", "pre_processed", "confirmed", "processing"]
+
+
+async def test_a_job_goes_from_its_trigger_to_its_last_event(installation: Installation) -> None:
+    async with installation.worker():
+        job_id = await installation.create("noop")
+        await installation.followed.event("batch.completed", job_id)
+    assert installation.followed.types(job_id) == [*TO_PROCESSING, "completed"]
+    job = await installation.job(job_id)
+    assert (job.status, job.published, job.lease, job.ready_at, job.wake_at) == (Status.COMPLETED, 5, None, None, None)
+
+
+async def test_a_dry_run_rests_until_it_is_confirmed(installation: Installation) -> None:
+    async with installation.worker():
+        job_id = await installation.create("chunks", dry_run=True)
+        rests = await installation.followed.event("batch.pre_processed", job_id)
+        assert rests.data["count"] == 3
+        trigger = await installation.confirm(job_id)
+        completed = await installation.followed.event("batch.completed", job_id)
+    confirmed = installation.followed.all("batch.confirmed", job_id)[0]
+    assert confirmed.causationid == trigger
+    assert completed.data["advancement_count"] == 3
+
+
+async def test_progress_is_told_and_the_last_of_it_comes_before_the_end(installation: Installation) -> None:
+    async with installation.worker():
+        job_id = await installation.create("chunks", chunks=20, seconds=0.02)
+        await installation.followed.event("batch.completed", job_id)
+    told = [event.data for event in installation.followed.events if event.subject == job_id and event.sequence is None]
+    shares = [float(str(data["progress"])) for data in told if data["phase"] == "process"]
+    assert len(shares) > 2
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert installation.followed.events[-1].type == "batch.completed"
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_type", ["failing", "failing-thread"])
+@pytest.mark.parametrize("phase", ["pre_process", "process"])
+async def test_a_strategy_error_fails_the_job_at_once(installation: Installation, batch_type: str, phase: str) -> None:
+    async with installation.worker():
+        job_id = await installation.create(batch_type, how="strategy_error", phase=phase)
+        failed = await installation.followed.event("batch.failed", job_id)
+    assert failed.data["error"] == "There is no such file"
+    assert failed.data["run"] == 1
+
+
+@pytest.mark.parametrize("batch_type", ["failing", "failing-thread"])
+async def test_a_run_that_fails_is_tried_again_later(installation: Installation, batch_type: str) -> None:
+    async with installation.worker():
+        job_id = await installation.create(batch_type, runs=1)
+        await installation.followed.event("batch.completed", job_id)
+    assert installation.followed.types(job_id) == [*TO_PROCESSING, "updated", "processing", "completed"]
+    failed, again = installation.followed.lifecycle(job_id)[4:6]
+    assert failed.data["error"] == "OSError: run 1 failed"
+    assert failed.time is not None and again.time is not None
+    assert (again.time - failed.time).total_seconds() >= 0.5, "the first back-off is a second, give or take a half"
+    assert (await installation.job(job_id)).result == {"errors": ["OSError: run 1 failed"]}
+
+
+async def test_a_job_whose_runs_fail_again_and_again_is_failed_with_every_error_kept(
+    installation: Installation,
+) -> None:
+    async with installation.worker(max_attempts=2):
+        job_id = await installation.create("failing")
+        failed = await installation.followed.event("batch.failed", job_id)
+    assert failed.data["error"] == "OSError: run 2 failed"
+    assert installation.followed.types(job_id) == [*TO_PROCESSING, "updated", "processing", "failed"]
+    assert (await installation.job(job_id)).result == {"errors": ["OSError: run 1 failed", "OSError: run 2 failed"]}
+
+
+async def test_a_strategy_can_say_that_another_try_is_hopeless(installation: Installation) -> None:
+    async with installation.worker():
+        job_id = await installation.create("failing", how="hopeless")
+        failed = await installation.followed.event("batch.failed", job_id)
+    assert (failed.data["error"], failed.data["run"]) == ("LookupError: nothing will help", 1)
+
+
+@pytest.mark.parametrize("batch_type", ["failing", "failing-thread"])
+async def test_a_strategy_that_exits_fails_its_own_run_and_no_more(installation: Installation, batch_type: str) -> None:
+    async with installation.worker(max_attempts=1):
+        exits = await installation.create(batch_type, how="exit")
+        failed = await installation.followed.event("batch.failed", exits)
+        other = await installation.create("noop")
+        await installation.followed.event("batch.completed", other)
+    assert "SystemExit" in str(failed.data["error"])
+
+
+async def test_the_failures_that_count_are_those_since_the_last_checkpoint(installation: Installation) -> None:
+    async with installation.worker(max_attempts=2):
+        job_id = await installation.create("limping", chunks=4)
+        await installation.followed.event("batch.completed", job_id)
+    assert len(installation.followed.all("batch.updated", job_id)) == 3
+
+
+async def test_a_retry_by_an_operator_resumes_from_the_checkpoint(installation: Installation) -> None:
+    async with installation.worker(max_attempts=1) as service:
+        job_id = await installation.create("chunks", chunks=4, fail_at=2)
+        await installation.followed.event("batch.failed", job_id)
+        decider = service.ledger.decider
+        await service.ledger.change_by_id(job_id, lambda job, now: decider.retry(job, now, Cause()))
+        completed = await installation.followed.event("batch.completed", job_id)
+    traces = await installation.catalog.traces.find({"job": job_id}).sort("chunk").to_list(None)
+    assert [(trace["run"], trace["chunk"]) for trace in traces] == [(1, 0), (1, 1), (2, 2), (2, 3)]
+    assert (completed.data["count"], completed.data["advancement_count"], completed.data["progress"]) == (4, 4, 1.0)
+    assert installation.followed.types(job_id)[4:] == ["failed", "confirmed", "processing", "completed"]
+
+
+async def test_a_run_without_a_sign_of_life_is_failed(installation: Installation) -> None:
+    async with installation.worker(max_attempts=1):
+        job_id = await installation.create("stalled", gate=str(installation.gate()))
+        failed = await installation.followed.event("batch.failed", job_id)
+    assert failed.data["error"] == "The run made no progress for 1 seconds"
+
+
+# -- what cannot be kept -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [MAX_RESULT_BYTES + 1, 17_000_000])
+async def test_a_result_too_large_is_dropped_and_the_job_failed_with_the_reason(
+    installation: Installation, size: int
+) -> None:
+    async with installation.worker():
+        job_id = await installation.create("large", size=size)
+        failed = await installation.followed.event("batch.failed", job_id)
+    assert "result was dropped: it is larger than" in str(failed.data["error"])
+    assert (await installation.job(job_id)).result == {"errors": [failed.data["error"]]}
+
+
+async def test_a_result_too_large_costs_no_lease_while_the_run_goes_on(installation: Installation) -> None:
+    async with installation.worker(lease_seconds=1):
+        job_id = await installation.create("large", size=17_000_000, seconds=2.5)
+        failed = await installation.followed.event("batch.failed", job_id)
+    assert failed.data["run"] == 1
+    assert "result was dropped" in str(failed.data["error"])
+
+
+@pytest.mark.parametrize("what", ["integer", "object", "key"])
+async def test_a_result_that_cannot_be_stored_is_dropped_and_the_job_failed_with_the_reason(
+    installation: Installation, what: str
+) -> None:
+    async with installation.worker():
+        job_id = await installation.create("odd", what=what)
+        failed = await installation.followed.event("batch.failed", job_id)
+    assert failed.data["run"] == 1
+    assert "result was dropped" in str(failed.data["error"])
+
+
+async def test_an_error_of_any_length_and_with_any_characters_is_told(installation: Installation) -> None:
+    async with installation.worker():
+        job_id = await installation.create("odd", what="error")
+        failed = await installation.followed.event("batch.failed", job_id)
+    assert str(failed.data["error"]).startswith("half a \\ud800 pair, and xxx")
+    assert len(str(failed.data["error"])) < 2_000
+
+
+async def test_a_message_of_progress_of_any_length_and_with_any_characters_harms_nothing(
+    installation: Installation,
+) -> None:
+    async with installation.worker():
+        job_id = await installation.create("odd", what="message")
+        await installation.followed.event("batch.completed", job_id)
+
+
+# -- the context -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_context_that_the_strategy_does_not_take_fails_the_job_with_every_fault(
+    installation: Installation,
+) -> None:
+    async with installation.worker():
+        job_id = await installation.create("picky", name="much too long", rows=[1, "two"])
+        failed = await installation.followed.event("batch.failed", job_id)
+    assert "name: " in str(failed.data["error"])
+    assert "rows.1: " in str(failed.data["error"])
+
+
+async def test_a_job_that_prepare_refuses_is_failed(installation: Installation) -> None:
+    async with installation.worker():
+        job_id = await installation.create("picky", name="nobody")
+        failed = await installation.followed.event("batch.failed", job_id)
+    assert failed.data["error"] == "Nobody may do that"
+
+
+async def test_what_prepare_and_the_phases_add_to_the_context_is_kept(installation: Installation) -> None:
+    async with installation.worker():
+        job_id = await installation.create("picky", name="somebody", nested={"a": "b"})
+        await installation.followed.event("batch.completed", job_id)
+    job = await installation.job(job_id)
+    assert job.context["nested"] == {"a": "b", "actor": job.created_by}
+    assert job.result == {"nested": job.context["nested"]}
+    assert job.context["seen_by"] == "process"
