@@ -117,8 +117,10 @@ class RabbitBus:
                 self._channel = self._wire = None
             raise
 
-    async def consume(self, queue: Queue, handler: Handler, *, prefetch: int) -> _Consumer:
-        consumer = _Consumer(self, queue, handler, prefetch)
+    async def consume(
+        self, queue: Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None
+    ) -> _Consumer:
+        consumer = _Consumer(self, queue, handler, prefetch, on_rebuilt)
         await consumer.start()
         self._consumers.add(consumer)
         return consumer
@@ -183,13 +185,16 @@ class RabbitBus:
 class _Consumer:
     """A `Consumer`: a channel of its own, under a supervisor that rebuilds it."""
 
-    def __init__(self, bus: RabbitBus, queue: Queue, handler: Handler, prefetch: int) -> None:
+    def __init__(
+        self, bus: RabbitBus, queue: Queue, handler: Handler, prefetch: int, on_rebuilt: Callable[[], None] | None
+    ) -> None:
         self.bus = bus
         self.wire: Wire | None = None
         """Where deliveries are answered; those of an earlier one no longer count, as the broker has them back."""
         self._queue = queue
         self._handler = handler
         self._prefetch = prefetch
+        self._on_rebuilt = on_rebuilt
         self._channel: AbstractChannel | None = None
         self._tag: str | None = None
         self._paused = False
@@ -244,6 +249,9 @@ class _Consumer:
                     await self._build()
                 except BusError as error:
                     _logger.warning("%s", error)
+                    continue
+            if self._on_rebuilt is not None:
+                self._on_rebuilt()
 
     async def _build(self) -> None:
         self._give_up_channel()

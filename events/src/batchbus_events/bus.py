@@ -117,10 +117,14 @@ class Bus(Protocol):
         `Unroutable` if `mandatory` and no queue took it.
         """
 
-    async def consume(self, queue: Queue, handler: Handler, *, prefetch: int) -> Consumer:
+    async def consume(
+        self, queue: Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None
+    ) -> Consumer:
         """Declare the queue with its bindings and hand its messages to `handler`, for as long as the bus is open.
 
-        A lost connection, a deleted queue or a consumer cancelled by the server is mended underneath.
+        A lost connection, a deleted queue or a consumer cancelled by the server is mended underneath; `on_rebuilt`
+        is called after that, as a queue that does not outlive its connection may have missed messages.
+        An exclusive queue ends with its consumer.
         Raises: `TopologyMismatch`, `BusUnavailable` (on the first try only; later ones are retried with back-off).
         """
 
@@ -129,6 +133,10 @@ class Bus(Protocol):
 
         How far back it reaches is the broker's matter (a stream's retention, the memory of the process).
         """
+
+    @property
+    def user(self) -> str | None:
+        """Who the broker says published what we publish; None where it does not vouch."""
 
     @property
     def connected(self) -> bool:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, WithJsonSchema
 
 from batchbus_events.event import Event, Fault, InvalidEvent, Json, check_schema_version
-from batchbus_events.ids import JOB_ID
+from batchbus_events.ids import JOB_ID, derived_job_id
 from batchbus_events.topics import BATCH_TYPE
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Status",
     "Trigger",
     "parse_trigger",
+    "requested_job_id",
 ]
 
 TERMINAL: Final = frozenset({"batch.completed", "batch.failed", "batch.canceled"})
@@ -62,7 +63,9 @@ class CreateData(_Request):
     """What to run, and on what."""
 
     type: BatchType
-    context: dict[str, JsonValue] = Field({}, description="What the batch type wants to know; checked by its strategy.")
+    context: Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object"})] = Field(
+        {}, description="What the batch type wants to know; checked by its strategy."
+    )
     dry_run: bool = Field(
         False, description="Whether to stop after pre-processing, until the job is confirmed or canceled."
     )
@@ -116,7 +119,7 @@ class ProgressData(_Fact):
     run: Count = Field(description="Which run: every claim of the job by a worker counts one.")
     count: Count | None = Field(None, description="How many records there are in all, once that is known.")
     advancement_count: Count = Field(description="How many records are done.")
-    progress: Progress = Field(description="How much of the phase is done.")
+    progress: Progress | None = Field(None, description="How much of the phase is done, once that can be told.")
     rate: Annotated[float, Field(ge=0)] | None = Field(None, description="Records per second, of late.")
     seconds_left: Annotated[float, Field(ge=0)] | None = Field(None, description="Seconds that this phase still takes.")
     errors: Count = Field(0, description="How many errors there have been.")
@@ -249,6 +252,16 @@ def parse_trigger(event: Event) -> Trigger:
     assert event.subject is not None
     request = ConfirmBatch if event.type == "batch.confirmed" else CancelBatch
     return request(job_id=event.subject, reason=data.reason)
+
+
+def requested_job_id(event: Event, request: CreateBatch, user: str | None) -> str:
+    """The id of the job that a trigger asks for: from its key if it has one, else its subject, else from the event.
+
+    `user` is who published it, where the broker vouches for it; else the event's source stands for that.
+    """
+    if request.idempotency_key is not None:
+        return derived_job_id("bus-key", user or event.source, request.idempotency_key)
+    return request.job_id or derived_job_id("event", event.source, event.id)
 
 
 def _subject_faults(event: Event) -> list[Fault]:

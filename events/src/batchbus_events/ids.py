@@ -45,6 +45,14 @@ def new_ulids(count: int) -> list[str]:
     return [f"{head}{pairs[n >> 20]}{pairs[n >> 10 & 1023]}{pairs[n & 1023]}" for n in range(tail, tail + count)]
 
 
+def ulid_seconds(ulid: str) -> float:
+    """When a ULID was made, in seconds since 1970."""
+    milliseconds = 0
+    for character in ulid[:10]:
+        milliseconds = milliseconds << 5 | _ALPHABET.index(character)
+    return milliseconds / 1000
+
+
 def new_job_id() -> str:
     return "batch_" + new_ulid()
 

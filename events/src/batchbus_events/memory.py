@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -60,6 +60,10 @@ class MemoryBus:
                 await consumer.close()
 
     @property
+    def user(self) -> None:
+        return None
+
+    @property
     def connected(self) -> bool:
         return self._open
 
@@ -82,7 +86,9 @@ class MemoryBus:
             if queue.spec is topics.TRIGGERS_QUEUE and queue.consumers:
                 await self._settled(copy)
 
-    async def consume(self, queue: Queue, handler: Handler, *, prefetch: int) -> _Consumer:
+    async def consume(
+        self, queue: Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None
+    ) -> _Consumer:
         if not self._open:
             raise BusUnavailable("the memory bus is closed")
         consumer = _Consumer(self, self._declare(queue), handler, prefetch)

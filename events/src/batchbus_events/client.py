@@ -1,0 +1,227 @@
+"""What another service calls: create, confirm and cancel jobs, follow one, subscribe to events.
+
+    async with Client.connect("amqp://localhost", source="shop") as client:
+        job_id = await client.create("product-import", {"fileKey": "products.csv"})
+        async for event in client.follow(job_id):
+            print(event.type, event.data)
+
+In tests, `Client(MemoryBus(), source="shop")` works in the same way; see `batchbus_events.testing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time as clock
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from batchbus_events import topics
+from batchbus_events.bus import Bus, Delivery, Message
+from batchbus_events.catalog import EVENTS, TERMINAL, TRIGGERS, CreateBatch, parse_trigger, requested_job_id
+from batchbus_events.event import Event, InvalidEvent, Json, NewerSchema, check_schema_version, decode, encode
+from batchbus_events.ids import new_job_id, new_ulid, ulid_seconds
+from batchbus_events.topics import Binding, Queue
+
+__all__ = ["Client"]
+
+_logger = logging.getLogger(__name__)
+
+_PREFETCH: Final = 100
+_LONGEST_BACKLOG: Final = 100_000
+"""Events that wait for a slow subscriber; the oldest go first, which shows as a gap in `sequence`."""
+_CLOCK_SKEW: Final = 3_600.0
+_LOG_AGE: Final = 30 * 86_400.0
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class Client:
+    """A service on the bus. `source` names it: a URI-reference such as `shop` or `https://shop.example/checkout`."""
+
+    def __init__(self, bus: Bus, *, source: str) -> None:
+        self._bus = bus
+        self._source = source
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, url: str, *, source: str) -> AsyncIterator[Client]:
+        """A client on the RabbitMQ at `amqp://` or `amqps://`. Takes the extra `batchbus-events[client]`.
+
+        Declares nothing but the queues of its own subscriptions. Raises: `BusUnavailable`.
+        """
+        # Imported here, so that everything else works with pydantic alone.
+        from batchbus_events.amqp import RabbitBus
+
+        async with RabbitBus.open(url, name=source, declare=False) as bus:
+            yield cls(bus, source=source)
+
+    async def create(
+        self,
+        batch_type: str,
+        context: Mapping[str, Json] | None = None,
+        *,
+        dry_run: bool = False,
+        created_by: str | None = None,
+        idempotency_key: str | None = None,
+        job_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> str:
+        """Ask for a job, and return its id once the request is safe with the broker.
+
+        With `dry_run` the job stops after pre-processing until it is confirmed. The same `idempotency_key`, or the same
+        `job_id` (`ids.new_job_id` makes one), asks for the same job: use one of them to repeat a call that failed.
+
+        Raises: `InvalidEvent`, `BusUnavailable`, `PublishRefused`, `Unroutable` if no batchbus has ever run there.
+        """
+        data: dict[str, Json] = {"type": batch_type, "context": dict(context or {}), "dry_run": dry_run}
+        if created_by is not None:
+            data["created_by"] = created_by
+        if idempotency_key is not None:
+            data["idempotency_key"] = idempotency_key
+        elif job_id is None:
+            job_id = new_job_id()
+        event = self._trigger("batch.created", job_id, data, traceparent)
+        request = parse_trigger(event)
+        assert isinstance(request, CreateBatch)
+        await self._publish(event, topics.routing_key(event.type, batch_type))
+        return requested_job_id(event, request, self._bus.user)
+
+    async def confirm(self, job_id: str, *, reason: str | None = None, traceparent: str | None = None) -> None:
+        """Let a dry run go on. If it cannot, that is announced with `batch.rejected`. Raises: see `create`."""
+        await self._about("batch.confirmed", job_id, reason, traceparent)
+
+    async def cancel(self, job_id: str, *, reason: str | None = None, traceparent: str | None = None) -> None:
+        """Cancel a job. If it cannot be, that is announced with `batch.rejected`. Raises: see `create`."""
+        await self._about("batch.canceled", job_id, reason, traceparent)
+
+    @asynccontextmanager
+    async def subscribe(self, pattern: str, *, queue: str | None = None) -> AsyncIterator[AsyncIterator[Event]]:
+        """Every event from now on whose routing key matches the topic pattern, such as `batch.progress.#`.
+
+        Each is acknowledged when the next one is asked for. Without `queue` the subscription ends with the connection,
+        and misses what happens until it is back; `history` has what a gap in `sequence` shows. With `queue`, a name,
+        events wait in a durable queue of that name while nobody reads it, and one may come twice.
+        """
+        spec = _own_queue(pattern) if queue is None else _durable_queue(queue, pattern)
+        arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+        consumer = await self._bus.consume(spec, arrived.put, prefetch=_PREFETCH)
+        try:
+            async with aclosing(_events(arrived)) as events:
+                yield events
+        finally:
+            await consumer.close()
+
+    async def follow(self, job_id: str) -> AsyncGenerator[Event, None]:
+        """Every event of one job, from its first to the one that ends it, in order, none twice.
+
+        `batch.progress` and `batch.rejected` are among them as they come; they have no `sequence`. Whoever leaves
+        before the end closes it (`contextlib.aclosing`).
+        """
+        arrived: asyncio.Queue[Event | None] = asyncio.Queue()
+
+        async def take(delivery: Delivery) -> None:
+            event = _read(delivery.message)
+            if event is not None:
+                arrived.put_nowait(event)
+            await delivery.ack()
+
+        def look_back() -> None:
+            arrived.put_nowait(None)
+
+        live = _own_queue(f"batch.*.*.{job_id}")
+        consumer = await self._bus.consume(live, take, prefetch=_PREFETCH, on_rebuilt=look_back)
+        try:
+            look_back()
+            seen, seen_at, ended = 0, _LONG_AGO, False
+            while not ended:
+                event = await arrived.get()
+                news = [] if event is None else [event]
+                if event is None or (event.sequence or 0) > seen + 1:
+                    news = [*await self.history(job_id, after=seen), *news]
+                for each in news:
+                    at = each.time or _LONG_AGO
+                    if each.sequence is None and at >= seen_at:
+                        yield each
+                    elif each.sequence is not None and each.sequence > seen:
+                        yield each
+                        seen, seen_at, ended = each.sequence, at, each.type in TERMINAL
+        finally:
+            await consumer.close()
+
+    async def history(self, job_id: str, *, after: int = 0) -> list[Event]:
+        """The job's lifecycle events with a `sequence` greater than `after`, in order, from the log."""
+        found: dict[int, Event] = {}
+        async for message in self._bus.read_log(since=_not_before(job_id)):
+            event = _read(message) if message.routing_key.endswith(job_id) else None
+            if event is not None and event.sequence is not None and event.sequence > after:
+                found.setdefault(event.sequence, event)
+        return [found[sequence] for sequence in sorted(found)]
+
+    async def _about(self, event_type: str, job_id: str, reason: str | None, traceparent: str | None) -> None:
+        event = self._trigger(event_type, job_id, {"reason": reason} if reason is not None else {}, traceparent)
+        parse_trigger(event)
+        await self._publish(event, topics.routing_key(event_type))
+
+    def _trigger(self, event_type: str, job_id: str | None, data: Mapping[str, Json], traceparent: str | None) -> Event:
+        return Event(
+            type=event_type,
+            source=self._source,
+            id=new_ulid(),
+            time=datetime.now(UTC),
+            subject=job_id,
+            dataschema=TRIGGERS[event_type].dataschema,
+            traceparent=traceparent,
+            data=data,
+        )
+
+    async def _publish(self, event: Event, routing_key: str) -> None:
+        message = Message(body=encode(event), routing_key=routing_key, message_id=event.id)
+        await self._bus.publish(topics.TRIGGERS, message, mandatory=True)
+
+
+async def _events(arrived: asyncio.Queue[Delivery]) -> AsyncGenerator[Event, None]:
+    while True:
+        delivery = await arrived.get()
+        event = _read(delivery.message)
+        if event is not None:
+            yield event
+        await delivery.ack()
+
+
+def _read(message: Message) -> Event | None:
+    """The event, or None for one that this version cannot read."""
+    try:
+        event = decode(message.body)
+        known = EVENTS.get(event.type)
+        if known is not None:
+            with suppress(NewerSchema):  # a newer minor version only adds keys
+                check_schema_version(event, known.dataschema)
+    except InvalidEvent as error:
+        _logger.warning("skipped a message with the routing key %s: %s", message.routing_key, error)
+        return None
+    return event
+
+
+def _own_queue(pattern: str) -> Queue:
+    return Queue(
+        name=f"batchbus.client.{new_ulid()}",
+        bindings=(Binding(topics.EVENTS, pattern),),
+        durable=False,
+        exclusive=True,
+        arguments={"x-max-length": _LONGEST_BACKLOG},
+    )
+
+
+def _durable_queue(name: str, pattern: str) -> Queue:
+    return Queue(name=name, bindings=(Binding(topics.EVENTS, pattern),), arguments={"x-queue-type": "quorum"})
+
+
+def _not_before(job_id: str) -> datetime | None:
+    """From when on the log may tell of the job; None if its id does not show that, as it was derived from a key."""
+    made = ulid_seconds(job_id.removeprefix("batch_"))
+    age = clock.time() - made
+    if -_CLOCK_SKEW <= age <= _LOG_AGE:
+        return datetime.fromtimestamp(made - _CLOCK_SKEW, UTC)
+    return None

@@ -1,0 +1,198 @@
+"""For the tests of services that talk to batchbus: a recorder of events, and a batchbus that only pretends to work.
+
+async with MemoryBus() as bus, FakeBatchbus(bus), recorded(bus) as recording:
+    await my_service.run(Client(bus, source="shop"))
+    await recording.until("batch.completed")
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+
+from batchbus_events import topics
+from batchbus_events.bus import Bus, Consumer, Delivery, Message
+from batchbus_events.catalog import (
+    EVENTS,
+    TERMINAL,
+    ConfirmBatch,
+    CreateBatch,
+    RejectionReason,
+    parse_trigger,
+    requested_job_id,
+)
+from batchbus_events.event import Event, Json, decode, encode
+from batchbus_events.ids import new_ulid
+from batchbus_events.topics import Binding, Queue
+
+__all__ = ["FakeBatchbus", "FakeJob", "Recording", "recorded"]
+
+
+class Recording:
+    """The events that have passed, oldest first, in `events`."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._changed = asyncio.Condition()
+
+    @property
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
+
+    async def until(self, event_type: str, *, job_id: str | None = None, seconds: float = 10.0) -> Event:
+        """The first event of that type, of that job if one is named; waits for it. Raises: `TimeoutError`."""
+
+        def found() -> Event | None:
+            wanted = (event for event in self.events if event.type == event_type and job_id in (None, event.subject))
+            return next(wanted, None)
+
+        async with asyncio.timeout(seconds), self._changed:
+            await self._changed.wait_for(lambda: found() is not None)
+        event = found()
+        assert event is not None
+        return event
+
+    async def add(self, event: Event) -> None:
+        async with self._changed:
+            self.events.append(event)
+            self._changed.notify_all()
+
+
+@asynccontextmanager
+async def recorded(bus: Bus, pattern: str = "batch.#", *, exchange: str = topics.EVENTS) -> AsyncIterator[Recording]:
+    """Record every event whose routing key matches the pattern: facts, or triggers with `exchange=topics.TRIGGERS`."""
+    recording = Recording()
+
+    async def record(delivery: Delivery) -> None:
+        await recording.add(decode(delivery.message.body))
+        await delivery.ack()
+
+    queue = Queue(
+        name=f"batchbus.recording.{new_ulid()}", bindings=(Binding(exchange, pattern),), durable=False, exclusive=True
+    )
+    consumer = await bus.consume(queue, record, prefetch=100)
+    try:
+        yield recording
+    finally:
+        await consumer.close()
+
+
+@dataclass
+class FakeJob:
+    """A job of the `FakeBatchbus`."""
+
+    id: str
+    request: CreateBatch
+    status: str = "created"
+    history: list[Event] = field(default_factory=list)
+
+
+class FakeBatchbus:
+    """Answers triggers with the events that batchbus would publish, and runs nothing: every job ends at once.
+
+    A job of a type named in `failing` fails with the error given there. `jobs` holds every job by its id.
+    """
+
+    def __init__(self, bus: Bus, *, failing: Mapping[str, str] | None = None) -> None:
+        self.jobs: dict[str, FakeJob] = {}
+        self._bus = bus
+        self._failing = failing or {}
+        self._consumer: Consumer | None = None
+
+    async def __aenter__(self) -> FakeBatchbus:
+        self._consumer = await self._bus.consume(topics.TRIGGERS_QUEUE, self._handle, prefetch=1)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._consumer is not None:
+            await self._consumer.close()
+
+    async def _handle(self, delivery: Delivery) -> None:
+        trigger = decode(delivery.message.body)
+        request = parse_trigger(trigger)
+        if isinstance(request, CreateBatch):
+            await self._create(trigger, request, requested_job_id(trigger, request, delivery.message.user_id))
+        elif request.job_id not in self.jobs:
+            await self._reject(trigger, request.job_id, None, "unknown_job")
+        else:
+            job = self.jobs[request.job_id]
+            await (self._confirm if isinstance(request, ConfirmBatch) else self._cancel)(trigger, job)
+        await delivery.ack()
+
+    async def _create(self, trigger: Event, request: CreateBatch, job_id: str) -> None:
+        job = self.jobs.get(job_id)
+        if job is None:
+            job = self.jobs[job_id] = FakeJob(job_id, request)
+            await self._announce(job, "batch.created", trigger)
+            await self._announce(job, "batch.pre_processed")
+            if not request.dry_run:
+                await self._run(job)
+        elif job.request != request:
+            await self._reject(trigger, job_id, request.type, "conflict")
+
+    async def _confirm(self, trigger: Event, job: FakeJob) -> None:
+        if job.status == "pre_processed":
+            await self._run(job, trigger)
+        elif job.status == "canceled":
+            await self._reject(trigger, job.id, job.request.type, "not_allowed")
+
+    async def _cancel(self, trigger: Event, job: FakeJob) -> None:
+        if f"batch.{job.status}" not in TERMINAL:
+            await self._announce(job, "batch.canceled", trigger)
+        elif job.status != "canceled":
+            await self._reject(trigger, job.id, job.request.type, "not_allowed")
+
+    async def _run(self, job: FakeJob, trigger: Event | None = None) -> None:
+        await self._announce(job, "batch.confirmed", trigger)
+        await self._announce(job, "batch.processing")
+        error = self._failing.get(job.request.type)
+        if error is None:
+            await self._announce(job, "batch.completed")
+        else:
+            await self._announce(job, "batch.failed", error=error)
+
+    async def _announce(self, job: FakeJob, event_type: str, cause: Event | None = None, **more: Json) -> None:
+        job.status = event_type.removeprefix("batch.")
+        data: dict[str, Json] = {
+            "id": job.id,
+            "type": job.request.type,
+            "status": job.status,
+            "dry_run": job.request.dry_run,
+            "created_by": job.request.created_by,
+            "run": 0 if job.status == "created" else 1,
+            **more,
+        }
+        event = _fact(event_type, job.id, data, cause, sequence=len(job.history) + 1)
+        job.history.append(event)
+        await self._publish(event, job.request.type)
+
+    async def _reject(self, trigger: Event, job_id: str, job_type: str | None, reason: RejectionReason) -> None:
+        data: dict[str, Json] = {"id": job_id, "trigger": trigger.type, "reason": reason, "message": f"it is {reason}"}
+        await self._publish(_fact("batch.rejected", job_id, data, trigger), job_type)
+
+    async def _publish(self, event: Event, job_type: str | None) -> None:
+        key = topics.routing_key(event.type, job_type, event.subject)
+        await self._bus.publish(topics.EVENTS, Message(body=encode(event), routing_key=key, message_id=event.id))
+
+
+def _fact(
+    event_type: str, job_id: str, data: Mapping[str, Json], cause: Event | None, sequence: int | None = None
+) -> Event:
+    return Event(
+        type=event_type,
+        source="batchbus",
+        id=new_ulid(),
+        time=datetime.now(UTC),
+        subject=job_id,
+        dataschema=EVENTS[event_type].dataschema,
+        sequence=sequence,
+        causationid=cause.id if cause else None,
+        traceparent=cause.traceparent if cause else None,
+        data=data,
+    )
