@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Collection
 from typing import Final
@@ -47,7 +48,7 @@ def sniff_delimiter(line: str, known: Collection[str]) -> tuple[str, list[str]]:
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    return [cell.strip() for cell in next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])]
 
 
 def _score(cells: list[str], known: Collection[str]) -> tuple[int, int]:

@@ -1,0 +1,14 @@
+"""For the tests of strategies: a job without an engine, and the contract that every strategy has to pass.
+
+    class TestMyStrategy(StrategyContract):
+        async def new_job(self) -> FakeJob[MyContext]: ...   # in a world of its own, the same each time
+        async def outcome(self, job: FakeJob[MyContext]) -> object: ...   # what the world looks like afterwards
+
+Nothing here imports pytest; its test classes are found by their name.
+"""
+
+from batchbus_strategies.testing.contract import StrategyContract
+from batchbus_strategies.testing.files import LocalFiles
+from batchbus_strategies.testing.job import Crash, FakeJob, FakeRun, RowError
+
+__all__ = ["Crash", "FakeJob", "FakeRun", "LocalFiles", "RowError", "StrategyContract"]

@@ -1,0 +1,235 @@
+"""A job without an engine: it keeps between its runs what the engine would keep."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+import structlog
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from batchbus_events.ids import new_job_id
+from batchbus_strategies.strategy import (
+    Actor,
+    BatchStrategy,
+    Draft,
+    Files,
+    Json,
+    LeaseLost,
+    Phase,
+    RunCanceled,
+    Services,
+)
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Crash", "FakeJob", "FakeRun", "RowError"]
+
+C = TypeVar("C", bound=BaseModel)
+
+_MAX_CHECKPOINT: Final = 64 * 1024
+
+
+class Crash(Exception):
+    """The worker process ended here, as far as the job is concerned."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """What `JobRun.row_error` was told."""
+
+    line: int
+    column: str | None
+    code: str
+    message: str
+    value: str | None
+
+
+@dataclass(slots=True)
+class _Saved:
+    """What of a run is durable, as of one moment."""
+
+    state: Json = None
+    advanced: int = 0
+    count: int | None = None
+    errors: list[RowError] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+    descriptors: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+class FakeJob(Generic[C]):
+    """One job, and what the engine would keep of it between its runs."""
+
+    def __init__(
+        self,
+        strategy: BatchStrategy[C],
+        context: Mapping[str, Any],
+        services: Services,
+        *,
+        dry_run: bool = False,
+        job_id: str | None = None,
+    ) -> None:
+        self.strategy = strategy
+        self.services = strategy.services = services
+        self.context = dict(context)
+        self.dry_run = dry_run
+        self.id = job_id or new_job_id()
+        self.runs: list[FakeRun[C]] = []
+        self.saved: dict[Phase, list[_Saved]] = {"pre_process": [], "process": []}
+        """Every checkpoint."""
+        self.kept = _Saved()
+        """Of the phases that have ended, and of the last checkpoint."""
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """As in the job document."""
+        result = deepcopy(self.kept.result)
+        if self.kept.count is not None:
+            result |= {"count": self.kept.count, "advancement_count": self.kept.advanced}
+        if self.kept.descriptors:
+            result["stat_descriptors"] = list(self.kept.descriptors.values())
+        return result
+
+    @property
+    def errors(self) -> list[RowError]:
+        return self.kept.errors
+
+    async def prepare(self, actor: Actor | None = None) -> None:
+        """Raises `JobRefused`."""
+        draft = Draft(self.strategy.batch_type, self.context, self.dry_run)
+        await _call(self.strategy.prepare, draft, actor or Actor("svc_test"))
+        self.context, self.dry_run = draft.context, draft.dry_run
+
+    async def pre_process(self, **interrupt: Any) -> FakeRun[C]:
+        """See `run`."""
+        return await self.run("pre_process", **interrupt)
+
+    async def process(self, **interrupt: Any) -> FakeRun[C]:
+        """See `run`."""
+        return await self.run("process", **interrupt)
+
+    async def run(
+        self,
+        phase: Phase,
+        *,
+        stop_at: int | None = None,
+        stop_with: type[BaseException] = Crash,
+    ) -> FakeRun[C]:
+        """One run of a phase, from its last checkpoint on.
+
+        At its `stop_at`-th call of `advance`, `checkpoint` or `ensure_lease`, counted from 1, `stop_with` surfaces.
+        """
+        saved = deepcopy(self.saved[phase][-1] if self.saved[phase] else replace(self.kept, state=None, advanced=0))
+        before = deepcopy(self.kept)
+        run = FakeRun(self, phase, saved, stop_at, stop_with)
+        self.runs.append(run)
+        try:
+            await _call(getattr(self.strategy, phase), run)
+        except RunCanceled:
+            await _call(self.strategy.on_canceled, run)
+            self.kept = run.snapshot()
+            raise
+        except (Crash, LeaseLost):
+            self.kept = deepcopy(self.saved[phase][-1] if self.saved[phase] else before)
+            raise
+        except BaseException:
+            self.kept = run.snapshot()
+            raise
+        self.kept = run.snapshot()
+        if phase == "pre_process":
+            self.kept.advanced = 0
+        self.context |= run.context_changes
+        return run
+
+    def rewind(self, phase: Phase, checkpoints: int) -> None:
+        """As if only so many checkpoints of the phase had been made."""
+        del self.saved[phase][checkpoints:]
+
+
+class FakeRun(Generic[C]):
+    """One run; implements `JobRun`."""
+
+    def __init__(
+        self, job: FakeJob[C], phase: Phase, saved: _Saved, stop_at: int | None, stop_with: type[BaseException]
+    ) -> None:
+        self._job = job
+        self._stop_at = stop_at
+        self._stop_with = stop_with
+        self.job_id = job.id
+        self.job_type = job.strategy.batch_type
+        self.phase = phase
+        self.dry_run = job.dry_run
+        self.run_number = len(job.runs) + 1
+        self.context = cast(C, job.strategy.context_model.model_validate(job.context))
+        self.resume_from = saved.state
+        self.result: MutableMapping[str, Any] = saved.result
+        self.files: Files = job.services.files
+        self.catalog: AsyncIOMotorDatabase[dict[str, Any]] = job.services.catalog
+        self.log: FilteringBoundLogger = structlog.get_logger("batchbus.test").bind(job_id=job.id)
+
+        self.count = saved.count
+        self.advanced = saved.advanced
+        self.errors = saved.errors
+        self.descriptors = saved.descriptors
+        self.context_changes: dict[str, Json] = {}
+        self.messages: list[str] = []
+        self.calls: list[str] = []
+        """Every call at which the run could have been stopped."""
+
+    def expect(self, count: int) -> None:
+        self.count = count
+
+    def advance(self, n: int = 1, *, message: str | None = None, share: float | None = None) -> Awaitable[None]:
+        self.advanced += n
+        assert share is None or 0 <= share <= 1
+        if message is not None:
+            self.messages.append(message)
+        self._may_stop("advance")
+        return _Turn()
+
+    def checkpoint(self, state: Json) -> Awaitable[None]:
+        self._may_stop("checkpoint")
+        assert len(to_json(state)) <= _MAX_CHECKPOINT, "a checkpoint may have 64 KiB"
+        self._job.saved[self.phase].append(replace(self.snapshot(), state=deepcopy(state)))
+        return _Turn()
+
+    def describe(self, key: str, name: str, message: str) -> None:
+        self.descriptors[key] = {"key": key, "name": name, "message": message}
+
+    def row_error(self, *, line: int, column: str | None, code: str, message: str, value: str | None = None) -> None:
+        self.errors.append(RowError(line, column, code, message, value))
+
+    def update_context(self, changes: Mapping[str, Json]) -> None:
+        self.context_changes |= changes
+
+    def ensure_lease(self) -> None:
+        self._may_stop("ensure_lease")
+
+    def snapshot(self) -> _Saved:
+        to_json(self.result)  # raises if it is not JSON
+        return deepcopy(_Saved(None, self.advanced, self.count, self.errors, dict(self.result), self.descriptors))
+
+    def _may_stop(self, call: str) -> None:
+        self.calls.append(call)
+        if self._stop_at is not None and len(self.calls) >= self._stop_at:
+            raise self._stop_with
+
+
+class _Turn:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+async def _call(method: Callable[..., Awaitable[None] | None], *arguments: object) -> None:
+    """As the engine does: coroutines on this loop, plain functions in a thread."""
+    if inspect.iscoroutinefunction(method):
+        await method(*arguments)
+    else:
+        await asyncio.to_thread(method, *arguments)
