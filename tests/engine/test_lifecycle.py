@@ -116,7 +116,7 @@ def test_a_job_whose_runs_are_lost_is_tried_again_later_and_later_and_then_faile
         delays.append(job.ready_at and (job.ready_at - later(second)).total_seconds())
     assert delays == [1.0, 2.0, None]
     assert job.status is Status.FAILED
-    assert job.result == {"errors": ["boom", "boom", "boom"]}
+    assert job.result == {"errors": ["boom", "boom", "boom"], "error_count": 3}
 
 
 def test_a_lease_that_ran_out_gives_the_job_to_the_next_worker(decider: Decider) -> None:

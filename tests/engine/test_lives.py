@@ -63,12 +63,12 @@ async def test_a_run_that_fails_is_tried_again_later(installation: Installation,
     async with installation.worker():
         job_id = await installation.create(batch_type, runs=1)
         await installation.followed.event("batch.completed", job_id)
-    assert installation.followed.types(job_id) == [*TO_PROCESSING, "updated", "processing", "completed"]
-    failed, again = installation.followed.lifecycle(job_id)[4:6]
-    assert failed.data["error"] == "OSError: run 1 failed"
-    assert failed.time is not None and again.time is not None
-    assert (again.time - failed.time).total_seconds() >= 0.5, "the first back-off is a second, give or take a half"
-    assert (await installation.job(job_id)).result == {"errors": ["OSError: run 1 failed"]}
+    assert installation.followed.types(job_id) == [*TO_PROCESSING, "updated", "completed"]
+    failed, completed = installation.followed.lifecycle(job_id)[4:]
+    assert (failed.data["error"], failed.data["run"], completed.data["run"]) == ("OSError: run 1 failed", 1, 2)
+    assert failed.time is not None and completed.time is not None
+    assert (completed.time - failed.time).total_seconds() >= 0.5, "the first back-off is a second, give or take a half"
+    assert (await installation.job(job_id)).result == {"errors": ["OSError: run 1 failed"], "error_count": 1}
 
 
 async def test_a_job_whose_runs_fail_again_and_again_is_failed_with_every_error_kept(
@@ -78,8 +78,9 @@ async def test_a_job_whose_runs_fail_again_and_again_is_failed_with_every_error_
         job_id = await installation.create("failing")
         failed = await installation.followed.event("batch.failed", job_id)
     assert failed.data["error"] == "OSError: run 2 failed"
-    assert installation.followed.types(job_id) == [*TO_PROCESSING, "updated", "processing", "failed"]
-    assert (await installation.job(job_id)).result == {"errors": ["OSError: run 1 failed", "OSError: run 2 failed"]}
+    assert installation.followed.types(job_id) == [*TO_PROCESSING, "updated", "failed"]
+    errors = ["OSError: run 1 failed", "OSError: run 2 failed"]
+    assert (await installation.job(job_id)).result == {"errors": errors, "error_count": 2}
 
 
 async def test_a_strategy_can_say_that_another_try_is_hopeless(installation: Installation) -> None:
@@ -104,6 +105,16 @@ async def test_the_failures_that_count_are_those_since_the_last_checkpoint(insta
         job_id = await installation.create("limping", chunks=4)
         await installation.followed.event("batch.completed", job_id)
     assert len(installation.followed.all("batch.updated", job_id)) == 3
+
+
+async def test_errors_of_rows_are_told_once_however_often_their_run_begins_again(installation: Installation) -> None:
+    async with installation.worker():
+        job_id = await installation.create("sloppy")
+        completed = await installation.followed.event("batch.completed", job_id)
+    result = (await installation.job(job_id)).result or {}
+    assert result["errors"] == ["Line 2: previewed", "Line 3: kept", "OSError: run 1 failed", "Line 4: repeated"]
+    assert result["error_count"] == 4
+    assert completed.data["errors"] == 4
 
 
 async def test_a_retry_by_an_operator_resumes_from_the_checkpoint(installation: Installation) -> None:
@@ -136,8 +147,8 @@ async def test_a_result_too_large_is_dropped_and_the_job_failed_with_the_reason(
     async with installation.worker():
         job_id = await installation.create("large", size=size)
         failed = await installation.followed.event("batch.failed", job_id)
-    assert "result was dropped: it is larger than" in str(failed.data["error"])
-    assert (await installation.job(job_id)).result == {"errors": [failed.data["error"]]}
+    assert f"a job may keep {MAX_RESULT_BYTES:,}" in str(failed.data["error"])
+    assert (await installation.job(job_id)).result == {"errors": [failed.data["error"]], "error_count": 1}
 
 
 async def test_a_result_too_large_costs_no_lease_while_the_run_goes_on(installation: Installation) -> None:

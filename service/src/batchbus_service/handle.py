@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from batchbus_service.job import Checkpoint, Job
+from batchbus_service.job import MAX_ERRORS, Checkpoint, Job, plain
 from batchbus_service.ports import Clock
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
 
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
     from batchbus_strategies import Files
 
-__all__ = ["ERRORS_KEPT", "MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "Progress", "RunHandle"]
+__all__ = ["MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "Progress", "RunHandle"]
 
-ERRORS_KEPT: Final = 100
-"""Errors kept in the job document; the rest are in the error file only."""
 MAX_CHECKPOINT_BYTES: Final = 64 * 1024
 MAX_RESULT_BYTES: Final = 1024 * 1024
 
@@ -40,6 +38,8 @@ class Progress:
 
     count: int | None
     advanced: int
+    share: float | None
+    """From 0 to 1; None while that cannot be told."""
     errors: int
     message: str | None
 
@@ -70,14 +70,14 @@ class RunHandle:
         self._stop: type[RunCanceled] | type[LeaseLost] | None = None
         self._signalled = False
         self._message: str | None = None
+        self._share: float | None = None
 
         resumed = job.checkpoint if job.checkpoint and job.checkpoint.phase == job.phase else None
         self.resume_from: Json = resumed.state if resumed else None
         self._advanced = resumed.advanced if resumed else 0
         result: dict[str, Any] = dict(job.result or {})
-        self._errors: list[Json] = list(result.pop("errors", None) or [])
-        if resumed:
-            del self._errors[resumed.errors :]
+        self.error_count = resumed.errors if resumed else 0
+        self._errors: list[Json] = list(result.pop("errors", None) or [])[: self.error_count]
         self._descriptors: dict[str, Json] = {entry["key"]: entry for entry in result.pop("stat_descriptors", [])}
         self._count: int | None = result.pop("count", None)
         for derived in ("advancement_count", "progress", "error_count"):
@@ -86,7 +86,6 @@ class RunHandle:
         self.context_changes: dict[str, Json] = {}
         self.row_errors = SpooledTemporaryFile(max_size=1024 * 1024)  # noqa: SIM115 - gone with the run
         """Every row error as a line of JSON; the engine puts it into the file store when the phase ends."""
-        self.error_count = len(self._errors)
         self.touched = self._clock.monotonic()
         """When the strategy last gave a sign of life."""
 
@@ -132,10 +131,12 @@ class RunHandle:
         self._count = count
         self._signal()
 
-    def advance(self, n: int = 1, *, message: str | None = None) -> Awaitable[None]:
+    def advance(self, n: int = 1, *, message: str | None = None, share: float | None = None) -> Awaitable[None]:
         self._advanced += n
+        if share is not None:
+            self._share = max(self._share or 0.0, min(share, 1.0))
         if message is not None:
-            self._message = message
+            self._message = plain(message)
         self.touched = self._clock.monotonic()
         self._signal()
         self._check()
@@ -147,7 +148,7 @@ class RunHandle:
         if size > MAX_CHECKPOINT_BYTES:
             raise StrategyError(f"A checkpoint may have {MAX_CHECKPOINT_BYTES:,} bytes; this one has {size:,}")
         self.touched = self._clock.monotonic()
-        checkpoint = Checkpoint(self.phase, state, self._advanced, len(self._errors))
+        checkpoint = Checkpoint(self.phase, state, self._advanced, self.error_count)
         saved = asyncio.run_coroutine_threadsafe(self._save(checkpoint), self._engine)
         try:
             asyncio.get_running_loop()
@@ -161,10 +162,11 @@ class RunHandle:
         self._descriptors = {**self._descriptors, key: {"key": key, "name": name, "message": message}}
 
     def row_error(self, *, line: int, column: str | None, code: str, message: str, value: str | None = None) -> None:
+        message, value = plain(message), None if value is None else plain(value)
         row = {"line": line, "column": column, "code": code, "message": message, "value": value}
         self.row_errors.write(to_json(row) + b"\n")
         self.error_count += 1
-        if len(self._errors) < ERRORS_KEPT:
+        if len(self._errors) < MAX_ERRORS:
             self._errors = [*self._errors, _in_words(line, column, message, value)]
         self.touched = self._clock.monotonic()
         self._signal()
@@ -202,7 +204,11 @@ class RunHandle:
     def progress(self) -> Progress:
         """As of now. The next advance signals again."""
         self._signalled = False
-        return Progress(self._count, self._advanced, self.error_count, self._message)
+        share = self._share
+        # What a preview counts is its outcome, not what it has to work through.
+        if share is None and self.phase == "process" and self._count is not None:
+            share = _share(self._advanced, self._count)
+        return Progress(self._count, self._advanced, share, self.error_count, self._message)
 
     def snapshot(self) -> dict[str, Json] | None:
         """The job's `result` as of now: what is known of numbers, and what the strategy added."""
@@ -212,7 +218,7 @@ class RunHandle:
         if self.phase == "process" and (self._advanced or self._count is not None):
             result["advancement_count"] = self._advanced
             if self._count is not None:
-                result["progress"] = share(self._advanced, self._count)
+                result["progress"] = _share(self._advanced, self._count)
         elif self._count is not None:
             result["advancement_count"] = 0
         if self._descriptors:
@@ -236,7 +242,7 @@ class RunHandle:
         self._check()
 
 
-def share(advanced: int, count: int) -> float:
+def _share(advanced: int, count: int) -> float:
     """Progress from 0 to 1, to four places."""
     return round(min(advanced / count, 1.0), 4) if count > 0 else 1.0
 

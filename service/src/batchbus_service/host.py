@@ -12,11 +12,14 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from batchbus_strategies import LeaseLost, RunCanceled, Services
 
 __all__ = ["Call", "CallStopped", "StrategyHost"]
+
+_CLOSE_SECONDS: Final = 5.0
+_EXPECTED: Final = (Exception, RunCanceled, LeaseLost)
 
 T = TypeVar("T")
 ServicesFactory = Callable[[AsyncExitStack], Awaitable[Services]]
@@ -45,7 +48,11 @@ class StrategyHost:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._on_loop(self._close())
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._on_loop(self._close())
+        except TimeoutError:
+            return  # A strategy blocks the loop. Nothing ends it but the process, which its daemon thread does not keep.
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join)
         self._loop.close()
@@ -79,6 +86,8 @@ class Call(Generic[T]):
 
     def __init__(self) -> None:
         self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        # Whoever gives up waiting cancels what waits, not the future: the method is still at work.
+        self.future.set_running_or_notify_cancel()
 
     def stop(self) -> None:
         """Cancel an `async def` at its next await. A thread cannot be stopped."""
@@ -97,7 +106,7 @@ class _LoopCall(Call[T]):
         self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
 
     def _begin(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        self._task = self._loop.create_task(_not_exiting(coroutine))
+        self._task = self._loop.create_task(_tame(coroutine))
         self._task.add_done_callback(self._end)
         if self._stopped:
             self._task.cancel()
@@ -120,18 +129,28 @@ class _ThreadCall(Call[T]):
 
         def body() -> None:
             try:
-                self.future.set_result(context.run(function, *args))
-            except (SystemExit, KeyboardInterrupt) as error:
-                self.future.set_exception(RuntimeError(f"The strategy raised {type(error).__name__}"))
-            except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - whoever awaits the future gets to know
+                result = context.run(function, *args)
+                if inspect.isawaitable(result):
+                    raise TypeError(f"{function.__qualname__} returned an awaitable: define it with async def")
+            except _EXPECTED as error:
                 self.future.set_exception(error)
+            except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets to know
+                self.future.set_exception(_tamed(error))
+            else:
+                self.future.set_result(result)
 
         threading.Thread(target=body, name=f"batchbus-{function.__qualname__}", daemon=True).start()
 
 
-async def _not_exiting(coroutine: Coroutine[Any, Any, T]) -> T:
-    """A strategy that calls `sys.exit` fails its own run, not the worker."""
+async def _tame(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return await coroutine
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise RuntimeError(f"The strategy raised {type(error).__name__}") from error
+    except (asyncio.CancelledError, *_EXPECTED):
+        raise
+    except BaseException as error:
+        raise _tamed(error) from error
+
+
+def _tamed(error: BaseException) -> Exception:
+    """A strategy that calls `sys.exit`, or worse, fails its own run, not the worker."""
+    return RuntimeError(f"The strategy raised {type(error).__name__}")

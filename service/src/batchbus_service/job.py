@@ -10,10 +10,28 @@ from typing import Final
 
 from batchbus_strategies import Json, Phase
 
-__all__ = ["SCHEMA", "TERMINAL", "Checkpoint", "HistoryEntry", "Job", "Lease", "Status", "lane"]
+__all__ = [
+    "MAX_ERRORS",
+    "MAX_TEXT",
+    "SCHEMA",
+    "TERMINAL",
+    "Checkpoint",
+    "HistoryEntry",
+    "Job",
+    "Lease",
+    "Status",
+    "lane",
+    "plain",
+]
 
 SCHEMA: Final = 1
 """Version of the document's form. A document of a newer one is left alone."""
+
+
+MAX_ERRORS: Final = 100
+"""The most errors in `result.errors`."""
+MAX_TEXT: Final = 1000
+"""The most characters of an error or a message that a job keeps and its events tell."""
 
 
 class Status(StrEnum):
@@ -71,7 +89,7 @@ class Checkpoint:
     advanced: int = 0
     """`advancement_count` at that point: what a run that resumes here counts on from."""
     errors: int = 0
-    """How many `result.errors` there were at that point."""
+    """`result.error_count` at that point: what a run that resumes here counts on from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +151,12 @@ class Job:
     @property
     def unpublished(self) -> tuple[HistoryEntry, ...]:
         return self.history[self.published :]
+
+
+def plain(text: str, limit: int = MAX_TEXT) -> str:
+    """Text of unknown origin, fit to be stored and sent: Unicode, and not long."""
+    text = text[: limit + 1].encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def lane(phase: Phase, job_type: str) -> str:

@@ -7,12 +7,13 @@ does I/O, reads a clock or invents an id: time comes as an argument, ids from a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from batchbus_service.job import HistoryEntry, Job, Lease, Status
+from batchbus_service.job import MAX_ERRORS, MAX_TEXT, Checkpoint, HistoryEntry, Job, Lease, Status, plain
 from batchbus_strategies import Json
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
 ]
 
 _MAX_TRIGGERS: Final = 20
-_MAX_ERRORS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,11 @@ class Decider:
         if job.terminal:
             raise NotAllowed(f"Cannot cancel {job.status} batch job")
         canceled = replace(
-            _reached(job, Status.CANCELED, now), ready_at=None, confirm_by=None, triggers=_with_trigger(job, cause)
+            _reached(job, Status.CANCELED, now),
+            ready_at=None,
+            confirm_by=None,
+            confirmed_early=None,
+            triggers=_with_trigger(job, cause),
         )
         entry = self._entry(canceled, "batch.canceled", now, cause, {"reason": reason} if reason else {})
         return self._sealed(canceled, now, entry)
@@ -193,7 +197,9 @@ class Decider:
     def pre_processed(self, job: Job, now: datetime, cause: Cause, *, go_on: bool) -> Job:
         """Pre-processing has ended. `go_on`: this worker has a slot to carry the job out at once, if it is confirmed."""
         entries: list[HistoryEntry] = []
-        job = replace(_reached(job, Status.PRE_PROCESSED, now), failures=0, checkpoint=None)
+        # The errors of the preview stay, however often processing has to begin again.
+        checkpoint = Checkpoint("process", None, errors=errors) if (errors := _error_count(job)) else None
+        job = replace(_reached(job, Status.PRE_PROCESSED, now), failures=0, checkpoint=checkpoint)
         entries.append(self._entry(job, "batch.pre_processed", now, cause))
         if job.dry_run and not job.confirmed_early:
             rested = replace(job, lease=None, confirm_by=now + self.policy.confirm_within)
@@ -215,12 +221,13 @@ class Decider:
 
     def failed(self, job: Job, now: datetime, error: str, cause: Cause) -> Job:
         """The job cannot be done. The checkpoint stays, for a retry by an operator."""
+        error = plain(error)
         ended = replace(
             _reached(job, Status.FAILED, now),
             lease=None,
             ready_at=None,
             confirm_by=None,
-            result=_with_error(job, error),
+            result=_with_error(job.result, _error_count(job), error),
         )
         return self._sealed(ended, now, self._entry(ended, "batch.failed", now, cause, {"error": error}))
 
@@ -229,14 +236,24 @@ class Decider:
     ) -> Job:
         """A run ended with an error or its lease expired: try again later, or give up.
 
-        `jitter`: 0.5 to 1.5, times the delay of the exponential back-off.
+        `jitter`: 0.5 to 1.5, or 0 for no delay, times the delay of the exponential back-off.
         """
-        failures = job.failures + 1
+        error, failures = plain(error), job.failures + 1
         job = replace(job, failures=failures)
         if not retry or failures >= self.policy.max_attempts:
             return self.failed(job, now, error, cause)
         delay = min(self.policy.retry_base * 2 ** (failures - 1), self.policy.retry_cap) * jitter
-        waiting = replace(job, lease=None, ready_at=_ms(now + delay), result=_with_error(job, error))
+        # Errors behind the checkpoint come up again in the next run; the one that ended this run does not.
+        checkpoint = (
+            job.checkpoint if job.checkpoint and job.checkpoint.phase == job.phase else Checkpoint(job.phase, None)
+        )
+        waiting = replace(
+            job,
+            lease=None,
+            ready_at=_ms(now + delay),
+            result=_with_error(job.result, checkpoint.errors, error),
+            checkpoint=replace(checkpoint, errors=checkpoint.errors + 1),
+        )
         entry = self._entry(waiting, "batch.updated", now, cause, {"error": error, "attempt": failures})
         return self._sealed(waiting, now, entry)
 
@@ -257,7 +274,8 @@ class Decider:
             if job.terminal:
                 return self.stopped(job, now, Cause())
             lost = f"Worker {job.lease.worker} stopped renewing its lease on the job"
-            return self.run_lost(job, now, lost, Cause(), jitter=jitter)
+            # The first time the lease was delay enough; a job that takes its workers down has to wait longer.
+            return self.run_lost(job, now, lost, Cause(), jitter=jitter if job.failures else 0.0)
         if job.confirm_by and job.confirm_by <= now:
             return self.cancel(job, now, Cause(), reason="it was not confirmed in time")
         return job
@@ -350,32 +368,42 @@ def _numbers(job: Job) -> dict[str, Json]:
         "run": job.fence,
     }
     if job.result:
-        data |= {key: job.result[key] for key in _RESULT_NUMBERS if key in job.result}
-        if errors := job.result.get("errors"):
-            data["errors"] = len(errors) if isinstance(errors, list) else 0
+        data |= {key: job.result[key] for key in _RESULT_NUMBERS if _short(job.result.get(key))}
+        if errors := _error_count(job):
+            data["errors"] = errors
     return data
 
 
-_RESULT_NUMBERS: Final = (
-    "count",
-    "advancement_count",
-    "progress",
-    "operations",
-    "file_key",
-    "file_size",
-    "error_count",
-)
+_RESULT_NUMBERS: Final = ("count", "advancement_count", "progress", "operations", "file_key", "file_size")
+
+
+def _short(value: Json) -> bool:
+    """Whether this part of a result, which a strategy may have made, has a place in an event."""
+    match value:
+        case float():
+            return math.isfinite(value)
+        case str():
+            return len(value) <= MAX_TEXT
+        case dict():
+            return len(value) <= 20 and all(isinstance(number, int) for number in value.values())
+        case _:
+            return isinstance(value, int)
 
 
 def _with_trigger(job: Job, cause: Cause) -> tuple[str, ...]:
     return (*job.triggers, cause.key)[-_MAX_TRIGGERS:] if cause.key else job.triggers
 
 
-def _with_error(job: Job, error: str) -> dict[str, Json]:
-    result: dict[str, Json] = dict(job.result or {})
-    errors = result.get("errors")
-    result["errors"] = [*(errors if isinstance(errors, list) else []), error][-_MAX_ERRORS:]
-    return result
+def _error_count(job: Job) -> int:
+    count = (job.result or {}).get("error_count")
+    return count if isinstance(count, int) else 0
+
+
+def _with_error(result: dict[str, Json] | None, kept: int, error: str) -> dict[str, Json]:
+    """The result with its first `kept` errors and one more, which is listed even if the list is full."""
+    errors = (result or {}).get("errors")
+    listed = errors[: min(kept, MAX_ERRORS - 1)] if isinstance(errors, list) else []
+    return {**(result or {}), "errors": [*listed, error], "error_count": kept + 1}
 
 
 def _ms(time: datetime) -> datetime:

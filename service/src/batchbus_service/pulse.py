@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError
 from batchbus_service import announce
-from batchbus_service.handle import Progress, RunHandle, share
+from batchbus_service.handle import Progress, RunHandle
 from batchbus_service.job import Checkpoint, Job, Status
 from batchbus_service.ledger import Ledger
-from batchbus_service.ports import Beat, StoreUnavailable
-from batchbus_strategies import Json, LeaseLost, Services
+from batchbus_service.ports import Beat, NotStorable, StoreUnavailable
+from batchbus_strategies import Json, LeaseLost, Services, StrategyError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -72,6 +72,10 @@ class Pulse:
         self._started_at = self._beaten_at = self._clock.monotonic()
         self.lease_ends = lease_ends
         """On the monotonic clock, counted from before the write that granted it."""
+        self.checkpoint = job.checkpoint
+        self.failures = job.failures
+        """Both as heartbeats have written them."""
+        self._result = job.result
         self._one_write = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,7 +86,11 @@ class Pulse:
             job, services, log, self._clock, lease_ends=self.lease_ends, save=self._save, progressed=self._progressed
         )
 
+        self._began = self.handle.progress()
+        """Where the run took the phase up: what it does itself is measured from there."""
+
     def start(self) -> None:
+        self._stopped = False
         self._timer = asyncio.get_running_loop().call_later(self._limits.lease / 3, self._beat_now)
 
     async def stop(self, *, tell: bool) -> None:
@@ -114,8 +122,11 @@ class Pulse:
         except StoreUnavailable as error:
             self._log.warning("heartbeat_missed", reason=str(error))
             pause = _TRY_AGAIN
-            if self._clock.monotonic() >= self.lease_ends:
-                self._interrupt("lost")
+        except Exception as error:  # noqa: BLE001 - the operator gets to know; the heart has to go on beating
+            self._log.error("heartbeat_failed", exc_info=error)
+            pause = _TRY_AGAIN
+        if self._clock.monotonic() >= self.lease_ends:
+            self._interrupt("lost")
         if self._clock.monotonic() - self.handle.touched > self._stall_seconds:
             self._interrupt("stalled")
         if not self._stopped:
@@ -131,26 +142,39 @@ class Pulse:
                     self._interrupt("lost")
                     raise LeaseLost(f"The lease on job {self._job.id} has run out") from error
                 await asyncio.sleep(_TRY_AGAIN)
+            except NotStorable as error:
+                raise StrategyError(f"The checkpoint cannot be kept. {error}") from error
 
     async def _beat(self, checkpoint: Checkpoint | None = None) -> None:
-        """One write: progress, checkpoint, lease."""
+        """One write: progress, checkpoint, lease. A caller that is cancelled does not end it: the driver would not."""
+        await asyncio.shield(self._spawn(self._write_beat(checkpoint)))
+
+    async def _write_beat(self, checkpoint: Checkpoint | None) -> None:
         async with self._one_write:
             if self._stopped:
                 return
             started = self._clock.monotonic()
-            kept = await self._ledger.store.beat(
-                Beat(
-                    job_id=self._job.id,
-                    fence=self._job.fence,
-                    expires_at=self._clock.now() + timedelta(seconds=self._limits.lease),
-                    result=self.handle.snapshot(),
-                    published=self._ledger.outbox.published(self._job),
-                    checkpoint=checkpoint,
-                )
+            beat = Beat(
+                job_id=self._job.id,
+                fence=self._job.fence,
+                expires_at=self._clock.now() + timedelta(seconds=self._limits.lease),
+                result=self.handle.snapshot(),
+                published=self._ledger.outbox.published(self._job),
+                checkpoint=checkpoint,
             )
+            try:
+                kept = await self._ledger.store.beat(beat)
+            except NotStorable as error:
+                # The run may still make it smaller. If not, the job fails when it ends; the lease is kept until then.
+                self._log.warning("progress_not_stored", reason=str(error))
+                beat = replace(beat, result=self._result)
+                kept = await self._ledger.store.beat(beat)
             if not kept:
                 self._interrupt("lost")
                 return
+            self._result = beat.result
+            if checkpoint:
+                self.checkpoint, self.failures = checkpoint, 0
             self._beaten_at = started
             self.lease_ends = started + self._limits.lease
             self.handle.renewed(self.lease_ends)
@@ -176,17 +200,20 @@ class Pulse:
             self._telling = None
 
     async def _tell(self, progress: Progress) -> None:
-        self._told = progress
+        told, self._told = self._told, progress
         message = announce.progress(self._job, self._data(progress), self._clock.now())
         try:
             async with asyncio.timeout(_PROGRESS_TIMEOUT):
                 await self._bus.publish(topics.EVENTS, message)
         except (BusError, TimeoutError) as error:
             self._log.debug("progress_not_published", reason=str(error))
+        except asyncio.CancelledError:
+            self._told = told  # whether it got out is not known
+            raise
 
     def _data(self, progress: Progress) -> dict[str, Json]:
         elapsed = self._clock.monotonic() - self._started_at
-        rate = progress.advanced / elapsed if elapsed > 0 else 0.0
+        rate = (progress.advanced - self._began.advanced) / elapsed if elapsed > 0 else 0.0
         data: dict[str, Json] = {
             "id": self._job.id,
             "type": self._job.type,
@@ -198,10 +225,13 @@ class Pulse:
         }
         if progress.message is not None:
             data["message"] = progress.message
-        if progress.count is not None:
-            data |= {"count": progress.count, "progress": share(progress.advanced, progress.count)}
-            if rate > 0:
-                data["seconds_left"] = round(max(progress.count - progress.advanced, 0) / rate, 1)
+        if progress.count is not None and self._job.phase == "process":
+            data["count"] = progress.count
+        if progress.share is not None:
+            data["progress"] = round(progress.share, 4)
+            gained = progress.share - (self._began.share or 0.0)
+            if gained > 0:
+                data["seconds_left"] = round(elapsed / gained * (1 - progress.share), 1)
         return data
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,10 +19,10 @@ from batchbus_service.host import Call, StrategyHost
 from batchbus_service.job import Job, Status
 from batchbus_service.ledger import Ledger, UnknownJob
 from batchbus_service.lifecycle import Cause
-from batchbus_service.ports import Clock, StoreUnavailable, TooLarge
+from batchbus_service.ports import Clock, NotStorable, StoreUnavailable
 from batchbus_service.pulse import Interrupt, Pulse, RunLimits
 from batchbus_service.slots import Seat, Slots
-from batchbus_strategies import Actor, BatchStrategy, Draft, JobView, LeaseLost, RunCanceled, StrategyError
+from batchbus_strategies import Actor, BatchStrategy, Draft, JobView, Json, LeaseLost, RunCanceled, StrategyError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -30,10 +31,16 @@ __all__ = ["Run", "RunStalled", "Surroundings", "actor_of", "context_faults"]
 
 _TRY_AGAIN: Final = 1.0
 """Seconds until a write that the database did not answer is tried again."""
+_ADVICE_SECONDS: Final = 60.0
+"""How long `should_retry` may take."""
 
 
 class _Abandoned(Exception):
     """The strategy was told to stop, and did not: it is waited for no longer."""
+
+
+class _CanceledMeanwhile(Exception):
+    """The job was canceled while its run came to an end by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +75,28 @@ class Run:
         self._pulse: Pulse | None = None
         self._call: Call[None] | None = None
         self._interrupt: Interrupt | None = None
+        self._cleaned_up = False
         self._abandoned = asyncio.Event()
         self._timers: list[asyncio.TimerHandle] = []
 
     def interrupt(self, reason: Interrupt) -> None:
-        """Have the run end: at the strategy's next chunk, at its next await after a grace period, or without it."""
-        if self._interrupt is not None:
+        """Have the run end: at the strategy's next chunk, at its next await after a grace period, or without it.
+
+        A strategy whose job was canceled is waited for, since the last write says what it has applied; but not by a
+        process that shuts down.
+        """
+        if self._interrupt is None or reason == "lost":
+            self._interrupt = reason
+        elif (self._interrupt, reason) != ("canceled", "released"):
             return
-        self._interrupt = reason
         if self._pulse:
             self._tell_strategy(self._pulse.handle)
         loop, limits = asyncio.get_running_loop(), self._around.limits
-        self._timers += [
-            loop.call_later(limits.cancel_grace, self._stop_call),
-            loop.call_later(2 * limits.cancel_grace, self._abandoned.set),
-        ]
+        self._timers.append(loop.call_later(limits.cancel_grace, self._stop_call))
+        if reason == "canceled":
+            self._timers.append(loop.call_later(limits.stuck, self._give_up))
+        else:
+            self._timers.append(loop.call_later(2 * limits.cancel_grace, self._abandoned.set))
 
     async def carry_out(self) -> None:
         """Whatever becomes of the job is written, or else left to the end of its lease."""
@@ -93,8 +107,7 @@ class Run:
             self._log.warning("run_lost", reason=str(error))
             self._ledger.outbox.forget(self.job.id)
         finally:
-            for timer in self._timers:
-                timer.cancel()
+            self._cancel_timers()
             self._leave_seat()
 
     async def _phase(self) -> Job:
@@ -122,12 +135,14 @@ class Run:
             return await self._succeeded(pulse, draft)
         finally:
             self._pulse = None
+            # A strategy that runs on in its thread learns that the job is no longer its own.
+            pulse.handle.lose()
             await pulse.stop(tell=False)
 
     async def _work(self, handle: RunHandle) -> Draft:
         """Let the strategy do its phase. Returns the draft as `prepare` left it."""
         job, strategy = self.job, self._strategy
-        draft = Draft(job.type, dict(job.context), job.dry_run)
+        draft = Draft(job.type, deepcopy(job.context), job.dry_run)
         if not job.prepared and _overrides(strategy, "prepare"):
             await self._let(strategy.prepare, draft, actor_of(job.created_by))
         try:
@@ -155,9 +170,11 @@ class Run:
     # -- how a phase ends ------------------------------------------------------------------------------------------
 
     async def _succeeded(self, pulse: Pulse, draft: Draft) -> Job:
-        if self.job.phase == "process":
-            return await self._end(pulse, lambda job, now: self._decider.completed(job, now, self._cause))
         context = {**draft.context, **pulse.handle.context_changes}
+        if self.job.phase == "process":
+            return await self._end(
+                pulse, lambda job, now: self._decider.completed(replace(job, context=context), now, self._cause)
+            )
         goes_on = not draft.dry_run or self.job.confirmed_early
         run_seat = self._around.slots.take("process") if goes_on else None
 
@@ -179,6 +196,9 @@ class Run:
         match self._interrupt, error:
             case "lost", _:
                 raise LeaseLost(f"The lease on job {self.job.id} was lost") from error
+            case "released" | "canceled", _Abandoned():
+                # What it still does, it does under its lease: that is left to run out.
+                raise LeaseLost(f"The strategy {self._strategy.identifier} does not stop") from error
             case "released", _:
                 return await self._end(pulse, self._decider.released)
             case "canceled", _:
@@ -193,15 +213,19 @@ class Run:
             case _, Exception():
                 self._log.warning("run_failed", exc_info=error)
                 return await self._lost(error, pulse)
-            case _:
+            case _, LeaseLost():
                 raise error
+            case _:
+                uncalled = f"The strategy raised {type(error).__name__}, although nobody canceled the job"
+                return await self._lost(RuntimeError(uncalled), pulse)
 
     async def _lost(self, error: Exception, pulse: Pulse) -> Job:
         """The run failed; the strategy says whether another may do better."""
         text = str(error) if isinstance(error, RunStalled) else f"{type(error).__name__}: {error}"
-        view = JobView(self.job.id, self.job.type, self.job.phase, self.job.failures + 1)
+        view = JobView(self.job.id, self.job.type, self.job.phase, pulse.failures + 1)
         try:
-            retry = await self._around.host.call(self._strategy.should_retry, view, error)
+            async with asyncio.timeout(_ADVICE_SECONDS):
+                retry = await self._around.host.call(self._strategy.should_retry, view, error)
         except Exception as second:  # noqa: BLE001 - it must not hide the error that it was asked about
             self._log.error("should_retry_failed", exc_info=second)
             retry = True
@@ -211,42 +235,57 @@ class Run:
         )
 
     async def _clean_up(self, handle: RunHandle) -> None:
+        self._cleaned_up = True
+        self._cancel_timers()
         if not _overrides(self._strategy, "on_canceled"):
             return
         handle.allow_cleanup()
         try:
-            await self._around.host.call(self._strategy.on_canceled, handle)
+            async with asyncio.timeout(self._around.limits.stuck):
+                await self._let(self._strategy.on_canceled, handle)
+        except _Abandoned:
+            raise LeaseLost(f"The strategy {self._strategy.identifier} does not stop") from None
         except Exception as error:  # noqa: BLE001 - the operator gets to know; the job is canceled all the same
             self._log.error("on_canceled_failed", exc_info=error)
 
     async def _end(self, pulse: Pulse, decide: Callable[[Job, datetime], Job]) -> Job:
-        """The write that ends the phase; a job that was canceled meanwhile is stopped instead."""
+        """The write that ends the phase; a job that was canceled meanwhile is cleaned up and stopped instead."""
         await self._keep_row_errors(pulse.handle)
         await pulse.stop(tell=True)
-        self._lease_ends = self._ledger.clock.monotonic() + self._around.limits.lease
         fence, result = self.job.fence, pulse.handle.snapshot()
-        if len(to_json(result)) > MAX_RESULT_BYTES:
-            result, decide = None, self._too_large
+        if fault := _fault(result):
+            result, decide = None, self._dropped(fault)
 
         def decide_ours(job: Job, now: datetime) -> Job:
             if job.fence != fence or job.lease is None:
                 raise LeaseLost(f"Job {job.id} was given to another worker")
-            job = replace(job, result=result)
+            if job.terminal and not self._cleaned_up:
+                raise _CanceledMeanwhile
+            job = replace(job, result=result, checkpoint=pulse.checkpoint, failures=pulse.failures)
             return self._decider.stopped(job, now, self._cause) if job.terminal else decide(job, now)
 
         while True:
+            self._lease_ends = self._ledger.clock.monotonic() + self._around.limits.lease
             try:
                 return await self._ledger.change(self.job, decide_ours, by_owner=True)
-            except TooLarge:
-                result, decide = None, self._too_large
+            except _CanceledMeanwhile:
+                self._interrupt = "canceled"
+                pulse.start()
+                await self._clean_up(pulse.handle)
+                return await self._end(pulse, decide)
+            except NotStorable as error:
+                if fault:
+                    raise
+                fault = str(error)
+                result, decide = None, self._dropped(fault)
             except StoreUnavailable:
                 if self._ledger.clock.monotonic() >= pulse.lease_ends:
                     raise
                 await asyncio.sleep(_TRY_AGAIN)
 
-    def _too_large(self, job: Job, now: datetime) -> Job:
-        reason = f"The job's result was dropped: it is larger than the {MAX_RESULT_BYTES:,} bytes that a job may keep"
-        return self._decider.failed(job, now, reason, self._cause)
+    def _dropped(self, fault: str) -> Callable[[Job, datetime], Job]:
+        reason = f"The run's result was dropped. {fault}"
+        return lambda job, now: self._decider.failed(job, now, reason, self._cause)
 
     async def _keep_row_errors(self, handle: RunHandle) -> None:
         """The job keeps the first errors; all of them go into a file."""
@@ -258,8 +297,8 @@ class Run:
             async with self._around.host.services.files.write(key) as file:
                 while chunk := handle.row_errors.read(65536):
                     await file.write(chunk)
-        except OSError as error:
-            self._log.error("row_errors_not_kept", reason=str(error))
+        except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
+            self._log.error("row_errors_not_kept", exc_info=error)
         else:
             handle.result["errors_file"] = key
 
@@ -275,15 +314,21 @@ class Run:
         if self._call:
             self._call.stop()
 
+    def _give_up(self) -> None:
+        self._around.give_up(f"The strategy {self._strategy.identifier} cannot be stopped in job {self.job.id}")
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+
     def _leave_seat(self) -> None:
         """A strategy that runs on in its thread keeps its slot until it ends; past a limit the process has to go."""
         call, loop = self._call, asyncio.get_running_loop()
         if call is None or call.future.done():
             self._seat.leave()
             return
-        reason = f"The strategy {self._strategy.identifier} cannot be stopped in job {self.job.id}"
-        self._log.error("strategy_stuck", reason=reason)
-        last_resort = loop.call_later(self._around.limits.stuck, self._around.give_up, reason)
+        self._log.error("strategy_does_not_stop", strategy=self._strategy.identifier)
+        last_resort = loop.call_later(self._around.limits.stuck, self._give_up)
 
         def ended() -> None:
             last_resort.cancel()
@@ -305,6 +350,15 @@ def context_faults(error: ValidationError) -> str:
     """What a context model found wrong, each fault with the field it is about."""
     faults = (f"{'.'.join(map(str, fault['loc'])) or 'context'}: {fault['msg']}" for fault in error.errors())
     return "The context is not what this batch type takes: " + "; ".join(faults)
+
+
+def _fault(result: dict[str, Json] | None) -> str | None:
+    """Why a job cannot keep this result; None if it can."""
+    try:
+        size = len(to_json(result))
+    except ValueError as error:
+        return f"It cannot be written as JSON: {error}"
+    return f"It has {size:,} bytes; a job may keep {MAX_RESULT_BYTES:,}" if size > MAX_RESULT_BYTES else None
 
 
 def _lease_ends(job: Job, clock: Clock) -> float:

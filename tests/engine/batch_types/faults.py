@@ -8,7 +8,17 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from batchbus_strategies import Actor, BatchStrategy, Draft, JobRefused, JobRun, JobView, Phase, StrategyError
+from batchbus_strategies import (
+    Actor,
+    AnyContext,
+    BatchStrategy,
+    Draft,
+    JobRefused,
+    JobRun,
+    JobView,
+    Phase,
+    StrategyError,
+)
 
 
 class FaultContext(BaseModel):
@@ -77,6 +87,24 @@ class Limping(BatchStrategy[LimpingContext]):
         await run.checkpoint(chunk + 1)
         if chunk + 1 < run.context.chunks:
             raise OSError("out of breath")
+
+
+class Sloppy(BatchStrategy[AnyContext]):
+    """Finds errors in its rows, and fails once, behind a checkpoint and one more error."""
+
+    identifier = "sloppy-strategy"
+    batch_type = "sloppy"
+
+    async def pre_process(self, run: JobRun[AnyContext]) -> None:
+        run.row_error(line=2, column=None, code="bad", message="previewed")
+
+    async def process(self, run: JobRun[AnyContext]) -> None:
+        if run.resume_from is None:
+            run.row_error(line=3, column=None, code="bad", message="kept")
+            await run.checkpoint("half")
+        run.row_error(line=4, column=None, code="bad", message="repeated")
+        if run.run_number == 1:
+            raise OSError("run 1 failed")
 
 
 class LargeContext(BaseModel):
