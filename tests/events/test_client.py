@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
@@ -240,6 +242,18 @@ async def test_what_a_named_subscription_did_not_finish_comes_again(bus: Bus, cl
 
     async with client.subscribe("batch.#", queue="shop.events") as events, asyncio.timeout(PATIENCE):
         assert (await anext(events)).sequence == 2
+
+
+def test_without_rabbitmq_the_client_takes_pydantic_alone() -> None:
+    program = (
+        "import sys\n"
+        "import batchbus_events, batchbus_events.asyncapi, batchbus_events.client, batchbus_events.testing\n"
+        "print(sorted({'aio_pika', 'aiormq', 'yarl'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.rabbitmq

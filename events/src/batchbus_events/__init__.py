@@ -11,6 +11,7 @@ from batchbus_events.bus import (
     TopologyMismatch,
     Unroutable,
 )
+from batchbus_events.client import Client
 from batchbus_events.event import Event, EventError, Fault, InvalidEvent, NewerSchema, decode, encode
 from batchbus_events.memory import MemoryBus
 
@@ -18,6 +19,7 @@ __all__ = [
     "Bus",
     "BusError",
     "BusUnavailable",
+    "Client",
     "Consumer",
     "Delivery",
     "Event",

@@ -54,7 +54,7 @@ class RabbitBus:
     """A `Bus` on RabbitMQ. Open it with `async with RabbitBus.open(url) as bus`."""
 
     def __init__(self, url: URL, *, name: str, declare: bool, publish_timeout: float) -> None:
-        self.user = url.user or "guest"
+        self.user = None if url.query.get("auth", "").lower() == "external" else url.user or "guest"
         self.background = Background()
         self.consuming = Link(url, f"{name}: consume", None)
         self._publishing = Link(url, f"{name}: publish", declare_topology if declare else None)
@@ -247,8 +247,9 @@ class _Consumer:
             async with self._turn:
                 try:
                     await self._build()
-                except BusError as error:
-                    _logger.warning("%s", error)
+                except Exception as error:
+                    # Whatever it is, the supervisor has to live on; what is not expected is logged in full.
+                    _logger.warning("%s", error, exc_info=not isinstance(error, BusError))
                     continue
             if self._on_rebuilt is not None:
                 self._on_rebuilt()
@@ -268,7 +269,7 @@ class _Consumer:
                     await self._channel.set_qos(self._prefetch)
             if not self._paused:
                 await self._take()
-        except BusError:
+        except BaseException:
             self._give_up_channel()
             self._lost.set()
             raise
@@ -353,11 +354,11 @@ class _Delivery:
                 await answer(self._tag, wait=False)
 
 
-def _received(message: DeliveredMessage, own_user: str) -> Message:
+def _received(message: DeliveredMessage, own_user: str | None) -> Message:
     properties = message.header.properties
     headers = {key: value for key, value in (properties.headers or {}).items() if isinstance(value, str | int | bool)}
     routing_key, user = message.routing_key or "", properties.user_id
-    if not message.exchange and user == own_user and _HELD_KEY in headers:
+    if not message.exchange and own_user and user == own_user and _HELD_KEY in headers:
         # One that we held: the broker vouches that the headers are ours.
         routing_key, user = str(headers.pop(_HELD_KEY)), str(headers.pop(_HELD_USER, ""))
     return Message(

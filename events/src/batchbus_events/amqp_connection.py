@@ -83,8 +83,9 @@ class Link:
             await backoff.wait()
             try:
                 await self._connect()
-            except BusError as error:
-                _logger.warning("%s: %s", self._name, error)
+            except Exception as error:
+                # Whatever it is, the supervisor has to live on; what is not expected is logged in full.
+                _logger.warning("%s: %s", self._name, error, exc_info=not isinstance(error, BusError))
 
     async def _connect(self) -> None:
         shown = self._url.with_password(None).with_query(None)

@@ -51,9 +51,10 @@ class Client:
 
         Declares nothing but the queues of its own subscriptions. Raises: `BusUnavailable`.
         """
-        # Imported here, so that everything else works with pydantic alone.
-        from batchbus_events.amqp import RabbitBus
-
+        try:
+            from batchbus_events.amqp import RabbitBus  # here, so that everything else works with pydantic alone
+        except ModuleNotFoundError as error:
+            raise ImportError("RabbitMQ takes aio-pika: pip install 'batchbus-events[client]'") from error
         async with RabbitBus.open(url, name=source, declare=False) as bus:
             yield cls(bus, source=source)
 
