@@ -287,6 +287,9 @@ def _wait_for_amqp(port: int, server: _Process) -> None:
     raise NoRabbitMQ(f"RabbitMQ did not start:\n{server.log.read_text()}")
 
 
+_MISSING: Final = pytest.StashKey[str]()
+
+
 @pytest.fixture(scope="session")
 def _session_node(request: pytest.FixtureRequest) -> Iterator[RabbitNode]:
     try:
@@ -294,10 +297,8 @@ def _session_node(request: pytest.FixtureRequest) -> Iterator[RabbitNode]:
     except NoRabbitMQ as error:
         if os.environ.get("BATCHBUS_REQUIRE_RABBITMQ") == "1":
             pytest.fail(f"RabbitMQ is required here: {error}")
-        terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:
-            terminal.write_line(f"*** NO RABBITMQ, so its tests do not run: {error} ***", red=True, bold=True)
-        pytest.skip(str(error))
+        request.config.stash[_MISSING] = str(error)
+        pytest.skip("no RabbitMQ")
     with node:
         yield node
 
@@ -348,3 +349,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = getattr(item, "fixturenames", ())
         if not {"_session_node", "rabbit_node", "amqp_url", "amqp_vhost_url"}.isdisjoint(names):
             item.add_marker(pytest.mark.rabbitmq)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    missing = config.stash.get(_MISSING, None)
+    if missing is not None:
+        terminalreporter.write_line(f"*** NOT TESTED AGAINST RABBITMQ: {missing} ***", red=True, bold=True)

@@ -14,7 +14,7 @@ from batchbus_events import topics
 from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Bus, Delivery, Message, PublishRefused, Unroutable
 from batchbus_events.event import MAX_BYTES
-from batchbus_events.ids import new_job_id
+from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.topics import Binding, Queue
 from tests.events.inbox import PATIENCE, Inbox
@@ -77,11 +77,13 @@ def subscription(name: str = "tests.subscription", pattern: str = "batch.#") -> 
     return Queue(name=name, bindings=(Binding(topics.EVENTS, pattern),), durable=False, exclusive=True)
 
 
-def shared(name: str = "tests.shared", **arguments: str | int) -> Queue:
+@pytest.fixture
+def shared() -> Queue:
+    """A durable queue of the test's own, which the broker deletes when nobody has used it for a while."""
     return Queue(
-        name=name,
+        name=f"tests.{new_ulid()}",
         bindings=(Binding(topics.EVENTS, "batch.#"),),
-        arguments={"x-queue-type": "quorum", **arguments},
+        arguments={"x-queue-type": "quorum", "x-expires": 60_000},
     )
 
 
@@ -210,10 +212,10 @@ async def test_a_full_queue_refuses(bus: Bus) -> None:
             await bus.publish(topics.EVENTS, message())
 
 
-async def test_consumers_of_one_queue_share_its_messages(bus: Bus) -> None:
+async def test_consumers_of_one_queue_share_its_messages(bus: Bus, shared: Queue) -> None:
     first, second = Inbox(), Inbox()
-    await bus.consume(shared(), first, prefetch=1)
-    await bus.consume(shared(), second, prefetch=1)
+    await bus.consume(shared, first, prefetch=1)
+    await bus.consume(shared, second, prefetch=1)
 
     for body in (b"one", b"two"):
         await bus.publish(topics.EVENTS, message(body))
@@ -275,7 +277,7 @@ async def test_an_answer_counts_once(bus: Bus) -> None:
 
 
 async def test_a_delivery_whose_handler_fails_stays_open_until_its_consumer_closes(
-    bus: Bus, caplog: pytest.LogCaptureFixture
+    bus: Bus, shared: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
     failed = asyncio.Event()
 
@@ -283,21 +285,21 @@ async def test_a_delivery_whose_handler_fails_stays_open_until_its_consumer_clos
         failed.set()
         raise RuntimeError("the database is away")
 
-    failing = await bus.consume(shared(), fail, prefetch=1)
+    failing = await bus.consume(shared, fail, prefetch=1)
     await bus.publish(topics.EVENTS, message(b"survives"))
     async with asyncio.timeout(PATIENCE):
         await failed.wait()
     await failing.close()
     inbox = Inbox()
 
-    await bus.consume(shared(), inbox, prefetch=1)
+    await bus.consume(shared, inbox, prefetch=1)
 
     delivery = await inbox.next()
     assert (delivery.message.body, delivery.redelivered) == (b"survives", True)
     assert "the database is away" in caplog.text
 
 
-async def test_a_closing_consumer_waits_for_its_handlers_and_gives_the_rest_back(bus: Bus) -> None:
+async def test_a_closing_consumer_waits_for_its_handlers_and_gives_the_rest_back(bus: Bus, shared: Queue) -> None:
     started, finish = asyncio.Event(), asyncio.Event()
 
     async def slow(delivery: Delivery) -> None:
@@ -306,7 +308,7 @@ async def test_a_closing_consumer_waits_for_its_handlers_and_gives_the_rest_back
             await finish.wait()
             await delivery.ack()
 
-    consumer = await bus.consume(shared(), slow, prefetch=2)
+    consumer = await bus.consume(shared, slow, prefetch=2)
     await bus.publish(topics.EVENTS, message(b"slow"))
     await bus.publish(topics.EVENTS, message(b"left open"))
     async with asyncio.timeout(PATIENCE):
@@ -320,14 +322,14 @@ async def test_a_closing_consumer_waits_for_its_handlers_and_gives_the_rest_back
         await closing
 
     inbox = Inbox()
-    await bus.consume(shared(), inbox, prefetch=2)
+    await bus.consume(shared, inbox, prefetch=2)
     assert await inbox.bodies(1) == [b"left open"]
     assert inbox.empty
 
 
-async def test_acknowledging_after_the_consumer_has_gone_does_nothing(bus: Bus) -> None:
+async def test_acknowledging_after_the_consumer_has_gone_does_nothing(bus: Bus, shared: Queue) -> None:
     inbox = Inbox()
-    consumer = await bus.consume(shared(), inbox, prefetch=1)
+    consumer = await bus.consume(shared, inbox, prefetch=1)
     await bus.publish(topics.EVENTS, message(b"late"))
     delivery = await inbox.next()
 
@@ -335,11 +337,11 @@ async def test_acknowledging_after_the_consumer_has_gone_does_nothing(bus: Bus) 
     await consumer.close()
     await delivery.ack()
 
-    await bus.consume(shared(), inbox, prefetch=1)
+    await bus.consume(shared, inbox, prefetch=1)
     assert await inbox.bodies(1) == [b"late"]
 
 
-async def test_a_handler_may_close_its_own_consumer(bus: Bus) -> None:
+async def test_a_handler_may_close_its_own_consumer(bus: Bus, shared: Queue) -> None:
     closed = asyncio.Event()
 
     async def once(delivery: Delivery) -> None:
@@ -347,16 +349,16 @@ async def test_a_handler_may_close_its_own_consumer(bus: Bus) -> None:
         await consumer.close()
         closed.set()
 
-    consumer = await bus.consume(shared(), once, prefetch=1)
+    consumer = await bus.consume(shared, once, prefetch=1)
     await bus.publish(topics.EVENTS, message())
 
     async with asyncio.timeout(PATIENCE):
         await closed.wait()
 
 
-async def test_a_paused_consumer_takes_nothing_and_its_deliveries_stay_open(bus: Bus) -> None:
+async def test_a_paused_consumer_takes_nothing_and_its_deliveries_stay_open(bus: Bus, shared: Queue) -> None:
     inbox = Inbox()
-    consumer = await bus.consume(shared(), inbox, prefetch=10)
+    consumer = await bus.consume(shared, inbox, prefetch=10)
     await bus.publish(topics.EVENTS, message(b"before"))
     before = await inbox.next()
 

@@ -234,13 +234,13 @@ async def test_an_event_that_a_newer_major_version_wrote_is_skipped(bus: Bus, cl
 
 
 async def test_what_a_named_subscription_did_not_finish_comes_again(bus: Bus, client: Client) -> None:
-    job_id = new_job_id()
-    async with client.subscribe("batch.#", queue="shop.events") as events, asyncio.timeout(PATIENCE):
+    job_id, queue = new_job_id(), f"tests.{new_job_id()}"
+    async with client.subscribe("batch.#", queue=queue) as events, asyncio.timeout(PATIENCE):
         for number in (1, 2):
             await publish(bus, fact(job_id, number))
         assert [(await anext(events)).sequence for _ in range(2)] == [1, 2]
 
-    async with client.subscribe("batch.#", queue="shop.events") as events, asyncio.timeout(PATIENCE):
+    async with client.subscribe("batch.#", queue=queue) as events, asyncio.timeout(PATIENCE):
         assert (await anext(events)).sequence == 2
 
 
