@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC
@@ -22,7 +23,7 @@ from batchbus_service.job import Job
 from batchbus_service.settings import Settings
 from batchbus_service.stores.mongo import MongoJobStore
 from batchbus_strategies import Json
-from tests.engine.following import Followed
+from tests.engine.following import PATIENCE, Followed
 from tests.engine.processes import WorkerProcess
 
 __all__ = ["Installation"]
@@ -126,6 +127,13 @@ class Installation:
     async def job(self, job_id: str) -> Job:
         job = await self.store.get(job_id)
         assert job is not None, f"There is no job {job_id}"
+        return job
+
+    async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
+        """The job, once it is as wanted in the database: for what no event tells of."""
+        async with asyncio.timeout(PATIENCE):
+            while not reached(job := await self.job(job_id)):  # noqa: ASYNC110 - nothing signals it
+                await asyncio.sleep(0.02)
         return job
 
     def gate(self, name: str = "gate") -> Path:
