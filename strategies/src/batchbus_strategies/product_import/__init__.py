@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from batchbus_strategies.catalog.columns import COLUMNS, NUMBERED
 from batchbus_strategies.product_import.applying import apply_plan
 from batchbus_strategies.product_import.context import ProductImportContext
-from batchbus_strategies.product_import.preview import preview
+from batchbus_strategies.product_import.preview import plan_import
 from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, FileMissing, JobRefused, JobRun
 from batchbus_strategies.tables import csv_cell, csv_line
 
@@ -44,7 +44,7 @@ class ProductImport(BatchStrategy[ProductImportContext]):
             raise JobRefused(f"There is no file with the key {context.fileKey}", field="fileKey") from None
 
     async def pre_process(self, run: JobRun[ProductImportContext]) -> None:
-        await preview(run, chunk_size=self._chunk_size)
+        await plan_import(run, chunk_size=self._chunk_size)
 
     async def process(self, run: JobRun[ProductImportContext]) -> None:
         await apply_plan(run, chunk_size=self._chunk_size)

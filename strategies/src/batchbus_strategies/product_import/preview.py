@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from batchbus_strategies.product_import.context import ProductImportContext
     from batchbus_strategies.strategy import JobRun
 
-__all__ = ["preview"]
+__all__ = ["plan_import"]
 
 _ROWS: Final = 1000
 """Checked at a time, in a thread: some 50 ms."""
 
 
-async def preview(run: JobRun[ProductImportContext], *, chunk_size: int) -> None:
+async def plan_import(run: JobRun[ProductImportContext], *, chunk_size: int) -> None:
     """Write the plan and set the result. Raises `StrategyError` for a file that cannot be imported."""
     faults = FaultLog(run, run.context.on_error, run.context.max_errors)
     references = await load_references(run.catalog)

@@ -28,7 +28,7 @@ _SCHEMA: Final = """
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
     PRAGMA locking_mode = EXCLUSIVE;
-    PRAGMA cache_size = -16384;
+    PRAGMA cache_size = -4096;
     CREATE TABLE product (
         number INTEGER PRIMARY KEY,  -- in the order of their first rows
         handle TEXT NOT NULL UNIQUE,
