@@ -162,7 +162,7 @@ class Outbox:
         """Whether the process that wrote the entry has let its time pass; False once it has published it."""
         overdue = entry.time + self._policy.publish_grace
         pause = _ASK_AGAIN
-        while self._clock.now() < overdue:
+        while entry.seq not in pending.own and self._clock.now() < overdue:
             try:
                 stored = await self._store.get(pending.job.id)
             except StoreUnavailable:

@@ -76,6 +76,8 @@ class Watch:
         if changed is not job:
             if changed:
                 self._log.warning("job_rescued", job_id=job.id, job_type=job.type, status=changed.status.value)
+                # Whoever let the lease run out will not publish what it wrote either.
+                ledger.outbox.hand_over(changed, written=len(changed.unpublished))
             return
         now = ledger.clock.now()
         policy = ledger.decider.policy
