@@ -31,6 +31,7 @@ from batchbus_events.amqp_connection import (
     Link,
     Wire,
     bus_errors,
+    close_quietly,
     declare_queue,
     declare_topology,
     wire_of,
@@ -139,7 +140,8 @@ class RabbitBus:
 
         with bus_errors("the log could not be read"):
             async with asyncio.timeout(ANSWER_SECONDS):
-                channel = await (await self.consuming.connection()).channel(publisher_confirms=False)
+                connection = await self.consuming.connection()
+                channel = await connection.channel(publisher_confirms=False)
         try:
             with bus_errors("the log could not be read"):
                 async with asyncio.timeout(ANSWER_SECONDS):
@@ -153,8 +155,9 @@ class RabbitBus:
                 message = await arrived.get()
                 if message is None:
                     raise BusUnavailable("the log could not be read to its end: the connection was lost")
-                with bus_errors("the log could not be read"):
-                    await wire.basic_ack(message.delivery_tag or 0, wait=False)
+                with bus_errors("the log could not be read to its end"):
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await wire.basic_ack(message.delivery_tag or 0, wait=False)
                 entry = _received(message, self.user)
                 if message.exchange:
                     yield entry
@@ -236,7 +239,11 @@ class _Consumer:
             with suppress(BusError), bus_errors(f"{self._queue.name} could not be deleted"):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self.wire.queue_delete(self._queue.name)
-        self._give_up_channel()
+        if self._lost.is_set():
+            self._give_up_channel()
+        else:
+            channel, self._channel, self.wire = self._channel, None, None
+            await close_quietly(channel)
 
     async def _keep_up(self) -> None:
         backoff = Backoff()
