@@ -11,6 +11,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
 
+import aio_pika
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_events import topics
@@ -128,6 +129,16 @@ class Installation:
         job = await self.store.get(job_id)
         assert job is not None, f"There is no job {job_id}"
         return job
+
+    async def queued(self, queue: topics.Queue, count: int) -> None:
+        """Until so many messages wait in the queue, where nobody consumes."""
+        async with await aio_pika.connect(self.amqp_url) as connection, connection.channel() as channel:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    declared = await channel.declare_queue(queue.name, passive=True)
+                    if declared.declaration_result.message_count == count:
+                        return
+                    await asyncio.sleep(0.05)
 
     async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
         """The job, once it is as wanted in the database: for what no event tells of."""

@@ -81,18 +81,20 @@ async def open_service(
     *,
     work: bool = True,
     bus: Bus | None = None,
+    mongo_url: str | None = None,
     give_up: Callable[[str], None] | None = None,
     patience: Patience = Patience(),
 ) -> AsyncIterator[Service]:
     """Everything but the HTTP server; ended in the reverse order, so that nothing accepted is lost.
 
-    `work`: take triggers and run jobs. `bus` stands in for the one that the settings name. `give_up` is called with
-    a reason when the process has to end, because a strategy cannot be stopped.
+    `work`: take triggers and run jobs. `bus` and `mongo_url` stand in for what the settings name. `give_up` is called
+    with a reason when the process has to end, because a strategy cannot be stopped.
     """
     log: FilteringBoundLogger = structlog.get_logger("batchbus")
     name = worker_id()
     async with AsyncExitStack() as stack:
-        mongo_url = await _mongo_url(settings, stack)
+        if mongo_url is None:
+            mongo_url = await _mongo_url(settings, stack)
         client = _client(mongo_url, stack)
         database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
         clock = ServerClock(database)
@@ -119,12 +121,12 @@ async def open_service(
             max_attempts=settings.max_attempts,
             publish_grace=timedelta(seconds=patience.publish_grace),
         )
+        doorbell = Doorbell(bus, log)
+        stack.push_async_callback(doorbell.close)
         outbox = Outbox(bus, store, clock, policy, name, log)
         await outbox.start()
         stack.push_async_callback(outbox.close, _DRAIN_SECONDS)
         ledger = Ledger(store, outbox, clock, Decider(policy, new_ulid), log)
-        doorbell = Doorbell(bus, log)
-        stack.push_async_callback(doorbell.close)
         watch = Watch(ledger, log)
         await watch.start()
         stack.push_async_callback(watch.close)
@@ -143,7 +145,7 @@ async def open_service(
                     cancel_grace=patience.cancel_grace,
                     stuck=patience.stuck,
                 ),
-                give_up=give_up or _end_process,
+                give_up=give_up or _last_resort(stack, log),
             )
             types = [name for name in registry.strategies if not settings.worker_types or name in settings.worker_types]
             worker = Worker(around, registry.get, types, doorbell, log)
@@ -187,7 +189,20 @@ async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
     return await stack.enter_async_context(RabbitBus.open(settings.amqp_url, name="batchbus"))
 
 
-def _end_process(reason: str) -> None:
-    """The last resort: nothing else ends a thread that never returns."""
-    structlog.get_logger("batchbus").critical("giving_up", reason=reason)
-    os._exit(70)
+def _last_resort(stack: AsyncExitStack, log: FilteringBoundLogger) -> Callable[[str], None]:
+    """Give the other jobs back and end the process: nothing else ends a thread that never returns."""
+    ending: list[asyncio.Task[None]] = []
+
+    async def end() -> None:
+        try:
+            async with asyncio.timeout(3 * _DRAIN_SECONDS):
+                await stack.aclose()
+        finally:
+            os._exit(70)
+
+    def give_up(reason: str) -> None:
+        log.critical("giving_up", reason=reason)
+        if not ending:
+            ending.append(asyncio.create_task(end()))
+
+    return give_up

@@ -39,18 +39,24 @@ class Doorbell:
         self.ring({lane(job.phase, job.type) for job in jobs if job.ready_at})
 
     async def close(self) -> None:
+        """Ring once more, if there is something left to tell."""
         if self._ringing:
             self._ringing.cancel()
             await asyncio.gather(self._ringing, return_exceptions=True)
+        await self._ring_once()
 
     async def _ring(self) -> None:
         try:
             while self._lanes:
-                lanes, self._lanes = self._lanes, set()
-                try:
-                    await self._bus.publish(topics.WORKERS, announce.doorbell(lanes))
-                except BusError as error:
-                    self._log.debug("doorbell_not_rung", reason=str(error))
+                await self._ring_once()
                 await asyncio.sleep(_PAUSE)
         finally:
             self._ringing = None
+
+    async def _ring_once(self) -> None:
+        lanes, self._lanes = self._lanes, set()
+        if lanes:
+            try:
+                await self._bus.publish(topics.WORKERS, announce.doorbell(lanes))
+            except BusError as error:
+                self._log.debug("doorbell_not_rung", reason=str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
@@ -28,6 +29,11 @@ __all__ = ["Intake"]
 _PREFETCH: Final = 64
 _ASK_AGAIN: Final = (0.05, 1.0)
 _BACK_OFF: Final = (0.5, 10.0)
+_CLOSE_SECONDS: Final = 10.0
+
+
+class _Closing(Exception):
+    """The process shuts down: the delivery stays open, and goes back to the queue."""
 
 
 class Intake:
@@ -46,17 +52,25 @@ class Intake:
         self._look_for = look_for
         self._consumer: Consumer | None = None
         self._waits = asyncio.Lock()
+        self._closing = asyncio.Event()
 
     async def start(self) -> None:
         self._consumer = await self._bus.consume(topics.TRIGGERS_QUEUE, self.handle, prefetch=_PREFETCH)
 
     async def close(self) -> None:
-        """Take no more triggers; those being handled are finished."""
+        """Take no more triggers. Those being handled are finished, or given back if they have to wait for something."""
+        self._closing.set()
         if self._consumer:
-            await self._consumer.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._consumer.close()
 
     async def handle(self, delivery: Delivery) -> None:
         """One trigger, from the delivery to its acknowledgement."""
+        with suppress(_Closing):
+            await self._handle(delivery)
+
+    async def _handle(self, delivery: Delivery) -> None:
         try:
             trigger = decode(delivery.message.body)
             request = parse_trigger(trigger)
@@ -118,20 +132,18 @@ class Intake:
                 if asyncio.get_running_loop().time() + pause > deadline:
                     raise
                 # Nothing signals that a job will appear: look again, less and less often.
-                await asyncio.sleep(pause)
+                await self._rest(pause)
                 pause = min(pause * 2, longest)
 
     async def _hold_back(self, seconds: float) -> None:
         """The database is away: keep what we have, take nothing more, and let one wait at a time resume."""
         if self._waits.locked() or self._consumer is None:
-            await asyncio.sleep(seconds)
+            await self._rest(seconds)
             return
         async with self._waits:
             await self._consumer.pause()
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                await self._consumer.resume()
+            await self._rest(seconds)
+            await self._consumer.resume()
 
     async def _park(self, delivery: Delivery, reason: str) -> None:
         self._log.warning("message_parked", routing_key=delivery.message.routing_key, reason=reason)
@@ -151,5 +163,13 @@ class Intake:
                 return
             except BusError as error:
                 self._log.warning("intake_waits_for_the_broker", reason=str(error), seconds=pause)
-                await asyncio.sleep(pause)
+                await self._rest(pause)
                 pause = min(pause * 2, longest)
+
+    async def _rest(self, seconds: float) -> None:
+        """Raises `_Closing` if the process shuts down meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        if self._closing.is_set():
+            raise _Closing

@@ -63,6 +63,8 @@ class Outbox:
         self._flusher: asyncio.Task[None] | None = None
         self._pause = 0.0
         self._resume_at = 0.0
+        self._refused: set[str] = set()
+        """Jobs with an event that the broker has not taken when it was offered."""
         self.trouble: str | None = None
         """Why nothing can be published at the moment, for `doctor`; None when all is well."""
         self.hand_on_after = 0.0
@@ -75,7 +77,8 @@ class Outbox:
         pending = self._pending.get(job.id)
         if pending is None:
             pending = self._pending[job.id] = _Pending(job, job.published)
-        pending.job = job
+        if job.version >= pending.job.version:  # the night watch may have read it before the last write
+            pending.job = job
         pending.done = max(pending.done, job.published)
         pending.own.update(range(len(job.history) - written + 1, len(job.history) + 1))
         if pending.publishing is None:
@@ -119,11 +122,16 @@ class Outbox:
     # -- publishing ------------------------------------------------------------------------------------------------
 
     async def _publish_all(self, pending: _Pending) -> None:
-        while pending.done < len(pending.job.history):
-            entry = pending.job.history[pending.done]
-            if entry.seq in pending.own or await self._left_to_us(pending, entry):
-                await self._publish(pending.job, entry)
-                pending.done = max(pending.done, entry.seq)
+        try:
+            while pending.done < len(pending.job.history):
+                entry = pending.job.history[pending.done]
+                if entry.seq in pending.own or await self._left_to_us(pending, entry):
+                    await self._publish(pending.job, entry)
+                    pending.done = max(pending.done, entry.seq)
+        except Exception as error:  # noqa: BLE001 - the operator gets to know, and the night watch tries again
+            self._log.error("events_not_published", job_id=pending.job.id, exc_info=error)
+            self._pending.pop(pending.job.id, None)
+            return
         pending.publishing = None
         if self._runs_here(pending.job):
             self._mark_later(_RIDE_ALONG, pending)
@@ -136,16 +144,21 @@ class Outbox:
         """Until the broker has confirmed it."""
         message = announce.lifecycle(job, entry)
         loop = asyncio.get_running_loop()
-        while True:
-            if (wait := self._resume_at - loop.time()) > 0:
-                await asyncio.sleep(wait)
-            try:
-                await self._bus.publish(topics.EVENTS, message)
-            except BusError as error:
-                self._back_off(error)
-            else:
+        try:
+            while True:
+                if (wait := self._resume_at - loop.time()) > 0:
+                    await asyncio.sleep(wait)
+                try:
+                    await self._bus.publish(topics.EVENTS, message)
+                    return
+                except BusError as error:
+                    self._refused.add(job.id)
+                    self._back_off(error)
+        finally:
+            # Other events may get through all the while: the trouble is over when what was refused is out.
+            self._refused.discard(job.id)
+            if not self._refused:
                 self._pause, self.trouble = 0.0, None
-                return
 
     def _back_off(self, error: BusError) -> None:
         """The broker's trouble is everyone's: the whole outbox pauses, not one job."""
@@ -199,6 +212,8 @@ class Outbox:
                 self._log.warning("marks_wait_for_the_database", reason=str(error))
                 await asyncio.sleep(1.0)
                 self._due.set()
+            except Exception as error:  # noqa: BLE001 - the operator gets to know; other marks have to be written
+                self._log.error("marks_not_written", exc_info=error)
 
     async def _flush(self) -> None:
         """One bulk write for every job whose mark is due; those that come due meanwhile go with the next one."""

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_events import topics
@@ -34,6 +35,8 @@ _KEPT: Final = 64
 """Jobs made here that this worker keeps in mind, to take them without reading them back."""
 _SEAT_PATIENCE: Final = 0.1
 """Seconds that a new job may wait for a slot before it is written without one."""
+_CLAIM_SECONDS: Final = 5.0
+"""How long a worker that stops waits for a claim to be answered."""
 _HAND_ON_AFTER: Final = 0.2
 """Seconds for which they are its own."""
 _PHASES: Final[tuple[Phase, ...]] = ("process", "pre_process")
@@ -88,7 +91,12 @@ class Worker:
 
     def offer(self, job: Job) -> None:
         """A job that this process wrote waits for a slot: it can be claimed here without being read back."""
-        if job.ready_at is None or job.type not in self._types or len(self._found[job.phase]) >= _KEPT:
+        if job.ready_at is None:
+            return
+        if job.type not in self._types:
+            self._log.warning("job_waits_for_another_worker", job_id=job.id, job_type=job.type)
+            return
+        if len(self._found[job.phase]) >= _KEPT:
             return
         if job.ready_at <= self._ledger.clock.now():
             self._found[job.phase].append(job)
@@ -117,7 +125,10 @@ class Worker:
     async def close(self) -> None:
         """Take no more jobs, have the running ones stop at their next chunk, and give them back."""
         self._closing = True
+        self._look_now.set()
         if self._looker:
+            # Not cancelled while the database answers: a claim that is on its way would be left to its lease.
+            await asyncio.wait([self._looker], timeout=_CLAIM_SECONDS)
             self._looker.cancel()
             await asyncio.gather(self._looker, return_exceptions=True)
         for run in self._tasks.values():
@@ -176,33 +187,41 @@ class Worker:
     # -- looking for work ------------------------------------------------------------------------------------------
 
     async def _keep_looking(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(_LOOK_EVERY * random.uniform(0.8, 1.2)):
-                    await self._look_now.wait()
-            except TimeoutError:
+        loop = asyncio.get_running_loop()
+        look_everywhere_at = loop.time()
+        while not self._closing:
+            if loop.time() >= look_everywhere_at:
+                look_everywhere_at = loop.time() + _LOOK_EVERY * random.uniform(0.8, 1.2)
                 self._suspects = {lane(phase, job_type) for phase in _PHASES for job_type in self._types}
-            self._look_now.clear()
             try:
                 for phase in _PHASES:
                     await self._fill(phase)
             except StoreUnavailable as error:
                 self._log.warning("look_failed", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - the operator gets to know; the worker has to go on looking
+                self._log.error("look_broke", exc_info=error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(look_everywhere_at):
+                    await self._look_now.wait()
+            self._look_now.clear()
 
     async def _fill(self, phase: Phase) -> None:
         """Give every free slot of the phase a waiting job, as long as there are any."""
-        while self._slots.free(phase):
+        while self._slots.free(phase) and not self._closing:
             if not self._found[phase] and not await self._search(phase):
                 return
             job = self._found[phase].popleft()
             if (seat := self._slots.take(phase)) is None:
                 self._found[phase].appendleft(job)
                 return
-            claimed = await self._claim(job)
+            claimed = None
+            try:
+                claimed = await self._claim(job)
+            finally:
+                if claimed is None:
+                    seat.leave()
             if claimed:
                 self.take(claimed, seat)
-            else:
-                seat.leave()
 
     async def _search(self, phase: Phase) -> bool:
         """Read some of the oldest waiting jobs of every lane in which there may be any."""
