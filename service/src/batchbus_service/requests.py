@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from batchbus_events.catalog import CreateBatch
+from batchbus_events.catalog import CreateBatch, requested_job_id
 from batchbus_events.event import Event
 from batchbus_events.ids import derived_job_id, new_job_id
 from batchbus_service.lifecycle import Cause, NewJob
@@ -16,20 +16,11 @@ __all__ = ["cause_of", "from_bus", "from_user"]
 
 
 def from_bus(trigger: Event, request: CreateBatch, user_id: str | None) -> NewJob:
-    """A job asked for on the bus. `user_id`: who published, where the broker vouches for it.
-
-    The id comes from the idempotency key, else from the subject, else from the event itself: whichever it is, the
-    same event delivered twice makes one job.
-    """
-    principal = user_id or trigger.source
-    if request.idempotency_key is not None:
-        job_id = derived_job_id("bus-key", principal, request.idempotency_key)
-    else:
-        job_id = request.job_id or derived_job_id("event", trigger.source, trigger.id)
-    created_by = f"bus:{request.created_by or principal}"
+    """A job asked for on the bus. `user_id`: who published, where the broker vouches for it."""
+    created_by = f"bus:{request.created_by or user_id or trigger.source}"
     context = dict(request.context)
     return NewJob(
-        id=job_id,
+        id=requested_job_id(trigger, request, user_id),
         type=request.type,
         context=context,
         dry_run=request.dry_run,
