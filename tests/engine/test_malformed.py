@@ -85,14 +85,15 @@ NOT_USABLE: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("body", "reason"), NOT_USABLE.values(), ids=NOT_USABLE.keys())
 async def test_what_cannot_be_used_is_parked_as_it_came_with_the_reason(
-    installation: Installation, parked: Parked, body: bytes, reason: str
+    installation: Installation, parked: Parked, subtests: pytest.Subtests
 ) -> None:
-    await installation.publish_raw(body)
-    assert reason in await parked.reason(body)
-    # And nothing is wrong with the worker, or with the queue.
-    await installation.followed.event("batch.completed", await installation.create("noop"))
+    for kind, (body, reason) in NOT_USABLE.items():
+        with subtests.test(kind):
+            await installation.publish_raw(body)
+            assert reason in await parked.reason(body)
+            # And nothing is wrong with the worker, or with the queue.
+            await installation.followed.event("batch.completed", await installation.create("noop"))
 
 
 async def test_64_levels_are_not_too_deep_and_a_mebibyte_is_not_too_large(
