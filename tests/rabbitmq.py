@@ -203,12 +203,8 @@ class DockerNode(RabbitNode):
 
 def find_rabbitmq() -> RabbitNode:
     """A node that can be started on this machine, after installing what it takes. Raises `NoRabbitMQ`."""
-    if _installed("rabbitmq-server") is None and shutil.which("apt-get") and os.geteuid() == 0:
-        # At run level 1 Debian leaves the system's own broker stopped.
-        apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        with contextlib.suppress(subprocess.CalledProcessError):
-            _output(["apt-get", "update"], apt)
-            _output(["apt-get", "install", "--yes", "--no-install-recommends", "rabbitmq-server", "amqp-tools"], apt)
+    if _installed("rabbitmq-server") is None:
+        _install("rabbitmq-server", "amqp-tools")
     if _installed("rabbitmq-server") is not None:
         return RabbitNode()
     if shutil.which("docker"):
@@ -253,6 +249,16 @@ class _Process:
 def _installed(command: str) -> str | None:
     """Where the command is. RabbitMQ's own scripts go before Debian's of the same name, which change the user."""
     return shutil.which(command, path=f"/usr/lib/rabbitmq/bin:{os.environ['PATH']}")
+
+
+def _install(*packages: str) -> None:
+    """With apt-get, where that is there and we are root."""
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        # At run level 1 Debian leaves the system's own broker stopped.
+        apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        with contextlib.suppress(subprocess.CalledProcessError):
+            _output(["apt-get", "update"], apt)
+            _output(["apt-get", "install", "--yes", "--no-install-recommends", *packages], apt)
 
 
 def _required(command: str) -> str:
@@ -301,6 +307,18 @@ def _session_node(request: pytest.FixtureRequest) -> Iterator[RabbitNode]:
         pytest.skip("no RabbitMQ")
     with node:
         yield node
+
+
+@pytest.fixture(scope="session")
+def amqp_tools() -> None:
+    """The commands of Debian's `amqp-tools`: the plainest client there is."""
+    if shutil.which("amqp-publish") is None:
+        _install("amqp-tools")
+    if shutil.which("amqp-publish") is None:
+        missing = "amqp-tools is not installed, and apt-get cannot install it"
+        if os.environ.get("BATCHBUS_REQUIRE_RABBITMQ") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
 
 
 @pytest.fixture

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aio_pika
+from aio_pika.exceptions import ChannelNotFoundEntity
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_events import topics
@@ -21,6 +22,7 @@ from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_service.bootstrap import Patience, Service, open_service
 from batchbus_service.job import Job
+from batchbus_service.lifecycle import Cause
 from batchbus_service.settings import Settings
 from batchbus_service.stores.mongo import MongoJobStore
 from batchbus_strategies import Json
@@ -130,23 +132,56 @@ class Installation:
         assert job is not None, f"There is no job {job_id}"
         return job
 
-    async def queued(self, queue: topics.Queue, count: int) -> None:
-        """Until so many messages wait in the queue, where nobody consumes."""
-        async with await aio_pika.connect(self.amqp_url) as connection, connection.channel() as channel:
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    declared = await channel.declare_queue(queue.name, passive=True)
-                    if declared.declaration_result.message_count == count:
-                        return
-                    await asyncio.sleep(0.05)
+    @staticmethod
+    async def retry(service: Service, job_id: str) -> None:
+        """As an operator does."""
+        ledger = service.ledger
+        await ledger.change_by_id(job_id, lambda job, now: ledger.decider.retry(job, now, Cause()))
+
+    # -- what no event tells of: asked for again and again -------------------------------------------------------------
 
     async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
-        """The job, once it is as wanted in the database: for what no event tells of."""
-        async with asyncio.timeout(PATIENCE):
-            while not reached(job := await self.job(job_id)):  # noqa: ASYNC110 - nothing signals it
-                await asyncio.sleep(0.02)
-        return job
+        """The job, once it is as wanted in the database."""
+
+        async def asked() -> Job | None:
+            job = await self.job(job_id)
+            return job if reached(job) else None
+
+        return await _poll(asked)
+
+    async def all_published(self) -> None:
+        """Until every event of every job is marked as published."""
+        unpublished = {"$expr": {"$lt": ["$published", {"$size": "$history"}]}}
+
+        async def asked() -> bool:
+            return await self.database.jobs.count_documents(unpublished) == 0
+
+        await _poll(asked)
+
+    async def queued(self, queue: str, *, messages: int | None = None, consumers: int | None = None) -> None:
+        """Until the queue is there, and has so many messages that wait, and so many consumers."""
+        async with await aio_pika.connect(self.amqp_url) as connection:
+
+            async def asked() -> bool:
+                with suppress(ChannelNotFoundEntity):
+                    async with connection.channel() as channel:
+                        found = (await channel.declare_queue(queue, passive=True)).declaration_result
+                        return messages in (None, found.message_count) and consumers in (None, found.consumer_count)
+                return False
+
+            await _poll(asked)
 
     def gate(self, name: str = "gate") -> Path:
         """A path for batch types that wait until someone creates it: `gate.touch()` lets them go on."""
         return self.folder / name
+
+
+T = TypeVar("T")
+
+
+async def _poll(ask: Callable[[], Awaitable[T | None]]) -> T:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if answer := await ask():
+                return answer
+            await asyncio.sleep(0.02)

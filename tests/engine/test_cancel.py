@@ -81,7 +81,7 @@ async def test_a_thread_that_never_asks_keeps_slot_and_lease_until_it_ends(insta
         await lease_is_renewed_for(installation, job_id, seconds=2.0)
 
         with pytest.raises(NotAllowed, match="still stopping"):
-            await service.ledger.change_by_id(job_id, lambda job, now: service.ledger.decider.retry(job, now, Cause()))
+            await installation.retry(service, job_id)
         assert not installation.followed.all("batch.completed", next_job), "there is one slot, and it is taken"
 
         installation.gate().touch()

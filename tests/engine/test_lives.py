@@ -6,7 +6,6 @@ import pytest
 
 from batchbus_service.handle import MAX_RESULT_BYTES
 from batchbus_service.job import Status
-from batchbus_service.lifecycle import Cause
 from tests.engine.installation import Installation
 
 TO_PROCESSING = ["created", "pre_processed", "confirmed", "processing"]
@@ -121,8 +120,7 @@ async def test_a_retry_by_an_operator_resumes_from_the_checkpoint(installation: 
     async with installation.worker(max_attempts=1) as service:
         job_id = await installation.create("chunks", chunks=4, fail_at=2)
         await installation.followed.event("batch.failed", job_id)
-        decider = service.ledger.decider
-        await service.ledger.change_by_id(job_id, lambda job, now: decider.retry(job, now, Cause()))
+        await installation.retry(service, job_id)
         completed = await installation.followed.event("batch.completed", job_id)
     traces = await installation.catalog.traces.find({"job": job_id}).sort("chunk").to_list(None)
     assert [(trace["run"], trace["chunk"]) for trace in traces] == [(1, 0), (1, 1), (2, 2), (2, 3)]

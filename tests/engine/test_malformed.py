@@ -137,7 +137,7 @@ async def test_a_newer_minor_version_is_held_for_a_newer_worker(installation: In
     known = TRIGGERS["batch.created"].dataschema
     newer = known.rpartition(".")[0] + ".9"
     await installation.publish_raw(json.dumps(envelope(dataschema=newer)).encode())
-    await installation.queued(topics.HELD_QUEUE, 1)
+    await installation.queued(topics.HELD_QUEUE.name, messages=1)
     assert not installation.followed.events
 
 

@@ -138,6 +138,8 @@ class Decider:
         if cause.key in job.triggers:
             return job
         if early and job.status is Status.CREATED:
+            if job.confirmed_early:
+                raise NotAllowed("The batch job is confirmed already")
             remembered = replace(job, confirmed_early=cause.event_id or "confirmed", triggers=_with_trigger(job, cause))
             return self._sealed(remembered, now)
         if job.status is not Status.PRE_PROCESSED:
@@ -304,7 +306,7 @@ class Decider:
             time=now,
             data=_numbers(job) | dict(extra or {}),
             causationid=cause.event_id,
-            traceparent=cause.traceparent,
+            traceparent=cause.traceparent or (job.history[0].traceparent if job.history else None),
         )
 
     def _sealed(self, job: Job, now: datetime, *entries: HistoryEntry) -> Job:
