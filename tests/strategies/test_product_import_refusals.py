@@ -197,6 +197,12 @@ async def test_an_option_without_name_and_one_named_twice(shop: Shop) -> None:
     ]
 
 
+async def test_a_product_that_no_document_can_hold(shop: Shop) -> None:
+    rows = [variant("a", str(n), Variant_Material="x" * 100_000) for n in range(140)]
+    _, job = await shop.refused(table(*rows))
+    assert places(job) == [(2, None, "product_too_large")]
+
+
 # -- the same thing twice ----------------------------------------------------------------------------------------------
 
 
@@ -210,9 +216,9 @@ async def test_a_sku_or_barcode_twice_in_the_file(shop: Shop) -> None:
         )
     )
     assert places(job) == [
+        (3, "Variant Barcode", "duplicate_barcode"),
         (4, "Variant SKU", "duplicate_sku"),
         (5, "Variant SKU", "duplicate_sku"),
-        (3, "Variant Barcode", "duplicate_barcode"),
     ]
     assert [error.message for error in job.errors] == ["line 2 has it already"] * 3
 
@@ -227,7 +233,7 @@ async def test_an_id_twice_in_the_file(shop: Shop) -> None:
             row | {"Product Handle": "other", "Variant Id": "", "Variant Title": "x"},
         )
     )
-    assert places(job) == [(3, "Variant Id", "duplicate_id"), (4, "Product Id", "duplicate_id")]
+    assert places(job) == [(3, "Variant Id", "duplicate_id"), (4, "Product Id", "duplicate_product")]
 
 
 async def test_rows_of_one_product_with_different_ids(shop: Shop) -> None:

@@ -26,7 +26,7 @@ class ProductImport(BatchStrategy[ProductImportContext]):
     batch_type: ClassVar[str] = "product-import"
     context_model: ClassVar[type[BaseModel]] = ProductImportContext
 
-    def __init__(self, chunk_size: int = 500) -> None:
+    def __init__(self, chunk_size: int = 250) -> None:
         """`chunk_size`: how many products are planned, and written, at a time."""
         self._chunk_size = chunk_size
 

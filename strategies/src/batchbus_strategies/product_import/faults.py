@@ -33,8 +33,8 @@ class FaultLog:
         self._on_error = on_error
         self._limit = limit or (_ABORT_AFTER if on_error == "abort" else None)
         self._count = 0
-        self._rows = 0
-        self._last_line = 0
+        self._lines: set[int] = set()
+        """Of what has been reported, if there is a limit to that."""
         self._first: RowFault | None = None
 
     def report(self, faults: Iterable[RowFault]) -> None:
@@ -50,8 +50,8 @@ class FaultLog:
                 value=None if fault.value is None else shortened(fault.value),
             )
             self._count += 1
-            self._rows += fault.line != self._last_line
-            self._last_line = fault.line
+            if self._limit is not None:
+                self._lines.add(fault.line)
             if self._first is None or fault.line < self._first.line:
                 self._first = fault
             if self._count == self._limit:
@@ -65,7 +65,8 @@ class FaultLog:
     def _summary(self) -> str:
         first = self._first
         assert first
-        rows = "1 row cannot be imported" if self._rows == 1 else f"{self._rows:,} rows cannot be imported; the first"
+        count = len(self._lines)
+        rows = "1 row cannot be imported" if count == 1 else f"{count:,} rows cannot be imported; the first"
         column = f', column "{shortened(first.column)}"' if first.column else ""
         value = f', value "{shortened(first.value)}"' if first.value is not None else ""
         return f"{rows}: line {first.line}{column}{value}: {first.message}"

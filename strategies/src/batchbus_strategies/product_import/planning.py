@@ -23,8 +23,6 @@ class Planner:
         self._records = Records(layout.prices, references, ids or ulids())
         self._job_id = job_id
         self._new_types: set[str] = set()
-        self.counts = Counts()
-        """Of everything planned so far."""
 
     def plan(self, staged: StagedProduct, faults: list[RowFault]) -> list[Operation]:
         """The operations for one product; none if nothing changes. Faults are added to `faults`."""
@@ -34,7 +32,6 @@ class Planner:
         operation = self._operation(staged, staged.row, faults)
         if operation is None:
             return []
-        self.counts = self.counts.plus(operation["counts"])
         return [*self._new_type(staged.row), operation]
 
     def _operation(self, staged: StagedProduct, row: ProductRow, faults: list[RowFault]) -> Create | Update | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from batchbus_strategies.catalog.references import References, load_references
@@ -24,6 +25,8 @@ __all__ = ["plan_import"]
 
 _ROWS: Final = 1000
 """Checked at a time, in a thread: some 50 ms."""
+_MAX_PRODUCT_BYTES: Final = 12 * 1024 * 1024
+"""MongoDB's limit for a document is 16 MiB, and this one is to have room to grow."""
 
 
 async def plan_import(run: JobRun[ProductImportContext], *, chunk_size: int) -> None:
@@ -40,12 +43,12 @@ async def plan_import(run: JobRun[ProductImportContext], *, chunk_size: int) -> 
     rows = RowReader(layout, references)
     with Staging.open() as staging:
         await _stage(run, reader, _Stager(layout, rows, staging), faults)
-        faults.report(await asyncio.to_thread(lambda: list(staging.drop_duplicates())))
+        await _report(staging.drop_duplicates(), faults)
         await look_up_existing(run, staging)
-        faults.report(await asyncio.to_thread(lambda: list(staging.drop_clashes())))
+        await _report(staging.drop_clashes(), faults)
         planner = Planner(layout, references, run.job_id)
-        await _write_plan(run, planner, staging.batches(chunk_size), faults)
-    _set_result(run, planner.counts, sorted(rows.unknown_channels))
+        counts = await _write_plan(run, planner, staging.batches(chunk_size), faults)
+    _set_result(run, counts, sorted(rows.unknown_channels))
 
 
 def _read_header(run: JobRun[ProductImportContext], reader: CsvReader, references: References) -> Layout:
@@ -124,31 +127,50 @@ def _shape_fault(line: int, cells: list[str], layout: Layout) -> RowFault | None
     return None
 
 
+async def _report(found: Iterator[RowFault], faults: FaultLog) -> None:
+    while batch := await asyncio.to_thread(lambda: list(islice(found, 1000))):
+        faults.report(batch)
+
+
 async def _write_plan(
     run: JobRun[ProductImportContext],
     planner: Planner,
     batches: Iterator[list[StagedProduct]],
     faults: FaultLog,
-) -> None:
-    """Raises `RowsRefused`, with no plan left behind, if faults forbid the import."""
+) -> Counts:
+    """What is in it. Raises `RowsRefused`, with no plan left behind, if faults forbid the import."""
 
-    def plan_batch() -> tuple[bytes, list[RowFault]] | None:
+    def plan_batch() -> tuple[bytes, Counts, list[RowFault]] | None:
         products = next(batches, None)
         if products is None:
             return None
+        lines: list[bytes] = []
+        counts = Counts()
         found: list[RowFault] = []
-        lines = [encode(operation) for product in products for operation in planner.plan(product, found)]
-        return b"".join(lines), found
+        for product in products:
+            for operation in planner.plan(product, found):
+                line = encode(operation)
+                if len(line) > _MAX_PRODUCT_BYTES:
+                    message = "the product with all its variants is too large for one document"
+                    found.append(RowFault(product.line, None, "product_too_large", message, product.handle))
+                    continue
+                lines.append(line)
+                if operation["op"] != "type":
+                    counts = counts.plus(operation["counts"])
+        return b"".join(lines), counts, found
 
+    counts = Counts()
     key = plan_key(run.job_id, run.run_number)
     async with run.files.write(key) as file:
         while planned := await asyncio.to_thread(plan_batch):
-            lines, found = planned
+            lines, added, found = planned
             faults.report(found)
             await file.write(lines)
-            await run.advance(0, message=f"{planner.counts.total:,} operations planned")
+            counts = counts.plus(added)
+            await run.advance(0, message=f"{counts.total:,} operations planned")
         faults.refuse()
     run.result["files"] = {"PLAN": key}
+    return counts
 
 
 def _set_result(run: JobRun[ProductImportContext], counts: Counts, unknown_channels: Sequence[str]) -> None:

@@ -46,9 +46,11 @@ _SCHEMA: Final = """
         PRIMARY KEY (product, line)
     ) WITHOUT ROWID;
     CREATE TABLE existing (id TEXT PRIMARY KEY, document BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE clash (line INTEGER, field TEXT, value TEXT, owner TEXT, PRIMARY KEY (line, field)) WITHOUT ROWID;
+    CREATE TABLE clash (             -- keys of the file that another product in the catalogue has
+        product INTEGER, line INTEGER, field TEXT, value TEXT, owner TEXT, PRIMARY KEY (field, line)
+    ) WITHOUT ROWID;
+    CREATE TABLE fault (line INTEGER, field TEXT, code TEXT, message TEXT, value TEXT);
     CREATE TEMPORARY TABLE found (value TEXT, owner TEXT);
-    BEGIN;
 """
 _INDEXES: Final = """
     CREATE INDEX product_id ON product (id) WHERE id IS NOT NULL;
@@ -56,6 +58,8 @@ _INDEXES: Final = """
     CREATE INDEX variant_sku ON variant (sku) WHERE sku IS NOT NULL;
     CREATE INDEX variant_barcode ON variant (barcode) WHERE barcode IS NOT NULL;
 """
+_PARAMETERS: Final = 1000
+"""Of one statement."""
 _COLUMN: Final = {"id": "Variant Id", "sku": "Variant SKU", "barcode": "Variant Barcode"}
 
 
@@ -114,10 +118,8 @@ class Staging:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        database.executescript(_SCHEMA)
+        self._run(_SCHEMA)
         self.products = 0
-        self.with_id = 0
-        """Products that give an id, and so are to be updated."""
 
     @classmethod
     @contextmanager
@@ -135,14 +137,17 @@ class Staging:
 
     def known_products(self, handles: Sequence[str]) -> dict[str, tuple[int, int, str | None]]:
         """Number, first line and id of those handles that have been seen."""
-        found = self._database.execute(
-            f"SELECT handle, number, line, id FROM product WHERE handle IN ({_marks(handles)})", handles
-        )
-        return {handle: (number, line, product_id) for handle, number, line, product_id in found}
+        known = {}
+        for first in range(0, len(handles), _PARAMETERS):
+            some = handles[first : first + _PARAMETERS]
+            for handle, *place in self._database.execute(
+                f"SELECT handle, number, line, id FROM product WHERE handle IN ({_marks(some)})", some
+            ):
+                known[handle] = (place[0], place[1], place[2])
+        return known
 
     def add(self, products: Sequence[NewProduct], variants: Sequence[NewVariant]) -> None:
         self.products += len(products)
-        self.with_id += sum(product.id is not None for product in products)
         self._database.executemany(
             "INSERT INTO product VALUES (?, ?, ?, ?, ?)",
             [
@@ -169,31 +174,32 @@ class Staging:
 
     def drop_duplicates(self) -> Iterator[RowFault]:
         """Once the file is read: rows whose SKU, barcode or id is that of an earlier row, which are dropped."""
-        self._database.executescript(_INDEXES)
-        for field in ("sku", "barcode", "id"):
-            twice = self._database.execute(
-                f"""SELECT later.product, later.line, later.{field}, min(earlier.line)
-                    FROM (SELECT {field} AS value FROM variant WHERE {field} IS NOT NULL
+        self._run(_INDEXES)
+        for field, column in _COLUMN.items():
+            self._run(f"""
+                INSERT INTO fault
+                    SELECT line, '{column}', 'duplicate_{field}', 'line ' || first || ' has it already', {field}
+                    FROM (SELECT {field} AS value, min(line) AS first FROM variant WHERE {field} IS NOT NULL
                           GROUP BY {field} HAVING count(*) > 1)
-                    JOIN variant AS later ON later.{field} = value
-                    JOIN variant AS earlier ON earlier.{field} = value AND earlier.line < later.line
-                    GROUP BY later.line ORDER BY later.line"""
-            ).fetchall()
-            for product, line, value, first in twice:
-                self._database.execute("DELETE FROM variant WHERE product = ? AND line = ?", (product, line))
-                yield RowFault(line, _COLUMN[field], f"duplicate_{field}", f"line {first} has it already", value)
-        twice = self._database.execute(
-            """SELECT later.number, later.line, later.id, min(earlier.line)
-               FROM product AS later JOIN product AS earlier ON earlier.id = later.id AND earlier.line < later.line
-               GROUP BY later.number"""
-        ).fetchall()
-        for number, line, value, first in twice:
-            self.drop_product(number)
-            message = f"line {first} has it already, with another handle"
-            yield RowFault(line, "Product Id", "duplicate_id", message, value)
+                    JOIN variant ON {field} = value AND line > first;
+                DELETE FROM variant WHERE {field} IN (SELECT value FROM fault WHERE code = 'duplicate_{field}')
+                    AND line IN (SELECT line FROM fault WHERE code = 'duplicate_{field}');
+            """)
+        self._run("""
+            INSERT INTO fault
+                SELECT line, 'Product Id', 'duplicate_product', 'line ' || first || ' has it, with another handle', id
+                FROM (SELECT id AS value, min(line) AS first FROM product WHERE id IS NOT NULL
+                      GROUP BY id HAVING count(*) > 1)
+                JOIN product ON id = value AND line > first;
+            UPDATE product SET row = NULL WHERE id IN (SELECT value FROM fault WHERE code = 'duplicate_product')
+                AND line IN (SELECT line FROM fault WHERE code = 'duplicate_product');
+        """)
+        yield from self._take_faults()
 
-    def drop_product(self, number: int) -> None:
-        self._database.execute("UPDATE product SET row = NULL WHERE number = ?", (number,))
+    def _take_faults(self) -> Iterator[RowFault]:
+        for row in self._database.execute("SELECT * FROM fault ORDER BY line"):
+            yield RowFault(*row)
+        self._database.execute("DELETE FROM fault")
 
     # -- what the catalogue has already ----------------------------------------------------------------------------
 
@@ -220,32 +226,34 @@ class Staging:
     def _clashes(self, field: str, found: Iterable[tuple[str | None, str]]) -> None:
         self._database.execute("DELETE FROM found")
         self._database.executemany("INSERT INTO found VALUES (?, ?)", found)
-        rows = "product" if field == "handle" else "variant JOIN product ON product.number = variant.product"
-        line = "product.line" if field == "handle" else "variant.line"
+        row = "product" if field == "handle" else "variant"
+        join = "" if field == "handle" else "JOIN product ON product.number = variant.product"
         self._database.execute(
             f"""INSERT OR IGNORE INTO clash
-                SELECT {line}, '{field}', found.value, found.owner
-                FROM found CROSS JOIN {rows}
-                WHERE {field} = found.value AND product.id IS NOT found.owner"""
+                SELECT product.number, {row}.line, '{field}', found.value, found.owner
+                FROM found CROSS JOIN {row} {join}
+                WHERE {row}.{field} = found.value AND product.id IS NOT found.owner"""
         )
 
     def drop_clashes(self) -> Iterator[RowFault]:
         """Rows with a handle, SKU or barcode of another product in the catalogue, which are dropped."""
-        taken = "SELECT line, value, owner FROM clash WHERE field = ? ORDER BY line"
-        for line, value, owner in self._database.execute(taken, ("handle",)).fetchall():
-            self._database.execute("UPDATE product SET row = NULL WHERE line = ?", (line,))
-            message = f"the product {owner} in the catalogue has it; to update that one, give its id as Product Id"
-            yield RowFault(line, "Product Handle", "handle_taken", message, value)
+        self._run("""
+            INSERT INTO fault
+                SELECT line, 'Product Handle', 'handle_taken', 'the product ' || owner || ' in the catalogue has it; '
+                    || 'to update that one, give its id as Product Id', value
+                FROM clash WHERE field = 'handle';
+            UPDATE product SET row = NULL WHERE number IN (SELECT product FROM clash WHERE field = 'handle');
+            DELETE FROM clash WHERE product IN (SELECT number FROM product WHERE row IS NULL);
+        """)
         for field in ("sku", "barcode"):
-            for line, value, owner in self._database.execute(taken, (field,)).fetchall():
-                of_usable = self._database.execute(
-                    f"""DELETE FROM variant WHERE {field} = ? AND line = ?
-                        AND product IN (SELECT number FROM product WHERE row IS NOT NULL)""",
-                    (value, line),
-                )
-                if of_usable.rowcount:
-                    message = f"the product {owner} in the catalogue has it"
-                    yield RowFault(line, _COLUMN[field], f"{field}_taken", message, value)
+            self._run(f"""
+                INSERT INTO fault
+                    SELECT line, '{_COLUMN[field]}', '{field}_taken',
+                        'the product ' || owner || ' in the catalogue has it', value
+                    FROM clash WHERE field = '{field}';
+                DELETE FROM variant WHERE (product, line) IN (SELECT product, line FROM clash WHERE field = '{field}');
+            """)
+        yield from self._take_faults()
 
     # -- product by product ----------------------------------------------------------------------------------------
 
@@ -280,6 +288,10 @@ class Staging:
                 )
                 for number, handle, line, product_id, row in products
             ]
+
+    def _run(self, script: str) -> None:
+        """Several statements, and then on in one transaction: a statement in one of its own would write at once."""
+        self._database.executescript(script + ";BEGIN")
 
 
 def _marks(values: Sequence[object]) -> str:
