@@ -153,6 +153,7 @@ def test_an_entry_point_to_something_else_is_named(install: Installer) -> None:
         ("identifier, batch_type = 'x', '-x'", "batch_type '-x' is not allowed"),
         ("identifier, batch_type, context_model = 'x', 'x', dict", "context_model is not a subclass"),
         ("identifier, batch_type = 'x', 'x'\n    def __init__(self, url): ...", "__init__ asks for url"),
+        ("identifier, batch_type = 'x', 'x'\n    def __init__(self): 1 / 0", "cannot be made: ZeroDivisionError"),
     ],
 )
 def test_a_class_that_cannot_be_a_strategy_says_why(tmp_path: Path, body: str, said: str) -> None:

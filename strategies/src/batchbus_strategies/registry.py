@@ -71,8 +71,18 @@ class Registry:
     """The strategies of this process, one instance each. Make it with `Registry.load`."""
 
     def __init__(self, entries: Iterable[RegistryEntry]) -> None:
+        """Raises `RegistryError` if a strategy cannot be made."""
         self.entries: tuple[RegistryEntry, ...] = tuple(sorted(entries, key=lambda entry: entry.batch_type))
-        self._strategies = {entry.batch_type: entry.strategy_class() for entry in self.entries}
+        self._strategies: dict[str, Strategy] = {}
+        problems = []
+        for entry in self.entries:
+            try:
+                self._strategies[entry.batch_type] = entry.strategy_class()
+            except Exception as error:  # noqa: BLE001  whoever starts the service gets to know
+                name = entry.strategy_class.__name__
+                problems.append(f"{name} ({entry.origin}) cannot be made: {type(error).__name__}: {error}")
+        if problems:
+            raise RegistryError(problems)
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Registry:
