@@ -38,8 +38,7 @@ class Followed:
         mine = topics.Queue(
             name=f"tests.followed.{new_ulid()}",
             bindings=(topics.Binding(topics.EVENTS, "batch.#"),),
-            durable=False,
-            exclusive=True,
+            arguments={"x-expires": 60_000},  # durable, as the broker is restarted in some tests
         )
         consumer = await bus.consume(mine, followed._arrived, prefetch=1000)
         yield followed
