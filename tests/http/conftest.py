@@ -14,14 +14,15 @@ import pytest
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from batchbus_service.bootstrap import Service, open_service
-from batchbus_service.http.server import listen, serving
+from batchbus_service.http.listen import listen
+from batchbus_service.http.server import serving
 from batchbus_service.http.state import Api
 from batchbus_service.settings import Settings
 from batchbus_service.users import Role, User
 
 __all__ = ["Person", "Site"]
 
-BATCH_TYPES = Path(__file__).parent / "batch_types"
+BATCH_TYPES = Path(__file__).parent.parent / "batch_types"
 PATIENCE = 10.0
 
 

@@ -21,7 +21,8 @@ async def test_a_service_without_its_broker_is_not_ready_and_says_why(
     monkeypatch.setattr(type(site.service.bus), "connected", False)
     ready = await (await site.client()).get("/health/ready")
     assert ready.status_code == 503
-    assert ready.json() == {"status": "not ready", "checks": {"database": "ok", "broker": "cannot be reached"}}
+    checks = {"database": "ok", "broker": "cannot be reached", "outbox": "ok"}
+    assert ready.json() == {"status": "not ready", "checks": checks}
 
 
 async def test_every_batch_type_is_listed_with_where_it_comes_from(ann: Person) -> None:

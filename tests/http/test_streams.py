@@ -98,7 +98,7 @@ async def test_a_trigger_can_be_published(site: Site, olga: Person) -> None:
     answer = await olga.http.post("/admin/events", json=trigger)
     assert answer.status_code == 202
     assert (await olga.until(job_id, "batch.pre_processed"))[0].json()["causationid"] == answer.json()["event"]["id"]
-    assert (await olga.job(job_id))["created_by"] == f"bus:/users/{olga.user.id}"
+    assert (await olga.job(job_id))["created_by"] == f"bus:{olga.user.id}"
 
 
 @pytest.mark.parametrize(

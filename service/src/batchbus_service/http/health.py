@@ -33,9 +33,10 @@ async def live() -> Response:
 
 @router.get("/health/ready")
 async def ready(api: ApiState) -> Response:
-    """503 while the database or the broker cannot be reached, and which of them."""
-    checks: Wire = {"database": await _database(api), "broker": _broker(api)}
-    if all(state == "ok" for state in checks.values()):
+    """503 while the database or the broker cannot be reached, and which of them; events that wait are told as well."""
+    needed: Wire = {"database": await _database(api), "broker": _broker(api)}
+    checks: Wire = {**needed, "outbox": api.service.ledger.outbox.trouble or "ok"}
+    if all(state == "ok" for state in needed.values()):
         return ApiJson({"status": "ready", "checks": checks})
     return ApiJson({"status": "not ready", "checks": checks}, status_code=503)
 

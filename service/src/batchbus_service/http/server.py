@@ -14,30 +14,11 @@ from batchbus_service.bootstrap import Service
 from batchbus_service.http.app import create_app
 from batchbus_service.http.state import Api
 
-__all__ = ["CannotListen", "listen", "serving"]
+__all__ = ["serving"]
 
 _GRACE_SECONDS: Final = 5
 """How long requests may take to end when the server does."""
 _HEADER_BYTES: Final = 64 * 1024
-
-
-class CannotListen(Exception):
-    """The address cannot be listened on. The message says why, and what to set."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Take the address before anything else is started. Port 0 is any free one. Raises `CannotListen`."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-    except OSError as error:
-        raise CannotListen(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Set BATCHBUS_HTTP_PORT to another port (0 for any free "
-            "one), or end the process that has it."
-        ) from None
-    return sock
 
 
 @asynccontextmanager

@@ -95,6 +95,8 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
     if faults:
         raise invalid(", ".join(faults))
     assert isinstance(type_, str) and isinstance(subject, str | None) and isinstance(data, dict)
+    if type_ == "batch.created":
+        data = {"created_by": caller.user.id, **data}
     trigger = Event(
         type=type_,
         source=f"/users/{caller.user.id}",

@@ -1,0 +1,23 @@
+"""The `batchbus` command. Its parts are imported only when they are needed, so that client commands start quickly."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """What the console script calls."""
+    from batchbus_service.cli.app import app
+    from batchbus_service.cli.output import Refusal, complain
+
+    try:
+        app()
+    except Refusal as refusal:
+        complain(refusal)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Commands about batch types: types, template."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+from rich.markup import escape
+
+from batchbus_service.cli.client import connect
+from batchbus_service.cli.options import AsJson
+from batchbus_service.cli.output import out, print_json, print_table
+
+__all__ = ["template", "types"]
+
+
+def types(as_json: AsJson = False) -> None:
+    """List the batch types, and which strategy serves each of them."""
+    with connect() as client:
+        listed = client.get("/admin/batch-types")
+    if as_json:
+        print_json(listed)
+        return
+    rows = [
+        (
+            escape(entry["type"]),
+            escape(entry["identifier"]),
+            escape(entry["origin"]),
+            escape(", ".join(other["identifier"] for other in entry["overrides"])),
+        )
+        for entry in listed["batch_types"]
+    ]
+    print_table(("type", "strategy", "from", "instead of"), rows)
+
+
+def template(
+    type: Annotated[str, typer.Argument(help="The batch type.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Instead of standard output.")
+    ] = None,
+) -> None:
+    """Fetch a file to fill in."""
+    with connect() as client:
+        content = client.fetch(f"/admin/batch-types/{quote(type, safe='')}/template")
+    if output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        output.write_bytes(content)
+        out().print(f"Wrote {output} ({len(content):,} bytes)")

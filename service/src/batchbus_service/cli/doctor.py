@@ -1,0 +1,255 @@
+"""Command: doctor. Looks at everything the service needs, says what is wrong and the way out."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+from rich.markup import escape
+
+from batchbus_service.cli.options import AsJson
+from batchbus_service.cli.output import Refusal, out, print_json
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorClient
+
+    from batchbus_service.settings import Settings
+
+__all__ = ["Finding", "doctor", "examine"]
+
+_PATIENCE: Final = 5.0
+"""Seconds for each thing that is asked over the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look found. `way_out` is there when something is wrong."""
+
+    what: str
+    fine: bool
+    words: str
+    way_out: str | None = None
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check settings, database, broker, files, strategies and the running service."""
+    from batchbus_service.settings import BadSettings, Settings
+
+    try:
+        settings = Settings.load()
+    except BadSettings as error:
+        way_out = "Correct the variable; docs/settings.md says what each takes."
+        findings = [Finding("settings", False, str(error), way_out)]
+    else:
+        with _silence():
+            findings = asyncio.run(examine(settings))
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            mark = "[green]ok  [/]" if finding.fine else "[bold red]BAD [/]"
+            out().print(f"{mark} {finding.what:<10} {escape(finding.words)}")
+            if finding.way_out:
+                out().print(f"                {escape(finding.way_out)}")
+    if not all(finding.fine for finding in findings):
+        sys.stdout.flush()
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """What the parts would log while they are looked at is told in the findings."""
+    import logging
+
+    import structlog
+
+    before = structlog.get_config()
+    logging.disable(logging.CRITICAL)
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        structlog.configure(**before)
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """One finding for each thing that the service needs."""
+    looks: tuple[Callable[[Settings], Awaitable[Finding]], ...] = (_database, _broker, _files, _strategies, _service)
+    return [_settings(settings), *[await look(settings) for look in looks]]
+
+
+def _settings(settings: Settings) -> Finding:
+    if not settings.embedded and settings.jwt_secret is None:
+        return Finding(
+            "settings",
+            False,
+            "BATCHBUS_JWT_SECRET is not set, and HTTP cannot be served without it.",
+            "Set it to a secret of at least 16 characters, the same in every process that serves HTTP.",
+        )
+    if settings.embedded != settings.amqp_url.startswith("memory://"):
+        return Finding(
+            "settings",
+            False,
+            "Of the broker and the database, one is embedded and the other is not.",
+            "Set both BATCHBUS_AMQP_URL and BATCHBUS_MONGODB_URL, or neither.",
+        )
+    mode = "embedded default" if settings.embedded else "broker and database of your own"
+    return Finding("settings", True, f"{mode}; data in {settings.data_dir.absolute()}")
+
+
+async def _database(settings: Settings) -> Finding:
+    from pymongo.errors import PyMongoError
+
+    from batchbus_service.embedded import DataDirInUse, EmbeddedMongoError
+
+    try:
+        async with _client(settings) as client:
+            if client is None:
+                return Finding("database", True, "embedded; it is created by the first `batchbus up`")
+            version = (await client.server_info())["version"]
+            await client[settings.mongodb_database]["jobs"].find_one({"_id": "batch_none"})
+    except DataDirInUse as error:
+        process = f"process {error.holder.pid}" if error.holder else "another process"
+        return Finding("database", True, f"embedded, in use by {process}")
+    except EmbeddedMongoError as error:
+        return Finding("database", False, str(error), "Set BATCHBUS_MONGODB_URL to use a MongoDB server instead.")
+    except PyMongoError as error:
+        return Finding(
+            "database",
+            False,
+            f"MongoDB cannot be used: {type(error).__name__}: {str(error).split(', Timeout')[0]}",
+            "Check BATCHBUS_MONGODB_URL, that the server runs, and that its user may read and write.",
+        )
+    return Finding("database", True, f"MongoDB {version}, database {settings.mongodb_database}")
+
+
+@asynccontextmanager
+async def _client(settings: Settings) -> AsyncIterator[AsyncIOMotorClient[dict[str, Any]] | None]:
+    """None for an embedded database that is not there yet."""
+    from motor.motor_asyncio import AsyncIOMotorClient
+
+    from batchbus_service.embedded import EmbeddedMongo, EmbeddedMongoMissing
+
+    if not settings.embedded:
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+            settings.mongodb_url, serverSelectionTimeoutMS=int(_PATIENCE * 1000)
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+        return
+    import importlib.util
+
+    if importlib.util.find_spec("secantus") is None:
+        raise EmbeddedMongoMissing
+    if not (settings.data_dir / "mongodb").exists():
+        yield None
+        return
+    async with EmbeddedMongo.start(settings.data_dir) as url:
+        client = AsyncIOMotorClient(url)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+async def _broker(settings: Settings) -> Finding:
+    from batchbus_events.bus import BusError, TopologyMismatch
+
+    if settings.amqp_url.startswith("memory://"):
+        return Finding("broker", True, "embedded, within the process")
+    from batchbus_events.amqp import RabbitBus
+
+    try:
+        async with asyncio.timeout(2 * _PATIENCE), RabbitBus.open(settings.amqp_url, name="batchbus doctor"):
+            return Finding("broker", True, "RabbitMQ, with every exchange and queue in place")
+    except TopologyMismatch as error:
+        return Finding("broker", False, str(error), "Delete the queue or exchange that it names, once it is empty.")
+    except (BusError, TimeoutError) as error:
+        reason = str(error) or f"no answer within {2 * _PATIENCE:g} seconds"
+        return Finding(
+            "broker",
+            False,
+            f"RabbitMQ cannot be used: {reason}",
+            "Check BATCHBUS_AMQP_URL, that the server runs, and its user's password and permissions.",
+        )
+
+
+async def _files(settings: Settings) -> Finding:
+    from batchbus_service.files import FileStore
+
+    if settings.files_url is None and not settings.data_dir.exists():
+        return Finding("files", True, "in the data directory, which the first start creates")
+    url = settings.files_url or (settings.data_dir / "files").absolute().as_uri()
+    try:
+        files = FileStore.open(url)
+        async with asyncio.timeout(2 * _PATIENCE), files.write("doctor/look") as file:
+            await file.write(b"written and deleted by batchbus doctor")
+        await files.delete("doctor/look")
+    except (OSError, ValueError, TimeoutError) as error:
+        return Finding(
+            "files",
+            False,
+            f"{url.partition('?')[0]} cannot be written to: {type(error).__name__}: {error}",
+            "Check BATCHBUS_FILES_URL, and the permissions or credentials for it.",
+        )
+    return Finding("files", True, url.partition("?")[0])
+
+
+async def _strategies(settings: Settings) -> Finding:
+    from batchbus_strategies import Registry, RegistryError
+
+    try:
+        registry = Registry.load(settings.strategies_folder)
+    except RegistryError as error:
+        return Finding("strategies", False, "; ".join(error.problems), "Correct the files or packages that it names.")
+    unknown = sorted(set(settings.worker_types or ()) - set(registry.strategies))
+    if unknown:
+        return Finding(
+            "strategies",
+            False,
+            f"BATCHBUS_WORKER_TYPES names types that nobody serves: {', '.join(unknown)}",
+            f"There are: {', '.join(registry.strategies) or 'none'}",
+        )
+    return Finding("strategies", True, ", ".join(registry.strategies) or "none")
+
+
+async def _service(settings: Settings) -> Finding:
+    import httpx
+
+    from batchbus_service.cli.credentials import find_credentials
+
+    try:
+        credentials = find_credentials()
+    except Refusal:
+        return Finding("service", True, "none runs here, as far as is known; `batchbus up` starts one")
+    headers = {"x-medusa-access-token": credentials.token}
+    try:
+        async with httpx.AsyncClient(base_url=credentials.url, timeout=_PATIENCE, trust_env=False) as http:
+            ready = await http.get("/health/ready")
+            known = await http.get("/admin/auth", headers=headers)
+    except httpx.HTTPError as error:
+        if credentials.origin == "BATCHBUS_TOKEN":
+            return Finding(
+                "service",
+                False,
+                f"{credentials.url} does not answer: {type(error).__name__}",
+                "Start the service, or correct BATCHBUS_URL.",
+            )
+        return Finding("service", True, f"not running now; it was at {credentials.url}")
+    if known.status_code == 401:
+        way_out = "Set BATCHBUS_TOKEN to a token that it gave out and that was not revoked."
+        return Finding("service", False, f"{credentials.url} does not accept {credentials.origin}", way_out)
+    checks = ready.json().get("checks", {}) if ready.status_code in (200, 503) else {}
+    troubles = [f"{name}: {state}" for name, state in checks.items() if state != "ok"]
+    if ready.status_code != 200 or troubles:
+        words = f"{credentials.url} is not well: {'; '.join(troubles) or ready.status_code}"
+        return Finding("service", False, words, "Its log says more.")
+    return Finding("service", True, f"ready at {credentials.url}")

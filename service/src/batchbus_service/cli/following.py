@@ -1,0 +1,189 @@
+"""Following a job to where it rests: its events as they pass, a progress bar between them, and how it came out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
+
+from batchbus_service.cli.client import Client, Document, job_path
+from batchbus_service.cli.output import Refusal, local_time, out, print_json, status_text
+
+__all__ = ["follow", "print_outcome", "show_plan", "upload"]
+
+_TERMINAL: Final = ("completed", "failed", "canceled")
+_LINE_EVERY: Final = 2.0
+"""Seconds between two lines about progress, where there is no bar."""
+_PHASES: Final = {"pre_process": "previewing", "process": "processing"}
+
+
+class _Screen(Protocol):
+    """Where the events of a job are shown."""
+
+    def happened(self, event: Document) -> None: ...
+
+    def progressed(self, event: Document) -> None: ...
+
+
+def follow(client: Client, job_id: str, *, as_json: bool) -> Document:
+    """Show what happens to the job until it rests: ended, or a dry run that waits for someone. Returns the job."""
+    with _screen(as_json) as screen:
+        for event in client.events(f"{job_path(job_id)}/events"):
+            envelope: Document = event.json()
+            if event.event == "batch.progress":
+                screen.progressed(envelope)
+                continue
+            screen.happened(envelope)
+            if envelope["data"].get("status") in (*_TERMINAL, "pre_processed"):
+                job = client.job(job_id)
+                # The event may be an old one, of before a retry.
+                if _rests(job) and envelope["time"] >= job[f"{job['status']}_at"]:
+                    return job
+    raise AssertionError("unreachable: a stream of events ends only with its reader")
+
+
+def print_outcome(job: Document) -> None:
+    """How the job came out, for people. Raises `Refusal` for one that did not complete."""
+    result = job["result"] or {}
+    if job["status"] == "failed":
+        reasons = result.get("errors") or ["no reason was given"]
+        raise Refusal(f"{job['id']} failed: {reasons[-1]}", f"All of it: batchbus show {job['id']}")
+    if job["status"] == "canceled":
+        raise Refusal(f"{job['id']} was canceled.", f"Take it up again with: batchbus retry {job['id']}")
+    console = out()
+    if job["status"] == "pre_processed":
+        show_plan(console, job)
+        console.print(f"Carry it out with:  batchbus confirm {job['id']}")
+        return
+    done, count = result.get("advancement_count", 0), result.get("count", 0)
+    console.print(f"{status_text(job['status'])}: {done:,} of {count:,} done in {_duration(job)}")
+    if errors := result.get("errors"):
+        number = result.get("error_count", len(errors))
+        console.print(f"{number:,} could not be used; the first: {escape(str(errors[0]))}")
+    if key := result.get("file_key"):
+        console.print(f"It made the file {escape(key)} ({result.get('file_size', 0):,} bytes)")
+
+
+def show_plan(console: Console, job: Document) -> None:
+    """What the job says it will do, or did."""
+    for entry in (job["result"] or {}).get("stat_descriptors", []):
+        console.print(f"{escape(entry['name'])}: {escape(' '.join(entry['message'].split()))}")
+
+
+def upload(client: Client, file: Path, *, as_json: bool) -> str:
+    """Put a file into the file store, with a progress bar on a terminal. Returns its key."""
+    size = file.stat().st_size if file.is_file() else 0
+    if as_json or not sys.stderr.isatty():
+        return client.upload(file, lambda sent: None)
+    columns = (TextColumn("uploading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("upload", total=size)
+        return client.upload(file, lambda sent: progress.update(task, completed=sent))
+
+
+def _rests(job: Document) -> bool:
+    return job["status"] in _TERMINAL or (job["status"] == "pre_processed" and job["dry_run"])
+
+
+def _screen(as_json: bool) -> AbstractContextManager[_Screen]:
+    if as_json:
+        return nullcontext(_JsonLines())
+    return _bars() if sys.stdout.isatty() else nullcontext(_Lines(out()))
+
+
+class _JsonLines:
+    """Every event as it came, one a line."""
+
+    def happened(self, event: Document) -> None:
+        print_json(event, one_line=True)
+
+    progressed = happened
+
+
+class _Lines:
+    """A line for each event, and one every other second about progress."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last_line = 0.0
+
+    def happened(self, event: Document) -> None:
+        name = event["type"].removeprefix("batch.")
+        reason = event["data"].get("error") or event["data"].get("reason")
+        words = f"  {escape(str(reason))}" if reason else ""
+        self._console.print(f"{local_time(event['time'], form='%H:%M:%S')}  {status_text(name)}{words}")
+        self._last_line = 0.0
+
+    def progressed(self, event: Document) -> None:
+        data = event["data"]
+        if (now := time.monotonic()) - self._last_line >= _LINE_EVERY:
+            self._last_line = now
+            share = f"{data['progress']:.0%}  " if data.get("progress") is not None else ""
+            self._console.print(f"          {_PHASES[data['phase']]} {share}{_numbers(data)}")
+
+
+class _Bars(_Lines):
+    """A line for each event, above a bar that moves."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(progress.console)
+        self._progress = progress
+        self._task = progress.add_task("", total=None, visible=False, phase="", numbers="")
+
+    def happened(self, event: Document) -> None:
+        self._progress.update(self._task, visible=False)
+        super().happened(event)
+
+    def progressed(self, event: Document) -> None:
+        data = event["data"]
+        share = data.get("progress")
+        self._progress.update(
+            self._task,
+            completed=share or 0.0,
+            total=None if share is None else 1.0,
+            phase=_PHASES[data["phase"]],
+            numbers=_numbers(data),
+            visible=True,
+        )
+
+
+@contextmanager
+def _bars() -> Iterator[_Screen]:
+    columns = (
+        TextColumn("{task.fields[phase]}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[numbers]}"),
+    )
+    with Progress(*columns, console=out(), transient=True) as progress:
+        yield _Bars(progress)
+
+
+def _numbers(data: Document) -> str:
+    """How much is done, how fast, how long it still takes, and what went wrong: as far as it is known."""
+    count = f" of {data['count']:,}" if data.get("count") is not None else ""
+    parts = [f"{data['advancement_count']:,}{count}"]
+    if (rate := data.get("rate")) is not None:
+        parts.append(f"{rate:,.0f}/s")
+    if (left := data.get("seconds_left")) is not None:
+        parts.append(f"{timedelta(seconds=round(left))} left")
+    if errors := data.get("errors"):
+        parts.append(f"{errors:,} errors")
+    if message := data.get("message"):
+        parts.append(escape(message))
+    return "  ".join(parts)
+
+
+def _duration(job: Document) -> str:
+    """How long it was processed."""
+    begun, ended = job["processing_at"] or job["created_at"], job["completed_at"]
+    seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))

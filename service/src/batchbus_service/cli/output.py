@@ -1,0 +1,74 @@
+"""What the command prints: tables for people, JSON for programs, and refusals with the way out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["Refusal", "complain", "local_time", "out", "print_json", "print_table", "status_text"]
+
+_PIPE_WIDTH: Final = 1000
+"""Columns where the output is no terminal: nothing is cut off for a program."""
+_COLORS: Final = {
+    "created": "cyan",
+    "pre_processed": "yellow",
+    "confirmed": "cyan",
+    "processing": "blue",
+    "completed": "green",
+    "failed": "red",
+    "canceled": "magenta",
+}
+
+
+class Refusal(Exception):
+    """The command cannot do what was asked. `way_out` says what to do about it."""
+
+    def __init__(self, message: str, way_out: str | None = None) -> None:
+        super().__init__(message)
+        self.way_out = way_out
+
+
+def out() -> Console:
+    """Standard output, as it is right now."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=True)
+
+
+def complain(refusal: Refusal) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]Error:[/] {escape(str(refusal))}")
+    if refusal.way_out:
+        console.print(escape(refusal.way_out))
+
+
+def print_json(document: Mapping[str, Any], *, one_line: bool = False) -> None:
+    """One document on standard output; `one_line` where others follow."""
+    text = json.dumps(document, ensure_ascii=False, indent=None if one_line else 2)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Cells may contain markup."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out().print(table)
+
+
+def status_text(status: str) -> str:
+    """A status in its colour, as markup."""
+    return f"[{_COLORS.get(status, 'default')}]{status}[/]"
+
+
+def local_time(timestamp: str | None, *, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """A time from the wire, on the reader's clock."""
+    return datetime.fromisoformat(timestamp).astimezone().strftime(form) if timestamp else ""

@@ -1,0 +1,153 @@
+"""One process of the service: from its settings to the signal that ends it, and everything in order in between."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from batchbus_service.cli.credentials import client_file, read_client_file, write_client_file
+from batchbus_service.cli.output import Refusal, out
+from batchbus_service.embedded import EmbeddedMongo
+from batchbus_service.http.listen import listen
+from batchbus_service.settings import Settings
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from batchbus_service.users import Users
+
+__all__ = ["Parts", "run"]
+
+_LOCAL_ADMIN: Final = "admin@localhost"
+_FORCED: Final = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the process does."""
+
+    work: bool
+    """Take triggers and run jobs."""
+    http: bool
+    """Serve the HTTP API."""
+    create_admin: str | None = None
+    """The email address of an administrator to give a token to."""
+
+
+async def run(settings: Settings, parts: Parts) -> None:
+    """Until SIGINT or SIGTERM; a second SIGINT does not wait for anything."""
+    ending = _Ending()
+    ending.listen()
+    try:
+        await _run(settings, parts, ending)
+    except asyncio.CancelledError:
+        if not ending.requested:
+            raise
+
+
+async def _run(settings: Settings, parts: Parts, ending: _Ending) -> None:
+    async with AsyncExitStack() as stack:
+        mongo_url, sock = await _prepared(settings, parts, stack)
+        from batchbus_service.bootstrap import open_service
+        from batchbus_service.http.server import serving
+
+        service = await stack.enter_async_context(open_service(settings, work=parts.work, mongo_url=mongo_url))
+        if sock is not None:
+            api = await stack.enter_async_context(serving(service, sock))
+            await _announce(settings, api.users, f"http://{_shown(settings.http_host)}:{sock.getsockname()[1]}", parts)
+        else:
+            out().print("batchbus worker is ready; Ctrl-C stops it")
+        sys.stdout.flush()
+        await ending.wait()
+
+
+async def _prepared(settings: Settings, parts: Parts, stack: AsyncExitStack) -> tuple[str | None, socket | None]:
+    """The embedded database's address, and the HTTP port: taken first, so that one in use is told at once.
+
+    The database takes as long to start as the rest does to be imported, so the two go on side by side.
+    """
+    sock = listen(settings.http_host, settings.http_port) if parts.http else None
+    importing = asyncio.to_thread(importlib.import_module, "batchbus_service.http.server")
+    if not settings.embedded:
+        await importing
+        return None, sock
+    starting = stack.enter_async_context(EmbeddedMongo.start(settings.data_dir))
+    mongo_url, _ = await asyncio.gather(starting, importing)
+    return mongo_url, sock
+
+
+class _Ending:
+    """Signals, turned into the end of the process."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._end = asyncio.Event()
+        self._main = asyncio.current_task()
+        self._started = False
+
+    def listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._signalled, number)
+
+    async def wait(self) -> None:
+        self._started = True
+        await self._end.wait()
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self.requested:
+            if number == signal.SIGINT:
+                # Nothing accepted is lost: leases expire, and the night watch publishes what is left.
+                os._exit(_FORCED)
+            return
+        self.requested = True
+        sys.stderr.write("Stopping; jobs that run are given back. Ctrl-C again to wait for nothing.\n")
+        if self._started:
+            self._end.set()
+        elif self._main:
+            self._main.cancel()
+
+
+async def _announce(settings: Settings, users: Users, url: str, parts: Parts) -> None:
+    console = out()
+    if parts.create_admin is not None:
+        token = await _admin_token(users, parts.create_admin)
+        console.print(f"A token for {parts.create_admin}, shown this once:  {token}")
+    if not settings.embedded:
+        console.print(f"batchbus is ready at {url}; Ctrl-C stops it")
+        return
+    path = client_file(settings.data_dir)
+    left = read_client_file(path)
+    known = left is not None and await users.with_token(left.token) is not None
+    token = left.token if left and known else await _admin_token(users, _LOCAL_ADMIN)
+    write_client_file(path, url, token)
+    console.print(
+        f"batchbus is ready at {url}\n"
+        f"  data   {settings.data_dir}, with an embedded database\n"
+        f"  token  {path}, where the batchbus command finds it\n"
+        "  try    batchbus types\n"
+        "         batchbus submit product-import --file products.csv --dry-run --watch\n"
+        "Ctrl-C stops it; every job is kept."
+    )
+
+
+async def _admin_token(users: Users, email: str) -> str:
+    from batchbus_service.users import Role
+
+    user = await users.find(email) or await users.add(email, role=Role.ADMIN)
+    if user.role is not Role.ADMIN:
+        raise Refusal(f"{email} is there already, as a {user.role}.", "Name another address for --create-admin.")
+    return await users.new_token(user, user.role.scopes)
+
+
+def _shown(host: str) -> str:
+    """An address that a client can use."""
+    if host in ("0.0.0.0", "::", ""):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,98 @@
+"""Commands that are the service itself: up, serve, worker, asyncapi."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from batchbus_service.cli.output import Refusal
+
+if TYPE_CHECKING:
+    from batchbus_service.settings import Settings
+
+__all__ = ["load_settings", "serve", "up", "worker"]
+
+CreateAdmin = Annotated[
+    str | None,
+    typer.Option(metavar="EMAIL", help="Create an administrator, unless there is one, and print a token once."),
+]
+
+
+def up(create_admin: CreateAdmin = None) -> None:
+    """Everything in one process; with neither broker nor database set, both are embedded."""
+    _run(load_settings(), work=True, http=True, create_admin=create_admin)
+
+
+def serve(create_admin: CreateAdmin = None) -> None:
+    """The HTTP API, for workers in processes of their own."""
+    _run(_shared(load_settings(), "serve"), work=False, http=True, create_admin=create_admin)
+
+
+def worker() -> None:
+    """A worker: takes triggers and runs jobs."""
+    _run(_shared(load_settings(), "worker"), work=True, http=False)
+
+
+def load_settings() -> Settings:
+    """From the environment; ends the command as wrong usage if they cannot be used."""
+    from batchbus_service.settings import BadSettings, Settings
+
+    try:
+        return Settings.load()
+    except BadSettings as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from None
+
+
+def _shared(settings: Settings, command: str) -> Settings:
+    """Separate processes meet in a broker and a database."""
+    missing = [
+        name
+        for name, absent in (
+            ("BATCHBUS_AMQP_URL", settings.amqp_url.startswith("memory://")),
+            ("BATCHBUS_MONGODB_URL", settings.embedded),
+        )
+        if absent
+    ]
+    if missing:
+        raise Refusal(
+            f"`batchbus {command}` needs {' and '.join(missing)}: the embedded ones live in one process alone.",
+            "`batchbus up` runs everything in one process.",
+        )
+    return settings
+
+
+def _run(settings: Settings, *, work: bool, http: bool, create_admin: str | None = None) -> None:
+    from batchbus_service.cli.process import Parts, run
+    from batchbus_service.logs import configure
+
+    log_format = settings.log_format or ("console" if sys.stderr.isatty() else "json")
+    configure(format=log_format, level=settings.log_level)
+    try:
+        asyncio.run(run(settings, Parts(work=work, http=http, create_admin=create_admin)))
+    except Exception as error:
+        if (refusal := _in_words(error)) is None:
+            raise
+        raise refusal from None
+
+
+def _in_words(error: Exception) -> Refusal | None:
+    """Why the process could not start or go on; None for what nobody expects. Imports nothing before it is needed."""
+    from batchbus_events.bus import BusError
+    from batchbus_service.embedded import EmbeddedMongoError
+    from batchbus_service.http.listen import CannotListen
+    from batchbus_service.ports import StoreError
+    from batchbus_service.settings import BadSettings
+    from batchbus_service.users import BadUser
+    from batchbus_strategies import RegistryError
+
+    match error:
+        case BadSettings() | BadUser() | EmbeddedMongoError() | CannotListen() | RegistryError():
+            return Refusal(str(error))
+        case StoreError() | BusError():
+            return Refusal(str(error), "`batchbus doctor` says what can be reached and what cannot.")
+        case _:
+            return None

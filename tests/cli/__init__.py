@@ -1,0 +1,1 @@
+"""The `batchbus` command, as a real process beside a real service."""

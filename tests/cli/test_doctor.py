@@ -1,0 +1,56 @@
+"""The doctor: what it finds, and the way out that it names."""
+
+from __future__ import annotations
+
+from tests.cli.conftest import Command
+
+
+def _bad(command: Command, **environment: str) -> dict[str, tuple[str, str]]:
+    """What is wrong: for each thing, in which words, and the way out."""
+    examined = command("doctor", "--json", **environment)
+    assert examined.code == 1, examined
+    return {f["what"]: (f["words"], f["way_out"]) for f in examined.json["findings"] if not f["fine"]}
+
+
+def test_a_service_that_runs_is_fine(batchbus: Command) -> None:
+    examined = batchbus.fine("doctor").out
+    assert "embedded, in use by process" in examined
+    assert "ready at http://127.0.0.1:" in examined
+
+
+def test_a_folder_where_nothing_ran_yet_is_fine_and_stays_empty(folder_command: Command) -> None:
+    examined = folder_command.fine("doctor", "--json").json
+    assert {finding["what"] for finding in examined["findings"]} == {
+        *("settings", "database", "broker", "files", "strategies", "service"),
+    }
+    assert list(folder_command.folder.iterdir()) == []
+
+
+def test_what_cannot_be_reached_is_named_with_the_way_out(folder_command: Command) -> None:
+    bad = _bad(
+        folder_command,
+        BATCHBUS_MONGODB_URL="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300",
+        BATCHBUS_AMQP_URL="amqp://guest:hunter2@127.0.0.1:9/",
+        BATCHBUS_URL="http://127.0.0.1:9",
+        BATCHBUS_TOKEN="x",
+        BATCHBUS_FILES_URL="file:///proc/nowhere",
+        BATCHBUS_STRATEGIES_DIR="no such folder",
+    )
+    assert bad.keys() == {"settings", "database", "broker", "files", "strategies", "service"}
+    assert "BATCHBUS_JWT_SECRET" in bad["settings"][0]
+    for what, name in (("database", "MONGODB"), ("broker", "AMQP"), ("files", "FILES"), ("service", "URL")):
+        assert f"BATCHBUS_{name}" in bad[what][1]
+    assert "no such folder is not a folder" in bad["strategies"][0]
+    assert "hunter2" not in str(bad.values())
+
+
+def test_settings_that_fit_no_installation_are_named(folder_command: Command) -> None:
+    assert "BATCHBUS_LEASE_SECONDS" in _bad(folder_command, BATCHBUS_LEASE_SECONDS="soon")["settings"][0]
+    half = _bad(folder_command, BATCHBUS_AMQP_URL="amqp://127.0.0.1:9")
+    assert "one is embedded and the other is not" in half["settings"][0]
+    typo = _bad(folder_command, BATCHBUS_WORKER_TYPES="rows,lows")
+    assert "lows" in typo["strategies"][0]
+
+
+def test_a_token_that_does_not_fit_is_told(batchbus: Command) -> None:
+    assert "does not accept BATCHBUS_TOKEN" in _bad(batchbus, BATCHBUS_TOKEN="wrong")["service"][0]

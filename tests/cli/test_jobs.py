@@ -1,0 +1,158 @@
+"""Commands about jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+
+Submit = Callable[..., str]
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.txt"
+    path.write_text("one\ntwo\nbad\n")
+    return path
+
+
+def test_a_dry_run_shows_its_plan_and_how_to_carry_it_out(batchbus: Command, rows: Path) -> None:
+    planned = batchbus.fine("submit", "rows", "--file", str(rows), "--dry-run", "--watch")
+    job_id = planned.out.split()[1]
+    assert [line.split()[-1] for line in planned.out.splitlines()[1:3]] == ["created", "pre_processed"]
+    assert "Rows to read: There will be 3 rows read" in planned.out
+    assert f"batchbus confirm {job_id}" in planned.out
+
+    done = batchbus.fine("confirm", job_id, "--watch")
+    assert "completed: 3 of 3 done" in done.out
+    assert '1 could not be used; the first: Line 3, column "text": it is bad (value: "bad")' in done.out
+
+
+def test_a_watched_job_tells_programs_every_event(batchbus: Command) -> None:
+    told = batchbus.fine("submit", "slow", "--context", '{"steps": 5}', "--watch", "--json").json_lines
+    assert told[0]["batch_job"]["type"] == "slow"
+    lifecycle = [event["sequence"] for event in told[1:] if event["type"] != "batch.progress"]
+    assert lifecycle == [1, 2, 3, 4, 5]
+    assert told[-1]["type"] == "batch.completed"
+    assert any(event["type"] == "batch.progress" for event in told[1:])
+
+
+def test_a_job_that_fails_fails_the_command_and_says_why(batchbus: Command) -> None:
+    failed = batchbus("submit", "slow", "--context", '{"steps": 1, "fail": "the well is dry"}', "--watch")
+    assert failed.code == 1
+    assert "failed: the well is dry" in failed.err
+    as_json = batchbus("submit", "slow", "--context", '{"steps": 1, "fail": "again"}', "--watch", "--json")
+    assert (as_json.code, as_json.json_lines[-1]["data"]["error"]) == (1, "again")
+
+
+def test_a_context_can_come_from_a_file(batchbus: Command, tmp_path: Path) -> None:
+    (tmp_path / "context.json").write_text('{"steps": 2}')
+    created = batchbus.fine("submit", "slow", "--context", f"@{tmp_path}/context.json", "--json")
+    assert created.json["batch_job"]["context"] == {"steps": 2}
+
+
+def test_jobs_are_listed_for_people_and_for_programs(batchbus: Command, submit: Submit) -> None:
+    job_id = submit("slow", "--dry-run")
+    batchbus.fine("watch", job_id)
+    listed = batchbus.fine("jobs", "--status", "pre_processed", "--type", "slow", "--json").json
+    assert job_id in [job["id"] for job in listed["batch_jobs"]]
+    table = batchbus.fine("jobs", "--limit", "1").out.splitlines()
+    assert table[0].split() == ["job", "type", "status", "done", "created", "by"]
+    assert len(table) == 3 and "more with --limit" in table[2]
+
+
+def test_a_job_is_shown_with_its_history_and_why_it_is_where_it_is(batchbus: Command, submit: Submit) -> None:
+    job_id = submit("slow", "--dry-run")
+    batchbus.fine("watch", job_id)
+    shown = batchbus.fine("show", job_id).out
+    assert "It is a dry run and waits for a confirmation" in shown
+    assert "batch.pre_processed" in shown
+    as_json = batchbus.fine("show", job_id, "--json").json
+    assert as_json.keys() == {"batch_job", "history", "why"}
+
+
+def test_a_running_job_is_canceled_and_retried(batchbus: Command, submit: Submit) -> None:
+    job_id = submit("slow", "--context", '{"steps": 3000, "seconds": 0.01}')
+    assert "is canceled" in batchbus.fine("cancel", job_id).out
+    watched = batchbus("watch", job_id)
+    assert watched.code == 1
+    assert f"{job_id} was canceled" in watched.err and f"batchbus retry {job_id}" in watched.err
+    stopped = batchbus("events", "tail", f"batch.updated.slow.{job_id}", "--since", "2020-01-01", "--limit", "1")
+    assert stopped.code == 0
+    batchbus.fine("retry", job_id)
+    batchbus.fine("cancel", job_id)
+
+
+def test_what_the_service_refuses_is_refused_with_its_reason(batchbus: Command, submit: Submit) -> None:
+    job_id = submit("slow", "--context", '{"steps": 1}')
+    batchbus.fine("watch", job_id)
+    for arguments, reason in (
+        (("confirm", job_id), "Cannot confirm processing for a batch job that is not pre processed"),
+        (("cancel", job_id), "Cannot cancel completed batch job"),
+        (("retry", job_id), "Cannot retry a batch job that is completed"),
+        (("show", job_id, "--save", "file.csv"), "has made no file"),
+        (("show", "batch_nope"), "Batch job with id batch_nope was not found"),
+        (("submit", "nope"), "Unable to find a BatchJob strategy with the type nope"),
+        (("submit", "rows"), "fileKey: Field required"),
+    ):
+        refused = batchbus(*arguments)
+        assert (refused.code, refused.out) == (1, "")
+        assert reason in refused.err
+
+
+def test_the_same_key_makes_no_second_job_and_uploads_no_second_file(batchbus: Command, rows: Path) -> None:
+    submit = ("submit", "rows", "--file", str(rows), "--idempotency-key", "monday", "--json")
+    first, second = batchbus.fine(*submit).json, batchbus.fine(*submit).json
+    assert first["batch_job"]["id"] == second["batch_job"]["id"]
+    other = batchbus(*submit, "--dry-run")
+    assert other.code == 1 and "was used for another request" in other.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("submit",),
+        ("submit", "rows", "--file", "no such file"),
+        ("submit", "rows", "--context", "{"),
+        ("submit", "rows", "--context", "[1]"),
+        ("submit", "rows", "--context", "@no such file"),
+        ("jobs", "--limit", "0"),
+        ("nonsense",),
+        ("events", "tail", "--since", "yesterday"),
+    ],
+)
+def test_wrong_usage_ends_with_two(folder_command: Command, arguments: tuple[str, ...]) -> None:
+    assert folder_command(*arguments).code == 2
+
+
+def test_a_job_that_made_a_file_hands_it_over(batchbus: Command, tmp_path: Path) -> None:
+    exported = batchbus.fine("submit", "product-export", "--watch", "--json").json_lines
+    job_id = exported[0]["batch_job"]["id"]
+    batchbus.fine("show", job_id, "--save", str(tmp_path / "products.csv"))
+    assert (tmp_path / "products.csv").read_bytes().startswith(b"Product Id;")
+
+
+def test_on_a_terminal_a_bar_moves_with_rate_and_time_left(batchbus: Command) -> None:
+    context = json.dumps({"steps": 200, "seconds": 0.005})
+    ours, theirs = pty.openpty()
+    watching = batchbus.start(
+        "submit", "slow", "--context", context, "--watch", terminal=theirs, environment={"TERM": "xterm"}
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # how a pseudo-terminal says that its other side is closed
+        pass
+    os.close(ours)
+    assert watching.wait() == 0
+    text = shown.decode()
+    assert "processing" in text and "━" in text and " of 200" in text and "/s" in text and "left" in text
+    assert "completed" in text
