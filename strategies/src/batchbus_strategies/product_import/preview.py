@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +25,8 @@ __all__ = ["plan_import"]
 
 _ROWS: Final = 1000
 """Checked at a time, in a thread: some 50 ms."""
+_READING: Final = 0.6
+"""The share of a preview that reading the file takes, about; the rest is comparing and planning."""
 _MAX_PRODUCT_BYTES: Final = 12 * 1024 * 1024
 """MongoDB's limit for a document is 16 MiB, and this one is to have room to grow."""
 
@@ -33,8 +35,9 @@ async def plan_import(run: JobRun[ProductImportContext], *, chunk_size: int) -> 
     """Write the plan and set the result. Raises `StrategyError` for a file that cannot be imported."""
     faults = FaultLog(run, run.context.on_error, run.context.max_errors)
     references = await load_references(run.catalog)
+    file = _Metered(run.files.read(run.context.fileKey), await run.files.size(run.context.fileKey))
     reader = await CsvReader.open(
-        run.files.read(run.context.fileKey),
+        file.chunks(),
         encoding=run.context.encoding,
         delimiter=run.context.delimiter,
         known=KNOWN_NAMES,
@@ -42,12 +45,13 @@ async def plan_import(run: JobRun[ProductImportContext], *, chunk_size: int) -> 
     layout = _read_header(run, reader, references)
     rows = RowReader(layout, references)
     with Staging.open() as staging:
-        await _stage(run, reader, _Stager(layout, rows, staging), faults)
+        stager = _Stager(layout, rows, staging)
+        await _stage(run, reader, stager, file, faults)
         await _report(staging.drop_duplicates(), faults)
         await look_up_existing(run, staging)
         await _report(staging.drop_clashes(), faults)
         planner = Planner(layout, references, run.job_id)
-        counts = await _write_plan(run, planner, staging.batches(chunk_size), faults)
+        counts = await _write_plan(run, planner, staging.batches(chunk_size), stager.products, faults)
     _set_result(run, counts, sorted(rows.unknown_channels))
 
 
@@ -60,12 +64,32 @@ def _read_header(run: JobRun[ProductImportContext], reader: CsvReader, reference
         raise
 
 
-async def _stage(run: JobRun[ProductImportContext], reader: CsvReader, stager: _Stager, faults: FaultLog) -> None:
+class _Metered:
+    """The bytes of a file, and how much of it has been read."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], size: int) -> None:
+        self._chunks = chunks
+        self._size = size
+        self._read = 0
+
+    @property
+    def share(self) -> float:
+        return min(self._read / self._size, 1.0) if self._size else 1.0
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            self._read += len(chunk)
+            yield chunk
+
+
+async def _stage(
+    run: JobRun[ProductImportContext], reader: CsvReader, stager: _Stager, file: _Metered, faults: FaultLog
+) -> None:
     staged = 0
     async for batch in reader.batches(_ROWS):
         faults.report(await asyncio.to_thread(stager.add, batch))
         staged += len(batch)
-        await run.advance(len(batch), message=f"{staged:,} rows read")
+        await run.advance(len(batch), message=f"{staged:,} rows read", share=_READING * file.share)
 
 
 class _Stager:
@@ -75,7 +99,8 @@ class _Stager:
         self._layout = layout
         self._rows = rows
         self._staging = staging
-        self._products = 0
+        self.products = 0
+        """How many the file names so far."""
 
     def add(self, batch: Sequence[Row]) -> list[RowFault]:
         """The rows that cannot be used, in the order of the file."""
@@ -98,10 +123,10 @@ class _Stager:
             of_row: list[RowFault] = []
             found = known.get(handle)
             if found is None:
-                self._products += 1
-                found = known[handle] = (self._products, line, product_id)
+                self.products += 1
+                found = known[handle] = (self.products, line, product_id)
                 row = self._rows.product(line, cells, of_row)
-                products.append(NewProduct(self._products, handle, line, product_id, None if of_row else row))
+                products.append(NewProduct(self.products, handle, line, product_id, None if of_row else row))
             elif product_id is not None and product_id != found[2]:
                 message = f"the same product has another id, or none, in line {found[1]}"
                 of_row.append(RowFault(line, "Product Id", "conflicting_id", message, product_id))
@@ -136,11 +161,12 @@ async def _write_plan(
     run: JobRun[ProductImportContext],
     planner: Planner,
     batches: Iterator[list[StagedProduct]],
+    total: int,
     faults: FaultLog,
 ) -> Counts:
     """What is in it. Raises `RowsRefused`, with no plan left behind, if faults forbid the import."""
 
-    def plan_batch() -> tuple[bytes, Counts, list[RowFault]] | None:
+    def plan_batch() -> tuple[int, bytes, Counts, list[RowFault]] | None:
         products = next(batches, None)
         if products is None:
             return None
@@ -157,17 +183,19 @@ async def _write_plan(
                 lines.append(line)
                 if operation["op"] != "type":
                     counts = counts.plus(operation["counts"])
-        return b"".join(lines), counts, found
+        return len(products), b"".join(lines), counts, found
 
-    counts = Counts()
+    counts, done = Counts(), 0
     key = plan_key(run.job_id, run.run_number)
     async with run.files.write(key) as file:
         while planned := await asyncio.to_thread(plan_batch):
-            lines, added, found = planned
+            products, lines, added, found = planned
             faults.report(found)
             await file.write(lines)
             counts = counts.plus(added)
-            await run.advance(0, message=f"{counts.total:,} operations planned")
+            done += products
+            share = _READING + (1 - _READING) * done / max(total, done)
+            await run.advance(0, message=f"{counts.total:,} operations planned", share=share)
         faults.refuse()
     run.result["files"] = {"PLAN": key}
     return counts
