@@ -131,9 +131,7 @@ def start(command: Command, *arguments: str, **environment: str) -> Iterator[Run
     process = command.start(*arguments)
     assert process.stdout and process.stderr
     log: queue.Queue[str] = queue.Queue()
-    reader = threading.Thread(
-        target=lambda lines: [log.put(line) for line in lines], args=(process.stderr,), daemon=True
-    )
+    reader = threading.Thread(target=_read, args=(process.stderr, log), daemon=True)
     reader.start()
     banner: list[str] = []
     for line in process.stdout:

@@ -44,3 +44,7 @@ def test_a_template_is_fetched(batchbus: Command, tmp_path: Path) -> None:
     batchbus.fine("template", "rows", "--output", str(tmp_path / "rows.csv"))
     assert (tmp_path / "rows.csv").read_text() == "text\nan example\n"
     assert batchbus("template", "slow").code == 1
+
+
+def test_the_events_are_described_without_a_service(folder_command: Command) -> None:
+    assert folder_command.fine("asyncapi").json["asyncapi"] == "3.0.0"

@@ -25,7 +25,7 @@ def rows(tmp_path: Path) -> Path:
 def test_a_dry_run_shows_its_plan_and_how_to_carry_it_out(batchbus: Command, rows: Path) -> None:
     planned = batchbus.fine("submit", "rows", "--file", str(rows), "--dry-run", "--watch")
     job_id = planned.out.split()[1]
-    assert [line.split()[-1] for line in planned.out.splitlines()[1:3]] == ["created", "pre_processed"]
+    assert [line.split()[-1] for line in planned.out.splitlines()[1:3]] == ["batch.created", "batch.pre_processed"]
     assert "Rows to read: There will be 3 rows read" in planned.out
     assert f"batchbus confirm {job_id}" in planned.out
 

@@ -42,3 +42,8 @@ async def test_a_template_is_fetched_for_a_type_that_has_one(ann: Person) -> Non
 async def test_the_routes_are_described(site: Site) -> None:
     described = (await (await site.client()).get("/openapi.json")).json()
     assert "/admin/batch-jobs/{id}/confirm" in described["paths"]
+
+
+async def test_the_events_are_described(site: Site) -> None:
+    described = (await (await site.client()).get("/asyncapi.json")).json()
+    assert described["asyncapi"] == "3.0.0"

@@ -17,7 +17,3 @@ def main() -> None:
     except Refusal as refusal:
         complain(refusal)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

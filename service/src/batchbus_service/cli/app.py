@@ -25,7 +25,7 @@ _commands: tuple[Callable[..., None], ...] = (
     *(processes.up, processes.serve, processes.worker),
     *(jobs.submit, jobs.jobs, jobs.show, jobs.confirm, jobs.cancel, jobs.retry, jobs.watch),
     *(batch_types.types, batch_types.template),
-    doctor.doctor,
+    *(processes.asyncapi, doctor.doctor),
 )
 for _command in _commands:
     app.command()(_command)

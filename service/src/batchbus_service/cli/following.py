@@ -33,13 +33,18 @@ class _Screen(Protocol):
     def progressed(self, event: Document) -> None: ...
 
 
-def follow(client: Client, job_id: str, *, as_json: bool) -> Document:
-    """Show what happens to the job until it rests: ended, or a dry run that waits for someone. Returns the job."""
+def follow(client: Client, job_id: str, *, as_json: bool, since: str = "") -> Document:
+    """Show what happens to the job until it rests: ended, or a dry run that waits for someone. Returns the job.
+
+    `since`: leave out what happened before that time.
+    """
     with _screen(as_json) as screen:
         for event in client.events(f"{job_path(job_id)}/events"):
             envelope: Document = event.json()
             if event.event == "batch.progress":
                 screen.progressed(envelope)
+                continue
+            if envelope["time"] < since:
                 continue
             screen.happened(envelope)
             if envelope["data"].get("status") in (*_TERMINAL, "pre_processed"):
@@ -116,10 +121,10 @@ class _Lines:
         self._last_line = 0.0
 
     def happened(self, event: Document) -> None:
-        name = event["type"].removeprefix("batch.")
+        _, _, name = event["type"].partition(".")
         reason = event["data"].get("error") or event["data"].get("reason")
         words = f"  {escape(str(reason))}" if reason else ""
-        self._console.print(f"{local_time(event['time'], form='%H:%M:%S')}  {status_text(name)}{words}")
+        self._console.print(f"{local_time(event['time'], form='%H:%M:%S')}  batch.{status_text(name)}{words}")
         self._last_line = 0.0
 
     def progressed(self, event: Document) -> None:

@@ -106,10 +106,10 @@ def show(
             client.download(key, save)
     if as_json:
         print_json({"batch_job": shown, **told})
-        return
-    _print_job(shown, told)
-    if save is not None:
+    elif save is not None:
         out().print(f"Saved {save} ({save.stat().st_size:,} bytes)")
+    else:
+        _print_job(shown, told)
 
 
 def confirm(job: JobId, watch: Watch = False, as_json: AsJson = False) -> None:
@@ -141,11 +141,11 @@ def _change(job_id: str, what: str, *, watch: bool, as_json: bool) -> None:
         else:
             out().print(f"{job['id']} is {status_text(job['status'])}")
         if watch:
-            _follow(client, job_id, as_json=as_json)
+            _follow(client, job_id, as_json=as_json, since=job["updated_at"])
 
 
-def _follow(client: Client, job_id: str, *, as_json: bool) -> None:
-    job = follow(client, job_id, as_json=as_json)
+def _follow(client: Client, job_id: str, *, as_json: bool, since: str = "") -> None:
+    job = follow(client, job_id, as_json=as_json, since=since)
     if not as_json:
         print_outcome(job)
     elif job["status"] in ("failed", "canceled"):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchbus_service.cli.output import Refusal
+from batchbus_service.cli.output import Refusal, print_json
 
 if TYPE_CHECKING:
     from batchbus_service.settings import Settings
 
-__all__ = ["load_settings", "serve", "up", "worker"]
+__all__ = ["asyncapi", "serve", "up", "worker"]
 
 CreateAdmin = Annotated[
     str | None,
@@ -23,20 +23,27 @@ CreateAdmin = Annotated[
 
 def up(create_admin: CreateAdmin = None) -> None:
     """Everything in one process; with neither broker nor database set, both are embedded."""
-    _run(load_settings(), work=True, http=True, create_admin=create_admin)
+    _run(_load_settings(), work=True, http=True, create_admin=create_admin)
 
 
 def serve(create_admin: CreateAdmin = None) -> None:
     """The HTTP API, for workers in processes of their own."""
-    _run(_shared(load_settings(), "serve"), work=False, http=True, create_admin=create_admin)
+    _run(_shared(_load_settings(), "serve"), work=False, http=True, create_admin=create_admin)
 
 
 def worker() -> None:
     """A worker: takes triggers and runs jobs."""
-    _run(_shared(load_settings(), "worker"), work=True, http=False)
+    _run(_shared(_load_settings(), "worker"), work=True, http=False)
 
 
-def load_settings() -> Settings:
+def asyncapi() -> None:
+    """Print the AsyncAPI document: every event on the bus."""
+    from batchbus_events.asyncapi import document
+
+    print_json(document())
+
+
+def _load_settings() -> Settings:
     """From the environment; ends the command as wrong usage if they cannot be used."""
     from batchbus_service.settings import BadSettings, Settings
 

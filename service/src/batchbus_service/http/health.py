@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 from pymongo.errors import PyMongoError
 
+from batchbus_events.asyncapi import document
 from batchbus_service.http.errors import ApiJson
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import Wire
@@ -39,6 +40,12 @@ async def ready(api: ApiState) -> Response:
     if all(state == "ok" for state in needed.values()):
         return ApiJson({"status": "ready", "checks": checks})
     return ApiJson({"status": "not ready", "checks": checks}, status_code=503)
+
+
+@router.get("/asyncapi.json")
+async def asyncapi() -> Response:
+    """Every event on the bus, as an AsyncAPI 3 document."""
+    return ApiJson(document())
 
 
 async def _database(api: Api) -> str:
