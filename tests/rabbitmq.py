@@ -121,6 +121,15 @@ class RabbitNode:
         """The value of an Erlang expression, evaluated in the node."""
         return self.ctl("eval", expression)
 
+    @contextlib.contextmanager
+    def setting(self, name: str, value: int, default: str) -> Iterator[None]:
+        """Give a setting of the application `rabbit` another value for a while."""
+        self.eval(f"application:set_env(rabbit, {name}, {value}).")
+        try:
+            yield
+        finally:
+            self.eval(f"application:set_env(rabbit, {name}, {default}).")
+
     def fresh_vhost(self) -> str:
         """The address of a new, empty virtual host; every earlier one is deleted."""
         vhost = f"test-{uuid4().hex[:12]}"

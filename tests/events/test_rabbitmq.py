@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import aio_pika
@@ -35,15 +34,6 @@ def url(rabbit_node: RabbitNode) -> str:
 async def bus(url: str) -> AsyncIterator[RabbitBus]:
     async with RabbitBus.open(url, publish_timeout=PATIENCE) as opened:
         yield opened
-
-
-@contextmanager
-def broker_setting(node: RabbitNode, name: str, value: int, default: str) -> Iterator[None]:
-    node.eval(f"application:set_env(rabbit, {name}, {value}).")
-    try:
-        yield
-    finally:
-        node.eval(f"application:set_env(rabbit, {name}, {default}).")
 
 
 def message(body: bytes = b"{}", key: str = "batch.progress") -> Message:
@@ -152,8 +142,8 @@ async def test_a_handler_is_not_cancelled_when_the_connection_is_lost(rabbit_nod
 
 async def test_a_delivery_that_outlasts_the_brokers_patience_comes_again(rabbit_node: RabbitNode, url: str) -> None:
     with (
-        broker_setting(rabbit_node, "channel_tick_interval", 200, "60000"),
-        broker_setting(rabbit_node, "consumer_timeout", 500, "1800000"),
+        rabbit_node.setting("channel_tick_interval", 200, "60000"),
+        rabbit_node.setting("consumer_timeout", 500, "1800000"),
     ):
         async with RabbitBus.open(url) as bus:
             inbox = Inbox()

@@ -126,7 +126,9 @@ class Intake:
         deadline = asyncio.get_running_loop().time() + self._look_for
         while True:
             try:
-                await self._ledger.change_by_id(request.job_id, decide)
+                job = await self._ledger.change_by_id(request.job_id, decide)
+                if self._worker:
+                    self._worker.offer(job)
                 return
             except UnknownJob:
                 if asyncio.get_running_loop().time() + pause > deadline:

@@ -67,7 +67,7 @@ class Outbox:
         """Jobs with an event that the broker has not taken when it was offered."""
         self.trouble: str | None = None
         """Why nothing can be published at the moment, for `doctor`; None when all is well."""
-        self.hand_on_after = 0.0
+        self.kept_for: Callable[[Job], float] = lambda job: 0.0
         """Seconds for which a job that waits for a slot is this process's to take, before the others see it."""
         self.on_settled: Callable[[Sequence[Job]], None] = lambda jobs: None
         """Called with the jobs whose events are all out and marked."""
@@ -135,8 +135,8 @@ class Outbox:
         pending.publishing = None
         if self._runs_here(pending.job):
             self._mark_later(_RIDE_ALONG, pending)
-        elif pending.job.ready_at and self.hand_on_after:
-            self._mark_later(self.hand_on_after, pending)
+        elif pending.job.ready_at and (seconds := self.kept_for(pending.job)):
+            self._mark_later(seconds, pending)
         else:
             self._mark(pending, pending.job)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -17,6 +18,7 @@ class Slots:
     def __init__(self, sizes: Mapping[Phase, int]) -> None:
         self._free = dict(sizes)
         self._waiters: dict[Phase, deque[asyncio.Future[Seat]]] = {phase: deque() for phase in sizes}
+        self._freed_at: dict[Phase, float] = dict.fromkeys(sizes, -math.inf)
         self.on_free: Callable[[Phase], None] = lambda phase: None
 
     def free(self, phase: Phase) -> int:
@@ -46,7 +48,12 @@ class Slots:
                 self._waiters[phase].remove(waiter)
         return waiter.result() if waiter.done() else None
 
+    def turns_over(self, phase: Phase, within: float) -> bool:
+        """Whether a slot has come free in the last `within` seconds, so that another may be expected soon."""
+        return asyncio.get_running_loop().time() - self._freed_at[phase] < within
+
     def give_back(self, phase: Phase) -> None:
+        self._freed_at[phase] = asyncio.get_running_loop().time()
         if self._waiters[phase]:
             self._waiters[phase].popleft().set_result(Seat(self, phase))
             return

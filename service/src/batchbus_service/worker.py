@@ -37,8 +37,8 @@ _SEAT_PATIENCE: Final = 0.1
 """Seconds that a new job may wait for a slot before it is written without one."""
 _CLAIM_SECONDS: Final = 5.0
 """How long a worker that stops waits for a claim to be answered."""
-_HAND_ON_AFTER: Final = 0.2
-"""Seconds for which they are its own."""
+_KEPT_FOR: Final = 0.2
+"""Seconds for which they are its own, while its slots turn over that fast."""
 _PHASES: Final[tuple[Phase, ...]] = ("process", "pre_process")
 
 
@@ -74,7 +74,7 @@ class Worker:
         self._closing = False
         self._slots.on_free = self._slot_is_free
         self._ledger.outbox.on_settled = self._events_are_out
-        self._ledger.outbox.hand_on_after = _HAND_ON_AFTER
+        self._ledger.outbox.kept_for = self._kept_for
 
     # -- for intake ------------------------------------------------------------------------------------------------
 
@@ -179,6 +179,11 @@ class Worker:
         if lanes:
             self.notice(lanes)
             self._doorbell.ring(lanes)
+
+    def _kept_for(self, job: Job) -> float:
+        """A job that this worker takes in a moment spares the writes that tell the others of it."""
+        soon = job.type in self._types and self._slots.turns_over(job.phase, _KEPT_FOR)
+        return _KEPT_FOR if soon else 0.0
 
     def _slot_is_free(self, phase: Phase) -> None:
         if self._found[phase] or self._busy_lanes or self._suspects:

@@ -1,0 +1,111 @@
+"""Slots: how many jobs run at a time, where, and what does not have to wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+
+from batchbus_events.event import Event
+from tests.engine.installation import Installation
+from tests.rabbitmq import RabbitNode
+
+JOBS = 50
+
+
+def time_of(event: Event) -> datetime:
+    assert event.time is not None
+    return event.time
+
+
+def most_at_once(intervals: list[tuple[datetime, datetime]]) -> int:
+    """How many of the intervals overlap at most; one that begins where another ends does not overlap it."""
+    changes = sorted([(end, -1) for _, end in intervals] + [(start, 1) for start, _ in intervals])
+    return max(accumulate(change for _, change in changes))
+
+
+async def test_four_slots_run_four_jobs_at_a_time_and_neither_intake_nor_previews_wait_for_them(
+    installation: Installation,
+) -> None:
+    followed = installation.followed
+    async with installation.worker_process(worker_slots=4):
+        published = datetime.now(UTC)
+        jobs = await asyncio.gather(*(installation.create("sleeping", seconds=0.2) for _ in range(JOBS)))
+        await followed.every("batch.processing", jobs[:1])
+        preview = await installation.create("sleeping", dry_run=True, seconds=0.2)
+        await followed.event("batch.pre_processed", preview)
+        assert len(followed.all("batch.completed")) < JOBS / 2, "the preview did not wait for the runs"
+        await followed.every("batch.completed", jobs)
+
+    persisted = [time_of(followed.lifecycle(job_id)[0]) for job_id in jobs]
+    assert max(persisted) - published < timedelta(seconds=1)
+    runs = [(time_of(followed.lifecycle(job_id)[3]), time_of(followed.lifecycle(job_id)[4])) for job_id in jobs]
+    assert most_at_once(runs) == 4
+
+
+async def test_an_idle_worker_takes_half_of_the_jobs(installation: Installation) -> None:
+    followed = installation.followed
+    async with installation.worker_process(worker_slots=4), installation.worker_process(worker_slots=4):
+        published = datetime.now(UTC)
+        jobs = await asyncio.gather(*(installation.create("gated", gate=str(installation.gate())) for _ in range(JOBS)))
+        await followed.until(lambda: len(followed.all("batch.processing")) == 8)
+        started = max(time_of(event) for event in followed.all("batch.processing"))
+        running = await installation.database.jobs.find({"status": "processing"}).to_list(None)
+        installation.gate().touch()
+        await followed.every("batch.completed", jobs)
+    assert list(Counter(job["lease"]["worker"] for job in running).values()) == [4, 4]
+    assert started - published < timedelta(seconds=1)
+
+
+async def test_a_worker_that_starts_beside_a_busy_one_takes_what_waits_there(installation: Installation) -> None:
+    followed = installation.followed
+    async with installation.worker_process(worker_slots=2):
+        jobs = [await installation.create("gated", gate=str(installation.gate())) for _ in range(4)]
+        await followed.every("batch.confirmed", jobs)
+        await followed.until(lambda: len(followed.all("batch.processing")) == 2)
+        async with installation.worker_process(worker_slots=2):
+            await followed.until(lambda: len(followed.all("batch.processing")) == 4)
+            installation.gate().touch()
+            await followed.every("batch.completed", jobs)
+
+
+async def test_a_job_that_is_confirmed_is_taken_at_once_by_whoever_is_idle(installation: Installation) -> None:
+    followed = installation.followed
+    async with installation.worker_process(worker_slots=1), installation.worker_process(worker_slots=1):
+        busy = await installation.create("gated", gate=str(installation.gate()))
+        await followed.event("batch.processing", busy)
+        waits = []
+        for _ in range(10):
+            job_id = await installation.create("noop", dry_run=True)
+            await followed.event("batch.pre_processed", job_id)
+            await installation.confirm(job_id)
+            started = await followed.event("batch.processing", job_id)
+            await followed.event("batch.completed", job_id)
+            waits.append(time_of(started) - time_of(followed.all("batch.confirmed", job_id)[0]))
+        installation.gate().touch()
+        await followed.event("batch.completed", busy)
+    assert sorted(waits)[5] < timedelta(milliseconds=100), "be it the one that got the confirmation, or the other"
+
+
+async def test_a_job_outlives_the_brokers_patience_with_consumers(
+    installation: Installation, rabbit_node: RabbitNode
+) -> None:
+    async with installation.worker():
+        with (
+            rabbit_node.setting("channel_tick_interval", 200, "60000"),
+            rabbit_node.setting("consumer_timeout", 500, "1800000"),
+        ):
+            job_id = await installation.create("sleeping", seconds=2)
+            completed = await installation.followed.event("batch.completed", job_id)
+    assert completed.data["run"] == 1
+    assert len(installation.followed.all("batch.created")) == 1
+
+
+async def test_a_strategy_that_blocks_its_loop_loses_no_lease(installation: Installation) -> None:
+    async with installation.worker_process(lease_seconds=1):
+        job_id = await installation.create("blocking", seconds=2.5)
+        completed = await installation.followed.event("batch.completed", job_id)
+        other = await installation.create("noop")
+        await installation.followed.event("batch.completed", other)
+    assert completed.data["run"] == 1
