@@ -76,6 +76,18 @@ def stool(**changes: Any) -> dict[str, Any]:
     }
 
 
+def price(currency: str, amount: int, region: str | None) -> dict[str, Any]:
+    """A price as an import makes it, without its id."""
+    return {
+        "currency_code": currency,
+        "amount": amount,
+        "region_id": region,
+        "min_quantity": None,
+        "max_quantity": None,
+        "price_list_id": None,
+    }
+
+
 def table(*rows: Mapping[str, str], delimiter: str = ",", line_end: str = "\n") -> bytes:
     """A CSV with the columns of its first row, or of all rows if the first does not have them all."""
     names = list(dict.fromkeys(name for row in rows for name in row))
