@@ -35,7 +35,7 @@ __all__ = ["INDEXES", "MongoJobStore"]
 INDEXES: Final = (
     IndexModel([("lane", ASCENDING), ("ready_at", ASCENDING)], name="ready", sparse=True),
     IndexModel([("wake_at", ASCENDING)], name="alarms", sparse=True),
-    IndexModel([("created_at", ASCENDING)], name="created"),
+    IndexModel([("created_at", ASCENDING), ("_id", ASCENDING)], name="created"),
 )
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
