@@ -121,8 +121,9 @@ async def _make_trouble(world: World, chance: Random) -> None:
 async def _all_quiet(world: World, asked: dict[str, str]) -> None:
     """Until every job rests with everything published; a virtual day at most."""
     async with asyncio.timeout(86400):
-        while not all(job_id in world.store.jobs and _rests(world.store.jobs[job_id]) for job_id in asked):
-            await asyncio.sleep(10)  # noqa: ASYNC110 - virtual seconds, in which everything else happens
+        # The seconds are virtual: while nobody else has anything to do, they pass at once.
+        while not all(job_id in world.store.jobs and _rests(world.store.jobs[job_id]) for job_id in asked):  # noqa: ASYNC110
+            await asyncio.sleep(10)
 
 
 def _rests(job: Job) -> bool:
