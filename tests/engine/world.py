@@ -116,6 +116,7 @@ class FaultyBus:
         self._faults = faults
         self._consumers: list[Consumer] = []
         self.connected = True
+        self.user = bus.user
 
     async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
         def deed() -> Awaitable[None]:
@@ -123,14 +124,16 @@ class FaultyBus:
 
         await self._faults.around(deed, lambda: BusUnavailable("simulated"))
 
-    async def consume(self, queue: topics.Queue, handler: Handler, *, prefetch: int) -> Consumer:
+    async def consume(
+        self, queue: topics.Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None
+    ) -> Consumer:
         async def unless_crashed(delivery: Delivery) -> None:
             if not self._faults.crashed:
                 # A task of its own: a crashed process's handler hangs for ever, and must not keep the bus waiting.
                 tasks.append(asyncio.ensure_future(handler(delivery)))
 
         tasks: list[asyncio.Future[None]] = []
-        consumer = await self._bus.consume(queue, unless_crashed, prefetch=prefetch)
+        consumer = await self._bus.consume(queue, unless_crashed, prefetch=prefetch, on_rebuilt=on_rebuilt)
         self._consumers.append(consumer)
         return consumer
 
