@@ -46,8 +46,6 @@ def test_what_cannot_be_reached_is_named_with_the_way_out(folder_command: Comman
 
 def test_settings_that_fit_no_installation_are_named(folder_command: Command) -> None:
     assert "BATCHBUS_LEASE_SECONDS" in _bad(folder_command, BATCHBUS_LEASE_SECONDS="soon")["settings"][0]
-    half = _bad(folder_command, BATCHBUS_AMQP_URL="amqp://127.0.0.1:9")
-    assert "one is embedded and the other is not" in half["settings"][0]
     typo = _bad(folder_command, BATCHBUS_WORKER_TYPES="rows,lows")
     assert "lows" in typo["strategies"][0]
 

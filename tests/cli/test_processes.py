@@ -99,6 +99,12 @@ def test_a_wrong_setting_is_named(folder_command: Command, name: str, value: str
     assert f"BATCHBUS_{name}" in refused.err
 
 
+def test_a_secret_that_cannot_be_used_is_not_shown(folder_command: Command) -> None:
+    refused = folder_command("up", BATCHBUS_JWT_SECRET="hunter2", BATCHBUS_AMQP_URL="rabbit://me:hunter2@host")
+    assert "BATCHBUS_JWT_SECRET" in refused.err and "BATCHBUS_AMQP_URL" in refused.err
+    assert "hunter2" not in refused.err
+
+
 def test_a_broken_strategy_is_named_with_its_line(folder_command: Command) -> None:
     (folder_command.folder / "broken.py").write_text("x = 1\nraise ValueError('not today')\n")
     refused = folder_command("up", BATCHBUS_STRATEGIES_DIR=str(folder_command.folder), BATCHBUS_HTTP_PORT="0")

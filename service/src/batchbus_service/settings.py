@@ -78,5 +78,6 @@ def _in_words(error: ValidationError) -> str:
     lines: list[str] = []
     for fault in error.errors():
         name = f"BATCHBUS_{fault['loc'][0]}".upper() if fault["loc"] else "BATCHBUS_*"
-        lines.append(f"{name}={os.environ.get(name, '')!r}: {fault['msg'].removeprefix('Value error, ')}")
+        shown = "" if name.endswith(("_SECRET", "_URL")) else f"={os.environ.get(name, '')!r}"
+        lines.append(f"{name}{shown}: {fault['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

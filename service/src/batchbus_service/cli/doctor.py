@@ -92,15 +92,7 @@ def _settings(settings: Settings) -> Finding:
             "BATCHBUS_JWT_SECRET is not set, and HTTP cannot be served without it.",
             "Set it to a secret of at least 16 characters, the same in every process that serves HTTP.",
         )
-    if settings.embedded != settings.amqp_url.startswith("memory://"):
-        return Finding(
-            "settings",
-            False,
-            "Of the broker and the database, one is embedded and the other is not.",
-            "Set both BATCHBUS_AMQP_URL and BATCHBUS_MONGODB_URL, or neither.",
-        )
-    mode = "embedded default" if settings.embedded else "broker and database of your own"
-    return Finding("settings", True, f"{mode}; data in {settings.data_dir.absolute()}")
+    return Finding("settings", True, f"all can be used; the data directory is {settings.data_dir.absolute()}")
 
 
 async def _database(settings: Settings) -> Finding:
