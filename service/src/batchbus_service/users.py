@@ -161,7 +161,7 @@ class Users:
         with _translated():
             document = await self._users.find_one({"email": email.lower()})
         known = document.get("password_hash") if document else None
-        matches = await self._verify(known or await self._decoy_hash(), password[:_MAX_PASSWORD])
+        matches = await self._verify(known or await self._decoy_hash(), password)
         return _user(document) if document and known and matches else None
 
     # -- tokens ----------------------------------------------------------------------------------------------------
