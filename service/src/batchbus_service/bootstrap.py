@@ -41,8 +41,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Patience", "Service", "open_service", "worker_id"]
 
-_DRAIN_SECONDS: Final = 10.0
+_DRAIN_SECONDS: Final = 5.0
+_GIVE_BACK_SECONDS: Final = 30.0
 _SERVER_SELECTION_MS: Final = 5000
+_JOBS_SECONDS: Final = 10.0
+"""How long the database may take to answer the engine; a lease of the default length survives it."""
+_CATALOG_SECONDS: Final = 120.0
+"""The same for strategies, which write and read in bulk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +100,7 @@ async def open_service(
     async with AsyncExitStack() as stack:
         if mongo_url is None:
             mongo_url = await _mongo_url(settings, stack)
-        client = _client(mongo_url, stack)
+        client = _client(mongo_url, stack, _JOBS_SECONDS)
         database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
         clock = ServerClock(database)
         store = MongoJobStore(database)
@@ -108,7 +113,7 @@ async def open_service(
         files = FileStore.open(settings.files_url or (settings.data_dir / "files").absolute().as_uri())
 
         async def make_services(on_loop: AsyncExitStack) -> Services:
-            catalog = _client(mongo_url, on_loop)[settings.catalog_database]
+            catalog = _client(mongo_url, on_loop, _CATALOG_SECONDS)[settings.catalog_database]
             return Services(files=files, catalog=catalog)
 
         host = await stack.enter_async_context(StrategyHost(make_services))
@@ -172,10 +177,19 @@ async def _mongo_url(settings: Settings, stack: AsyncExitStack) -> str:
     return await stack.enter_async_context(EmbeddedMongo.start(settings.data_dir))
 
 
-def _client(url: str, stack: AsyncExitStack) -> AsyncIOMotorClient[dict[str, Any]]:
-    """A client bound to the running event loop, with times as aware UTC."""
+def _client(url: str, stack: AsyncExitStack, answer_seconds: float) -> AsyncIOMotorClient[dict[str, Any]]:
+    """A client bound to the running event loop, with times as aware UTC.
+
+    A server that is frozen or cut off breaks no connection: without a limit, a call to it would never return, and
+    neither would the process end.
+    """
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-        url, tz_aware=True, tzinfo=UTC, serverSelectionTimeoutMS=_SERVER_SELECTION_MS, appname="batchbus"
+        url,
+        tz_aware=True,
+        tzinfo=UTC,
+        serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
+        socketTimeoutMS=int(answer_seconds * 1000),
+        appname="batchbus",
     )
     stack.callback(client.close)
     return client
@@ -195,7 +209,7 @@ def _last_resort(stack: AsyncExitStack, log: FilteringBoundLogger) -> Callable[[
 
     async def end() -> None:
         try:
-            async with asyncio.timeout(3 * _DRAIN_SECONDS):
+            async with asyncio.timeout(_GIVE_BACK_SECONDS):
                 await stack.aclose()
         finally:
             os._exit(70)

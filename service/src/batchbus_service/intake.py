@@ -29,7 +29,7 @@ __all__ = ["Intake"]
 _PREFETCH: Final = 64
 _ASK_AGAIN: Final = (0.05, 1.0)
 _BACK_OFF: Final = (0.5, 10.0)
-_CLOSE_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 5.0
 
 
 class _Closing(Exception):

@@ -35,8 +35,8 @@ _KEPT: Final = 64
 """Jobs made here that this worker keeps in mind, to take them without reading them back."""
 _SEAT_PATIENCE: Final = 0.1
 """Seconds that a new job may wait for a slot before it is written without one."""
-_CLAIM_SECONDS: Final = 5.0
-"""How long a worker that stops waits for a claim to be answered."""
+_LAST_SECONDS: Final = 5.0
+"""How long a worker that stops waits for its last writes to be answered."""
 _KEPT_FOR: Final = 0.2
 """Seconds for which they are its own, while its slots turn over that fast."""
 _PHASES: Final[tuple[Phase, ...]] = ("process", "pre_process")
@@ -111,6 +111,8 @@ class Worker:
             job_id=job.id, job_type=job.type, attempt=job.failures + 1, worker=self.id, trace_id=_trace_id(job)
         )
         run = Run(job, strategy, seat, self._around, log)
+        if self._closing:
+            run.interrupt("released")
         self._runs[job.id] = run
         task = asyncio.create_task(run.carry_out(), name=job.id)
         self._tasks[task] = run
@@ -126,16 +128,18 @@ class Worker:
         """Take no more jobs, have the running ones stop at their next chunk, and give them back."""
         self._closing = True
         self._look_now.set()
-        if self._looker:
-            # Not cancelled while the database answers: a claim that is on its way would be left to its lease.
-            await asyncio.wait([self._looker], timeout=_CLAIM_SECONDS)
-            self._looker.cancel()
-            await asyncio.gather(self._looker, return_exceptions=True)
         for run in self._tasks.values():
             run.interrupt("released")
         if self._tasks:
             self._log.info("worker_stopping", jobs=len(self._tasks))
-            await asyncio.wait(self._tasks)
+        try:
+            async with asyncio.timeout(2 * self._around.limits.cancel_grace + _LAST_SECONDS):
+                if self._looker:
+                    await self._looker  # not cancelled: a claim that is on its way would be left to its lease
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            self._log.warning("jobs_left_to_their_leases", jobs=len(self._tasks))
         if self._interrupts:
             await self._interrupts.close()
 

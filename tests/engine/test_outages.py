@@ -1,0 +1,128 @@
+"""The broker or the database goes away and comes back: nothing is lost, and nobody has to help."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import psutil
+import pytest
+
+from batchbus_events import topics
+from batchbus_events.bus import Delivery
+from batchbus_service.bootstrap import Patience
+from batchbus_service.outbox import Outbox
+from tests.engine.following import PATIENCE
+from tests.engine.installation import Installation
+from tests.rabbitmq import RabbitNode
+
+
+def database_server() -> psutil.Process:
+    """The embedded server that `mongo_url` has started."""
+    (server,) = (child for child in psutil.Process().children() if "batchbus_service.embedded" in child.cmdline())
+    return server
+
+
+async def trouble(outbox: Outbox, *, over: bool = False) -> str:
+    """What `doctor` says of it, as soon as there is something to say, or nothing any more."""
+    async with asyncio.timeout(PATIENCE):
+        while bool(outbox.trouble) == over:  # noqa: ASYNC110 - nothing signals it
+            await asyncio.sleep(0.01)
+    return outbox.trouble or ""
+
+
+async def test_the_broker_is_restarted_in_the_middle_of_a_hundred_jobs(
+    installation: Installation, rabbit_node: RabbitNode
+) -> None:
+    followed = installation.followed
+    async with installation.worker():
+        jobs = await asyncio.gather(*(installation.create("chunks", chunks=2, seconds=0.1) for _ in range(100)))
+        await followed.event("batch.completed", nth=5)
+        await asyncio.to_thread(rabbit_node.restart)
+        await followed.every("batch.completed", jobs)
+        await installation.all_published()
+    for job_id in jobs:
+        assert followed.types(job_id) == ["created", "pre_processed", "confirmed", "processing", "completed"]
+        assert {event.data["run"] for event in followed.lifecycle(job_id)[3:]} <= {1, 2}
+
+
+async def test_a_full_queue_of_one_subscriber_backs_the_outbox_off_and_is_named(installation: Installation) -> None:
+    full = topics.Queue(
+        name="tests.full",
+        bindings=(topics.Binding(topics.EVENTS, "batch.completed.#"),),
+        durable=False,
+        exclusive=True,
+        arguments={"x-max-length": 1, "x-overflow": "reject-publish"},
+    )
+    taken: list[str] = []
+
+    async def take(delivery: Delivery) -> None:
+        taken.append(delivery.message.routing_key)
+        await delivery.ack()
+
+    async with installation.worker() as service:
+        outbox = service.ledger.outbox
+        subscriber = await installation.bus.consume(full, take, prefetch=1)
+        await subscriber.pause()
+        jobs = [await installation.create("noop") for _ in range(5)]
+        assert "a queue that it is bound to is full" in await trouble(outbox)
+        # The jobs go on all the same, and what else there is to tell gets through.
+        later = await installation.create("noop")
+        await installation.followed.event("batch.processing", later)
+        await installation.until(later, lambda job: job.terminal)
+        assert await trouble(outbox)
+
+        await subscriber.resume()
+        await installation.followed.every("batch.completed", [*jobs, later])
+        await installation.all_published()
+        await trouble(outbox, over=True)
+    assert {key.rpartition(".")[2] for key in taken} == {*jobs, later}
+
+
+@pytest.mark.parametrize("how", ["frozen", "killed"])
+async def test_the_database_goes_away_and_comes_back(installation: Installation, how: str) -> None:
+    followed = installation.followed
+    async with installation.worker_process(lease_seconds=2, patience=Patience(publish_grace=2.0)):
+        running = [await installation.create("chunks", chunks=20, seconds=0.1) for _ in range(4)]
+        await followed.every("batch.processing", running)
+        server = database_server()
+        if how == "frozen":
+            server.suspend()
+        else:
+            server.kill()
+        arrived = [await installation.create("noop") for _ in range(100)]
+        if how == "frozen":
+            await asyncio.sleep(3)  # longer than the leases of the running jobs
+            server.resume()
+        await followed.every("batch.completed", [*running, *arrived])
+        await installation.all_published()
+    completed = Counter(event.subject for event in followed.all("batch.completed"))
+    assert len(completed) == 104
+
+
+async def test_a_worker_stops_in_time_although_the_database_is_away(installation: Installation) -> None:
+    async with installation.worker_process(patience=Patience(cancel_grace=0.2)) as worker:
+        await installation.create("gated", gate=str(installation.gate()))
+        await installation.followed.event("batch.processing")
+        server = database_server()
+        server.suspend()
+        try:
+            trigger = installation.trigger("created", None, type="noop")
+            await installation.publish(trigger)
+            assert await worker.stop() == 0
+        finally:
+            server.resume()
+    await installation.queued(topics.TRIGGERS_QUEUE.name, messages=1, consumers=0)
+
+
+async def test_a_worker_stops_in_time_although_the_broker_is_away(
+    installation: Installation, rabbit_node: RabbitNode
+) -> None:
+    async with installation.worker_process() as worker:
+        job_id = await installation.create("gated", gate=str(installation.gate()))
+        await installation.followed.message(job_id, "at the gate")
+        await asyncio.to_thread(rabbit_node.stop)
+        assert await worker.stop() == 0
+    job = await installation.job(job_id)
+    assert (job.lease, job.failures) == (None, 0)
+    assert job.ready_at is not None
