@@ -101,9 +101,9 @@ class LiveFeed:
         self._closed = False
 
     async def open(self) -> None:
-        """Subscribe, unless that is done. Raises `BusUnavailable`."""
+        """Subscribe, unless that is done or everything ends. Raises `BusUnavailable`."""
         async with self._subscribing:
-            if self._consumer is None:
+            if self._consumer is None and not self._closed:
                 self._consumer = await self._bus.consume(_queue(), self._take, prefetch=_PREFETCH)
 
     @asynccontextmanager
