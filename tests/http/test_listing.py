@@ -60,6 +60,62 @@ async def test_jobs_can_be_chosen_by_when_they_were_made(ann: Person) -> None:
         assert [job["id"] for job in listed["batch_jobs"]] == [job["id"] for job in expected], operator
 
 
+async def test_jobs_can_be_chosen_by_their_ids(ann: Person, bob: Person) -> None:
+    made = [(await ann.create("gated", dry_run=True))["id"] for _ in range(3)]
+    foreign = (await bob.create("gated", dry_run=True))["id"]
+    listed = await _listed(ann, f"?id[]={made[0]}&id[]={made[2]}&id[]={foreign}")
+    assert ([job["id"] for job in listed["batch_jobs"]], listed["count"]) == ([made[2], made[0]], 2)
+
+
+async def test_jobs_can_be_chosen_by_when_they_reached_a_status_or_that_they_never_did(ann: Person) -> None:
+    waiting, canceled = [await ann.create("gated", dry_run=True) for _ in range(2)]
+    answer = await ann.http.post(f"/admin/batch-jobs/{canceled['id']}/cancel")
+    time = answer.json()["batch_job"]["canceled_at"]
+    for condition, expected in (
+        ("=null", waiting),
+        (f"[lte]={time}", canceled),
+        (f"[gte]={time}&canceled_at[lte]={time}", canceled),
+    ):
+        listed = await _listed(ann, f"?canceled_at{condition}")
+        assert [job["id"] for job in listed["batch_jobs"]] == [expected["id"]], condition
+    assert (await _listed(ann, f"?canceled_at[lt]={time}"))["count"] == 0
+
+
+async def test_the_order_is_that_of_a_field_and_of_age_where_it_is_equal(ann: Person) -> None:
+    first, second = [(await ann.create("gated", dry_run=True))["id"] for _ in range(2)]
+    rows = (await ann.create("rows", {"fileKey": await ann.upload(b"x\n")}, dry_run=True))["id"]
+    for order, expected in (
+        ("created_at", [first, second, rows]),
+        ("-created_at", [rows, second, first]),
+        ("id", sorted([first, second, rows])),
+        ("type", [second, first, rows]),
+        ("-type", [rows, second, first]),
+    ):
+        listed = await _listed(ann, f"?order={order}")
+        assert [job["id"] for job in listed["batch_jobs"]] == expected, order
+
+
+async def test_who_made_a_job_is_shown_when_asked_for(ann: Person) -> None:
+    await ann.create("gated", dry_run=True)
+    listed = await _listed(ann, "?expand=created_by_user&fields=id")
+    assert listed["batch_jobs"][0]["created_by_user"]["email"] == "ann@example.com"
+
+
+async def test_a_list_that_the_client_has_already_is_not_sent_again(ann: Person) -> None:
+    job = await ann.create("gated", dry_run=True)
+    await ann.until(job["id"], "batch.pre_processed")
+    tag = (await ann.http.get("/admin/batch-jobs?fields=id")).headers["etag"]
+    for headers, status in (
+        ({"if-none-match": tag}, 304),
+        ({"if-none-match": f'"other", {tag}'}, 304),
+        ({"if-none-match": tag, "cache-control": "no-cache"}, 200),
+        ({"if-none-match": 'W/"other"'}, 200),
+    ):
+        answer = await ann.http.get("/admin/batch-jobs?fields=id", headers=headers)
+        assert (answer.status_code, answer.headers["etag"]) == (status, tag)
+        assert bool(answer.content) == (status == 200)
+
+
 async def test_fields_can_be_chosen(ann: Person) -> None:
     await ann.create("gated", dry_run=True)
     listed = await _listed(ann, "?fields=id,dry_run")
@@ -71,15 +127,21 @@ async def test_fields_can_be_chosen(ann: Person) -> None:
     ("query", "message"),
     [
         ("limit=abc", "limit must be a number conforming to the specified constraints"),
-        ("limit=1.5", "limit must be a number conforming to the specified constraints"),
+        ("limit=", "limit must be from 1 to 1000"),
         ("limit=-1", "limit must be from 1 to 1000"),
         ("limit=0", "limit must be from 1 to 1000"),
         ("limit=1001", "limit must be from 1 to 1000"),
         ("limit=1&limit=2", "limit must be given once"),
         ("offset=-1", "offset must be from 0 to 2147483647"),
-        ("fields=bogus", "fields has no field bogus"),
-        ("created_at[gt]=yesterday", "created_at takes [lt], [gt], [lte] or [gte] and an ISO 8601 time"),
-        ("created_at=2026-01-01", "created_at takes [lt], [gt], [lte] or [gte] and an ISO 8601 time"),
+        ("fields=bogus", "fields has no field 'bogus'"),
+        ("expand=bogus", "expand has no field 'bogus'"),
+        ("order=bogus", "order has no field 'bogus'"),
+        ("order=type,created_at", "order has no field 'type,created_at'"),
+        ("id=batch_x", "id must be an array"),
+        ("type=rows", "type must be an array"),
+        ("failed_at[gt]=yesterday", "failed_at takes [lt], [gt], [lte] or [gte] and an ISO 8601 time, or null"),
+        ("failed_at[foo]=2026-01-01", "failed_at takes [lt], [gt], [lte] or [gte] and an ISO 8601 time, or null"),
+        ("id[]=a%00b", "id has a NUL in it"),
         ("created_by=usr_x", "property created_by should not exist"),
         (
             "foo=bar&limit=x",

@@ -8,13 +8,14 @@ import structlog
 from fastapi import FastAPI
 
 from batchbus_service.bootstrap import Service
-from batchbus_service.http import auth, batch_types, errors, health, jobs, streams, uploads
+from batchbus_service.http import auth, batch_types, errors, health, jobs, origins, streams, uploads
 from batchbus_service.http.callers import authenticate
 from batchbus_service.http.keys import Keys
 from batchbus_service.http.live import LiveFeed
 from batchbus_service.http.paths import PathForm
 from batchbus_service.http.shelf import Shelf
 from batchbus_service.http.state import Api
+from batchbus_service.http.validators import Validators
 from batchbus_service.users import Users
 
 __all__ = ["create_app"]
@@ -37,8 +38,9 @@ def create_app(service: Service) -> FastAPI:
         feed=LiveFeed(service.bus, structlog.get_logger("batchbus")),
         shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
     )
-    for routes in (auth, jobs, uploads, batch_types, streams, health):
+    for routes in (auth, jobs, uploads, batch_types, streams, health, origins):
         app.include_router(routes.router)
     errors.install(app, authenticate)
+    app.add_middleware(Validators)
     app.add_middleware(PathForm)
     return app

@@ -9,7 +9,7 @@ from batchbus_service.http.bodies import JsonBody, read_login
 from batchbus_service.http.callers import SESSION_COOKIE, Caller
 from batchbus_service.http.errors import ApiJson, Unauthorized
 from batchbus_service.http.state import Api, ApiState
-from batchbus_service.http.wire import Wire, timestamp
+from batchbus_service.http.wire import user_on_the_wire
 from batchbus_service.users import SESSION_HOURS, User
 
 __all__ = ["router"]
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/admin/auth", tags=["auth"])
 async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A session, in a cookie."""
     user = await _user(api, body)
-    response = ApiJson({"user": _on_the_wire(user)})
+    response = ApiJson({"user": user_on_the_wire(user)})
     response.set_cookie(
         SESSION_COOKIE,
         await api.users.new_session(user),
@@ -42,7 +42,7 @@ async def bearer_token(api: ApiState, body: JsonBody) -> Response:
 
 @router.get("")
 async def who_am_i(caller: Caller) -> Response:
-    return ApiJson({"user": _on_the_wire(caller.user)})
+    return ApiJson({"user": user_on_the_wire(caller.user)})
 
 
 @router.delete("")
@@ -60,17 +60,3 @@ async def _user(api: Api, body: JsonBody) -> User:
     if user is None:
         raise Unauthorized
     return user
-
-
-def _on_the_wire(user: User) -> Wire:
-    return {
-        "id": user.id,
-        "email": user.email,
-        "first_name": user.first_name,
-        "last_name": user.last_name,
-        "role": user.role.value,
-        "metadata": dict(user.metadata) if user.metadata is not None else None,
-        "created_at": timestamp(user.created_at),
-        "updated_at": timestamp(user.updated_at),
-        "deleted_at": None,
-    }

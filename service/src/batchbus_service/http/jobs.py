@@ -18,9 +18,10 @@ from batchbus_service.http.bodies import JsonBody, read_create
 from batchbus_service.http.callers import Reader, Writer
 from batchbus_service.http.creating import create_job
 from batchbus_service.http.errors import ApiJson, invalid, not_found
+from batchbus_service.http.finding import find_jobs
 from batchbus_service.http.listing import read_listing
 from batchbus_service.http.state import Api, ApiState
-from batchbus_service.http.wire import entry_on_the_wire, job_on_the_wire
+from batchbus_service.http.wire import entry_on_the_wire, job_on_the_wire, user_on_the_wire
 from batchbus_service.job import Job
 from batchbus_service.lifecycle import Cause, why
 from batchbus_service.users import Principal
@@ -61,9 +62,14 @@ async def create(
 async def list_jobs(request: Request, api: ApiState, caller: Reader) -> Response:
     """The newest first; own jobs only, unless an operator asks."""
     listing = read_listing(request.query_params.multi_items(), None if caller.sees_all else caller.user.id)
-    jobs, count = await api.service.ledger.store.page(listing.filter, offset=listing.offset, limit=listing.limit)
-    shown = {"id", "created_at", "status", *listing.fields}
+    jobs, count = await find_jobs(api.service.database, listing)
+    shown = {"id", "created_at", "status", "dry_run", *listing.fields}
     wire = [{key: value for key, value in job_on_the_wire(job).items() if key in shown} for job in jobs]
+    if listing.with_user:
+        users = {user_id: await api.users.get(user_id) for user_id in {job.created_by for job in jobs}}
+        for job, on_the_wire in zip(jobs, wire, strict=True):
+            user = users[job.created_by]
+            on_the_wire["created_by_user"] = user_on_the_wire(user) if user else None
     return ApiJson({"batch_jobs": wire, "count": count, "offset": listing.offset, "limit": listing.limit})
 
 

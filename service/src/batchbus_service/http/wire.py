@@ -1,4 +1,4 @@
-"""A job, its history and its times, as they go over the wire."""
+"""A job, its history and its times, and users, as they go over the wire."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from batchbus_service.job import HistoryEntry, Job, Status
+from batchbus_service.users import User
 from batchbus_strategies import Json
 
-__all__ = ["FIELDS", "Wire", "entry_on_the_wire", "job_on_the_wire", "timestamp"]
+__all__ = ["FIELDS", "Wire", "entry_on_the_wire", "job_on_the_wire", "timestamp", "user_on_the_wire"]
 
 Wire = dict[str, Json]
 
@@ -58,6 +59,21 @@ def entry_on_the_wire(entry: HistoryEntry, *, published: bool) -> Wire:
         "causationid": entry.causationid,
         "traceparent": entry.traceparent,
         "published": published,
+    }
+
+
+def user_on_the_wire(user: User) -> Wire:
+    """A user, without anything that lets one in."""
+    return {
+        "id": user.id,
+        "email": user.email,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "role": user.role.value,
+        "metadata": dict(user.metadata) if user.metadata is not None else None,
+        "created_at": timestamp(user.created_at),
+        "updated_at": timestamp(user.updated_at),
+        "deleted_at": None,
     }
 
 

@@ -1,0 +1,77 @@
+"""Finding the jobs that a listing asks for: a query of the job documents, which changes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import ConnectionFailure, ExecutionTimeout
+
+from batchbus_service.http.listing import Listing
+from batchbus_service.job import Job
+from batchbus_service.ports import StoreUnavailable
+from batchbus_service.stores.document import Document, from_document
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+
+__all__ = ["find_jobs"]
+
+_ID: Final = "_id"
+_EVER: Final = {"$gte": datetime(2000, 1, 1, tzinfo=UTC), "$lte": datetime(9999, 1, 1, tzinfo=UTC)}
+"""Bounds on both sides: what the embedded database needs to serve a list by an index."""
+
+
+async def find_jobs(database: AsyncIOMotorDatabase[dict[str, Any]], listing: Listing) -> tuple[list[Job], int]:
+    """The page, and how many jobs there are in all. Raises `StoreUnavailable`."""
+    jobs, where = database["jobs"], _conditions(listing)
+    try:
+        count = await jobs.count_documents(where)
+        page = jobs.find(where).sort(_order(listing)).skip(_rounded(listing.offset)).limit(_rounded(listing.limit))
+        documents = await page.to_list(None)
+    except (ConnectionFailure, ExecutionTimeout) as error:
+        raise StoreUnavailable(f"The database did not answer: {type(error).__name__}") from error
+    return _readable(documents), count
+
+
+def _conditions(listing: Listing) -> Document:
+    where: Document = {"created_at": _EVER}
+    if listing.created_by is not None:
+        where["created_by"] = listing.created_by
+    for field, words in ((_ID, listing.ids), ("type", listing.types), ("status", listing.statuses)):
+        if words is not None:
+            where[field] = {"$in": [str(word) for word in words]}
+    for field, bounds in listing.times.items():
+        compared = {f"${comparison}": time for comparison, time in bounds.items()}
+        where[field] = (_EVER | compared if field == "created_at" else compared) or None
+    return where
+
+
+def _order(listing: Listing) -> list[tuple[str, int]]:
+    """Jobs that are equal in the field come newest first."""
+    direction = DESCENDING if listing.descending else ASCENDING
+    match listing.order:
+        case "id":
+            return [(_ID, direction)]
+        case "created_at":
+            return [("created_at", direction), (_ID, direction)]
+        case field:
+            return [(field, direction), ("created_at", DESCENDING), (_ID, DESCENDING)]
+
+
+def _rounded(number: float) -> int:
+    """Half up, as Medusa's database does with a limit of 1.5."""
+    return math.floor(number + 0.5)
+
+
+def _readable(documents: Collection[Document]) -> list[Job]:
+    """Leaves out jobs that a newer batchbus wrote."""
+    jobs: list[Job] = []
+    for document in documents:
+        with suppress(ValueError):
+            jobs.append(from_document(document))
+    return jobs
