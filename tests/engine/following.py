@@ -25,6 +25,8 @@ class Followed:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.counts: Counter[str] = Counter()
+        """How many events there were of each type."""
         self._lifecycles: dict[str, dict[str, Event]] = defaultdict(dict)
         self._subjects: dict[str, set[str | None]] = defaultdict(set)
         self._faults: list[str] = []
@@ -79,8 +81,7 @@ class Followed:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            seen = Counter(event.type for event in self.events)
-            raise AssertionError(f"It did not happen within {patience:g} seconds. Seen so far: {dict(seen)}") from None
+            raise AssertionError(f"It did not happen within {patience:g} seconds. Seen: {dict(self.counts)}") from None
 
     async def event(
         self, event_type: str, job_id: str | None = None, *, nth: int = 1, patience: float = PATIENCE
@@ -115,6 +116,7 @@ class Followed:
             self._faults.append(f"{delivery.message.routing_key}: {error!r}")
         else:
             self.events.append(event)
+            self.counts[event.type] += 1
             self._subjects[event.type].add(event.subject)
             if event.sequence is not None and event.subject is not None:
                 self._lifecycles[event.subject].setdefault(event.id, event)

@@ -112,6 +112,7 @@ class Intake:
                 pause = min(pause * 2, longest)
 
     async def _create(self, trigger: Event, request: CreateBatch, user_id: str | None) -> None:
+        await self._ledger.outbox.keep_up()
         await submit(self._ledger, self._worker, from_bus(trigger, request, user_id), cause_of(trigger))
 
     async def _change(self, trigger: Event, request: ConfirmBatch | CancelBatch) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
@@ -30,6 +31,10 @@ __all__ = ["Outbox"]
 _RIDE_ALONG: Final = 0.25
 """Seconds that the mark of a running job waits for a write of the run to ride along with."""
 _ASK_AGAIN: Final = 0.02
+_MARKS_AT_A_TIME: Final = 50
+"""In one bulk write, which is to be short beside the writes of the jobs that run."""
+_MARKS_IN_TIME: Final = 100
+"""So many marks may wait before new jobs do."""
 _BACK_OFF: Final = (0.1, 30.0)
 """Seconds: the first and the longest pause after the broker refused."""
 
@@ -60,6 +65,8 @@ class Outbox:
         self._pending: dict[str, _Pending] = {}
         self._marks: dict[str, _Pending] = {}
         self._due = asyncio.Event()
+        self._in_time = asyncio.Event()
+        self._in_time.set()
         self._flusher: asyncio.Task[None] | None = None
         self._pause = 0.0
         self._resume_at = 0.0
@@ -94,6 +101,13 @@ class Outbox:
         """How far the job's events are known to be confirmed: the mark that a write can take along."""
         pending = self._pending.get(job.id)
         return max(job.published, pending.done) if pending else job.published
+
+    async def keep_up(self) -> None:
+        """Wait while so many marks wait for the database that the alarms of their jobs would ring.
+
+        For whoever makes new jobs by the thousand: those would be published twice.
+        """
+        await self._in_time.wait()
 
     @property
     def backlog(self) -> int:
@@ -198,6 +212,8 @@ class Outbox:
         if pending.job is job and pending.publishing is None:
             self._marks[job.id] = pending
             self._due.set()
+            if len(self._marks) > _MARKS_IN_TIME:
+                self._in_time.clear()
 
     def _runs_here(self, job: Job) -> bool:
         return job.lease is not None and job.lease.worker == self._worker
@@ -216,21 +232,26 @@ class Outbox:
                 self._log.error("marks_not_written", exc_info=error)
 
     async def _flush(self) -> None:
-        """One bulk write for every job whose mark is due; those that come due meanwhile go with the next one."""
-        if not self._marks:
+        """Bulk writes, until no mark is due any more."""
+        while self._marks:
+            due = {job_id: self._marks.pop(job_id) for job_id in list(islice(self._marks, _MARKS_AT_A_TIME))}
+            try:
+                # One that publishes again is marked when it has done that.
+                await self._settle([pending for pending in due.values() if pending.publishing is None])
+            except StoreUnavailable:
+                self._marks = due | self._marks
+                raise
+            if len(self._marks) <= _MARKS_IN_TIME:
+                self._in_time.set()
+
+    async def _settle(self, marked: Sequence[_Pending]) -> None:
+        if not marked:
             return
-        marks, self._marks = self._marks, {}
         now = self._clock.now()
-        jobs: list[Job] = []
-        for pending in marks.values():
-            job = replace(pending.job, published=pending.done)
-            jobs.append(replace(job, wake_at=alarm(job, now, self._policy)))
-        try:
-            await self._store.settle(jobs)
-        except StoreUnavailable:
-            self._marks = marks | self._marks
-            raise
-        for pending, job in zip(marks.values(), jobs, strict=True):
+        jobs = [replace(pending.job, published=pending.done) for pending in marked]
+        jobs = [replace(job, wake_at=alarm(job, now, self._policy)) for job in jobs]
+        await self._store.settle(jobs)
+        for pending, job in zip(marked, jobs, strict=True):
             if not self._runs_here(pending.job) and pending.job.version == job.version:
                 self._pending.pop(job.id, None)
         self.on_settled(jobs)

@@ -27,7 +27,10 @@ class Sweep(Generic[T]):
 
     def __init__(self, time_of: Callable[[T], datetime]) -> None:
         self._time_of = time_of
+        self._low = _EPOCH
+        """Just below what the last search found first."""
         self._floor = _EPOCH
+        """Below it nothing is left, unless a write has landed very late."""
         self._width = timedelta(days=365)
         self._full_at = _EPOCH
 
@@ -35,25 +38,32 @@ class Sweep(Generic[T]):
         self, fetch: Callable[[datetime, datetime], Awaitable[list[T]]], until: datetime, want: int
     ) -> list[T]:
         """About `want` entries, or all there are, in the order of time. `fetch(after, up_to)` reads one slice."""
-        if until >= self._full_at:
-            self._floor, self._full_at = _EPOCH, until + _FULL_EVERY
-        found: list[T] = []
-        low, width = self._floor, self._width
+        found = sorted(await self._late(fetch, until), key=self._time_of)
+        low, width, first = self._low, self._width, None
         while low < until and len(found) < want:
             high = min(low + width, until)
             slice_ = sorted(await fetch(low, high), key=self._time_of)
             found += slice_
             if slice_:
+                first = first or slice_[0]
                 width = self._fitting(slice_, width, want)
             else:
                 width *= 4
             low = high
-        if found:
-            self._floor = self._time_of(found[0]) - timedelta(milliseconds=1)
-        else:
-            self._floor = max(self._floor, until - _LAG)
+        if first is not None:
+            self._low = self._time_of(first) - timedelta(milliseconds=1)
+        elif low >= until:
+            self._low = until - _LAG
+        self._floor = min(self._low, until - _LAG)
         self._width = max(min(width, timedelta(days=3650)), _NARROWEST)
         return found[:want]
+
+    async def _late(self, fetch: Callable[[datetime, datetime], Awaitable[list[T]]], until: datetime) -> list[T]:
+        """What was written below the low end since the last search: one slice, and an empty one nearly always."""
+        floor = self._floor
+        if until >= self._full_at:
+            floor, self._full_at = _EPOCH, until + _FULL_EVERY
+        return await fetch(floor, self._low) if floor < self._low else []
 
     def _fitting(self, slice_: list[T], width: timedelta, want: int) -> timedelta:
         """The width that would have held about twice what was wanted."""
