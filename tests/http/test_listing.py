@@ -95,6 +95,18 @@ async def test_the_order_is_that_of_a_field_and_of_age_where_it_is_equal(ann: Pe
         assert [job["id"] for job in listed["batch_jobs"]] == expected, order
 
 
+async def test_jobs_without_a_time_come_last_by_it_and_first_the_other_way_round(ann: Person) -> None:
+    made = [(await ann.create("gated", dry_run=True))["id"] for _ in range(4)]
+    for job_id in (made[2], made[0]):
+        await ann.http.post(f"/admin/batch-jobs/{job_id}/cancel")
+    upwards, downwards = [made[2], made[0], made[3], made[1]], [made[3], made[1], made[0], made[2]]
+    for order, expected in (("canceled_at", upwards), ("-canceled_at", downwards)):
+        for offset in range(4):
+            listed = await _listed(ann, f"?order={order}&offset={offset}&limit=2")
+            assert [job["id"] for job in listed["batch_jobs"]] == expected[offset : offset + 2], (order, offset)
+            assert listed["count"] == 4
+
+
 async def test_who_made_a_job_is_shown_when_asked_for(ann: Person) -> None:
     await ann.create("gated", dry_run=True)
     listed = await _listed(ann, "?expand=created_by_user&fields=id")

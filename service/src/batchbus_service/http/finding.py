@@ -22,20 +22,39 @@ if TYPE_CHECKING:
 __all__ = ["find_jobs"]
 
 _ID: Final = "_id"
+_ALWAYS_THERE: Final = ("id", "type", "status", "dry_run", "created_by", "created_at", "updated_at")
 _EVER: Final = {"$gte": datetime(2000, 1, 1, tzinfo=UTC), "$lte": datetime(9999, 1, 1, tzinfo=UTC)}
 """Bounds on both sides: what the embedded database needs to serve a list by an index."""
 
 
 async def find_jobs(database: AsyncIOMotorDatabase[dict[str, Any]], listing: Listing) -> tuple[list[Job], int]:
     """The page, and how many jobs there are in all. Raises `StoreUnavailable`."""
-    jobs, where = database["jobs"], _conditions(listing)
+    jobs, order = database["jobs"], _order(listing)
+    skip, room, total = _rounded(listing.offset), _rounded(listing.limit), 0
+    page: list[Document] = []
     try:
-        count = await jobs.count_documents(where)
-        page = jobs.find(where).sort(_order(listing)).skip(_rounded(listing.offset)).limit(_rounded(listing.limit))
-        documents = await page.to_list(None)
+        for where in _parts(listing):
+            count = await jobs.count_documents(where)
+            if room > len(page) and skip < count:
+                page += await jobs.find(where).sort(order).skip(skip).limit(room - len(page)).to_list(None)
+            skip = max(0, skip - count)
+            total += count
     except (ConnectionFailure, ExecutionTimeout) as error:
         raise StoreUnavailable(f"The database did not answer: {type(error).__name__}") from error
-    return _readable(documents), count
+    return _readable(page), total
+
+
+def _parts(listing: Listing) -> list[Document]:
+    """What to look for, in the order in which it is listed.
+
+    Ordered by a time that not every job has, those without come last, as for Medusa's database, and first if the order
+    is descending. MongoDB has it the other way round, so they are looked for apart.
+    """
+    where, field = _conditions(listing), listing.order
+    if field in _ALWAYS_THERE or field in where:
+        return [where]
+    reached, never = where | {field: {"$ne": None}}, where | {field: None}
+    return [never, reached] if listing.descending else [reached, never]
 
 
 def _conditions(listing: Listing) -> Document:
