@@ -7,13 +7,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from tests.benchmarks import bus, imports, jobs
+from tests.benchmarks import backlog, bus, imports, jobs, queries
 from tests.benchmarks.ground import Ground, open_ground
 
 BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
     "bus": bus.run,
     "jobs": jobs.run,
     "imports": imports.run,
+    "queries": queries.run,
+    "backlog": backlog.run,
 }
 
 

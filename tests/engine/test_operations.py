@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_service.bootstrap import Patience
-from batchbus_service.clock import SystemClock
-from batchbus_service.job import Job
-from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy
 from batchbus_service.ports import JobFilter
-from batchbus_service.stores.document import to_document
 from tests.engine.commands import Commands
 from tests.engine.installation import Installation
+from tests.engine.stored import store_done_jobs
 
 _COMMANDS = Commands()
 
@@ -46,8 +41,7 @@ async def test_a_job_that_does_nothing_costs_four_writes_and_two_reads_at_most(
 async def test_every_query_of_the_engine_goes_by_an_index_to_the_few_jobs_that_it_wants(
     installation: Installation, commands: Commands
 ) -> None:
-    stored = 1000
-    await installation.database.jobs.insert_many([to_document(job) for job in old_jobs(stored)])
+    await store_done_jobs(installation.database, 1000)
     async with installation.worker(worker_slots=1, lease_seconds=1, patience=Patience(publish_grace=0.5)) as service:
         busy = await installation.create("gated", gate=str(installation.gate()))
         await installation.followed.message(busy, "at the gate")
@@ -100,20 +94,6 @@ async def test_every_query_of_the_engine_goes_by_an_index_to_the_few_jobs_that_i
         )
         assert "COLLSCAN" not in stages(explained["queryPlanner"]["winningPlan"]), name
         assert explained["executionStats"]["totalDocsExamined"] <= 10, name
-
-
-def old_jobs(count: int) -> Iterator[Job]:
-    """Jobs as they are when all is over, from yesterday."""
-    decider = Decider(Policy(), new_ulid)
-    yesterday = SystemClock().now() - timedelta(days=1)
-    for _ in range(count):
-        request = NewJob(
-            id=new_job_id(), type="noop", context={}, dry_run=False, created_by="bus:/tests", request_digest="d" * 64
-        )
-        job = decider.claim(decider.create(request, yesterday, Cause()), "old", yesterday)
-        job = decider.pre_processed(job, yesterday, Cause(), go_on=True)
-        job = decider.completed(job, yesterday, Cause())
-        yield replace(job, published=len(job.history), wake_at=None)
 
 
 def shape(filter: Mapping[str, Any]) -> str:
