@@ -156,6 +156,15 @@ async def test_unknown_paths_and_verbs_are_not_found(ann: Person) -> None:
         assert answer.json() == {"type": "not_found", "message": f"Cannot {method} {path}"}
 
 
+async def test_no_page_of_another_origin_may_call_the_api(site: Site, ann: Person) -> None:
+    stranger = await site.client(origin="http://evil.example")
+    asked = await stranger.options("/admin/batch-jobs", headers={"access-control-request-method": "POST"})
+    assert (asked.status_code, asked.content) == (204, b"")
+    told = await ann.http.get("/admin/batch-jobs", headers={"origin": "http://evil.example"})
+    for answer in (asked, told):
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
 async def test_nothing_in_the_database_gives_access(site: Site, carl: Person) -> None:
     browser = await site.client()
     await browser.post("/admin/auth", json={"email": carl.user.email, "password": PASSWORD})

@@ -47,7 +47,7 @@ class Exchange:
 
 
 def recorded() -> list[Exchange]:
-    """All of them, in the order in which they took place."""
+    """All of them, in the order in which they took place. The rows of the file that is uploaded are ours."""
     return [_read(json.loads(line)) for line in _FILE.read_text().splitlines()]
 
 
@@ -70,10 +70,12 @@ class Names:
         return _NAME.sub(lambda match: self.ours.get(match[0], match[0]), text)
 
     def match(self, theirs: str, ours: str) -> bool:
-        """Whether they mean the same thing; binds what is new."""
+        """Whether they mean the same thing; binds what is new on both sides."""
         if not (_NAME.fullmatch(theirs) and _OURS.fullmatch(ours)):
             return False
-        return self.ours.setdefault(theirs, ours) == ours
+        if theirs not in self.ours and ours not in self.ours.values():
+            self.ours[theirs] = ours
+        return self.ours.get(theirs) == ours
 
 
 def differences(expected: Any, actual: Any, names: Names, path: str = "") -> Iterator[str]:

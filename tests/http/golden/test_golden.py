@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -109,13 +110,21 @@ class Shop:
         self.jwt = body.get("access_token", self.jwt)
         return Answer(response.status_code, content_type, body)
 
-    def comparable(self, body: Any) -> Any:
+    def faults(self, expected: Answer, answer: Answer, names: Names) -> Iterator[str]:
+        """In what an answer of ours is not the expected one."""
+        if answer.status != expected.status:
+            yield f"status is {answer.status}, not {expected.status}"
+        if answer.content_type != expected.content_type:
+            yield f"content type is {answer.content_type}, not {expected.content_type}"
+        yield from differences(self._here(expected.body), answer.body, names)
+
+    def _here(self, body: Any) -> Any:
         """A recorded body with our address in it, and without the `api_token` of users, which is a secret here."""
         match body:
             case dict():
-                return {key: self.comparable(value) for key, value in body.items() if key != "api_token"}
+                return {key: self._here(value) for key, value in body.items() if key != "api_token"}
             case list():
-                return [self.comparable(item) for item in body]
+                return [self._here(item) for item in body]
             case str():
                 return body.replace("<server>", self.site.url)
             case _:
@@ -197,32 +206,24 @@ async def test_every_exchange_is_answered_as_recorded_or_as_the_table_of_deviati
             await MEANWHILE[exchange.number](shop)
         if exchange.name in NOT_REPLAYED:
             continue
-        expected = _expected(exchange)
-        actual = await shop.ask(exchange)
-        told = [
-            f"{what}: {ours!r}, not {theirs!r}"
-            for what, ours, theirs in (
-                ("status", actual.status, expected.status),
-                ("content type", actual.content_type, expected.content_type),
-            )
-            if ours != theirs
-        ]
-        told += differences(shop.comparable(expected.body), actual.body, shop.names)
-        wrong += [f"{exchange.name}: {one}" for one in told]
+        answer = await shop.ask(exchange)
+        if deviation := ANSWERED_DIFFERENTLY.get(exchange.name):
+            if not any(shop.faults(exchange.answer, answer, deepcopy(shop.names))):
+                wrong.append(f"{exchange.name}: is answered as recorded, so that it needs no deviation")
+            expected = deviation.instead(exchange.answer, JOBS_AT_LAST)
+        else:
+            expected = exchange.answer
+        wrong += [f"{exchange.name}: {fault}" for fault in shop.faults(expected, answer, shop.names)]
     assert not wrong, "\n".join(wrong)
 
 
 def test_every_deviation_is_of_a_recorded_exchange_and_a_row_of_the_page() -> None:
     names = {exchange.name for exchange in recorded()}
     assert ANSWERED_DIFFERENTLY.keys() | NOT_REPLAYED.keys() <= names
+    assert not ANSWERED_DIFFERENTLY.keys() & NOT_REPLAYED.keys()
     page = DEVIATIONS_PAGE.read_text()
     rows = {row for deviation in ANSWERED_DIFFERENTLY.values() for row in deviation.rows}
     assert [row for row in sorted(rows) if f"| {row} |" not in page] == []
-
-
-def _expected(exchange: Exchange) -> Answer:
-    deviation = ANSWERED_DIFFERENTLY.get(exchange.name)
-    return deviation.instead(exchange.answer, JOBS_AT_LAST) if deviation else exchange.answer
 
 
 def _recorded_id(ending: str) -> str:
