@@ -7,13 +7,12 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final, TypeVar
 
 from batchbus_events.ids import new_ulid
 from batchbus_service.clock import SystemClock
 from batchbus_service.lifecycle import Cause, Decider, Policy
-from batchbus_service.ports import Beat, JobFilter
+from batchbus_service.ports import Beat
 from batchbus_service.stores.mongo import MongoJobStore
 from tests.benchmarks.ground import Ground
 from tests.engine.stored import new_request, store_done_jobs
@@ -64,6 +63,4 @@ async def _measure(store: MongoJobStore) -> Mapping[str, float]:
         await timed("ringing", store.ringing(until=clock.now(), want=100))
         settled = replace(claimed, published=1, wake_at=None)
         await timed("settle", store.settle([settled]))
-        recent = JobFilter(created_from=now - timedelta(seconds=1), created_until=clock.now())
-        await timed("page", store.page(recent, offset=0, limit=10))
     return {call: statistics.median(times) for call, times in took.items()}

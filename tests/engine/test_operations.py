@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from batchbus_service.bootstrap import Patience
-from batchbus_service.ports import JobFilter
 from tests.engine.commands import Commands
 from tests.engine.installation import Installation
 from tests.engine.stored import store_done_jobs
@@ -63,10 +62,6 @@ async def test_every_query_of_the_engine_goes_by_an_index_to_the_few_jobs_that_i
         await installation.followed.event("batch.processing", busy, nth=2)
         await installation.cancel(busy)
         await service.watch.round()
-        today = service.ledger.clock.now()
-        await service.ledger.store.page(
-            JobFilter(created_from=today - timedelta(minutes=5), created_until=today), offset=0, limit=10
-        )
         await installation.all_published()
 
     assert "findAndModify" not in commands.names
@@ -80,7 +75,6 @@ async def test_every_query_of_the_engine_goes_by_an_index_to_the_few_jobs_that_i
         "find _id =",
         "find lane =, ready_at in a range",
         "find wake_at in a range",
-        "find created_at in a range",
         "update _id =, version =",
         "update _id =, wake_at =",
         "update _id =, fence =, lease.worker in a range",

@@ -15,7 +15,7 @@ from batchbus_events.ids import new_ulid
 from batchbus_service.clock import SystemClock
 from batchbus_service.job import Checkpoint, Job, Status
 from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy, alarm
-from batchbus_service.ports import Beat, JobExists, JobFilter, JobStore, NotStorable, TooLarge
+from batchbus_service.ports import Beat, JobExists, JobStore, NotStorable, TooLarge
 from batchbus_service.stores.memory import MemoryJobStore
 from batchbus_service.stores.mongo import MongoJobStore
 
@@ -221,18 +221,6 @@ async def test_what_cannot_be_kept_is_not_written_and_said_in_words(store: JobSt
     with pytest.raises(NotStorable, match="The job holds"):
         await store.insert(replace(job_like(2), result=result))
     assert await store.get(job.id) == job
-
-
-async def test_jobs_are_listed_newest_first_in_pages(store: JobStore) -> None:
-    jobs = [job_like(n, at=seconds(n), job_type="a" if n % 2 else "b") for n in range(10)]
-    for job in jobs:
-        await store.insert(job)
-    everything = JobFilter(created_from=seconds(-1), created_until=seconds(100))
-    page, count = await store.page(everything, offset=2, limit=3)
-    assert (page, count) == (jobs[7:4:-1], 10)
-    page, count = await store.page(replace(everything, types=["a"], statuses=[Status.CREATED]), offset=0, limit=2)
-    assert ([job.id for job in page], count) == ([jobs[9].id, jobs[7].id], 5)
-    assert await store.page(replace(everything, created_by="usr_2"), offset=0, limit=2) == ([], 0)
 
 
 async def test_a_document_of_a_newer_version_of_batchbus_is_left_alone(mongo_url: str, database_name: str) -> None:

@@ -26,7 +26,7 @@ from batchbus_service.job import Job
 from batchbus_service.ledger import Ledger
 from batchbus_service.lifecycle import Decider, Policy
 from batchbus_service.outbox import Outbox
-from batchbus_service.ports import Beat, JobFilter, JobStore, StoreUnavailable
+from batchbus_service.ports import Beat, JobStore, StoreUnavailable
 from batchbus_service.pulse import RunLimits
 from batchbus_service.run import Surroundings
 from batchbus_service.slots import Slots
@@ -103,9 +103,6 @@ class FaultyStore:
 
     async def ringing(self, *, until: datetime, want: int) -> list[Job]:
         return cast("list[Job]", await self._do(lambda: self._store.ringing(until=until, want=want)))
-
-    async def page(self, filter: JobFilter, *, offset: int, limit: int) -> tuple[list[Job], int]:
-        return await self._store.page(filter, offset=offset, limit=limit)
 
 
 class FaultyBus:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from batchbus_service.job import Checkpoint, Job, Status
+from batchbus_service.job import Checkpoint, Job
 from batchbus_strategies import Json, Phase
 
 __all__ = [
     "Beat",
     "Clock",
     "JobExists",
-    "JobFilter",
     "JobStore",
     "NotStorable",
     "StoreError",
@@ -32,7 +31,7 @@ class StoreError(Exception):
 
 
 class StoreUnavailable(StoreError):
-    """The database cannot be reached, or did not answer in time. A write may or may not have happened."""
+    """The database cannot be reached, did not answer in time, or refuses. A write may or may not have happened."""
 
 
 class JobExists(StoreError):
@@ -59,17 +58,6 @@ class Beat:
     published: int
     checkpoint: Checkpoint | None = None
     """A new checkpoint, which also sets `failures` back to 0; None leaves the old one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """Which jobs to list: all conditions hold. `created_at` is bounded on both sides."""
-
-    created_from: datetime
-    created_until: datetime
-    created_by: str | None = None
-    statuses: Sequence[Status] = ()
-    types: Sequence[str] = ()
 
 
 class JobStore(Protocol):
@@ -102,9 +90,6 @@ class JobStore(Protocol):
 
     async def ringing(self, *, until: datetime, want: int) -> list[Job]:
         """Some of the jobs whose `wake_at` is at most `until`, the earliest first."""
-
-    async def page(self, filter: JobFilter, *, offset: int, limit: int) -> tuple[list[Job], int]:
-        """The newest first; and how many there are in all."""
 
 
 class Clock(Protocol):

@@ -9,7 +9,7 @@ from datetime import datetime
 import bson
 
 from batchbus_service.job import Job
-from batchbus_service.ports import Beat, JobExists, JobFilter, TooLarge
+from batchbus_service.ports import Beat, JobExists, TooLarge
 from batchbus_service.stores.document import encodable, to_document
 from batchbus_strategies import Phase
 
@@ -82,11 +82,6 @@ class MemoryJobStore:
         due = [(job.wake_at, job.id, job) for job in self.jobs.values() if job.wake_at and job.wake_at <= until]
         return [job for _, _, job in sorted(due)[:want]]
 
-    async def page(self, filter: JobFilter, *, offset: int, limit: int) -> tuple[list[Job], int]:
-        found = [job for job in self.jobs.values() if _matches(job, filter)]
-        found.sort(key=lambda job: (job.created_at, job.id), reverse=True)
-        return found[offset : offset + limit], len(found)
-
     def _put(self, job: Job) -> None:
         with encodable():
             size = len(bson.encode(to_document(job)))
@@ -97,12 +92,3 @@ class MemoryJobStore:
 
 _BEATEN = ("result", "checkpoint", "failures", "lease")
 _FIELDS = tuple(Job.__dataclass_fields__)
-
-
-def _matches(job: Job, filter: JobFilter) -> bool:
-    return (
-        filter.created_from <= job.created_at <= filter.created_until
-        and (filter.created_by is None or job.created_by == filter.created_by)
-        and (not filter.statuses or job.status in filter.statuses)
-        and (not filter.types or job.type in filter.types)
-    )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bson.codec_options import CodecOptions
-from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne, WriteConcern
+from pymongo import ASCENDING, IndexModel, UpdateOne, WriteConcern
 from pymongo.errors import (
     ConnectionFailure,
     DocumentTooLarge,
@@ -20,7 +20,7 @@ from pymongo.errors import (
 )
 
 from batchbus_service.job import Job, lane
-from batchbus_service.ports import Beat, JobExists, JobFilter, StoreUnavailable, TooLarge
+from batchbus_service.ports import Beat, JobExists, StoreUnavailable, TooLarge
 from batchbus_service.stores.document import Document, encodable, from_document, to_document, update_of
 from batchbus_service.stores.sweep import Sweep
 from batchbus_strategies import Phase
@@ -40,7 +40,6 @@ INDEXES: Final = (
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
 _TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420, 2})
-_READ_AGAIN_CODES: Final = frozenset({91, 189, 262, 11600, 11602, 10107, 13435, 13436})
 
 
 class MongoJobStore:
@@ -132,20 +131,6 @@ class MongoJobStore:
             documents = await self._jobs.find(where).sort(order, ASCENDING).limit(2 * want).to_list(None)
         return _readable(documents)
 
-    async def page(self, filter: JobFilter, *, offset: int, limit: int) -> tuple[list[Job], int]:
-        where: Document = {"created_at": {"$gte": filter.created_from, "$lte": filter.created_until}}
-        if filter.created_by is not None:
-            where["created_by"] = filter.created_by
-        if filter.statuses:
-            where["status"] = {"$in": [status.value for status in filter.statuses]}
-        if filter.types:
-            where["type"] = {"$in": list(filter.types)}
-        with _translated():
-            count = await self._jobs.count_documents(where)
-            newest = self._jobs.find(where).sort([("created_at", DESCENDING), ("_id", DESCENDING)])
-            documents = await newest.skip(offset).limit(limit).to_list(None)
-        return _readable(documents), count
-
 
 def _readable(documents: Sequence[Document]) -> list[Job]:
     """Leaves out jobs that a newer batchbus wrote: a worker of that version looks after them."""
@@ -171,6 +156,6 @@ def _translated() -> Iterator[None]:
     except OperationFailure as error:
         if error.code in _TOO_LARGE_CODES and "large" in str(error).lower():
             raise TooLarge("The job is too large for a document") from error
-        if error.code in _READ_AGAIN_CODES:
-            raise StoreUnavailable(f"The database is not ready: {error.code}") from error
-        raise
+        # Not primary, shutting down, disk full, not authorized: none of it is the job's fault.
+        name = (error.details or {}).get("codeName", "")
+        raise StoreUnavailable(f"The database refuses: {name or error.code}") from error
