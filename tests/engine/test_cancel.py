@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from batchbus_events import topics
+from batchbus_events.bus import Message
+from batchbus_events.event import encode
 from batchbus_service.bootstrap import Patience, Service
 from batchbus_service.job import Job, Status
 from batchbus_service.lifecycle import Cause, NotAllowed
@@ -159,3 +162,22 @@ async def test_a_job_canceled_in_the_moment_its_run_ends_is_cleaned_up(installat
         job = await stopped(installation, job_id)
     assert (job.status, job.lease) == (Status.CANCELED, None)
     assert job.result is not None and job.result["cleaned_up_in"] == "process"
+
+
+async def test_an_old_cancellation_that_is_published_again_stops_nothing(installation: Installation) -> None:
+    async with installation.worker(lease_seconds=30) as service:
+        job_id = await at_the_gate(installation, "gated")
+        await installation.cancel(job_id)
+        await stopped(installation, job_id)
+        canceled = installation.followed.all("batch.canceled", job_id)[0]
+        await installation.retry(service, job_id)
+        await installation.followed.message(job_id, "at the gate", nth=2)
+
+        key = topics.routing_key(canceled.type, "gated", job_id)
+        again = Message(body=encode(canceled), routing_key=key, message_id=canceled.id)
+        await installation.bus.publish(topics.EVENTS, again)
+        await installation.followed.event("batch.canceled", job_id, nth=2)
+        # Who heard it first has looked by the time that a whole job is done.
+        await installation.followed.event("batch.completed", await installation.create("noop"))
+        installation.gate().touch()
+        await installation.followed.event("batch.completed", job_id)

@@ -52,7 +52,7 @@ async def test_a_full_queue_of_one_subscriber_backs_the_outbox_off_and_is_named(
         bindings=(topics.Binding(topics.EVENTS, "batch.completed.#"),),
         durable=False,
         exclusive=True,
-        arguments={"x-max-length": 1, "x-overflow": "reject-publish"},
+        arguments={"x-max-length": 3, "x-overflow": "reject-publish"},
     )
     taken: list[str] = []
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Intake"]
 
 _PREFETCH: Final = 64
+_TRY_AGAIN: Final = 1.0
+"""Seconds until a trigger on which intake broke is put back; the broker counts how often."""
 _ASK_AGAIN: Final = (0.05, 1.0)
 _BACK_OFF: Final = (0.5, 10.0)
 _CLOSE_SECONDS: Final = 5.0
@@ -68,7 +70,14 @@ class Intake:
     async def handle(self, delivery: Delivery) -> None:
         """One trigger, from the delivery to its acknowledgement."""
         with suppress(_Closing):
-            await self._handle(delivery)
+            try:
+                await self._handle(delivery)
+            except _Closing:
+                raise
+            except Exception as error:  # noqa: BLE001 - the operator gets to know, and the broker parks it in the end
+                self._log.error("trigger_broke", routing_key=delivery.message.routing_key, exc_info=error)
+                await self._rest(_TRY_AGAIN)
+                await delivery.requeue()
 
     async def _handle(self, delivery: Delivery) -> None:
         try:

@@ -47,7 +47,12 @@ class Watch:
         now = self._ledger.clock.now()
         ringing = await self._ledger.store.ringing(until=now, want=_WANT)
         for job in ringing:
-            await self._attend(job)
+            try:
+                await self._attend(job)
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - the operator gets to know; the other jobs are looked after
+                self._log.error("overdue_job_left", job_id=job.id, exc_info=error)
         return len(ringing)
 
     async def _walk(self) -> None:
@@ -56,6 +61,9 @@ class Watch:
                 seen = await self.round()
             except StoreUnavailable as error:
                 self._log.warning("watch_interrupted", reason=str(error))
+                seen = 0
+            except Exception as error:  # noqa: BLE001 - the operator gets to know; the watch has to go on
+                self._log.error("watch_broke", exc_info=error)
                 seen = 0
             if seen < _WANT:
                 # The alarm clocks are in the database: there is nothing to wait on but the next round.

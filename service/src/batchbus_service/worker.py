@@ -13,7 +13,7 @@ from batchbus_events import topics
 from batchbus_events.bus import Consumer, Delivery
 from batchbus_service import announce
 from batchbus_service.doorbell import Doorbell
-from batchbus_service.job import Job, lane
+from batchbus_service.job import Job, Status, lane
 from batchbus_service.lifecycle import NotAllowed
 from batchbus_service.ports import StoreUnavailable
 from batchbus_service.run import Run, Surroundings
@@ -162,13 +162,22 @@ class Worker:
         key = delivery.message.routing_key
         if key.startswith("batch.canceled."):
             if run := self._runs.get(key.rpartition(".")[2]):
-                run.interrupt("canceled")
+                await self._look_whether_canceled(run)
         else:
             try:
                 self.notice(announce.lanes_rung(delivery.message))
             except (ValueError, KeyError, TypeError):
                 self._log.warning("strange_doorbell", routing_key=key)
         await delivery.ack()
+
+    async def _look_whether_canceled(self, run: Run) -> None:
+        """The event may be an old one: of a job that was retried since, or published again by a replay."""
+        try:
+            stored = await self._ledger.store.get(run.job.id)
+        except StoreUnavailable:
+            return  # the heartbeat looks, too
+        if stored and stored.status is Status.CANCELED:
+            run.interrupt("canceled")
 
     def notice(self, lanes: Iterable[str]) -> None:
         """Jobs wait in these lanes."""
