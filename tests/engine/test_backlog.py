@@ -7,4 +7,4 @@ from tests.engine.installation import Installation
 
 
 async def test_two_workers_work_off_a_backlog_and_publish_nothing_twice(installation: Installation) -> None:
-    await work_off(installation, 1_000)
+    await work_off(installation, 600)

@@ -101,7 +101,7 @@ async def test_the_database_goes_away_and_comes_back(installation: Installation,
 
 
 async def test_a_worker_stops_in_time_although_the_database_is_away(installation: Installation) -> None:
-    async with installation.worker_process(patience=Patience(cancel_grace=0.2)) as worker:
+    async with installation.worker_process(patience=Patience(cancel_grace=0.2, database=1, last_answers=1)) as worker:
         await installation.create("gated", gate=str(installation.gate()))
         await installation.followed.event("batch.processing")
         server = database_server()

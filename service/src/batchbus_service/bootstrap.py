@@ -41,13 +41,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Patience", "Service", "open_service", "worker_id"]
 
-_DRAIN_SECONDS: Final = 5.0
 _GIVE_BACK_SECONDS: Final = 30.0
 _SERVER_SELECTION_MS: Final = 5000
-_JOBS_SECONDS: Final = 10.0
-"""How long the database may take to answer the engine; a lease of the default length survives it."""
 _CATALOG_SECONDS: Final = 120.0
-"""The same for strategies, which write and read in bulk."""
+"""How long the database may take to answer a strategy, which writes and reads in bulk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +59,10 @@ class Patience:
     """See `RunLimits.cancel_grace`."""
     stuck: float = 600.0
     """See `RunLimits.stuck`."""
+    database: float = 10.0
+    """How long the database may take to answer the engine; a lease of the default length survives it."""
+    last_answers: float = 5.0
+    """How long each part of a process that stops waits for the answers that are still to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ async def open_service(
     async with AsyncExitStack() as stack:
         if mongo_url is None:
             mongo_url = await _mongo_url(settings, stack)
-        client = _client(mongo_url, stack, _JOBS_SECONDS)
+        client = _client(mongo_url, stack, patience.database)
         database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
         clock = ServerClock(database)
         store = MongoJobStore(database)
@@ -130,7 +131,7 @@ async def open_service(
         stack.push_async_callback(doorbell.close)
         outbox = Outbox(bus, store, clock, policy, name, log)
         await outbox.start()
-        stack.push_async_callback(outbox.close, _DRAIN_SECONDS)
+        stack.push_async_callback(outbox.close, patience.last_answers)
         ledger = Ledger(store, outbox, clock, Decider(policy, new_ulid), log)
         watch = Watch(ledger, log)
         await watch.start()
@@ -149,6 +150,7 @@ async def open_service(
                     progress_interval=settings.progress_interval_seconds,
                     cancel_grace=patience.cancel_grace,
                     stuck=patience.stuck,
+                    last_answers=patience.last_answers,
                 ),
                 give_up=give_up or _last_resort(stack, log),
             )
@@ -156,7 +158,7 @@ async def open_service(
             worker = Worker(around, registry.get, types, doorbell, log)
             await worker.start()
             stack.push_async_callback(worker.close)
-            intake = Intake(bus, ledger, worker, log, look_for=patience.look_for)
+            intake = Intake(bus, ledger, worker, log, look_for=patience.look_for, last_answers=patience.last_answers)
             await intake.start()
             stack.push_async_callback(intake.close)
         else:

@@ -31,7 +31,6 @@ _TRY_AGAIN: Final = 1.0
 """Seconds until a trigger on which intake broke is put back; the broker counts how often."""
 _ASK_AGAIN: Final = (0.05, 1.0)
 _BACK_OFF: Final = (0.5, 10.0)
-_CLOSE_SECONDS: Final = 5.0
 
 
 class _Closing(Exception):
@@ -42,16 +41,25 @@ class Intake:
     """One per process. Without a worker, jobs are persisted and wait for the workers of other processes.
 
     `look_for`: seconds for which a confirmation or cancellation waits for its job to appear, as it may have overtaken it.
+    `last_answers`: seconds for which `close` waits for triggers that are being handled.
     """
 
     def __init__(
-        self, bus: Bus, ledger: Ledger, worker: Worker | None, log: FilteringBoundLogger, *, look_for: float = 10.0
+        self,
+        bus: Bus,
+        ledger: Ledger,
+        worker: Worker | None,
+        log: FilteringBoundLogger,
+        *,
+        look_for: float = 10.0,
+        last_answers: float = 5.0,
     ) -> None:
         self._bus = bus
         self._ledger = ledger
         self._worker = worker
         self._log = log
         self._look_for = look_for
+        self._last_answers = last_answers
         self._consumer: Consumer | None = None
         self._waits = asyncio.Lock()
         self._closing = asyncio.Event()
@@ -64,7 +72,7 @@ class Intake:
         self._closing.set()
         if self._consumer:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_SECONDS):
+                async with asyncio.timeout(self._last_answers):
                     await self._consumer.close()
 
     async def handle(self, delivery: Delivery) -> None:

@@ -44,6 +44,8 @@ class RunLimits:
     """How long a stopped strategy may go on before it is cancelled at its next await."""
     stuck: float = 600.0
     """How long a strategy that cannot be stopped is waited for before the worker process gives up."""
+    last_answers: float = 5.0
+    """How long a worker that stops waits for the answers to its last writes."""
 
 
 class Pulse:

@@ -35,8 +35,6 @@ _KEPT: Final = 64
 """Jobs made here that this worker keeps in mind, to take them without reading them back."""
 _SEAT_PATIENCE: Final = 0.1
 """Seconds that a new job may wait for a slot before it is written without one."""
-_LAST_SECONDS: Final = 5.0
-"""How long a worker that stops waits for its last writes to be answered."""
 _KEPT_FOR: Final = 0.2
 """Seconds for which they are its own, while its slots turn over that fast."""
 _PHASES: Final[tuple[Phase, ...]] = ("process", "pre_process")
@@ -133,7 +131,8 @@ class Worker:
         if self._tasks:
             self._log.info("worker_stopping", jobs=len(self._tasks))
         try:
-            async with asyncio.timeout(2 * self._around.limits.cancel_grace + _LAST_SECONDS):
+            limits = self._around.limits
+            async with asyncio.timeout(2 * limits.cancel_grace + limits.last_answers):
                 if self._looker:
                     await self._looker  # not cancelled: a claim that is on its way would be left to its lease
                 while self._tasks:
