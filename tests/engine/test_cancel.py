@@ -164,6 +164,15 @@ async def test_a_job_canceled_in_the_moment_its_run_ends_is_cleaned_up(installat
     assert job.result is not None and job.result["cleaned_up_in"] == "process"
 
 
+async def test_a_worker_stops_although_a_canceled_run_is_not_done_with_cleaning_up(installation: Installation) -> None:
+    async with installation.worker(patience=IMPATIENT):
+        job_id = await at_the_gate(installation, "slow-to-clean-up")
+        await installation.cancel(job_id)
+        await installation.followed.message(job_id, "cleaning up")
+    job = await stopped(installation, job_id)
+    assert (job.status, job.lease) == (Status.CANCELED, None)
+
+
 async def test_an_old_cancellation_that_is_published_again_stops_nothing(installation: Installation) -> None:
     async with installation.worker(lease_seconds=30) as service:
         job_id = await at_the_gate(installation, "gated")

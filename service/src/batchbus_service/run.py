@@ -85,12 +85,13 @@ class Run:
         A strategy whose job was canceled is waited for, since the last write says what it has applied; but not by a
         process that shuts down.
         """
-        if self._interrupt is None or reason == "lost":
+        before = self._interrupt
+        if before is None or (reason == "lost" and before != "lost"):
             self._interrupt = reason
-        elif (self._interrupt, reason) != ("canceled", "released"):
+            if self._pulse:
+                self._tell_strategy(self._pulse.handle)
+        elif (before, reason) != ("canceled", "released"):
             return
-        if self._pulse:
-            self._tell_strategy(self._pulse.handle)
         loop, limits = asyncio.get_running_loop(), self._around.limits
         self._timers.append(loop.call_later(limits.cancel_grace, self._stop_call))
         if reason == "canceled":
@@ -245,7 +246,7 @@ class Run:
                 await self._let(self._strategy.on_canceled, handle)
         except _Abandoned:
             raise LeaseLost(f"The strategy {self._strategy.identifier} does not stop") from None
-        except Exception as error:  # noqa: BLE001 - the operator gets to know; the job is canceled all the same
+        except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - the operator gets to know; canceled it is
             self._log.error("on_canceled_failed", exc_info=error)
 
     async def _end(self, pulse: Pulse, decide: Callable[[Job, datetime], Job]) -> Job:

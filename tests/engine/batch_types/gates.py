@@ -62,6 +62,18 @@ class GatedThread(BatchStrategy[GateContext]):
         run.result["cleaned_up_in"] = run.phase
 
 
+class SlowToCleanUp(Gated):
+    """Never done with cleaning up."""
+
+    identifier = "slow-to-clean-up-strategy"
+    batch_type = "slow-to-clean-up"
+
+    async def on_canceled(self, run: JobRun[GateContext]) -> None:
+        while True:
+            await run.advance(0, message="cleaning up")
+            await asyncio.sleep(0.01)
+
+
 class Deaf(BatchStrategy[GateContext]):
     """Never asks whether it should stop."""
 
