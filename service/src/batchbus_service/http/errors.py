@@ -15,7 +15,7 @@ from batchbus_events.event import InvalidEvent
 from batchbus_service.files import FileTooLarge, InvalidKey
 from batchbus_service.ledger import Conflict, UnknownJob
 from batchbus_service.lifecycle import NotAllowed
-from batchbus_service.ports import StoreUnavailable, TooLarge
+from batchbus_service.ports import NotStorable, StoreUnavailable
 
 __all__ = ["ApiError", "ApiJson", "Unauthorized", "forbidden", "install", "invalid", "not_allowed", "not_found"]
 
@@ -96,9 +96,9 @@ def install(app: FastAPI, authenticate: Callable[[Request], Awaitable[object]]) 
         InvalidEvent,
         InvalidKey,
         NotAllowed,
+        NotStorable,
         RequestValidationError,
         StoreUnavailable,
-        TooLarge,
         UnknownJob,
     ):
         app.add_exception_handler(kind, refused)
