@@ -29,7 +29,7 @@ async def test_four_slots_run_four_jobs_at_a_time_and_neither_intake_nor_preview
     installation: Installation,
 ) -> None:
     followed = installation.followed
-    async with installation.worker_process(worker_slots=4):
+    async with installation.worker(worker_slots=4):
         published = datetime.now(UTC)
         jobs = await asyncio.gather(*(installation.create("sleeping", seconds=0.2) for _ in range(JOBS)))
         await followed.every("batch.processing", jobs[:1])
@@ -46,7 +46,7 @@ async def test_four_slots_run_four_jobs_at_a_time_and_neither_intake_nor_preview
 
 async def test_an_idle_worker_takes_half_of_the_jobs(installation: Installation) -> None:
     followed = installation.followed
-    async with installation.worker_process(worker_slots=4), installation.worker_process(worker_slots=4):
+    async with installation.worker(worker_slots=4), installation.worker(worker_slots=4):
         published = datetime.now(UTC)
         jobs = await asyncio.gather(*(installation.create("gated", gate=str(installation.gate())) for _ in range(JOBS)))
         await followed.until(lambda: len(followed.all("batch.processing")) == 8)
@@ -60,11 +60,11 @@ async def test_an_idle_worker_takes_half_of_the_jobs(installation: Installation)
 
 async def test_a_worker_that_starts_beside_a_busy_one_takes_what_waits_there(installation: Installation) -> None:
     followed = installation.followed
-    async with installation.worker_process(worker_slots=2):
+    async with installation.worker(worker_slots=2):
         jobs = [await installation.create("gated", gate=str(installation.gate())) for _ in range(4)]
         await followed.every("batch.confirmed", jobs)
         await followed.until(lambda: len(followed.all("batch.processing")) == 2)
-        async with installation.worker_process(worker_slots=2):
+        async with installation.worker(worker_slots=2):
             await followed.until(lambda: len(followed.all("batch.processing")) == 4)
             installation.gate().touch()
             await followed.every("batch.completed", jobs)
@@ -72,7 +72,7 @@ async def test_a_worker_that_starts_beside_a_busy_one_takes_what_waits_there(ins
 
 async def test_a_job_that_is_confirmed_is_taken_at_once_by_whoever_is_idle(installation: Installation) -> None:
     followed = installation.followed
-    async with installation.worker_process(worker_slots=1), installation.worker_process(worker_slots=1):
+    async with installation.worker(worker_slots=1), installation.worker(worker_slots=1):
         busy = await installation.create("gated", gate=str(installation.gate()))
         await followed.event("batch.processing", busy)
         waits = []
@@ -103,7 +103,7 @@ async def test_a_job_outlives_the_brokers_patience_with_consumers(
 
 
 async def test_a_strategy_that_blocks_its_loop_loses_no_lease(installation: Installation) -> None:
-    async with installation.worker_process(lease_seconds=1):
+    async with installation.worker(lease_seconds=1):
         job_id = await installation.create("blocking", seconds=2.5)
         completed = await installation.followed.event("batch.completed", job_id)
         other = await installation.create("noop")

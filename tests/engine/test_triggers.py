@@ -89,7 +89,7 @@ async def test_two_workers_complete_every_job_once_however_often_and_in_whatever
 
 
 async def test_of_ten_confirmations_at_the_same_moment_one_is_carried_out(installation: Installation) -> None:
-    async with installation.worker(), installation.worker_process():
+    async with installation.worker(), installation.worker():
         job_id = await installation.create("gated", dry_run=True, gate=str(installation.gate()))
         await installation.followed.event("batch.pre_processed", job_id)
         triggers = await asyncio.gather(*(installation.confirm(job_id) for _ in range(10)))
