@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -42,16 +43,7 @@ def lifecycle(job: Job, entry: HistoryEntry) -> Message:
 
 
 def progress(job: Job, data: Mapping[str, Json], now: datetime) -> Message:
-    event = Event(
-        type="batch.progress",
-        source=SOURCE,
-        id=new_ulid(),
-        data=data,
-        time=now,
-        subject=job.id,
-        dataschema=EVENTS["batch.progress"].dataschema,
-    )
-    return _message(event, job.type)
+    return _message(_passing("batch.progress", data, now, job.id), job.type)
 
 
 def rejected(trigger: Event, reason: str, message: str, now: datetime) -> Message:
@@ -59,18 +51,8 @@ def rejected(trigger: Event, reason: str, message: str, now: datetime) -> Messag
     data: dict[str, Json] = {"trigger": trigger.type, "reason": reason, "message": message}
     if trigger.subject:
         data["id"] = trigger.subject
-    event = Event(
-        type="batch.rejected",
-        source=SOURCE,
-        id=new_ulid(),
-        data=data,
-        time=now,
-        subject=trigger.subject,
-        dataschema=EVENTS["batch.rejected"].dataschema,
-        causationid=trigger.id,
-        traceparent=trigger.traceparent,
-    )
-    return Message(body=encode(event), routing_key=topics.routing_key(event.type), message_id=event.id)
+    event = _passing("batch.rejected", data, now, trigger.subject)
+    return _message(replace(event, causationid=trigger.id, traceparent=trigger.traceparent))
 
 
 def parked(message: Message, reason: str, now: datetime) -> Message:
@@ -103,6 +85,19 @@ def lanes_rung(message: Message) -> list[str]:
     return [str(lane) for lane in lanes]
 
 
-def _message(event: Event, batch_type: str) -> Message:
+def _passing(event_type: str, data: Mapping[str, Json], now: datetime, job_id: str | None) -> Event:
+    """An event that stands in no history."""
+    return Event(
+        type=event_type,
+        source=SOURCE,
+        id=new_ulid(),
+        data=data,
+        time=now,
+        subject=job_id,
+        dataschema=EVENTS[event_type].dataschema,
+    )
+
+
+def _message(event: Event, batch_type: str | None = None) -> Message:
     key = topics.routing_key(event.type, batch_type, event.subject)
     return Message(body=encode(event), routing_key=key, message_id=event.id)

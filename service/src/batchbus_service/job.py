@@ -71,6 +71,12 @@ class HistoryEntry:
     causationid: str | None = None
     traceparent: str | None = None
 
+    @property
+    def trace_id(self) -> str | None:
+        """The trace id in its W3C `traceparent`."""
+        parts = (self.traceparent or "").split("-")
+        return parts[1] if len(parts) == 4 else None
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

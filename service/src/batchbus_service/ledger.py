@@ -147,7 +147,7 @@ class Ledger:
                 job_type=new.type,
                 attempt=new.failures + 1,
                 worker=new.lease.worker if new.lease else None,
-                trace_id=_trace_id(entry.traceparent),
+                trace_id=entry.trace_id,
                 sequence=entry.seq,
             )
 
@@ -158,12 +158,6 @@ def _carries(stored: Job, old: Job, new: Job) -> bool:
     if added:
         return {entry.id for entry in added} <= {entry.id for entry in stored.history}
     return stored.fence == new.fence and stored.lease == new.lease
-
-
-def _trace_id(traceparent: str | None) -> str | None:
-    """The trace id in a W3C `traceparent`."""
-    parts = (traceparent or "").split("-")
-    return parts[1] if len(parts) == 4 else None
 
 
 async def _unbroken(write: Coroutine[Any, Any, T]) -> T:

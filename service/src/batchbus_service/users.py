@@ -10,8 +10,7 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -21,10 +20,10 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, WriteConcern
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout
+from pymongo.errors import DuplicateKeyError
 
 from batchbus_events.ids import new_ulid
-from batchbus_service.ports import StoreUnavailable
+from batchbus_service.stores.driver import answered
 from batchbus_strategies import Json
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ class Users:
 
     async def prepare(self) -> None:
         """Create the indexes, if they are not there yet."""
-        with _translated():
+        with answered():
             await self._users.create_index([("email", ASCENDING)], unique=True, name="email")
             await self._tokens.create_index([("user_id", ASCENDING)], name="user")
             await self._sessions.create_index([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry")
@@ -139,7 +138,7 @@ class Users:
         }
         if password is not None:
             document["password_hash"] = await self._hash(password)
-        with _translated():
+        with answered():
             try:
                 await self._users.insert_one(document)
             except DuplicateKeyError:
@@ -147,18 +146,18 @@ class Users:
         return _user(document)
 
     async def get(self, user_id: str) -> User | None:
-        with _translated():
+        with answered():
             document = await self._users.find_one({"_id": user_id})
         return _user(document) if document else None
 
     async def find(self, email: str) -> User | None:
-        with _translated():
+        with answered():
             document = await self._users.find_one({"email": email.lower()})
         return _user(document) if document else None
 
     async def with_password(self, email: str, password: str) -> User | None:
         """The user, if that is their password. Takes as long for an address that nobody has."""
-        with _translated():
+        with answered():
             document = await self._users.find_one({"email": email.lower()})
         known = document.get("password_hash") if document else None
         matches = await self._verify(known or await self._decoy_hash(), password)
@@ -176,13 +175,13 @@ class Users:
             "scopes": sorted(scopes),
             "created_at": _now(),
         }
-        with _translated():
+        with answered():
             await self._tokens.insert_one(document)
         return token
 
     async def with_token(self, token: str) -> Principal | None:
         """Whose token it is, with what both the token and the user's role allow."""
-        with _translated():
+        with answered():
             document = await self._tokens.find_one({"_id": _digest(token)})
         if document is None or document.get("revoked_at"):
             return None
@@ -201,12 +200,12 @@ class Users:
             "created_at": now,
             "expires_at": now + timedelta(hours=SESSION_HOURS),
         }
-        with _translated():
+        with answered():
             await self._sessions.insert_one(document)
         return key
 
     async def with_session(self, key: str) -> Principal | None:
-        with _translated():
+        with answered():
             document = await self._sessions.find_one({"_id": _digest(key)})
         if document is None or document["expires_at"] <= _now():
             return None
@@ -215,7 +214,7 @@ class Users:
 
     async def end_session(self, key: str) -> None:
         """Does nothing if there is no such session."""
-        with _translated():
+        with answered():
             await self._sessions.delete_one({"_id": _digest(key)})
 
     # -- passwords -------------------------------------------------------------------------------------------------
@@ -258,12 +257,3 @@ def _digest(secret: str) -> str:
 def _now() -> datetime:
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """The driver's errors in the words of `ports`."""
-    try:
-        yield
-    except (ConnectionFailure, ExecutionTimeout) as error:
-        raise StoreUnavailable(f"The database did not answer: {type(error).__name__}") from error

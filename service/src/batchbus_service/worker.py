@@ -106,7 +106,7 @@ class Worker:
         strategy = self._strategies(job.type)
         assert strategy is not None, job.type
         log = self._log.bind(
-            job_id=job.id, job_type=job.type, attempt=job.failures + 1, worker=self.id, trace_id=_trace_id(job)
+            job_id=job.id, job_type=job.type, attempt=job.failures + 1, worker=self.id, trace_id=job.history[0].trace_id
         )
         run = Run(job, strategy, seat, self._around, log)
         if self._closing:
@@ -278,8 +278,3 @@ def _out(job: Job, now: datetime) -> bool:
     A job that is claimed before that would have its events published twice.
     """
     return job.published == len(job.history) or (job.wake_at is not None and job.wake_at <= now)
-
-
-def _trace_id(job: Job) -> str | None:
-    parts = (job.history[0].traceparent or "").split("-")
-    return parts[1] if len(parts) == 4 else None

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import ASCENDING, DESCENDING
-from pymongo.errors import ConnectionFailure, ExecutionTimeout
 
 from batchbus_service.http.listing import Listing
 from batchbus_service.job import Job
-from batchbus_service.ports import StoreUnavailable
-from batchbus_service.stores.document import Document, from_document
+from batchbus_service.stores.document import Document, readable
+from batchbus_service.stores.driver import answered
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -32,16 +29,14 @@ async def find_jobs(database: AsyncIOMotorDatabase[dict[str, Any]], listing: Lis
     jobs, order = database["jobs"], _order(listing)
     skip, room, total = _rounded(listing.offset), _rounded(listing.limit), 0
     page: list[Document] = []
-    try:
+    with answered():
         for where in _parts(listing):
             count = await jobs.count_documents(where)
             if room > len(page) and skip < count:
                 page += await jobs.find(where).sort(order).skip(skip).limit(room - len(page)).to_list(None)
             skip = max(0, skip - count)
             total += count
-    except (ConnectionFailure, ExecutionTimeout) as error:
-        raise StoreUnavailable(f"The database did not answer: {type(error).__name__}") from error
-    return _readable(page), total
+    return readable(page), total
 
 
 def _parts(listing: Listing) -> list[Document]:
@@ -85,12 +80,3 @@ def _order(listing: Listing) -> list[tuple[str, int]]:
 def _rounded(number: float) -> int:
     """Half up, as Medusa's database does with a limit of 1.5."""
     return math.floor(number + 0.5)
-
-
-def _readable(documents: Collection[Document]) -> list[Job]:
-    """Leaves out jobs that a newer batchbus wrote."""
-    jobs: list[Job] = []
-    for document in documents:
-        with suppress(ValueError):
-            jobs.append(from_document(document))
-    return jobs

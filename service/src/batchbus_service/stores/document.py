@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -14,7 +14,7 @@ from pymongo.errors import DocumentTooLarge
 from batchbus_service.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, lane
 from batchbus_service.ports import NotStorable
 
-__all__ = ["Document", "encodable", "from_document", "to_document", "update_of"]
+__all__ = ["Document", "encodable", "from_document", "readable", "to_document", "update_of"]
 
 Document = dict[str, Any]
 """A BSON document: what the driver takes and gives."""
@@ -125,6 +125,15 @@ def encodable() -> Iterator[None]:
         raise NotStorable("The job holds text that is not Unicode") from error
     except InvalidDocument as error:
         raise NotStorable("The job holds a key or a value of a kind that the database does not have") from error
+
+
+def readable(documents: Iterable[Mapping[str, Any]]) -> list[Job]:
+    """Leaves out jobs that a newer batchbus wrote: processes of that version look after them."""
+    jobs: list[Job] = []
+    for document in documents:
+        with suppress(ValueError):
+            jobs.append(from_document(document))
+    return jobs
 
 
 def _lease(job: Job) -> Document | None:

@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, IndexModel, UpdateOne, WriteConcern
-from pymongo.errors import (
-    ConnectionFailure,
-    DocumentTooLarge,
-    DuplicateKeyError,
-    ExecutionTimeout,
-    OperationFailure,
-    WTimeoutError,
-)
+from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
 
 from batchbus_service.job import Job, lane
 from batchbus_service.ports import Beat, JobExists, StoreUnavailable, TooLarge
-from batchbus_service.stores.document import Document, encodable, from_document, to_document, update_of
+from batchbus_service.stores.document import Document, encodable, from_document, readable, to_document, update_of
+from batchbus_service.stores.driver import answered
 from batchbus_service.stores.sweep import Sweep
 from batchbus_strategies import Phase
 
@@ -129,28 +123,15 @@ class MongoJobStore:
         with _translated():
             order = "ready_at" if "ready_at" in where else "wake_at"
             documents = await self._jobs.find(where).sort(order, ASCENDING).limit(2 * want).to_list(None)
-        return _readable(documents)
-
-
-def _readable(documents: Sequence[Document]) -> list[Job]:
-    """Leaves out jobs that a newer batchbus wrote: a worker of that version looks after them."""
-    jobs: list[Job] = []
-    for document in documents:
-        try:
-            jobs.append(from_document(document))
-        except ValueError:
-            continue
-    return jobs
+        return readable(documents)
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     """The driver's errors in the port's words."""
     try:
-        with encodable():
+        with answered(), encodable():
             yield
-    except (ConnectionFailure, WTimeoutError, ExecutionTimeout) as error:
-        raise StoreUnavailable(f"The database did not answer: {type(error).__name__}") from error
     except DocumentTooLarge as error:
         raise TooLarge("The job is too large for a document") from error
     except OperationFailure as error:
