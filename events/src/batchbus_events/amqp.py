@@ -38,6 +38,7 @@ from batchbus_events.amqp_connection import (
 )
 from batchbus_events.bus import BusError, BusUnavailable, Handler, Message
 from batchbus_events.ids import new_ulid
+from batchbus_events.tasks import end
 from batchbus_events.topics import Queue
 
 __all__ = ["RabbitBus"]
@@ -228,8 +229,7 @@ class _Consumer:
         if self._supervisor is None:
             return
         supervisor, self._supervisor = self._supervisor, None
-        supervisor.cancel()
-        await asyncio.wait([supervisor])
+        await end(supervisor)
         self.bus.forget(self)
         async with self._turn:
             await self._stop_taking()

@@ -18,6 +18,7 @@ from yarl import URL
 
 from batchbus_events import topics
 from batchbus_events.bus import BusError, BusUnavailable, PublishRefused, TopologyMismatch, Unroutable
+from batchbus_events.tasks import end
 from batchbus_events.topics import Exchange, Queue
 
 __all__ = [
@@ -71,8 +72,7 @@ class Link:
 
     async def close(self) -> None:
         if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.wait([self._supervisor])
+            await end(self._supervisor)
         self._up.clear()
         await close_quietly(self._connection)
 

@@ -33,6 +33,8 @@ from urllib.parse import quote
 import structlog
 import tenacity
 
+from batchbus_events.tasks import end
+
 __all__ = [
     "DataDirInUse",
     "EmbeddedMongo",
@@ -133,7 +135,7 @@ class EmbeddedMongo:
             stack.push_async_callback(mongo._stop)
             await mongo._launch()
             supervisor = asyncio.create_task(mongo._supervise(), name="embedded database")
-            stack.push_async_callback(_cancel, supervisor)
+            stack.push_async_callback(end, supervisor)
             yield mongo._url
 
     @property
@@ -196,11 +198,6 @@ class EmbeddedMongo:
             _log.warning("embedded_database_killed", seconds=_STOP_SECONDS)
             process.kill()
             await process.wait()
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def _password(data_dir: Path) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
 from batchbus_events.bus import BusError
+from batchbus_events.tasks import end
 from batchbus_service import announce
 from batchbus_service.job import HistoryEntry, Job
 from batchbus_service.lifecycle import Policy, alarm
@@ -128,10 +129,7 @@ class Outbox:
         except (TimeoutError, StoreUnavailable):
             self._log.warning("events_left_for_the_watch", events=self.backlog)
         tasks = [pending.publishing for pending in self._pending.values() if pending.publishing]
-        for task in (*tasks, self._flusher):
-            if task:
-                task.cancel()
-        await asyncio.gather(*tasks, *([self._flusher] if self._flusher else []), return_exceptions=True)
+        await end(*tasks, *([self._flusher] if self._flusher else []))
 
     # -- publishing ------------------------------------------------------------------------------------------------
 

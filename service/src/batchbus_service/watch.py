@@ -10,6 +10,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final
 
+from batchbus_events.tasks import end
 from batchbus_service.job import Job
 from batchbus_service.ledger import Ledger
 from batchbus_service.lifecycle import NotAllowed, alarm
@@ -39,8 +40,7 @@ class Watch:
 
     async def close(self) -> None:
         if self._walker:
-            self._walker.cancel()
-            await asyncio.gather(self._walker, return_exceptions=True)
+            await end(self._walker)
 
     async def round(self) -> int:
         """Look after every job whose alarm has rung. Returns how many there were."""

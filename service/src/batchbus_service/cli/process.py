@@ -108,9 +108,8 @@ class _Ending:
             return
         self.requested = True
         sys.stderr.write("Stopping; jobs that run are given back. Ctrl-C again to wait for nothing.\n")
-        if self._started:
-            self._end.set()
-        elif self._main:
+        self._end.set()
+        if self._main and not self._started:
             self._main.cancel()
 
 
