@@ -17,7 +17,7 @@ from typing import Any, cast
 import structlog
 
 from batchbus_events import topics
-from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message
+from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, QueueState
 from batchbus_events.memory import MemoryBus
 from batchbus_service.doorbell import Doorbell
 from batchbus_service.host import Call, CallStopped, StrategyHost
@@ -137,6 +137,9 @@ class FaultyBus:
     async def vanish(self) -> None:
         for consumer in self._consumers:
             await consumer.close()
+
+    async def inspect(self, queue: str) -> QueueState | None:
+        return await self._bus.inspect(queue)
 
     def read_log(self, *, since: datetime | None = None) -> Any:
         return self._bus.read_log(since=since)

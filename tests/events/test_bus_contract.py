@@ -12,7 +12,7 @@ import pytest
 
 from batchbus_events import topics
 from batchbus_events.amqp import RabbitBus
-from batchbus_events.bus import Bus, Delivery, Message, PublishRefused, Unroutable
+from batchbus_events.bus import Bus, Delivery, Message, PublishRefused, QueueState, Unroutable
 from batchbus_events.event import MAX_BYTES
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
@@ -467,3 +467,29 @@ async def test_hundreds_of_publishers_at_once_lose_nothing(bus: Bus) -> None:
 
 async def test_an_open_bus_is_connected(bus: Bus) -> None:
     assert bus.connected
+
+
+async def test_a_message_can_be_sent_to_one_queue_by_its_name(bus: Bus, shared: Queue) -> None:
+    addressed, other = Inbox(), Inbox()
+    await bus.consume(shared, addressed, prefetch=10)
+    await bus.consume(subscription(), other, prefetch=10)
+
+    await bus.publish("", message(b"for one", shared.name), mandatory=True)
+    await bus.publish(topics.EVENTS, message(b"for all"))
+
+    assert await addressed.bodies(2) == [b"for one", b"for all"]
+    assert await other.bodies(1) == [b"for all"]
+    with pytest.raises(Unroutable):
+        await bus.publish("", message(b"for nobody", f"no.{shared.name}"), mandatory=True)
+
+
+async def test_a_queue_says_what_waits_in_it_and_who_consumes_it(bus: Bus, shared: Queue) -> None:
+    assert await bus.inspect(shared.name) is None
+
+    consumer = await bus.consume(shared, Inbox(), prefetch=1)
+    assert await bus.inspect(shared.name) == QueueState(messages=0, consumers=1)
+
+    await consumer.close()
+    for _ in range(3):
+        await bus.publish("", message(b"waits", shared.name))
+    assert await bus.inspect(shared.name) == QueueState(messages=3, consumers=0)

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Final
 
 from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
@@ -36,7 +37,7 @@ from batchbus_events.amqp_connection import (
     declare_topology,
     wire_of,
 )
-from batchbus_events.bus import BusError, BusUnavailable, Handler, Message
+from batchbus_events.bus import BusError, BusUnavailable, Handler, Message, QueueState
 from batchbus_events.ids import new_ulid
 from batchbus_events.tasks import end
 from batchbus_events.topics import Queue
@@ -166,6 +167,19 @@ class RabbitBus:
                     return
         finally:
             self.background.close(channel)
+
+    async def inspect(self, queue: str) -> QueueState | None:
+        with bus_errors(f"{queue} could not be inspected"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                connection = await self.consuming.connection()
+                channel = await connection.channel(publisher_confirms=False)
+                try:
+                    declared = (await channel.declare_queue(queue, passive=True)).declaration_result
+                except ChannelNotFoundEntity:
+                    return None
+                finally:
+                    self.background.close(channel)
+        return QueueState(declared.message_count or 0, declared.consumer_count or 0)
 
     def forget(self, consumer: _Consumer) -> None:
         self._consumers.discard(consumer)

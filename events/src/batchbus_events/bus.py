@@ -31,6 +31,7 @@ __all__ = [
     "Handler",
     "Message",
     "PublishRefused",
+    "QueueState",
     "TopologyMismatch",
     "Unroutable",
 ]
@@ -67,6 +68,15 @@ class Message:
     headers: Mapping[str, str | int | bool] = field(default_factory=dict)
     user_id: str | None = None
     """Who published it, vouched for by the broker; None where the broker does not vouch. Read-only."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """What the broker says of a queue at one moment."""
+
+    messages: int
+    """That wait to be delivered."""
+    consumers: int
 
 
 class Delivery(Protocol):
@@ -111,7 +121,7 @@ class Bus(Protocol):
     """A message broker. Connect with the adapter's `open` context manager."""
 
     async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
-        """Publish and wait for the confirm.
+        """Publish and wait for the confirm. The exchange "" takes a message to the queue that its routing key names.
 
         Raises: `BusUnavailable` after a timeout or without a connection, `PublishRefused` on a nack,
         `Unroutable` if `mandatory` and no queue took it.
@@ -133,6 +143,9 @@ class Bus(Protocol):
 
         How far back it reaches is the broker's matter (a stream's retention, the memory of the process).
         """
+
+    async def inspect(self, queue: str) -> QueueState | None:
+        """The queue of that name, as it is now; None if there is none. Raises: `BusUnavailable`."""
 
     @property
     def user(self) -> str | None:

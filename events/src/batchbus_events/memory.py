@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Final
 
 from batchbus_events import topics
-from batchbus_events.bus import BusUnavailable, Handler, Message, PublishRefused, Unroutable
+from batchbus_events.bus import BusUnavailable, Handler, Message, PublishRefused, QueueState, Unroutable
 from batchbus_events.topics import Queue
 
 __all__ = ["MemoryBus"]
@@ -100,6 +100,12 @@ class MemoryBus:
             if since is None or time >= since:
                 yield message
 
+    async def inspect(self, queue: str) -> QueueState | None:
+        if not self._open:
+            raise BusUnavailable("the memory bus is closed")
+        found = self._queues.get(queue)
+        return QueueState(found.waiting, len(found.consumers)) if found else None
+
     def hold(self, copy: _Copy) -> None:
         """Put a message back into `batchbus.triggers` when it has rested."""
 
@@ -134,6 +140,8 @@ class MemoryBus:
 
 
 def _routed(queue: Queue, exchange: str, message: Message) -> bool:
+    if not exchange:
+        return queue.name == message.routing_key
     return any(
         binding.exchange == exchange and (exchange in _FANOUTS or topics.matches(binding.pattern, message.routing_key))
         for binding in queue.bindings
@@ -159,6 +167,10 @@ class _Queue:
         self._limit = int(limit) if limit is not None else None
         self._rejects = spec.arguments.get("x-overflow") == "reject-publish"
         self._waiting: deque[_Copy] = deque()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     @property
     def refuses(self) -> bool:
