@@ -10,8 +10,16 @@ from batchbus_service.lifecycle import diagram
 from batchbus_service.settings import Settings
 from tests.docs.pages import PAGES, ROOT, blocks_of
 
-_COMPUTED = ("files_url", "strategies_dir", "worker_types", "jwt_secret", "log_format")
-"""Settings whose default is found out at start, and described in words."""
+_COMPUTED = (
+    "files_url",
+    "strategies_dir",
+    "worker_types",
+    "trusted_proxies",
+    "cors_origins",
+    "jwt_secret",
+    "log_format",
+)
+"""Settings whose default is found out at start, or described in words."""
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])

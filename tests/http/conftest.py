@@ -93,7 +93,7 @@ class Site:
         self, name: str, role: Role = Role.MEMBER, *, password: str | None = None, scopes: set[Any] | None = None
     ) -> Person:
         user = await self.api.users.add(f"{name}@example.com", role=role, password=password)
-        token = await self.api.users.new_token(user, role.scopes if scopes is None else scopes)
+        token = (await self.api.users.tokens.create(user, role.scopes if scopes is None else scopes)).secret
         return Person(user, token, await self.client(**{"x-medusa-access-token": token}))
 
 

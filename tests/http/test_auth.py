@@ -9,7 +9,7 @@ from http.cookies import SimpleCookie
 import jwt
 import pytest
 
-from batchbus_service.http.keys import Keys
+from batchbus_service.http.keys import Bearer, Keys
 from batchbus_service.settings import BadSettings, Settings
 from batchbus_service.users import Role
 from tests.http.conftest import Person, Site
@@ -131,7 +131,7 @@ async def test_an_incomplete_login_is_refused_in_medusas_words(site: Site) -> No
 
 def _forged(user_id: str) -> Iterator[tuple[str, str]]:
     now = int(time.time())
-    good = {"iss": "batchbus", "sub": user_id, "iat": now, "exp": now + 60}
+    good = {"iss": "batchbus", "sub": user_id, "gen": 0, "iat": now, "exp": now + 60}
     key = Keys("a secret that only this test knows")._access
     yield "not signed", jwt.encode(good, "", algorithm="none")
     yield "signed by another", jwt.encode(good, "x" * 32, algorithm="HS256")
@@ -139,6 +139,8 @@ def _forged(user_id: str) -> Iterator[tuple[str, str]]:
     yield "expired", jwt.encode(good | {"exp": now - 1}, key, algorithm="HS256")
     yield "for ever", jwt.encode({k: v for k, v in good.items() if k != "exp"}, key, algorithm="HS256")
     yield "of another service", jwt.encode(good | {"iss": "other"}, key, algorithm="HS256")
+    yield "of an older password", jwt.encode(good | {"gen": -1}, key, algorithm="HS256")
+    yield "of no password", jwt.encode({k: v for k, v in good.items() if k != "gen"}, key, algorithm="HS256")
     yield "for nobody", jwt.encode(good | {"sub": "usr_nobody"}, key, algorithm="HS256")
 
 
@@ -183,8 +185,8 @@ def test_a_service_with_a_database_of_its_own_needs_a_secret_of_its_own() -> Non
 
 def test_the_embedded_default_keeps_a_secret_for_its_owner(tmp_path_factory: pytest.TempPathFactory) -> None:
     settings = Settings(data_dir=tmp_path_factory.mktemp("data") / "new", jwt_secret=None)
-    token = Keys.of(settings).access_token("usr_x")
-    assert Keys.of(settings).user_of(token) == "usr_x"
+    token = Keys.of(settings).access_token(Bearer("usr_x", 0))
+    assert Keys.of(settings).bearer_of(token) == Bearer("usr_x", 0)
     assert (settings.data_dir / "jwt.secret").stat().st_mode & 0o777 == 0o600
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 __all__ = ["BadSettings", "Settings"]
+
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 
 
 class BadSettings(Exception):
@@ -25,8 +29,21 @@ def _scheme(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _types(value: Any) -> Any:
+def _list(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError("takes origins as a browser names them, such as https://admin.example.com, separated by commas")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError("takes IP addresses or networks such as 10.0.0.0/8, separated by commas") from None
 
 
 class Settings(BaseSettings):
@@ -43,12 +60,17 @@ class Settings(BaseSettings):
     strategies_dir: Path | None = None
     worker_slots: Annotated[int, Field(ge=1, le=1000)] = 4
     worker_preview_slots: Annotated[int, Field(ge=1, le=1000)] = 2
-    worker_types: Annotated[list[str] | None, NoDecode, BeforeValidator(_types)] = None
+    worker_types: Annotated[list[str] | None, NoDecode, BeforeValidator(_list)] = None
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 30
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
     progress_interval_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 0.25
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    trusted_proxies: Annotated[list[Annotated[str, AfterValidator(_network)]], NoDecode, BeforeValidator(_list)] = [
+        "127.0.0.0/8",
+        "::1/128",
+    ]
+    cors_origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_list)] = []
     jwt_secret: Annotated[str, Field(min_length=16)] | None = None
     max_upload_bytes: Annotated[int, Field(ge=1)] = 1024**3
     log_format: Literal["console", "json"] | None = None

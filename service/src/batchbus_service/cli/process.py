@@ -20,7 +20,7 @@ from batchbus_service.settings import Settings
 if TYPE_CHECKING:
     from socket import socket
 
-    from batchbus_service.users import Users
+    from batchbus_service.users import User, Users
 
 __all__ = ["Parts", "run"]
 
@@ -116,15 +116,14 @@ class _Ending:
 async def _announce(settings: Settings, users: Users, url: str, parts: Parts) -> None:
     console = out()
     if parts.create_admin is not None:
-        token = await _admin_token(users, parts.create_admin)
-        console.print(f"A token for {parts.create_admin}, shown this once:  {token}")
+        console.print(await _created_admin(users, parts.create_admin))
     if not settings.embedded:
         console.print(f"batchbus is ready at {url}; Ctrl-C stops it")
         return
     path = client_file(settings.data_dir)
     left = read_client_file(path)
-    known = left is not None and await users.with_token(left.token) is not None
-    token = left.token if left and known else await _admin_token(users, _LOCAL_ADMIN)
+    known = left is not None and await users.tokens.holder(left.token) is not None
+    token = left.token if left and known else await _admin_token(users, await _admin(users, _LOCAL_ADMIN))
     write_client_file(path, url, token)
     console.print(
         f"batchbus is ready at {url}\n"
@@ -136,13 +135,29 @@ async def _announce(settings: Settings, users: Users, url: str, parts: Parts) ->
     )
 
 
-async def _admin_token(users: Users, email: str) -> str:
-    from batchbus_service.users import Role
+async def _created_admin(users: Users, email: str) -> str:
+    """What to tell about the administrator; a token the first time, so that a restart shows none."""
+    user = await _admin(users, email)
+    _, tokens = await users.tokens.page(user_id=user.id, offset=0, limit=1)
+    if tokens:
+        return f"{email} is there already; `batchbus tokens create --user {email}` makes another token"
+    return f"A token for {email}, shown this once:  {await _admin_token(users, user)}"
 
-    user = await users.find(email) or await users.add(email, role=Role.ADMIN)
+
+async def _admin(users: Users, email: str) -> User:
+    from batchbus_service.users import Role, UserExists
+
+    try:
+        user = await users.find(email) or await users.add(email, role=Role.ADMIN)
+    except UserExists:  # added by another process that starts right now
+        return await _admin(users, email)
     if user.role is not Role.ADMIN:
         raise Refusal(f"{email} is there already, as a {user.role}.", "Name another address for --create-admin.")
-    return await users.new_token(user, user.role.scopes)
+    return user
+
+
+async def _admin_token(users: Users, user: User) -> str:
+    return (await users.tokens.create(user, user.role.scopes)).secret
 
 
 def _shown(host: str) -> str:

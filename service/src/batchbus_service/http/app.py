@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from batchbus_service.bootstrap import Service
 from batchbus_service.http import auth, batch_types, errors, health, jobs, origins, streams, uploads
 from batchbus_service.http.callers import authenticate
+from batchbus_service.http.connections import PATIENCE, HttpPatience, SlowBodies
 from batchbus_service.http.keys import Keys
 from batchbus_service.http.live import LiveFeed
 from batchbus_service.http.paths import PathForm
@@ -21,7 +22,7 @@ from batchbus_service.users import Users
 __all__ = ["create_app"]
 
 
-def create_app(service: Service) -> FastAPI:
+def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAPI:
     """The HTTP API of a running service. Raises `BadSettings` if there is no secret to sign with."""
     app = FastAPI(
         title="batchbus",
@@ -43,4 +44,6 @@ def create_app(service: Service) -> FastAPI:
     errors.install(app, authenticate)
     app.add_middleware(Validators)
     app.add_middleware(PathForm)
+    app.add_middleware(SlowBodies, patience=patience)
+    origins.allow_origins(app, service.settings.cors_origins)
     return app

@@ -8,6 +8,8 @@ from fastapi.responses import PlainTextResponse, Response
 from batchbus_service.http.bodies import JsonBody, read_login
 from batchbus_service.http.callers import SESSION_COOKIE, Caller
 from batchbus_service.http.errors import ApiJson, Unauthorized
+from batchbus_service.http.keys import Bearer
+from batchbus_service.http.origins import require_same_origin
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import user_on_the_wire
 from batchbus_service.users import SESSION_HOURS, User
@@ -20,24 +22,25 @@ router = APIRouter(prefix="/admin/auth", tags=["auth"])
 @router.post("")
 async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A session, in a cookie."""
-    user = await _user(api, body)
+    require_same_origin(request, api.service.settings.cors_origins)
+    user = await _user(request, api, body)
     response = ApiJson({"user": user_on_the_wire(user)})
     response.set_cookie(
         SESSION_COOKIE,
-        await api.users.new_session(user),
+        await api.users.sessions.begin(user),
         max_age=SESSION_HOURS * 3600,
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
+        secure=_behind_tls(request),
     )
     return response
 
 
 @router.post("/token")
-async def bearer_token(api: ApiState, body: JsonBody) -> Response:
+async def bearer_token(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A bearer token for a day."""
-    user = await _user(api, body)
-    return ApiJson({"access_token": api.keys.access_token(user.id)})
+    user = await _user(request, api, body)
+    return ApiJson({"access_token": api.keys.access_token(Bearer(user.id, user.generation))})
 
 
 @router.get("")
@@ -48,15 +51,21 @@ async def who_am_i(caller: Caller) -> Response:
 @router.delete("")
 async def sign_out(request: Request, api: ApiState, _caller: Caller) -> Response:
     if key := request.cookies.get(SESSION_COOKIE):
-        await api.users.end_session(key)
+        await api.users.sessions.end(key)
     response = PlainTextResponse("OK")
-    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax", secure=_behind_tls(request))
     return response
 
 
-async def _user(api: Api, body: JsonBody) -> User:
+async def _user(request: Request, api: Api, body: JsonBody) -> User:
     login = read_login(body)
-    user = await api.users.with_password(login.email, login.password)
+    address = request.client.host if request.client else ""
+    user = await api.users.logins.sign_in(login.email, login.password, address)
     if user is None:
         raise Unauthorized
     return user
+
+
+def _behind_tls(request: Request) -> bool:
+    """As the proxy in front says, if it is one that is trusted."""
+    return request.url.scheme == "https"

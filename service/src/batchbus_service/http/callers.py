@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 
 from batchbus_service.http.errors import Unauthorized, forbidden
+from batchbus_service.http.origins import require_same_origin
 from batchbus_service.http.state import Api, api_of
 from batchbus_service.users import Principal, Scope
 
@@ -17,7 +18,7 @@ SESSION_COOKIE: Final = "connect.sid"
 
 
 async def authenticate(request: Request) -> Principal:
-    """The first of the three credentials that holds counts. Raises `Unauthorized`."""
+    """The first of the three credentials that holds counts. Raises: `Unauthorized`, `ApiError`."""
     api = api_of(request)
     for attempt in (_by_token, _by_bearer, _by_session):
         if (principal := await attempt(api, request)) is not None:
@@ -54,18 +55,21 @@ def _with_scope(principal: Principal, scope: Scope) -> Principal:
 
 async def _by_token(api: Api, request: Request) -> Principal | None:
     token = request.headers.get(TOKEN_HEADER)
-    return await api.users.with_token(token) if token else None
+    return await api.users.tokens.holder(token) if token else None
 
 
 async def _by_bearer(api: Api, request: Request) -> Principal | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         return None
-    user_id = api.keys.user_of(token.strip())
-    user = await api.users.get(user_id) if user_id else None
-    return Principal(user, user.role.scopes) if user else None
+    bearer = api.keys.bearer_of(token.strip())
+    user = await api.users.get(bearer.user_id) if bearer else None
+    return Principal(user, user.role.scopes) if user and bearer and bearer.generation == user.generation else None
 
 
 async def _by_session(api: Api, request: Request) -> Principal | None:
     key = request.cookies.get(SESSION_COOKIE)
-    return await api.users.with_session(key) if key else None
+    principal = await api.users.sessions.holder(key) if key else None
+    if principal is not None:
+        require_same_origin(request, api.service.settings.cors_origins)
+    return principal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -16,6 +16,7 @@ from batchbus_service.files import FileTooLarge, InvalidKey
 from batchbus_service.ledger import Conflict, UnknownJob
 from batchbus_service.lifecycle import NotAllowed
 from batchbus_service.ports import NotStorable, StoreUnavailable
+from batchbus_service.users import TryLater
 
 __all__ = ["ApiError", "ApiJson", "Unauthorized", "forbidden", "install", "invalid", "not_allowed", "not_found"]
 
@@ -35,11 +36,12 @@ class ApiJson(JSONResponse):
 class ApiError(Exception):
     """A request is refused. `type` is a word for programs, the message for people."""
 
-    def __init__(self, status: int, type: str, message: str) -> None:
+    def __init__(self, status: int, type: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.type = type
         self.message = message
+        self.headers = headers
 
 
 class Unauthorized(Exception):
@@ -75,8 +77,8 @@ def install(app: FastAPI, authenticate: Callable[[Request], Awaitable[object]]) 
                 await authenticate(request)
             except Unauthorized:
                 return _unauthorized()
-            except StoreUnavailable as unavailable:
-                return _answer(_unavailable(unavailable))
+            except (ApiError, StoreUnavailable) as refusal:
+                return _answer(_in_form(refusal))
         return _answer(not_found(f"Cannot {request.method} {request.url.path}"))
 
     async def refused(_request: Request, error: Exception) -> Response:
@@ -99,6 +101,7 @@ def install(app: FastAPI, authenticate: Callable[[Request], Awaitable[object]]) 
         NotStorable,
         RequestValidationError,
         StoreUnavailable,
+        TryLater,
         UnknownJob,
     ):
         app.add_exception_handler(kind, refused)
@@ -119,6 +122,8 @@ def _in_form(error: Exception) -> ApiError:
             return ApiError(409, "conflict", str(error))
         case FileTooLarge():
             return ApiError(413, "invalid_data", str(error))
+        case TryLater():
+            return ApiError(429, "too_many_requests", str(error), {"retry-after": str(error.seconds)})
         case StoreUnavailable() | BusError():
             return _unavailable(error)
         case RequestValidationError():
@@ -132,7 +137,8 @@ def _unavailable(error: Exception) -> ApiError:
 
 
 def _answer(error: ApiError) -> Response:
-    return ApiJson({"type": error.type, "message": error.message}, status_code=error.status)
+    body = {"type": error.type, "message": error.message}
+    return ApiJson(body, status_code=error.status, headers=dict(error.headers or {}))
 
 
 def _unauthorized() -> Response:

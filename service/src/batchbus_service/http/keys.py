@@ -8,6 +8,7 @@ import hmac
 import os
 import secrets
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,13 +16,21 @@ import jwt
 
 from batchbus_service.settings import BadSettings, Settings
 
-__all__ = ["ACCESS_SECONDS", "LINK_SECONDS", "Keys"]
+__all__ = ["ACCESS_SECONDS", "LINK_SECONDS", "Bearer", "Keys"]
 
 ACCESS_SECONDS: Final = 24 * 3600
 LINK_SECONDS: Final = 3600
 
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "batchbus"
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """The user for whom an access token stands, and the generation of their password at the time."""
+
+    user_id: str
+    generation: int
 
 
 class Keys:
@@ -46,25 +55,25 @@ class Keys:
             )
         return cls(_kept_secret(settings.data_dir / "jwt.secret"))
 
-    def access_token(self, user_id: str) -> str:
+    def access_token(self, bearer: Bearer) -> str:
         """A JWT that lets its bearer act as the user for `ACCESS_SECONDS`."""
         now = int(time.time())
-        claims = {"iss": _ISSUER, "sub": user_id, "iat": now, "exp": now + ACCESS_SECONDS}
-        return jwt.encode(claims, self._access, algorithm=_ALGORITHM)
+        claims = {"iss": _ISSUER, "sub": bearer.user_id, "gen": bearer.generation, "iat": now}
+        return jwt.encode({**claims, "exp": now + ACCESS_SECONDS}, self._access, algorithm=_ALGORITHM)
 
-    def user_of(self, token: str) -> str | None:
-        """The id of the user to whom a JWT was given; None if it is not ours, or not valid any more."""
+    def bearer_of(self, token: str) -> Bearer | None:
+        """To whom a JWT was given; None if it is not ours, or not valid any more."""
         try:
             claims = jwt.decode(
                 token,
                 self._access,
                 algorithms=[_ALGORITHM],
                 issuer=_ISSUER,
-                options={"require": ["iss", "sub", "iat", "exp"]},
+                options={"require": ["iss", "sub", "gen", "iat", "exp"]},
             )
         except jwt.InvalidTokenError:
             return None
-        return str(claims["sub"])
+        return Bearer(claims["sub"], claims["gen"])
 
     def link(self, file_key: str) -> dict[str, str]:
         """The query parameters that let anyone fetch the file for `LINK_SECONDS`."""

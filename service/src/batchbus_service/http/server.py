@@ -12,19 +12,19 @@ import uvicorn
 
 from batchbus_service.bootstrap import Service
 from batchbus_service.http.app import create_app
+from batchbus_service.http.connections import HEAD_BYTES, PATIENCE, HttpPatience, patient
 from batchbus_service.http.state import Api
 
 __all__ = ["serving"]
 
 _GRACE_SECONDS: Final = 5
 """How long requests may take to end when the server does."""
-_HEADER_BYTES: Final = 64 * 1024
 
 
 @asynccontextmanager
-async def serving(service: Service, sock: socket.socket) -> AsyncIterator[Api]:
+async def serving(service: Service, sock: socket.socket, *, patience: HttpPatience = PATIENCE) -> AsyncIterator[Api]:
     """Serve the API on a socket from `listen` until the context is left; then streams end first, requests next."""
-    app = create_app(service)
+    app = create_app(service, patience=patience)
     api: Api = app.state.api
     await api.users.prepare()
     server = _Server(
@@ -35,7 +35,9 @@ async def serving(service: Service, sock: socket.socket) -> AsyncIterator[Api]:
             lifespan="off",
             ws="none",
             server_header=False,
-            h11_max_incomplete_event_size=_HEADER_BYTES,
+            forwarded_allow_ips=service.settings.trusted_proxies,
+            http=patient(patience),
+            h11_max_incomplete_event_size=HEAD_BYTES,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
     )

@@ -1,0 +1,66 @@
+"""Who may use the HTTP API, and for what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from batchbus_strategies import Json
+
+__all__ = ["Principal", "Role", "Scope", "User"]
+
+
+class Scope(StrEnum):
+    """What a credential allows."""
+
+    JOBS_READ = "jobs:read"
+    """See one's own jobs."""
+    JOBS_WRITE = "jobs:write"
+    """Create, confirm, cancel and retry one's own jobs; upload files for them."""
+    OPERATOR = "operator"
+    """See and touch everyone's jobs, those made over the bus included, and the events of all of them; add users."""
+
+
+class Role(StrEnum):
+    """What a user is."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
+    DEVELOPER = "developer"
+
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """All that the user may do; a token may allow less."""
+        own = frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE})
+        return own | {Scope.OPERATOR} if self is Role.ADMIN else own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Someone who may use the HTTP API. Times are UTC."""
+
+    id: str
+    """`usr_` and a ULID."""
+    email: str
+    role: Role
+    created_at: datetime
+    updated_at: datetime
+    generation: int = 0
+    """Raised by a new password: bearer tokens of an earlier generation are void."""
+    first_name: str | None = None
+    last_name: str | None = None
+    metadata: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks, and what the credential they showed allows."""
+
+    user: User
+    scopes: frozenset[Scope]
+
+    @property
+    def sees_all(self) -> bool:
+        return Scope.OPERATOR in self.scopes

@@ -1,0 +1,25 @@
+"""Secrets that the service makes up, and the times that go with them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import UTC, datetime
+
+__all__ = ["digest", "new_secret", "now"]
+
+
+def new_secret() -> str:
+    """256 bits of chance, in letters that fit into a URL and a cookie."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a secret. Slow hashing is for secrets that people choose: nobody guesses 256 bits."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def now() -> datetime:
+    """UTC, in the milliseconds that MongoDB keeps."""
+    time = datetime.now(UTC)
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
