@@ -144,6 +144,12 @@ class FaultyBus:
     def read_log(self, *, since: datetime | None = None) -> Any:
         return self._bus.read_log(since=since)
 
+    def tail_log(self, *, since: datetime | None = None) -> Any:
+        return self._bus.tail_log(since=since)
+
+    async def declare(self, queue: topics.Queue) -> None:
+        await self._bus.declare(queue)
+
 
 class HostHere:
     """Stands in for `StrategyHost`: strategies on the simulation's own loop."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ import pytest
 
 from batchbus_events import topics
 from batchbus_events.amqp import RabbitBus
-from batchbus_events.bus import Bus, Delivery, Message, PublishRefused, QueueState, Unroutable
+from batchbus_events.bus import Bus, Delivery, LogGap, Message, PublishRefused, QueueState, Unroutable
 from batchbus_events.event import MAX_BYTES
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
@@ -453,6 +453,57 @@ async def test_the_log_is_read_from_about_a_time(bus: Bus, since: timedelta, exp
     await bus.publish(topics.EVENTS, message())
 
     assert [entry.body async for entry in bus.read_log(since=datetime.now(UTC) + since)] == expected
+
+
+async def test_the_log_can_be_followed_from_the_past_into_the_present(bus: Bus) -> None:
+    for number in range(3):
+        await bus.publish(topics.EVENTS, message(str(number).encode()))
+
+    async with aclosing(bus.tail_log(since=datetime.now(UTC) - timedelta(hours=1))) as log, asyncio.timeout(PATIENCE):
+        assert await anext(log) == LogGap(certain=False)  # who knows what was an hour ago
+        told = [await anext(log) for _ in range(3)]
+        for number in range(3, 6):
+            await bus.publish(topics.EVENTS, message(str(number).encode()))
+            await bus.publish(topics.EVENTS, message(b"progress", "batch.progress.tests"))
+        told += [await anext(log) for _ in range(3)]
+
+    assert [entry.body for entry in told if isinstance(entry, Message)] == [str(n).encode() for n in range(6)]
+
+
+async def test_a_log_that_reaches_back_far_enough_has_no_gap(bus: Bus) -> None:
+    await bus.publish(topics.EVENTS, message(b"before"))
+    since = datetime.now(UTC) + timedelta(seconds=1)
+    while datetime.now(UTC) < since:  # noqa: ASYNC110 - RabbitMQ takes whole seconds
+        await asyncio.sleep(0.1)
+    await bus.publish(topics.EVENTS, message(b"after"))
+
+    async with aclosing(bus.tail_log(since=since)) as log, asyncio.timeout(PATIENCE):
+        entry = await anext(log)
+
+    assert isinstance(entry, Message)
+    assert entry.body == b"after"
+
+
+async def test_an_empty_log_can_be_followed(bus: Bus) -> None:
+    async with aclosing(bus.tail_log()) as log, asyncio.timeout(PATIENCE):
+        assert await anext(log) == LogGap(certain=False)
+        following = asyncio.ensure_future(anext(log))
+        await bus.publish(topics.EVENTS, message(b"first"))
+        entry = await following
+
+    assert isinstance(entry, Message)
+    assert entry.body == b"first"
+
+
+async def test_a_queue_that_is_declared_takes_messages_before_its_first_consumer(bus: Bus, shared: Queue) -> None:
+    await bus.declare(shared)
+    await bus.declare(shared)
+    await bus.publish(topics.EVENTS, message(b"early"))
+    inbox = Inbox()
+
+    await bus.consume(shared, inbox, prefetch=1)
+
+    assert await inbox.bodies(1) == [b"early"]
 
 
 async def test_hundreds_of_publishers_at_once_lose_nothing(bus: Bus) -> None:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -21,10 +20,8 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
-from pamqp.common import FieldTable
 from yarl import URL
 
-from batchbus_events import topics
 from batchbus_events.amqp_connection import (
     ANSWER_SECONDS,
     Background,
@@ -37,8 +34,9 @@ from batchbus_events.amqp_connection import (
     declare_topology,
     wire_of,
 )
-from batchbus_events.bus import BusError, BusUnavailable, Handler, Message, QueueState
-from batchbus_events.ids import new_ulid
+from batchbus_events.amqp_log import LogReader
+from batchbus_events.amqp_messages import held, received
+from batchbus_events.bus import BusError, BusUnavailable, Handler, LogGap, Message, QueueState
 from batchbus_events.tasks import end
 from batchbus_events.topics import Queue
 
@@ -48,9 +46,6 @@ _logger = logging.getLogger(__name__)
 
 _LARGE_BODY: Final = 65_536
 """From this size on a publish waits until it is on the wire, so that a few large messages cannot fill the memory."""
-_LOG_PREFETCH: Final = 500
-_HELD_KEY: Final = "batchbus-routing-key"
-_HELD_USER: Final = "batchbus-user-id"
 
 
 class RabbitBus:
@@ -128,45 +123,23 @@ class RabbitBus:
         self._consumers.add(consumer)
         return consumer
 
-    async def read_log(self, *, since: datetime | None = None) -> AsyncIterator[Message]:
-        """Past lifecycle events: see `Bus.read_log`. Raises: `BusUnavailable`.
+    def read_log(self, *, since: datetime | None = None) -> AsyncIterator[Message]:
+        """See `Bus.read_log` and `amqp_log`."""
+        return LogReader(self, self.consuming, self.background).read(since)
 
-        A stream does not tell where it ends, so this puts an empty marker at its end, which readers skip, and reads up
-        to that. It takes the permission to write to the default exchange.
-        """
-        marker = Message(body=b"", routing_key=topics.LOG_QUEUE.name, message_id=new_ulid())
-        arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+    def tail_log(self, *, since: datetime | None = None) -> AsyncGenerator[Message | LogGap, None]:
+        """See `Bus.tail_log` and `amqp_log`."""
+        return LogReader(self, self.consuming, self.background).tail(since)
 
-        async def arrive(message: DeliveredMessage) -> None:
-            arrived.put_nowait(message)
-
-        with bus_errors("the log could not be read"):
+    async def declare(self, queue: Queue) -> None:
+        with bus_errors(f"{queue.name} cannot be declared"):
             async with asyncio.timeout(ANSWER_SECONDS):
                 connection = await self.consuming.connection()
                 channel = await connection.channel(publisher_confirms=False)
-        try:
-            with bus_errors("the log could not be read"):
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    wire = await wire_of(channel)
-                    wire.closing.add_done_callback(lambda _: arrived.put_nowait(None))
-                    await channel.set_qos(_LOG_PREFETCH)
-                    offset: FieldTable = {"x-stream-offset": since or "first"}
-                    await wire.basic_consume(topics.LOG_QUEUE.name, arrive, arguments=offset)
-            await self.publish("", marker, mandatory=True)
-            while True:
-                message = await arrived.get()
-                if message is None:
-                    raise BusUnavailable("the log could not be read to its end: the connection was lost")
-                with bus_errors("the log could not be read to its end"):
-                    async with asyncio.timeout(ANSWER_SECONDS):
-                        await wire.basic_ack(message.delivery_tag or 0, wait=False)
-                entry = _received(message, self.user)
-                if message.exchange:
-                    yield entry
-                elif entry.message_id == marker.message_id:
-                    return
-        finally:
-            self.background.close(channel)
+                try:
+                    await declare_queue(channel, queue)
+                finally:
+                    self.background.close(channel)
 
     async def inspect(self, queue: str) -> QueueState | None:
         with bus_errors(f"{queue} could not be inspected"):
@@ -342,7 +315,7 @@ class _Delivery:
     __slots__ = ("_consumer", "_open", "_tag", "_wire", "message", "redelivered")
 
     def __init__(self, consumer: _Consumer, message: DeliveredMessage) -> None:
-        self.message = _received(message, consumer.bus.user)
+        self.message = received(message, consumer.bus.user)
         self.redelivered = bool(message.redelivered)
         assert isinstance(message.channel, Wire)
         self._wire = message.channel
@@ -357,11 +330,7 @@ class _Delivery:
         await self._answer(self._wire.basic_reject)
 
     async def hold(self) -> None:
-        headers = {**self.message.headers, _HELD_KEY: self.message.routing_key}
-        if self.message.user_id is not None:
-            headers[_HELD_USER] = self.message.user_id
-        held = replace(self.message, routing_key=topics.HELD_QUEUE.name, headers=headers)
-        await self._consumer.bus.publish("", held, mandatory=True)
+        await self._consumer.bus.publish("", held(self.message), mandatory=True)
         await self.ack()
 
     async def _answer(self, answer: Callable[..., Awaitable[None]]) -> None:
@@ -373,20 +342,3 @@ class _Delivery:
         with suppress(BusError), bus_errors("a delivery could not be answered"):
             async with asyncio.timeout(ANSWER_SECONDS):
                 await answer(self._tag, wait=False)
-
-
-def _received(message: DeliveredMessage, own_user: str | None) -> Message:
-    properties = message.header.properties
-    headers = {key: value for key, value in (properties.headers or {}).items() if isinstance(value, str | int | bool)}
-    routing_key, user = message.routing_key or "", properties.user_id
-    if not message.exchange and own_user and user == own_user and _HELD_KEY in headers:
-        # One that we held: the broker vouches that the headers are ours.
-        routing_key, user = str(headers.pop(_HELD_KEY)), str(headers.pop(_HELD_USER, ""))
-    return Message(
-        body=message.body,
-        routing_key=routing_key,
-        message_id=properties.message_id,
-        content_type=properties.content_type or "",
-        headers=headers,
-        user_id=user or None,
-    )

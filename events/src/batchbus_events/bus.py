@@ -15,7 +15,7 @@ The delivery contract:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -29,6 +29,7 @@ __all__ = [
     "Consumer",
     "Delivery",
     "Handler",
+    "LogGap",
     "Message",
     "PublishRefused",
     "QueueState",
@@ -77,6 +78,14 @@ class QueueState:
     messages: int
     """That wait to be delivered."""
     consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogGap:
+    """Stands between two entries of the log, or before the first: what was published there may be missing."""
+
+    certain: bool
+    """Whether entries are known to be gone. If not, the log begins here, and who knows what was before."""
 
 
 class Delivery(Protocol):
@@ -143,6 +152,17 @@ class Bus(Protocol):
 
         How far back it reaches is the broker's matter (a stream's retention, the memory of the process).
         """
+
+    def tail_log(self, *, since: datetime | None = None) -> AsyncGenerator[Message | LogGap, None]:
+        """Lifecycle events as `read_log` has them, and then every one as it is published, from the same log: no end.
+
+        A lost connection is mended underneath, and reading goes on behind the last entry. Where the log does not
+        reach, or does no longer, there is a `LogGap`. Close it (`contextlib.aclosing`) before the bus.
+        Raises: `BusUnavailable` (on the first try only; later ones are retried with back-off).
+        """
+
+    async def declare(self, queue: Queue) -> None:
+        """See to it that there is such a queue, bound as it says. Raises: `TopologyMismatch`, `BusUnavailable`."""
 
     async def inspect(self, queue: str) -> QueueState | None:
         """The queue of that name, as it is now; None if there is none. Raises: `BusUnavailable`."""

@@ -12,14 +12,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
 from typing import Final
 
 from batchbus_events import topics
-from batchbus_events.bus import BusUnavailable, Handler, Message, PublishRefused, QueueState, Unroutable
+from batchbus_events.bus import BusUnavailable, Handler, LogGap, Message, PublishRefused, QueueState, Unroutable
 from batchbus_events.topics import Queue
 
 __all__ = ["MemoryBus"]
@@ -32,14 +33,23 @@ _logger = logging.getLogger(__name__)
 class MemoryBus:
     """A `Bus` without a broker. Use it as `async with MemoryBus() as bus`.
 
-    `publish_timeout` is how long, in seconds, publishing a trigger waits for its acknowledgement.
+    `publish_timeout` is how long, in seconds, publishing a trigger waits for its acknowledgement; `log_size` is how
+    many lifecycle events the log holds.
     """
 
-    def __init__(self, *, hold_seconds: float = topics.HOLD_SECONDS, publish_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        *,
+        hold_seconds: float = topics.HOLD_SECONDS,
+        publish_timeout: float = 10.0,
+        log_size: int = _LOG_SIZE,
+    ) -> None:
         self._hold_seconds = hold_seconds
         self._publish_timeout = publish_timeout
         self._queues: dict[str, _Queue] = {}
-        self._history: deque[tuple[datetime, Message]] = deque(maxlen=_LOG_SIZE)
+        self._log: deque[tuple[datetime, Message]] = deque(maxlen=log_size)
+        self._logged = 0
+        self._tails: set[asyncio.Event] = set()
         self._timers: set[asyncio.TimerHandle] = set()
         self._open = False
 
@@ -72,7 +82,10 @@ class MemoryBus:
             raise BusUnavailable("the memory bus is closed")
         message = replace(message, user_id=None) if message.user_id else message  # nobody vouches for it here
         if _routed(topics.LOG_QUEUE, exchange, message):
-            self._history.append((datetime.now(UTC), message))
+            self._log.append((datetime.now(UTC), message))
+            self._logged += 1
+            for tail in self._tails:
+                tail.set()
         queues = [queue for queue in self._queues.values() if _routed(queue.spec, exchange, message)]
         if mandatory and not queues:
             raise Unroutable(f"no queue is bound to {exchange} for {message.routing_key}")
@@ -96,9 +109,37 @@ class MemoryBus:
         return consumer
 
     async def read_log(self, *, since: datetime | None = None) -> AsyncIterator[Message]:
-        for time, message in list(self._history):
+        for time, message in list(self._log):
             if since is None or time >= since:
                 yield message
+
+    async def tail_log(self, *, since: datetime | None = None) -> AsyncGenerator[Message | LogGap, None]:
+        if not self._open:
+            raise BusUnavailable("the memory bus is closed")
+        older = sum(since is not None and time < since for time, _ in self._log)
+        place = self._log_begins + older
+        if not older:
+            yield LogGap(certain=self._log_begins > 0)
+        something = asyncio.Event()
+        self._tails.add(something)
+        try:
+            while True:
+                something.clear()
+                if place < self._log_begins:
+                    place = self._log_begins
+                    yield LogGap(certain=True)
+                for _, message in list(islice(self._log, place - self._log_begins, None)):
+                    place += 1
+                    yield message
+                if place == self._logged:
+                    await something.wait()
+        finally:
+            self._tails.discard(something)
+
+    async def declare(self, queue: Queue) -> None:
+        if not self._open:
+            raise BusUnavailable("the memory bus is closed")
+        self._declare(queue)
 
     async def inspect(self, queue: str) -> QueueState | None:
         if not self._open:
@@ -119,14 +160,19 @@ class MemoryBus:
     def dead_letter(self, queue: Queue, message: Message) -> None:
         """Park a message that was put back too often."""
         exchange = str(queue.arguments.get("x-dead-letter-exchange", ""))
+        key = str(queue.arguments.get("x-dead-letter-routing-key", message.routing_key))
         reason = {"x-first-death-reason": "delivery_limit", "x-first-death-queue": queue.name}
-        dead = replace(message, headers={**message.headers, **reason})
+        dead = replace(message, routing_key=key, headers={**message.headers, **reason})
         for target in self._queues.values():
             if _routed(target.spec, exchange, dead):
                 target.append(_Copy(dead))
 
     def forget(self, queue: _Queue) -> None:
         self._queues.pop(queue.spec.name, None)
+
+    @property
+    def _log_begins(self) -> int:
+        return self._logged - len(self._log)
 
     def _declare(self, spec: Queue) -> _Queue:
         return self._queues.setdefault(spec.name, _Queue(spec))
