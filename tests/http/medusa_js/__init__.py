@@ -1,0 +1,1 @@
+"""Medusa's own client, `@medusajs/medusa-js`, in Node, against this server."""
