@@ -74,7 +74,7 @@ def test_a_job_is_shown_with_its_history_and_why_it_is_where_it_is(batchbus: Com
     assert "It is a dry run and waits for a confirmation" in shown
     assert "batch.pre_processed" in shown
     as_json = batchbus.fine("show", job_id, "--json").json
-    assert as_json.keys() == {"batch_job", "history", "why"}
+    assert as_json.keys() == {"batch_job", "history", "why", "way_out"}
 
 
 def test_a_running_job_is_canceled_and_retried(batchbus: Command, submit: Submit) -> None:

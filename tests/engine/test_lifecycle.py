@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchbus_service.job import TERMINAL, Job, Status
-from batchbus_service.lifecycle import MOVES, Cause, Decider, NewJob, NotAllowed, Policy, alarm, diagram, why
+from batchbus_service.lifecycle import MOVES, Cause, Decider, NewJob, NotAllowed, Policy, alarm, diagram
+from batchbus_service.standing import Served, standing
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(max_attempts=3)
@@ -208,4 +209,4 @@ def _check(before: Job, job: Job, now: datetime) -> None:
     assert waits_for_someone or job.ready_at is not None or job.lease is not None
     if job.lease or job.confirm_by or job.published < len(job.history):
         assert job.wake_at is not None
-    assert why(job, now)
+    assert standing(job, now, POLICY, Served.HERE).why

@@ -224,7 +224,7 @@ async def test_a_member_cannot_touch_somebody_elses_job_and_an_operator_can(
         "message": "Cannot access a batch job that does not belong to the logged in user",
     }
     for method, below in (
-        *(("GET", part) for part in ("", "/history", "/events", "/errors")),
+        *(("GET", part) for part in ("", "/history", "/events", "/errors", "/plan")),
         *(("POST", part) for part in ("/confirm", "/cancel", "/retry")),
     ):
         answer = await bob.http.request(method, path + below)
@@ -255,32 +255,6 @@ async def test_a_token_without_the_scope_is_refused(site: Site) -> None:
 async def test_paths_may_end_in_a_slash(ann: Person) -> None:
     job = await ann.create("gated", dry_run=True)
     assert (await ann.http.get(f"/admin/batch-jobs/{job['id']}/")).status_code == 200
-
-
-async def test_the_history_tells_every_event_and_why_the_job_is_where_it_is(ann: Person) -> None:
-    job = await ann.create("gated", dry_run=True)
-    await ann.until(job["id"], "batch.pre_processed")
-    told = (await ann.http.get(f"/admin/batch-jobs/{job['id']}/history")).json()
-    assert [(entry["sequence"], entry["type"]) for entry in told["history"]] == [
-        (1, "batch.created"),
-        (2, "batch.pre_processed"),
-    ]
-    assert told["why"].startswith("It is a dry run and waits for a confirmation until ")
-
-
-async def test_row_errors_come_as_csv_without_formulas(ann: Person) -> None:
-    job = await ann.create("rows", {"fileKey": await ann.upload(b'fine\n=bad("x")\n')})
-    await ann.until(job["id"], "batch.completed")
-    assert "errors_file" not in (await ann.job(job["id"]))["result"]
-    answer = await ann.http.get(f"/admin/batch-jobs/{job['id']}/errors")
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert answer.text.splitlines() == ["line,column,code,message,value", '2,text,bad,it is bad,"\'=bad(""x"")"']
-
-
-async def test_a_job_without_row_errors_has_an_empty_list_of_them(ann: Person) -> None:
-    job = await ann.create("gated", dry_run=True)
-    answer = await ann.http.get(f"/admin/batch-jobs/{job['id']}/errors")
-    assert answer.text.splitlines() == ["line,column,code,message,value"]
 
 
 async def test_a_trace_goes_on_in_the_events(ann: Person) -> None:

@@ -96,6 +96,9 @@ class JobData(_Fact):
     advancement_count: Count | None = Field(None, description="How many records are done.")
     progress: Progress | None = Field(None, description="How much of the current phase is done.")
     errors: Count | None = Field(None, description="How many errors there have been.")
+    by: str | None = Field(
+        None, description="Who asked for this: a user's id, or `bus:` and the source of a trigger. Absent if nobody did."
+    )
 
 
 class FailedData(JobData):

@@ -10,14 +10,14 @@ import asyncio
 import concurrent.futures
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping
 from dataclasses import dataclass
-from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from batchbus_service.job import MAX_ERRORS, Checkpoint, Job, plain
+from batchbus_service.job import ERROR_PARTS, MAX_ERRORS, Checkpoint, Job, plain
 from batchbus_service.ports import Clock
+from batchbus_service.row_errors import RowErrorLog
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
 
 if TYPE_CHECKING:
@@ -80,12 +80,11 @@ class RunHandle:
         self._errors: list[Json] = list(result.pop("errors", None) or [])[: self.error_count]
         self._descriptors: dict[str, Json] = {entry["key"]: entry for entry in result.pop("stat_descriptors", [])}
         self._count: int | None = result.pop("count", None)
-        for derived in ("advancement_count", "progress", "error_count"):
+        for derived in ("advancement_count", "progress", "error_count", ERROR_PARTS):
             result.pop(derived, None)
+        self.row_errors = RowErrorLog(job, kept=resumed.error_parts if resumed else 0)
         self.result: MutableMapping[str, Any] = result
         self.context_changes: dict[str, Json] = {}
-        self.row_errors = SpooledTemporaryFile(max_size=1024 * 1024)  # noqa: SIM115 - gone with the run
-        """Every row error as a line of JSON; the engine puts it into the file store when the phase ends."""
         self.touched = self._clock.monotonic()
         """When the strategy last gave a sign of life."""
 
@@ -148,7 +147,7 @@ class RunHandle:
         if size > MAX_CHECKPOINT_BYTES:
             raise StrategyError(f"A checkpoint may have {MAX_CHECKPOINT_BYTES:,} bytes; this one has {size:,}")
         self.touched = self._clock.monotonic()
-        checkpoint = Checkpoint(self.phase, state, self._advanced, self.error_count)
+        checkpoint = Checkpoint(self.phase, state, self._advanced, self.error_count, self.row_errors.cut())
         saved = asyncio.run_coroutine_threadsafe(self._save(checkpoint), self._engine)
         try:
             asyncio.get_running_loop()
@@ -164,7 +163,7 @@ class RunHandle:
     def row_error(self, *, line: int, column: str | None, code: str, message: str, value: str | None = None) -> None:
         message, value = plain(message), None if value is None else plain(value)
         row = {"line": line, "column": column, "code": code, "message": message, "value": value}
-        self.row_errors.write(to_json(row) + b"\n")
+        self.row_errors.add(row)
         self.error_count += 1
         if len(self._errors) < MAX_ERRORS:
             self._errors = [*self._errors, _in_words(line, column, message, value)]
@@ -226,7 +225,14 @@ class RunHandle:
         if self._errors:
             result["errors"] = list(self._errors)
             result["error_count"] = self.error_count
+        if parts := self.row_errors.parts:
+            result[ERROR_PARTS] = parts
         return result or None
+
+    def least_result(self) -> dict[str, Json] | None:
+        """What stays of a result that the job cannot keep: where its row errors are."""
+        parts = self.row_errors.parts
+        return {ERROR_PARTS: parts} if parts else None
 
     def _signal(self) -> None:
         if not self._signalled:

@@ -11,6 +11,7 @@ from typing import Final
 from batchbus_strategies import Json, Phase
 
 __all__ = [
+    "ERROR_PARTS",
     "MAX_ERRORS",
     "MAX_TEXT",
     "SCHEMA",
@@ -28,6 +29,8 @@ SCHEMA: Final = 1
 """Version of the document's form. A document of a newer one is left alone."""
 
 
+ERROR_PARTS: Final = "error_parts"
+"""Where in `result` it says what files of row errors there are; see `Job.error_parts`."""
 MAX_ERRORS: Final = 100
 """The most errors in `result.errors`."""
 MAX_TEXT: Final = 1000
@@ -96,6 +99,8 @@ class Checkpoint:
     """`advancement_count` at that point: what a run that resumes here counts on from."""
     errors: int = 0
     """`result.error_count` at that point: what a run that resumes here counts on from."""
+    error_parts: int = 0
+    """Files of row errors up to that point, over all runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +158,14 @@ class Job:
     def phase(self) -> Phase:
         """The phase that is running or comes next."""
         return "pre_process" if self.status is Status.CREATED else "process"
+
+    @property
+    def error_parts(self) -> dict[str, int]:
+        """How many files of row errors each run has written, by phase and fence, in order; see `row_errors`."""
+        parts = (self.result or {}).get(ERROR_PARTS)
+        if not isinstance(parts, dict):
+            return {}
+        return {run: count for run, count in parts.items() if isinstance(count, int)}
 
     @property
     def unpublished(self) -> tuple[HistoryEntry, ...]:

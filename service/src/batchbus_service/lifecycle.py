@@ -26,7 +26,6 @@ __all__ = [
     "Policy",
     "alarm",
     "diagram",
-    "why",
 ]
 
 _MAX_TRIGGERS: Final = 20
@@ -86,6 +85,8 @@ class Cause:
 
     event_id: str | None = None
     source: str | None = None
+    by: str | None = None
+    """Who asked: a user's id, or `bus:` and the source of a trigger."""
     traceparent: str | None = None
 
     @property
@@ -200,7 +201,8 @@ class Decider:
         """Pre-processing has ended. `go_on`: this worker has a slot to carry the job out at once, if it is confirmed."""
         entries: list[HistoryEntry] = []
         # The errors of the preview stay, however often processing has to begin again.
-        checkpoint = Checkpoint("process", None, errors=errors) if (errors := _error_count(job)) else None
+        errors, parts = _error_count(job), sum(job.error_parts.values())
+        checkpoint = Checkpoint("process", None, errors=errors, error_parts=parts) if errors else None
         job = replace(_reached(job, Status.PRE_PROCESSED, now), failures=0, checkpoint=checkpoint)
         entries.append(self._entry(job, "batch.pre_processed", now, cause))
         if job.dry_run and not job.confirmed_early:
@@ -304,7 +306,7 @@ class Decider:
             id=self.new_id(),
             type=event,
             time=now,
-            data=_numbers(job) | dict(extra or {}),
+            data=_numbers(job) | ({"by": cause.by} if cause.by else {}) | dict(extra or {}),
             causationid=cause.event_id,
             traceparent=cause.traceparent or (job.history[0].traceparent if job.history else None),
         )
@@ -325,21 +327,6 @@ def alarm(job: Job, now: datetime, policy: Policy) -> datetime | None:
     if job.confirm_by:
         due.append(job.confirm_by)
     return _ms(min(due)) if due else None
-
-
-def why(job: Job, now: datetime) -> str:
-    """Why the job is where it is, in words for an operator."""
-    if job.lease and job.terminal:
-        return f"It is {job.status}; worker {job.lease.worker} is still stopping its run."
-    if job.terminal:
-        return f"It is {job.status}; nothing more will happen unless it is retried."
-    if job.lease:
-        return f"Worker {job.lease.worker} runs it; its lease ends at {job.lease.expires_at.isoformat()}."
-    if job.confirm_by:
-        return f"It is a dry run and waits for a confirmation until {job.confirm_by.isoformat()}."
-    if job.ready_at and job.ready_at > now:
-        return f"Its last run failed; it is tried again at {job.ready_at.isoformat()} (run {job.failures + 1})."
-    return f"It waits for a worker that serves the type {job.type} and has a free slot."
 
 
 def diagram() -> str:

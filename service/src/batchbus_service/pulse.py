@@ -135,7 +135,8 @@ class Pulse:
             self._timer = asyncio.get_running_loop().call_later(pause, self._beat_now)
 
     async def _save(self, checkpoint: Checkpoint) -> None:
-        """Make a checkpoint durable, whatever it takes while the lease lasts."""
+        """Make a checkpoint durable, after the row errors up to it, whatever it takes while the lease lasts."""
+        await self.handle.row_errors.write(self.handle.files)
         while True:
             try:
                 return await self._beat(checkpoint)

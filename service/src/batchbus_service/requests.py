@@ -43,7 +43,9 @@ def from_user(asked: Draft, prepared: Draft, user_id: str, idempotency_key: str 
 
 
 def cause_of(trigger: Event) -> Cause:
-    return Cause(event_id=trigger.id, source=trigger.source, traceparent=trigger.traceparent)
+    return Cause(
+        event_id=trigger.id, source=trigger.source, by=f"bus:{trigger.source}", traceparent=trigger.traceparent
+    )
 
 
 def _digest(job_type: str, context: Mapping[str, Json], dry_run: bool, created_by: str) -> str:

@@ -131,6 +131,8 @@ class Run:
         try:
             try:
                 draft = await self._work(pulse.handle)
+                # A phase that could not say which records it did not use has not succeeded: it is tried again.
+                await self._write_row_errors(pulse.handle)
             except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001 - `_ended_by` writes it into the job
                 return await self._ended_by(error, pulse)
             return await self._succeeded(pulse, draft)
@@ -251,11 +253,14 @@ class Run:
 
     async def _end(self, pulse: Pulse, decide: Callable[[Job, datetime], Job]) -> Job:
         """The write that ends the phase; a job that was canceled meanwhile is cleaned up and stopped instead."""
-        await self._keep_row_errors(pulse.handle)
+        try:
+            await self._write_row_errors(pulse.handle)
+        except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
+            self._log.error("row_errors_not_kept", exc_info=error)
         await pulse.stop(tell=True)
         fence, result = self.job.fence, pulse.handle.snapshot()
         if fault := _fault(result):
-            result, decide = None, self._dropped(fault)
+            result, decide = pulse.handle.least_result(), self._dropped(fault)
 
         def decide_ours(job: Job, now: datetime) -> Job:
             if job.fence != fence or job.lease is None:
@@ -278,7 +283,7 @@ class Run:
                 if fault:
                     raise
                 fault = str(error)
-                result, decide = None, self._dropped(fault)
+                result, decide = pulse.handle.least_result(), self._dropped(fault)
             except StoreUnavailable:
                 if self._ledger.clock.monotonic() >= pulse.lease_ends:
                     raise
@@ -288,20 +293,9 @@ class Run:
         reason = f"The run's result was dropped. {fault}"
         return lambda job, now: self._decider.failed(job, now, reason, self._cause)
 
-    async def _keep_row_errors(self, handle: RunHandle) -> None:
-        """The job keeps the first errors; all of them go into a file."""
-        if not handle.row_errors.tell():
-            return
-        key = f"errors/{self.job.id}/{self.job.phase}-{self.job.fence}.jsonl"
-        handle.row_errors.seek(0)
-        try:
-            async with self._around.host.services.files.write(key) as file:
-                while chunk := handle.row_errors.read(65536):
-                    await file.write(chunk)
-        except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
-            self._log.error("row_errors_not_kept", exc_info=error)
-        else:
-            handle.result["errors_file"] = key
+    async def _write_row_errors(self, handle: RunHandle) -> None:
+        handle.row_errors.cut()
+        await handle.row_errors.write(self._around.host.services.files)
 
     # -- interrupts ------------------------------------------------------------------------------------------------
 

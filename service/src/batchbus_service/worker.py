@@ -142,6 +142,9 @@ class Worker:
         if self._interrupts:
             await self._interrupts.close()
 
+    def serves(self, job_type: str) -> bool:
+        return job_type in self._types
+
     @property
     def running(self) -> int:
         return len(self._runs)

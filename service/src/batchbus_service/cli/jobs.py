@@ -170,6 +170,8 @@ def _print_job(job: Document, told: Document) -> None:
     console = out()
     console.print(f"[bold]{job['id']}[/]  {escape(job['type'])}  {status_text(job['status'])}")
     console.print(escape(told["why"]))
+    if told["way_out"]:
+        console.print(escape(told["way_out"]))
     console.print(f"created {local_time(job['created_at'])} by {escape(job['created_by'] or 'nobody')}")
     console.print(f"context {escape(json.dumps(job['context'], ensure_ascii=False))}", soft_wrap=True)
     show_plan(console, job)

@@ -8,7 +8,19 @@ import structlog
 from fastapi import FastAPI
 
 from batchbus_service.bootstrap import Service
-from batchbus_service.http import auth, batch_types, errors, health, jobs, origins, streams, uploads
+from batchbus_service.http import (
+    auth,
+    batch_types,
+    errors,
+    health,
+    history,
+    jobs,
+    origins,
+    plan,
+    row_errors,
+    streams,
+    uploads,
+)
 from batchbus_service.http.callers import authenticate
 from batchbus_service.http.connections import PATIENCE, HttpPatience, SlowBodies
 from batchbus_service.http.keys import Keys
@@ -17,6 +29,7 @@ from batchbus_service.http.paths import PathForm
 from batchbus_service.http.shelf import Shelf
 from batchbus_service.http.state import Api
 from batchbus_service.http.validators import Validators
+from batchbus_service.line_pages import LinePages
 from batchbus_service.users import Users
 
 __all__ = ["create_app"]
@@ -38,8 +51,9 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         keys=Keys.of(service.settings),
         feed=LiveFeed(service.bus, structlog.get_logger("batchbus")),
         shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
+        plans=LinePages(service.files),
     )
-    for routes in (auth, jobs, uploads, batch_types, streams, health, origins):
+    for routes in (auth, jobs, plan, row_errors, history, uploads, batch_types, streams, health, origins):
         app.include_router(routes.router)
     errors.install(app, authenticate)
     app.add_middleware(Validators)

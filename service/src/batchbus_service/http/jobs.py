@@ -1,38 +1,32 @@
-"""Routes: batch jobs, as Medusa v1 has them, and retry, history and row errors beside."""
+"""Routes: batch jobs, as Medusa v1 has them, and retry beside."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Request
-from fastapi.responses import Response, StreamingResponse
-from pydantic_core import from_json
+from fastapi.responses import Response
 
 from batchbus_service.http.access import job_for
 from batchbus_service.http.bodies import JsonBody, read_create
 from batchbus_service.http.callers import Reader, Writer
 from batchbus_service.http.creating import create_job
-from batchbus_service.http.errors import ApiJson, invalid, not_found
+from batchbus_service.http.errors import ApiJson, invalid
 from batchbus_service.http.finding import find_jobs
 from batchbus_service.http.listing import read_listing
 from batchbus_service.http.state import Api, ApiState
-from batchbus_service.http.wire import entry_on_the_wire, job_on_the_wire, user_on_the_wire
+from batchbus_service.http.wire import job_on_the_wire, user_on_the_wire
 from batchbus_service.job import Job
-from batchbus_service.lifecycle import Cause, why
+from batchbus_service.lifecycle import Cause
 from batchbus_service.users import Principal
-from batchbus_strategies import Files
-from batchbus_strategies.tables.formulas import guarded
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 
-_ERROR_COLUMNS: Final = ("line", "column", "code", "message", "value")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _MAX_KEY: Final = 255
 
@@ -53,7 +47,7 @@ async def create(
         read_create(body),
         user_id=caller.user.id,
         idempotency_key=idempotency_key,
-        cause=_cause(request),
+        cause=_cause(request, caller),
     )
     return _answer(job, status=201)
 
@@ -81,43 +75,22 @@ async def retrieve(id: str, api: ApiState, caller: Reader) -> Response:
 @router.post("/{id}/confirm")
 async def confirm(id: str, request: Request, api: ApiState, caller: Writer, _body: JsonBody) -> Response:
     """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted."""
-    cause, decider = _cause(request), api.service.ledger.decider
+    cause, decider = _cause(request, caller), api.service.ledger.decider
     return await _changed(api, caller, id, lambda job, now: decider.confirm(job, now, cause))
 
 
 @router.post("/{id}/cancel")
 async def cancel(id: str, request: Request, api: ApiState, caller: Writer, _body: JsonBody) -> Response:
     """Answers at once; a run stops at its next chunk. A second cancel changes nothing."""
-    cause, decider = _cause(request), api.service.ledger.decider
+    cause, decider = _cause(request, caller), api.service.ledger.decider
     return await _changed(api, caller, id, lambda job, now: decider.cancel(job, now, cause))
 
 
 @router.post("/{id}/retry")
 async def retry(id: str, request: Request, api: ApiState, caller: Writer, _body: JsonBody) -> Response:
     """A failed or canceled job goes on from its last checkpoint."""
-    cause, decider = _cause(request), api.service.ledger.decider
+    cause, decider = _cause(request, caller), api.service.ledger.decider
     return await _changed(api, caller, id, lambda job, now: decider.retry(job, now, cause))
-
-
-@router.get("/{id}/history")
-async def history(id: str, api: ApiState, caller: Reader) -> Response:
-    """Every lifecycle event of the job, and why it is where it is."""
-    job = await job_for(api, caller, id)
-    published = api.service.ledger.outbox.published(job)
-    entries = [entry_on_the_wire(entry, published=entry.seq <= published) for entry in job.history]
-    return ApiJson({"history": entries, "why": why(job, api.service.ledger.clock.now())})
-
-
-@router.get("/{id}/errors")
-async def row_errors(id: str, api: ApiState, caller: Reader) -> Response:
-    """Every record that could not be used, as CSV: line, column, code, message, value."""
-    job = await job_for(api, caller, id)
-    key = (job.result or {}).get("errors_file")
-    if isinstance(key, str) and await api.shelf.size(key) is None:
-        raise not_found(f"The row errors of {job.id} are not in the file store any more")
-    headers = {"content-disposition": f'attachment; filename="{job.id}-errors.csv"'}
-    rows = _error_rows(api.service.files, key if isinstance(key, str) else None)
-    return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 async def _changed(api: Api, caller: Principal, id: str, decide: Callable[[Job, datetime], Job]) -> Response:
@@ -128,29 +101,7 @@ def _answer(job: Job, *, status: int = 200) -> Response:
     return ApiJson({"batch_job": job_on_the_wire(job)}, status_code=status)
 
 
-def _cause(request: Request) -> Cause:
+def _cause(request: Request, caller: Principal) -> Cause:
     """A caller's trace goes on in the job's events."""
     traceparent = request.headers.get("traceparent", "")
-    return Cause(traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None)
-
-
-async def _error_rows(files: Files, key: str | None) -> AsyncIterator[str]:
-    """A file of JSON lines as CSV, piece by piece. Values come from strangers: none of them may run as a formula."""
-    yield _csv([_ERROR_COLUMNS])
-    rest = b""
-    if key is None:
-        return
-    async for chunk in files.read(key):
-        *lines, rest = (rest + chunk).split(b"\n")
-        rows = map(from_json, lines)
-        yield _csv([guarded(_cell(row.get(column))) for column in _ERROR_COLUMNS] for row in rows)
-
-
-def _csv(rows: Iterable[Iterable[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)
+    return Cause(by=caller.user.id, traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None)

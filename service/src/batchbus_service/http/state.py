@@ -11,6 +11,7 @@ from batchbus_service.bootstrap import Service
 from batchbus_service.http.keys import Keys
 from batchbus_service.http.live import LiveFeed
 from batchbus_service.http.shelf import Shelf
+from batchbus_service.line_pages import LinePages
 from batchbus_service.users import Users
 
 __all__ = ["Api", "ApiState", "api_of"]
@@ -25,6 +26,7 @@ class Api:
     keys: Keys
     feed: LiveFeed
     shelf: Shelf
+    plans: LinePages
 
 
 def api_of(request: Request) -> Api:

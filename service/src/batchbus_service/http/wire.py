@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from batchbus_service.job import HistoryEntry, Job, Status
+from batchbus_service.job import ERROR_PARTS, HistoryEntry, Job, Status
 from batchbus_service.users import User
 from batchbus_strategies import Json
 
@@ -86,7 +86,7 @@ def _result(job: Job) -> Wire | None:
     """Where the row errors are kept is nobody's business; how many there are is told where not all are listed."""
     if job.result is None:
         return None
-    result = {key: value for key, value in job.result.items() if key != "errors_file"}
+    result = {key: value for key, value in job.result.items() if key != ERROR_PARTS}
     listed = result.get("errors")
     if isinstance(listed, list) and result.get("error_count") == len(listed):
         del result["error_count"]

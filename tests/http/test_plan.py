@@ -1,0 +1,150 @@
+"""Plans: what a dry run would do, in pages, whoever wrote the strategy and however long the plan is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from batchbus_service.line_pages import LinePages
+from batchbus_strategies.testing import LocalFiles
+from tests.http.conftest import Person, Site
+
+CSV = "Product Handle,Product Title,Variant Title,Variant SKU\nbowl,Oak bowl,Small,BOWL-S\ncup,Cup,One,CUP-1\n"
+
+
+async def planned(person: Person, **context: Any) -> str:
+    job = await person.create("planned", context, dry_run=True)
+    await person.until(job["id"], "batch.pre_processed")
+    return f"/admin/batch-jobs/{job['id']}/plan"
+
+
+async def test_a_plan_is_told_row_by_row_in_pages(ann: Person) -> None:
+    path = await planned(ann, rows=250)
+    first = (await ann.http.get(path)).json()
+    assert (len(first["plan"]), first["count"], first["offset"], first["limit"]) == (100, 250, 0, 100)
+    last = (await ann.http.get(path, params={"offset": 240, "limit": 20})).json()
+    assert [row["row"] for row in last["plan"]] == list(range(240, 250))
+    beyond = (await ann.http.get(path, params={"offset": 250})).json()
+    assert (beyond["plan"], beyond["count"]) == ([], 250)
+
+
+async def test_an_imports_plan_says_what_will_be_written(ann: Person) -> None:
+    key = await ann.upload(CSV.encode(), "products.csv")
+    job = await ann.create("product-import", {"fileKey": key}, dry_run=True)
+    await ann.until(job["id"], "batch.pre_processed")
+    told = (await ann.http.get(f"/admin/batch-jobs/{job['id']}/plan")).json()
+    assert [(row["op"], row["line"], row["product"]["title"]) for row in told["plan"]] == [
+        ("create", 2, "Oak bowl"),
+        ("create", 3, "Cup"),
+    ]
+
+
+async def test_a_plan_that_plans_nothing_has_no_rows(ann: Person) -> None:
+    told = (await ann.http.get(await planned(ann, rows=0))).json()
+    assert (told["plan"], told["count"]) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "limit=1.5", "offset=-1", "offset=99999999999999999999"]
+)
+async def test_a_page_that_cannot_be_is_refused(ann: Person, query: str) -> None:
+    refused = await ann.http.get(f"{await planned(ann, rows=1)}?{query}")
+    assert (refused.status_code, refused.json()["type"]) == (400, "invalid_data")
+
+
+async def test_there_is_a_reason_why_there_is_no_plan(ann: Person, bob: Person, site: Site) -> None:
+    async def told(job_id: str, person: Person = ann) -> tuple[int, str]:
+        answer = await person.http.get(f"/admin/batch-jobs/{job_id}/plan")
+        return answer.status_code, answer.json()["message"]
+
+    assert await told("batch_unknown") == (404, "Batch job with id batch_unknown was not found")
+
+    without = await ann.create("gated", dry_run=True)
+    await ann.until(without["id"], "batch.pre_processed")
+    assert await told(without["id"]) == (404, "There is no plan: jobs of the type gated make none")
+    assert await told(without["id"], bob) == (
+        400,
+        "Cannot access a batch job that does not belong to the logged in user",
+    )
+
+    refused = await ann.create("product-import", {"fileKey": await ann.upload(b"Nonsense\n1\n")}, dry_run=True)
+    await ann.until(refused["id"], "batch.failed")
+    assert await told(refused["id"]) == (404, "There is no plan: the job is failed, and was not pre-processed before")
+
+    gone = await ann.create("planned", {"rows": 1}, dry_run=True)
+    await ann.until(gone["id"], "batch.pre_processed")
+    key = (await ann.job(gone["id"]))["result"]["files"]["PLAN"]
+    await site.service.files.delete(key)
+    assert await told(gone["id"]) == (404, f"The plan of {gone['id']} is not in the file store any more")
+
+
+async def test_a_job_that_waits_for_its_preview_has_no_plan_yet(ann: Person, site: Site) -> None:
+    held = [site.service.worker._slots.take("pre_process") for _ in range(2)]  # type: ignore[union-attr]
+    try:
+        job = await ann.create("planned", {"rows": 1}, dry_run=True)
+        answer = await ann.http.get(f"/admin/batch-jobs/{job['id']}/plan")
+        assert (answer.status_code, answer.json()["message"]) == (
+            404,
+            "There is no plan yet: the job is still to be pre-processed",
+        )
+    finally:
+        for seat in held:
+            assert seat
+            seat.leave()
+    await ann.until(job["id"], "batch.pre_processed")
+
+
+# -- pages of a file -----------------------------------------------------------------------------------------------
+
+
+class Counted(LocalFiles):
+    """Files that count the bytes read from them."""
+
+    bytes_read = 0
+
+    async def read(self, key: str, *, start: int = 0) -> AsyncIterator[bytes]:
+        async for piece in super().read(key, start=start):
+            self.bytes_read += len(piece)
+            yield piece
+
+
+async def test_a_page_far_into_a_file_reads_little_more_than_itself(tmp_path: Any) -> None:
+    lines = [b"%d %s" % (n, b"x" * (n % 700)) for n in range(50_000)]
+    files = Counted(tmp_path)
+    key = files.put("plan", b"".join(line + b"\n" for line in lines))
+    pages = LinePages(files)
+    assert (await pages.page(key, offset=0, limit=1)).count == 50_000
+    for offset in (0, 1, 749, 750, 20_000, 49_990, 49_999):
+        files.bytes_read = 0
+        page = await pages.page(key, offset=offset, limit=100)
+        assert page.lines == lines[offset : offset + 100]
+        assert files.bytes_read < 500_000
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"one", b"one\n", b"one\ntwo", b"\n\n\n", b"x" * 200_000 + b"\ntwo\n"])
+async def test_every_line_of_a_file_is_on_some_page_once(tmp_path: Any, text: bytes) -> None:
+    files = LocalFiles(tmp_path)
+    pages = LinePages(files)
+    key = files.put("plan", text)
+    expected = text.split(b"\n")
+    if expected[-1] == b"":
+        expected.pop()
+    found: list[bytes] = []
+    while (page := await pages.page(key, offset=len(found), limit=2)).lines:
+        found += page.lines
+        assert page.count == len(expected)
+    assert found == expected
+
+
+async def test_a_page_of_enormous_lines_ends_early_and_the_next_goes_on(tmp_path: Any) -> None:
+    files = LocalFiles(tmp_path)
+    lines = [b"%d" % n + b"x" * 3_000_000 for n in range(3)] + [b"y" * 5_000_000, b"z"]
+    key = files.put("plan", b"\n".join(lines))
+    pages = LinePages(files)
+    found: list[list[bytes]] = []
+    while (page := await pages.page(key, offset=sum(map(len, found)), limit=1000)).lines:
+        found.append(page.lines)
+    assert [line for page in found for line in page] == lines
+    assert [len(page) for page in found] == [1, 1, 1, 1, 1]
