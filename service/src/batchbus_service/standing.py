@@ -72,10 +72,10 @@ def _ended(job: Job, policy: Policy) -> Standing:
 def _canceled(job: Job) -> Standing:
     entry = _last(job, "batch.canceled")
     by, reason = _told(job, "batch.canceled", "by"), _told(job, "batch.canceled", "reason")
-    why = f"It was canceled{_when(job)}"
+    why = "It was canceled" + (f" by {by}" if by else "") + _when(job)
     if entry and entry.seq > 1:
-        why += f" when it was {job.history[entry.seq - 2].data.get('status')}"
-    why += (f" by {by}" if by else "") + (f": {reason}" if reason else "") + "."
+        why += f", when it was {job.history[entry.seq - 2].data.get('status')}"
+    why += f": {reason}." if reason else "."
     if job.lease:
         return Standing(
             f"{why} Worker {job.lease.worker} is still stopping its run.",
