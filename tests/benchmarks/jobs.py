@@ -25,7 +25,7 @@ from batchbus_service import announce
 from batchbus_service.job import HistoryEntry, Job
 from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy
 from batchbus_service.stores.document import to_document, update_of
-from batchbus_service.stores.mongo import INDEXES
+from batchbus_service.stores.indexes import INDEXES
 from tests.benchmarks.ground import Ground
 from tests.engine.installation import Installation
 

@@ -23,6 +23,7 @@ from batchbus_service.http import (
 )
 from batchbus_service.http.callers import authenticate
 from batchbus_service.http.connections import PATIENCE, HttpPatience, SlowBodies
+from batchbus_service.http.finding import JobFinder
 from batchbus_service.http.keys import Keys
 from batchbus_service.http.live import LiveFeed
 from batchbus_service.http.paths import PathForm
@@ -49,6 +50,7 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         service=service,
         users=Users(service.database),
         keys=Keys.of(service.settings),
+        finder=JobFinder(service.database, service.ledger.clock, embedded=service.settings.embedded),
         feed=LiveFeed(service.bus, structlog.get_logger("batchbus")),
         shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
         plans=LinePages(service.files),

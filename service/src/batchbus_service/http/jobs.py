@@ -15,7 +15,6 @@ from batchbus_service.http.bodies import JsonBody, read_create
 from batchbus_service.http.callers import Reader, Writer
 from batchbus_service.http.creating import create_job
 from batchbus_service.http.errors import ApiJson, invalid
-from batchbus_service.http.finding import find_jobs
 from batchbus_service.http.listing import read_listing
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import job_on_the_wire, user_on_the_wire
@@ -56,7 +55,7 @@ async def create(
 async def list_jobs(request: Request, api: ApiState, caller: Reader) -> Response:
     """The newest first; own jobs only, unless an operator asks."""
     listing = read_listing(request.query_params.multi_items(), None if caller.sees_all else caller.user.id)
-    jobs, count = await find_jobs(api.service.database, listing)
+    jobs, count = await api.finder.find(listing)
     shown = {"id", "created_at", "status", "dry_run", *listing.fields}
     wire = [{key: value for key, value in job_on_the_wire(job).items() if key in shown} for job in jobs]
     if listing.with_user:

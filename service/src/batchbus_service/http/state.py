@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from batchbus_service.bootstrap import Service
+from batchbus_service.http.finding import JobFinder
 from batchbus_service.http.keys import Keys
 from batchbus_service.http.live import LiveFeed
 from batchbus_service.http.shelf import Shelf
@@ -24,6 +25,7 @@ class Api:
     service: Service
     users: Users
     keys: Keys
+    finder: JobFinder
     feed: LiveFeed
     shelf: Shelf
     plans: LinePages

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bson.codec_options import CodecOptions
-from pymongo import ASCENDING, IndexModel, UpdateOne, WriteConcern
+from pymongo import ASCENDING, UpdateOne, WriteConcern
 from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
 
 from batchbus_service.job import Job, lane
 from batchbus_service.ports import Beat, JobExists, StoreUnavailable, TooLarge
 from batchbus_service.stores.document import Document, encodable, from_document, readable, to_document, update_of
 from batchbus_service.stores.driver import answered
+from batchbus_service.stores.indexes import INDEXES
 from batchbus_service.stores.sweep import Sweep
 from batchbus_strategies import Phase
 
@@ -24,13 +25,7 @@ if TYPE_CHECKING:
 
     from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 
-__all__ = ["INDEXES", "MongoJobStore"]
-
-INDEXES: Final = (
-    IndexModel([("lane", ASCENDING), ("ready_at", ASCENDING)], name="ready", sparse=True),
-    IndexModel([("wake_at", ASCENDING)], name="alarms", sparse=True),
-    IndexModel([("created_at", ASCENDING), ("_id", ASCENDING)], name="created"),
-)
+__all__ = ["MongoJobStore"]
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
 _TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420, 2})
