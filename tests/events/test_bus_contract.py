@@ -530,6 +530,9 @@ async def test_a_message_can_be_sent_to_one_queue_by_its_name(bus: Bus, shared: 
 
     assert await addressed.bodies(2) == [b"for one", b"for all"]
     assert await other.bodies(1) == [b"for all"]
+
+    await bus.publish("", message(b"with its own key").addressed(shared.name))
+    assert (await addressed.next()).message.routing_key == message().routing_key
     with pytest.raises(Unroutable):
         await bus.publish("", message(b"for nobody", f"no.{shared.name}"), mandatory=True)
 

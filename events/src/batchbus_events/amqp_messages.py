@@ -8,20 +8,17 @@ from typing import Final
 from aiormq.abc import DeliveredMessage
 
 from batchbus_events import topics
-from batchbus_events.bus import Message
+from batchbus_events.bus import ROUTING_KEY, Message
 
 __all__ = ["held", "received"]
 
-_HELD_KEY: Final = "batchbus-routing-key"
 _HELD_USER: Final = "batchbus-user-id"
 
 
 def held(message: Message) -> Message:
     """The message, to be published to `batchbus.held` by way of the default exchange."""
-    headers = {**message.headers, _HELD_KEY: message.routing_key}
-    if message.user_id is not None:
-        headers[_HELD_USER] = message.user_id
-    return replace(message, routing_key=topics.HELD_QUEUE.name, headers=headers)
+    addressed = message.addressed(topics.HELD_QUEUE.name)
+    return replace(addressed, headers={**addressed.headers, _HELD_USER: message.user_id or ""})
 
 
 def received(message: DeliveredMessage, own_user: str | None) -> Message:
@@ -29,8 +26,11 @@ def received(message: DeliveredMessage, own_user: str | None) -> Message:
     properties = message.header.properties
     headers = {key: value for key, value in (properties.headers or {}).items() if isinstance(value, str | int | bool)}
     routing_key, user = message.routing_key or "", properties.user_id
-    if not message.exchange and own_user and user == own_user and _HELD_KEY in headers:
-        routing_key, user = str(headers.pop(_HELD_KEY)), str(headers.pop(_HELD_USER, ""))
+    if not message.exchange and ROUTING_KEY in headers:
+        routing_key = str(headers.pop(ROUTING_KEY))
+        if own_user and user == own_user:
+            # The broker vouches that we sent it: one that we held, and know the publisher of.
+            user = str(headers.pop(_HELD_USER, user))
     return Message(
         body=message.body,
         routing_key=routing_key,

@@ -16,13 +16,14 @@ The delivery contract:
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from batchbus_events.topics import Queue
 
 __all__ = [
+    "ROUTING_KEY",
     "Bus",
     "BusError",
     "BusUnavailable",
@@ -36,6 +37,10 @@ __all__ = [
     "TopologyMismatch",
     "Unroutable",
 ]
+
+
+ROUTING_KEY: Final = "batchbus-routing-key"
+"""The header of a message sent to one queue that holds the routing key it would have had otherwise."""
 
 
 class BusError(Exception):
@@ -69,6 +74,10 @@ class Message:
     headers: Mapping[str, str | int | bool] = field(default_factory=dict)
     user_id: str | None = None
     """Who published it, vouched for by the broker; None where the broker does not vouch. Read-only."""
+
+    def addressed(self, queue: str) -> Message:
+        """The same, to be published to the exchange "" for one queue. Whoever reads it sees the routing key it has now."""
+        return replace(self, routing_key=queue, headers={**self.headers, ROUTING_KEY: self.routing_key})
 
 
 @dataclass(frozen=True, slots=True)

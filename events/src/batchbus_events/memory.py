@@ -20,7 +20,16 @@ from types import TracebackType
 from typing import Final
 
 from batchbus_events import topics
-from batchbus_events.bus import BusUnavailable, Handler, LogGap, Message, PublishRefused, QueueState, Unroutable
+from batchbus_events.bus import (
+    ROUTING_KEY,
+    BusUnavailable,
+    Handler,
+    LogGap,
+    Message,
+    PublishRefused,
+    QueueState,
+    Unroutable,
+)
 from batchbus_events.topics import Queue
 
 __all__ = ["MemoryBus"]
@@ -89,6 +98,9 @@ class MemoryBus:
         queues = [queue for queue in self._queues.values() if _routed(queue.spec, exchange, message)]
         if mandatory and not queues:
             raise Unroutable(f"no queue is bound to {exchange} for {message.routing_key}")
+        if not exchange and ROUTING_KEY in message.headers:
+            others = {name: value for name, value in message.headers.items() if name != ROUTING_KEY}
+            message = replace(message, routing_key=str(message.headers[ROUTING_KEY]), headers=others)
         full = [queue.spec.name for queue in queues if queue.refuses]
         copies = [(queue, _Copy(message)) for queue in queues if not queue.refuses]
         for queue, copy in copies:

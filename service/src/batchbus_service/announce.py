@@ -22,7 +22,7 @@ SOURCE: Final = "/batchbus"
 """The `source` of every event of ours."""
 
 
-def event_of(job: Job, entry: HistoryEntry) -> Event:
+def event_of(job_id: str, entry: HistoryEntry) -> Event:
     """The lifecycle event that a history entry stands for: always the same one, however often it is made."""
     return Event(
         type=entry.type,
@@ -30,7 +30,7 @@ def event_of(job: Job, entry: HistoryEntry) -> Event:
         id=entry.id,
         data=entry.data,
         time=entry.time,
-        subject=job.id,
+        subject=job_id,
         dataschema=EVENTS[entry.type].dataschema,
         sequence=entry.seq,
         causationid=entry.causationid,
@@ -39,7 +39,7 @@ def event_of(job: Job, entry: HistoryEntry) -> Event:
 
 
 def lifecycle(job: Job, entry: HistoryEntry) -> Message:
-    return _message(event_of(job, entry), job.type)
+    return _message(event_of(job.id, entry), job.type)
 
 
 def progress(job: Job, data: Mapping[str, Json], now: datetime) -> Message:

@@ -26,6 +26,7 @@ from batchbus_service.ledger import Ledger
 from batchbus_service.lifecycle import Decider, Policy
 from batchbus_service.outbox import Outbox
 from batchbus_service.pulse import RunLimits
+from batchbus_service.replay.player import Player
 from batchbus_service.run import Surroundings
 from batchbus_service.settings import Settings
 from batchbus_service.slots import Slots
@@ -79,6 +80,7 @@ class Service:
     """Jobs, users, tokens."""
     worker: Worker | None
     watch: Watch
+    player: Player
 
 
 @asynccontextmanager
@@ -136,6 +138,9 @@ async def open_service(
         watch = Watch(ledger, log)
         await watch.start()
         stack.push_async_callback(watch.close)
+        player = Player(database, bus, clock, worker=name, folder=settings.data_dir / "replays", log=log)
+        await player.start()
+        stack.push_async_callback(player.close)
 
         worker = None
         if work:
@@ -163,7 +168,7 @@ async def open_service(
             stack.push_async_callback(intake.close)
         else:
             outbox.on_settled = doorbell.ring_for
-        yield Service(settings, bus, ledger, registry, host, files, database, worker, watch)
+        yield Service(settings, bus, ledger, registry, host, files, database, worker, watch, player)
 
 
 def worker_id() -> str:

@@ -17,9 +17,12 @@ from batchbus_service.http import (
     jobs,
     origins,
     plan,
+    replays,
     row_errors,
     streams,
+    tokens,
     uploads,
+    users,
 )
 from batchbus_service.http.callers import authenticate
 from batchbus_service.http.connections import PATIENCE, HttpPatience, SlowBodies
@@ -55,7 +58,8 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
         plans=LinePages(service.files),
     )
-    for routes in (auth, jobs, plan, row_errors, history, uploads, batch_types, streams, health, origins):
+    of_jobs = (jobs, plan, row_errors, history, uploads, batch_types, streams)
+    for routes in (auth, users, tokens, *of_jobs, replays, health, origins):
         app.include_router(routes.router)
     errors.install(app, authenticate)
     app.add_middleware(Validators)

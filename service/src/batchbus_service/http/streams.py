@@ -131,7 +131,7 @@ async def _of_a_job(ledger: Ledger, feed: LiveFeed, job_id: str, sent: int) -> A
                 except (StoreUnavailable, UnknownJob):
                     return  # the client comes back, and is told what is wrong
                 for entry in job.history[sent:]:
-                    event = event_of(job, entry)
+                    event = event_of(job.id, entry)
                     yield _sse(entry.type, encode(event).decode(), str(entry.seq))
                     sent = entry.seq
             try:

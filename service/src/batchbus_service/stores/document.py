@@ -14,7 +14,7 @@ from pymongo.errors import DocumentTooLarge
 from batchbus_service.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, lane
 from batchbus_service.ports import NotStorable
 
-__all__ = ["Document", "encodable", "from_document", "readable", "to_document", "update_of"]
+__all__ = ["Document", "encodable", "from_document", "history_of", "readable", "to_document", "update_of"]
 
 Document = dict[str, Any]
 """A BSON document: what the driver takes and gives."""
@@ -106,7 +106,7 @@ def from_document(document: Mapping[str, Any]) -> Job:
         status_at={status: document[f"{status}_at"] for status in _TIMED if f"{status}_at" in document},
         lease=Lease(lease["worker"], lease["expires_at"]) if lease else None,
         checkpoint=Checkpoint(**checkpoint) if checkpoint else None,
-        history=tuple(_entry(entry) for entry in document["history"]),
+        history=history_of(document),
         triggers=tuple(document.get("triggers", ())),
         **{name: document[name] for name in _PLAIN if name in document},
     )
@@ -125,6 +125,11 @@ def encodable() -> Iterator[None]:
         raise NotStorable("The job holds text that is not Unicode") from error
     except InvalidDocument as error:
         raise NotStorable("The job holds a key or a value of a kind that the database does not have") from error
+
+
+def history_of(document: Mapping[str, Any]) -> tuple[HistoryEntry, ...]:
+    """The job's events, in their sequence."""
+    return tuple(HistoryEntry(**entry) for entry in document["history"])
 
 
 def readable(documents: Iterable[Mapping[str, Any]]) -> list[Job]:
@@ -175,7 +180,3 @@ def _entry_document(entry: HistoryEntry) -> Document:
     if entry.traceparent is not None:
         document["traceparent"] = entry.traceparent
     return document
-
-
-def _entry(document: Mapping[str, Any]) -> HistoryEntry:
-    return HistoryEntry(**document)

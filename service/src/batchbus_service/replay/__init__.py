@@ -1,0 +1,1 @@
+"""Operator event replay: past lifecycle events, published again from the jobs' histories."""
