@@ -7,7 +7,7 @@ from collections.abc import Callable
 import typer
 
 from batchbus_service import __version__
-from batchbus_service.cli import batch_types, doctor, events, jobs, processes
+from batchbus_service.cli import access, batch_types, doctor, events, jobs, processes, replay
 
 __all__ = ["app"]
 
@@ -20,6 +20,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _events = typer.Typer(no_args_is_help=True, help="See events as they pass, and publish triggers.")
+_users = typer.Typer(no_args_is_help=True, help="Add users, and list them.")
+_replay = typer.Typer(no_args_is_help=True, help="Publish past events again: to one subscriber, or to everyone.")
+_tokens = typer.Typer(no_args_is_help=True, help="Make API tokens, list and revoke them.")
 
 _commands: tuple[Callable[..., None], ...] = (
     *(processes.up, processes.serve, processes.worker),
@@ -32,6 +35,17 @@ for _command in _commands:
 _events.command()(events.tail)
 _events.command()(events.publish)
 app.add_typer(_events, name="events")
+for _action in (replay.plan, replay.run, replay.show, replay.pause, replay.resume, replay.abort):
+    _replay.command()(_action)
+_replay.command("list")(replay.list_replays)
+app.add_typer(_replay, name="replay")
+_users.command("add")(access.add_user)
+_users.command("list")(access.list_users)
+app.add_typer(_users, name="users")
+_tokens.command("create")(access.create_token)
+_tokens.command("list")(access.list_tokens)
+_tokens.command("revoke")(access.revoke_token)
+app.add_typer(_tokens, name="tokens")
 
 
 @app.callback(invoke_without_command=True)

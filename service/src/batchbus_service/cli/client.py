@@ -59,6 +59,9 @@ class Client:
     def post(self, path: str, body: Document | None = None, headers: dict[str, str] | None = None) -> Document:
         return self._json(self._request("POST", path, json=body or {}, headers=headers))
 
+    def delete(self, path: str) -> Document:
+        return self._json(self._request("DELETE", path))
+
     def fetch(self, path: str) -> bytes:
         """A file."""
         return self._request("GET", path).content

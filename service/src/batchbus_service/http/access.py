@@ -1,14 +1,17 @@
-"""Which jobs a caller may see and touch: their own; an operator, everyone's."""
+"""Which jobs and files a caller may see and touch: their own; an operator, everyone's."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from batchbus_service.http.errors import invalid, not_allowed
 from batchbus_service.http.paths import segment
 from batchbus_service.http.state import Api
 from batchbus_service.job import Job
 from batchbus_service.users import Principal
+from batchbus_strategies import Json
 
-__all__ = ["job_for"]
+__all__ = ["job_for", "require_file"]
 
 
 async def job_for(api: Api, caller: Principal, id: str) -> Job:
@@ -20,3 +23,10 @@ async def job_for(api: Api, caller: Principal, id: str) -> Job:
     if not caller.sees_all and job.created_by != caller.user.id:
         raise not_allowed("Cannot access a batch job that does not belong to the logged in user")
     return job
+
+
+async def require_file(api: Api, caller: Principal, context: Mapping[str, Json]) -> None:
+    """Refuse a job that would read somebody else's file, in the words for one that does not exist. Raises `ApiError`."""
+    key = context.get("fileKey")
+    if isinstance(key, str) and await api.shelf.withheld_from(caller, key):
+        raise invalid(f"fileKey: There is no file with the key {key}")

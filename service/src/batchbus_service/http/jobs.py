@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
-from batchbus_service.http.access import job_for
+from batchbus_service.http.access import job_for, require_file
 from batchbus_service.http.bodies import JsonBody, read_create
 from batchbus_service.http.callers import Reader, Writer
 from batchbus_service.http.creating import create_job
@@ -41,9 +41,11 @@ async def create(
     """`{type, context, dry_run}`. The same `Idempotency-Key` from the same user answers with the same job."""
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= _MAX_KEY:
         raise invalid(f"Idempotency-Key must have 1 to {_MAX_KEY} characters")
+    asked = read_create(body)
+    await require_file(api, caller, asked.context)
     job = await create_job(
         api.service,
-        read_create(body),
+        asked,
         user_id=caller.user.id,
         idempotency_key=idempotency_key,
         cause=_cause(request, caller),

@@ -1,4 +1,4 @@
-"""The shelf: files that users put into the file store, whose they are, and who may have them back."""
+"""The shelf: files that users put into the file store or that their jobs made, and who may have them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 from batchbus_events.ids import new_ulid
-from batchbus_service.files import FileStore, check_key, clean_name
+from batchbus_service.files import FileStore, InvalidKey, check_key, clean_name
 from batchbus_service.ports import StoreUnavailable
 from batchbus_service.users import Principal
 from batchbus_strategies import FileMissing
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Shelf", "Upload"]
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
-_EXPORTS: Final = "exports/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class Shelf:
 
     def __init__(self, files: FileStore, database: AsyncIOMotorDatabase[dict[str, Any]], *, max_bytes: int) -> None:
         self.files = files
+        self._jobs = database["jobs"]
         self._uploads = database.get_collection("uploads", write_concern=_DURABLE)
         self._max_bytes = max_bytes
 
@@ -73,11 +73,17 @@ class Shelf:
         return None
 
     async def belongs_to(self, caller: Principal, key: str) -> bool:
-        """Whether the caller may fetch and delete the file: their own uploads, and exports; operators, every file."""
-        if caller.sees_all or key.startswith(_EXPORTS):
-            return True
-        upload = await self.find(key)
-        return upload is not None and upload.user_id == caller.user.id
+        """Whether the caller may fetch and delete the file: what they uploaded or a job of theirs made; operators, any."""
+        return caller.sees_all or await self._owner(key) == caller.user.id
+
+    async def withheld_from(self, caller: Principal, key: str) -> bool:
+        """Whether there is such a file and it is somebody else's, so that no job of the caller's may read it."""
+        with suppress(InvalidKey):
+            key = check_key(key)
+            if not caller.sees_all and await self._owner(key) not in (None, caller.user.id):
+                upload = await self.find(key)
+                return upload is None or not upload.public
+        return False
 
     async def remove(self, key: str) -> None:
         """Does nothing if there is no such file."""
@@ -86,3 +92,13 @@ class Shelf:
             await self._uploads.delete_one({"_id": key})
         except PyMongoError as error:
             raise StoreUnavailable("The database did not answer") from error
+
+    async def _owner(self, key: str) -> str | None:
+        """Who uploaded the file, or who made the job that made it."""
+        if (upload := await self.find(key)) is not None:
+            return upload.user_id
+        try:
+            job = await self._jobs.find_one({"result.file_key": key}, {"created_by": True})
+        except PyMongoError as error:
+            raise StoreUnavailable("The database did not answer") from error
+        return str(job["created_by"]) if job else None
