@@ -114,6 +114,8 @@ async def open_service(
         if bus is None:
             bus = await _bus(settings, stack)
         files = FileStore.open(settings.files_url or (settings.data_dir / "files").absolute().as_uri())
+        sweeping = asyncio.create_task(files.keep_clean(log))
+        stack.callback(sweeping.cancel)
 
         async def make_services(on_loop: AsyncExitStack) -> Services:
             catalog = _client(mongo_url, on_loop, _CATALOG_SECONDS)[settings.catalog_database]

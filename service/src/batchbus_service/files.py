@@ -2,17 +2,21 @@
 
 A file appears under its key whole or not at all, and is not changed afterwards. A write that fails or is canceled leaves
 nothing behind. A process that is killed while it writes does: in a folder a file beside the place, whose name ends in
-`#` and a number; in an object store parts of an upload, which a rule of the bucket should expire.
+`#` and a number, until it is swept away; in an object store parts of an upload, which a rule of the bucket should expire.
 
 Nothing here belongs to an event loop: one `FileStore` serves the engine's and the strategies'.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -25,14 +29,21 @@ from batchbus_strategies.strategy import FileMissing, StrategyError
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile
     from obstore.store import ObjectStore
+    from structlog.typing import FilteringBoundLogger
 
-__all__ = ["FileStore", "FileTooLarge", "InvalidKey", "StoreWriter", "check_key", "clean_name"]
+__all__ = ["FileFacts", "FileStore", "FileTooLarge", "InvalidKey", "StoreWriter", "check_key", "clean_name"]
 
 _READ_BYTES: Final = 64 * 1024
 _WRITE_BYTES: Final = 256 * 1024
 """What is gathered before it goes to the store: each write there costs a trip to another thread."""
 _PART_BYTES: Final = 8 * 1024 * 1024
 """The size of a part of a multipart upload: object stores take 5 MiB or more, and 10,000 of them."""
+_FOLDER_PART_BYTES: Final = 1024 * 1024
+"""What is written to a folder at once. Three of them are in memory for each file that is being written."""
+_UNFINISHED: Final = re.compile(r"#\d+\Z")
+_ABANDONED_SECONDS: Final = 24 * 3600
+"""How long nobody has written to an unfinished file that is swept away."""
+_SWEEP_EVERY: Final = 3600
 _KEY_BYTES: Final = 900
 _SEGMENT_BYTES: Final = 240
 _SCHEMES: Final = ("file", "s3", "gs", "az", "memory")
@@ -54,11 +65,24 @@ class FileTooLarge(StrategyError):
         self.max_bytes = max_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What the store knows of a file."""
+
+    size: int
+    """In bytes."""
+    modified: datetime
+    etag: str | None
+    """As in HTTP, in quotes: another one means other bytes."""
+
+
 class FileStore:
     """The `Files` of strategies, with a limit on what is written for those who take files from strangers."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
         self._store = store
+        self._folder = folder
+        self._part_bytes = _FOLDER_PART_BYTES if folder else _PART_BYTES
 
     @classmethod
     def open(cls, url: str) -> FileStore:
@@ -71,7 +95,8 @@ class FileStore:
         if parts.scheme == "file":
             if parts.netloc or not parts.path.startswith("/"):
                 raise ValueError(f"A folder is given as file:///absolute/path, not as {url!r}")
-            return cls(LocalStore(Path(unquote(parts.path)), mkdir=True))
+            folder = Path(unquote(parts.path))
+            return cls(LocalStore(folder, mkdir=True), folder)
         if parts.scheme == "memory":
             return cls(MemoryStore())
         if parts.scheme in _SCHEMES:
@@ -82,19 +107,30 @@ class FileStore:
 
     async def size(self, key: str) -> int:
         """Bytes. Raises `FileMissing`."""
+        return (await self.facts(key)).size
+
+    async def facts(self, key: str) -> FileFacts:
+        """Raises `FileMissing`."""
         try:
             meta = await obstore.head_async(self._store, check_key(key))
         except FileNotFoundError:
             raise _missing(key) from None
-        return meta["size"]
+        etag = meta["e_tag"]
+        return FileFacts(meta["size"], meta["last_modified"], etag if etag is None or '"' in etag else f'"{etag}"')
 
-    async def read(self, key: str, *, start: int = 0) -> AsyncIterator[bytes]:
-        """The bytes from `start` on, in chunks of at most 64 KiB. Raises `FileMissing` on the first step."""
-        if start and start >= await self.size(key):
-            return  # stores refuse a range that begins at the end
+    async def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` on, in chunks of at most 64 KiB, up to but without `end`.
+
+        Raises `FileMissing` on the first step.
+        """
+        if start or end is not None:
+            size = await self.size(key)
+            end = size if end is None else min(end, size)
+            if start >= end:
+                return  # stores refuse a range with nothing in it
         try:
             found = await obstore.get_async(
-                self._store, check_key(key), options={"range": {"offset": start}} if start else None
+                self._store, check_key(key), options=None if end is None else {"range": (start, end)}
             )
         except FileNotFoundError:
             raise _missing(key) from None
@@ -109,7 +145,7 @@ class FileStore:
         The writer raises `FileTooLarge` when it is given more than `max_bytes`.
         """
         async with obstore.open_writer_async(
-            self._store, check_key(key), buffer_size=_PART_BYTES, max_concurrency=2
+            self._store, check_key(key), buffer_size=self._part_bytes, max_concurrency=2
         ) as out:
             writer = StoreWriter(out, max_bytes)
             yield writer
@@ -119,6 +155,22 @@ class FileStore:
         """Does nothing if there is no such file."""
         with suppress(FileNotFoundError):
             await obstore.delete_async(self._store, check_key(key))
+
+    async def keep_clean(self, log: FilteringBoundLogger) -> None:
+        """Sweep now and every hour. For a task that is cancelled in the end."""
+        while True:
+            try:
+                swept = await self.sweep()
+            except OSError as error:
+                log.warning("files_not_swept", reason=str(error))
+            else:
+                if swept:
+                    log.info("unfinished_files_swept", files=swept)
+            await asyncio.sleep(_SWEEP_EVERY)
+
+    async def sweep(self) -> int:
+        """Remove what killed processes left unfinished in a folder, a day ago or earlier. Returns how many files."""
+        return await asyncio.to_thread(_sweep, self._folder) if self._folder else 0
 
 
 class StoreWriter:
@@ -168,7 +220,7 @@ def check_key(key: str) -> str:
             raise InvalidKey(key, f"{segment!r} is no name")
         if len(segment.encode()) > _SEGMENT_BYTES:
             raise InvalidKey(key, f"a name in it is longer than {_SEGMENT_BYTES} bytes")
-        if re.search(r"#\d+\Z", segment):
+        if _UNFINISHED.search(segment):
             raise InvalidKey(key, "names that end in '#' and a number are for files being written")
     return key
 
@@ -190,6 +242,16 @@ def clean_name(name: str, *, max_bytes: int = 120) -> str:
     room = max_bytes - len((dot + extension).encode())
     stem = stem.encode()[:room].decode(errors="ignore").rstrip(" .")
     return f"{stem or 'file'}{dot}{extension}"
+
+
+def _sweep(folder: Path) -> int:
+    swept, abandoned = 0, time.time() - _ABANDONED_SECONDS
+    for path in folder.rglob("*#*"):
+        with suppress(FileNotFoundError):  # finished or swept by another process in this moment
+            if _UNFINISHED.search(path.name) and path.is_file() and path.stat().st_mtime < abandoned:
+                path.unlink()
+                swept += 1
+    return swept
 
 
 def _missing(key: str) -> FileMissing:

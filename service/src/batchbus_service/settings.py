@@ -35,7 +35,9 @@ def _list(value: Any) -> Any:
 
 def _origin(text: str) -> str:
     if not _ORIGIN.fullmatch(text):
-        raise ValueError("takes origins as a browser names them, such as https://admin.example.com, separated by commas")
+        raise ValueError(
+            "takes origins as a browser names them, such as https://admin.example.com, separated by commas"
+        )
     return text
 
 

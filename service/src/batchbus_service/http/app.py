@@ -11,6 +11,7 @@ from batchbus_service.bootstrap import Service
 from batchbus_service.http import (
     auth,
     batch_types,
+    downloads,
     errors,
     health,
     history,
@@ -56,9 +57,10 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         finder=JobFinder(service.database, service.ledger.clock, embedded=service.settings.embedded),
         feed=LiveFeed(service.bus, structlog.get_logger("batchbus")),
         shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
+        patience=patience,
         plans=LinePages(service.files),
     )
-    of_jobs = (jobs, plan, row_errors, history, uploads, batch_types, streams)
+    of_jobs = (jobs, plan, row_errors, history, uploads, downloads, batch_types, streams)
     for routes in (auth, users, tokens, *of_jobs, replays, health, origins):
         app.include_router(routes.router)
     errors.install(app, authenticate)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -19,8 +20,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from batchbus_service.http.errors import ApiError
 
-__all__ = ["HEAD_BYTES", "PATIENCE", "HttpPatience", "SlowBodies", "patient"]
+__all__ = ["BREAK_OFF", "HEAD_BYTES", "PATIENCE", "HttpPatience", "SlowBodies", "patient"]
 
+BREAK_OFF: Final = "batchbus.break_off"
+"""The ASGI extension with which a response ends its connection, whatever the client still has to take."""
 HEAD_BYTES: Final = 64 * 1024
 """The most that the head of a request may have."""
 
@@ -37,6 +40,12 @@ class HttpPatience:
     """The least at which a body has to come; more of it buys time, up to `body` seconds."""
     parting: float = 10.0
     """For a client that has its answer, and still sends."""
+    stalled: float = 30.0
+    """For the reader of a stream to take what it is sent."""
+    quiet: float = 10.0
+    """Without an event in a stream, until a comment says that it is alive, and the history is read again."""
+    come_back: float = 2.0
+    """What the reader of a stream that ended is asked to wait before it comes back."""
 
 
 PATIENCE: Final = HttpPatience()
@@ -59,6 +68,7 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
+        self.app = _with_way_out(self.app, transport.abort)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -125,6 +135,15 @@ class _Connection(H11Protocol):
         # Closed while the client still sends, the answer would be lost: its system drops what it has not read yet.
         self._parted = True
         self._alarm = self.loop.call_later(self.patience.parting, self.transport.close)
+
+
+def _with_way_out(app: ASGIApp, abort: Callable[[], None]) -> ASGIApp:
+    """Lets a response end its connection, since a client that takes nothing keeps it open for ever."""
+
+    async def with_way_out(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "extensions": {**scope.get("extensions", {}), BREAK_OFF: abort}}, receive, send)
+
+    return with_way_out
 
 
 class SlowBodies:

@@ -16,6 +16,8 @@ __all__ = ["BadMultipart", "PartBegins", "PartEnds", "read_parts"]
 
 _MAX_HEADER_BYTES: Final = 8192
 _MAX_PARTS: Final = 1000
+_MAX_FIELD_BYTES: Final = 64 * 1024
+"""In all fields together that are no files."""
 
 
 class BadMultipart(ValueError):
@@ -66,11 +68,13 @@ class _Gatherer:
         self._header_name = bytearray()
         self._header_value = bytearray()
         self._parts = 0
+        self._is_field = False
+        self._field_bytes = 0
 
     def callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._part_begins,
-            "on_part_data": lambda data, start, end: self._events.append(data[start:end]),
+            "on_part_data": self._data,
             "on_part_end": lambda: self._events.append(PartEnds()),
             "on_header_field": lambda data, start, end: self._header(self._header_name, data[start:end]),
             "on_header_value": lambda data, start, end: self._header(self._header_value, data[start:end]),
@@ -105,6 +109,15 @@ class _Gatherer:
             raise BadMultipart("a part of the multipart body has no name")
         name, file_name = options[b"name"], options.get(b"filename")
         self._events.append(PartBegins(_text(name), None if file_name is None else _text(file_name)))
+
+        self._is_field = file_name is None
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_field:
+            self._field_bytes += end - start
+            if self._field_bytes > _MAX_FIELD_BYTES:
+                raise BadMultipart(f"the fields that are no files are longer than {_MAX_FIELD_BYTES:,} bytes")
+        self._events.append(data[start:end])
 
     def _end(self) -> None:
         self.ended = True

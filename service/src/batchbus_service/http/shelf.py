@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 from batchbus_events.ids import new_ulid
-from batchbus_service.files import FileStore, InvalidKey, check_key, clean_name
+from batchbus_service.files import FileFacts, FileStore, InvalidKey, check_key, clean_name
 from batchbus_service.ports import StoreUnavailable
 from batchbus_service.users import Principal
 from batchbus_strategies import FileMissing
@@ -45,17 +45,24 @@ class Shelf:
         self._max_bytes = max_bytes
 
     async def put(self, name: str, pieces: AsyncIterator[bytes], *, user_id: str, public: bool) -> Upload:
-        """Store a file under a key that nobody can guess. If `pieces` raises, nothing is kept. Raises `FileTooLarge`."""
+        """Store a file under a key that nobody can guess. If `pieces` raises, nothing is kept. Raises `FileTooLarge`.
+
+        Whose it is is noted down before the file is there, so that no file is ever nobody's.
+        """
         upload = Upload(f"{new_ulid()}-{clean_name(name)}", user_id, public)
-        async with self.files.write(upload.key, max_bytes=self._max_bytes) as file:
-            async for piece in pieces:
-                await file.write(piece)
         document = {"_id": upload.key, "user_id": user_id, "public": public, "created_at": datetime.now(UTC)}
         try:
             await self._uploads.insert_one(document)
         except PyMongoError as error:
-            await self.files.delete(upload.key)
             raise StoreUnavailable("The upload could not be noted down") from error
+        try:
+            async with self.files.write(upload.key, max_bytes=self._max_bytes) as file:
+                async for piece in pieces:
+                    await file.write(piece)
+        except BaseException:
+            with suppress(PyMongoError):  # a note about a file that is not there does no harm
+                await self._uploads.delete_one({"_id": upload.key})
+            raise
         return upload
 
     async def find(self, key: str) -> Upload | None:
@@ -65,12 +72,17 @@ class Shelf:
             raise StoreUnavailable("The database did not answer") from error
         return Upload(document["_id"], document["user_id"], document["public"]) if document else None
 
-    async def size(self, key: str) -> int | None:
-        """Bytes; None if there is no such file. Raises `InvalidKey`."""
+    async def facts(self, key: str) -> FileFacts | None:
+        """None if there is no such file. Raises `InvalidKey`."""
         key = check_key(key)
         with suppress(FileMissing):
-            return await self.files.size(key)
+            return await self.files.facts(key)
         return None
+
+    async def size(self, key: str) -> int | None:
+        """Bytes; None if there is no such file. Raises `InvalidKey`."""
+        facts = await self.facts(key)
+        return facts.size if facts else None
 
     async def belongs_to(self, caller: Principal, key: str) -> bool:
         """Whether the caller may fetch and delete the file: what they uploaded or a job of theirs made; operators, any."""
@@ -84,6 +96,13 @@ class Shelf:
                 upload = await self.find(key)
                 return upload is None or not upload.public
         return False
+
+    async def discard(self, uploads: Iterable[Upload]) -> None:
+        """Take back files that were just put here. Raises nothing because of the database: only the files matter."""
+        for upload in uploads:
+            await self.files.delete(upload.key)
+            with suppress(PyMongoError):
+                await self._uploads.delete_one({"_id": upload.key})
 
     async def remove(self, key: str) -> None:
         """Does nothing if there is no such file."""

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from batchbus_service.bootstrap import Service
+from batchbus_service.http.connections import HttpPatience
 from batchbus_service.http.finding import JobFinder
 from batchbus_service.http.keys import Keys
 from batchbus_service.http.live import LiveFeed
@@ -28,6 +29,7 @@ class Api:
     finder: JobFinder
     feed: LiveFeed
     shelf: Shelf
+    patience: HttpPatience
     plans: LinePages
 
 

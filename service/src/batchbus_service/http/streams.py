@@ -1,23 +1,23 @@
 """Routes: server-sent events of one job or of all of them, and the publishing of triggers.
 
 `event:` is the event's wire name, `data:` its envelope. In the stream of one job `id:` is the event's `sequence`; in the
-stream of all of them, the event's time and id. Either way a client that comes back with `Last-Event-ID` misses nothing.
-Progress carries no id, since it is not stored.
+stream of all of them, the event's time and id. Either way a client that comes back with `Last-Event-ID` misses nothing
+and gets nothing twice. Progress carries no id, since it is not stored; a comment says how much of it was left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
-from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from batchbus_events import topics
-from batchbus_events.bus import Bus, Message
+from batchbus_events.bus import Bus, BusError, Message
 from batchbus_events.catalog import parse_trigger
 from batchbus_events.event import Event, InvalidEvent, encode
 from batchbus_events.ids import new_ulid
@@ -26,40 +26,46 @@ from batchbus_service.http.access import job_for
 from batchbus_service.http.bodies import JsonBody
 from batchbus_service.http.callers import Operator, Reader
 from batchbus_service.http.errors import ApiJson, invalid
-from batchbus_service.http.live import CutOff, LiveEvent, LiveFeed
-from batchbus_service.http.state import ApiState
-from batchbus_service.http.wire import timestamp
-from batchbus_service.ledger import Ledger, UnknownJob
+from batchbus_service.http.live import CutOff, LiveEvent, LiveReader
+from batchbus_service.http.sse import EventStream, comment, frame, retry_hint, way_to_break_off
+from batchbus_service.http.state import Api, ApiState
+from batchbus_service.job import Job, Status
+from batchbus_service.ledger import UnknownJob
 from batchbus_service.ports import StoreUnavailable
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/admin", tags=["events"])
 
-_LOOK_AGAIN: Final = 10.0
-"""Seconds without a live event after which the history is read again: the broker may have been away."""
-_PING: Final = 15
-_SEND_TIMEOUT: Final = 30.0
-"""Seconds that a reader may take nothing before its stream is ended."""
 _PATTERN: Final = re.compile(r"[a-z0-9_*#-]+(\.[A-Za-z0-9_*#-]+)*")
 _LATE: Final = timedelta(minutes=1)
 """How much later than its time an event may have got into the log."""
+_OVERLAP: Final = 10_000
+"""How many of the last events from the log may come live, too."""
+_ALIVE: Final = comment("still here")
+_ENDS: Final = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
 
 
 @router.get("/batch-jobs/{id}/events")
 async def events_of_a_job(
-    id: str, api: ApiState, caller: Reader, last_event_id: Annotated[str | None, Header()] = None
+    request: Request, id: str, api: ApiState, caller: Reader, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
-    """The job's lifecycle events from the first one on, or from after `Last-Event-ID`; then what happens, with progress."""
-    if last_event_id and not (last_event_id.isascii() and last_event_id.isdigit()):
-        raise invalid("Last-Event-ID must be the sequence of an event")
+    """The job's lifecycle events from the first one on, or from after `Last-Event-ID`; then what happens, with progress.
+
+    The stream ends with the job. 204 tells a client that comes back then that there is nothing more to come.
+    """
+    sent = _read_sequence(last_event_id)
     job = await job_for(api, caller, id)
+    if sent and sent >= len(job.history) and _over(job):
+        return Response(status_code=204)
     await api.feed.open()
-    return _stream(_of_a_job(api.service.ledger, api.feed, job.id, int(last_event_id or 0)))
+    way_out = way_to_break_off(request)
+    return EventStream(_of_a_job(api, job.id, sent, way_out), stalled=api.patience.stalled, break_off=way_out)
 
 
 @router.get("/events")
 async def events_of_all_jobs(
+    request: Request,
     api: ApiState,
     _caller: Operator,
     pattern: Annotated[str, Query(max_length=255)] = "batch.#",
@@ -75,7 +81,8 @@ async def events_of_all_jobs(
     elif since:
         after = (since.replace(tzinfo=since.tzinfo or UTC), "")
     await api.feed.open()
-    return _stream(_of_all_jobs(api.service.bus, api.feed, pattern, after))
+    way_out = way_to_break_off(request)
+    return EventStream(_of_all_jobs(api, pattern, after, way_out), stalled=api.patience.stalled, break_off=way_out)
 
 
 @router.post("/events")
@@ -116,57 +123,79 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
     return ApiJson({"event": {"id": trigger.id, "type": type_, "source": trigger.source, "subject": subject}}, 202)
 
 
-def _stream(events: AsyncIterator[ServerSentEvent]) -> Response:
-    return EventSourceResponse(events, ping=_PING, send_timeout=_SEND_TIMEOUT)
-
-
-async def _of_a_job(ledger: Ledger, feed: LiveFeed, job_id: str, sent: int) -> AsyncGenerator[ServerSentEvent, None]:
+async def _of_a_job(api: Api, job_id: str, sent: int, way_out: Callable[[], None]) -> AsyncGenerator[bytes, None]:
     """`sent`: the sequence of the last event that the client has."""
-    async with feed.reader(job_id=job_id) as live:
+    yield retry_hint(api.patience.come_back)
+    async with api.feed.reader(job_id=job_id, break_off=way_out) as live:
         look = True
         while True:
             if look:
                 try:
-                    job = await ledger.get(job_id)
+                    job = await api.service.ledger.get(job_id)
                 except (StoreUnavailable, UnknownJob):
                     return  # the client comes back, and is told what is wrong
                 for entry in job.history[sent:]:
                     event = event_of(job.id, entry)
-                    yield _sse(entry.type, encode(event).decode(), str(entry.seq))
+                    yield frame(entry.type, encode(event).decode(), str(entry.seq))
                     sent = entry.seq
+                if _over(job):
+                    return
             try:
-                happened = await live.next(_LOOK_AGAIN)
-            except CutOff:
-                return
-            sequence = happened.event.sequence if happened else None
-            # After a gap the history has what is missing, this event included: it was written before it was published.
-            look = happened is None or (sequence is not None and sequence > sent + 1)
-            if happened and sequence is None:
-                yield _sse(happened.event.type, happened.text)
-            elif happened and sequence == sent + 1:
-                yield _sse(happened.event.type, happened.text, str(sequence))
-                sent += 1
-
-
-async def _of_all_jobs(
-    bus: Bus, feed: LiveFeed, pattern: str, after: tuple[datetime, str] | None
-) -> AsyncGenerator[ServerSentEvent, None]:
-    """`after`: the time and id of the last event that the client has."""
-    async with feed.reader(pattern=pattern) as live:
-        told: set[str] = set()
-        if after:
-            async for past in _from_log(bus, pattern, *after):
-                told.add(past.event.id)
-                yield _sse(past.event.type, past.text, _position(past.event))
-        while True:
-            try:
-                happened = await live.next(_LOOK_AGAIN)
+                happened = await live.next(api.patience.quiet)
             except CutOff:
                 return
             if happened is None:
-                told.clear()  # whatever the log and the subscription both had has passed
-            elif happened.event.id not in told:
-                yield _sse(happened.event.type, happened.text, _position(happened.event))
+                yield _ALIVE
+                look = True  # the broker may have been away
+                continue
+            sequence = happened.event.sequence
+            if sequence is None:
+                yield _with_gaps(live, happened.in_its_job)
+                look = False
+            elif sequence == sent + 1:
+                yield _with_gaps(live, happened.in_its_job)
+                sent = sequence
+                look = happened.event.data.get("status") in _ENDS
+            else:
+                # After a gap the history has what is missing, this event too: it was written before it was published.
+                look = sequence > sent
+
+
+async def _of_all_jobs(
+    api: Api, pattern: str, after: tuple[datetime, str] | None, way_out: Callable[[], None]
+) -> AsyncGenerator[bytes, None]:
+    """`after`: the time and id of the last event that the client has."""
+    yield retry_hint(api.patience.come_back)
+    async with api.feed.reader(pattern=pattern, break_off=way_out) as live:
+        told: deque[str] = deque(maxlen=_OVERLAP)
+        if after:
+            try:
+                async for past in _from_log(api.service.bus, pattern, *after):
+                    told.append(past.event.id)
+                    yield past.among_all
+            except BusError:
+                return  # the client comes back, and is told what is wrong
+        both = set(told)
+        while True:
+            try:
+                happened = await live.next(api.patience.quiet)
+            except CutOff:
+                return
+            if happened is None:
+                yield _ALIVE
+                both.clear()  # whatever the log and the subscription both had has passed
+            elif happened.event.id not in both:
+                yield _with_gaps(live, happened.among_all)
+
+
+def _with_gaps(live: LiveReader, told: bytes) -> bytes:
+    """A frame, behind a comment if the reader was too slow for all the progress before it."""
+    return comment(f"{count} progress events left out") + told if (count := live.left_out()) else told
+
+
+def _over(job: Job) -> bool:
+    """Whether nothing more will happen to the job, unless someone retries it. A run that is canceled has to stop first."""
+    return job.terminal and job.lease is None
 
 
 async def _from_log(bus: Bus, pattern: str, since: datetime, last_id: str) -> AsyncGenerator[LiveEvent, None]:
@@ -187,13 +216,10 @@ async def _from_log(bus: Bus, pattern: str, since: datetime, last_id: str) -> As
         passed = passed or message.message_id == last_id
 
 
-def _sse(type: str, text: str, id: str | None = None) -> ServerSentEvent:
-    return ServerSentEvent(text, event=type, id=id, sep="\n")
-
-
-def _position(event: Event) -> str | None:
-    """Where an event is in the stream of all jobs; None for one that is not stored."""
-    return f"{timestamp(event.time)}/{event.id}" if event.sequence is not None and event.time else None
+def _read_sequence(text: str | None) -> int:
+    if text and not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise invalid("Last-Event-ID must be the sequence of an event")
+    return int(text or 0)
 
 
 def _read_position(text: str) -> tuple[datetime, str]:

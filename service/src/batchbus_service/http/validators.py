@@ -15,7 +15,10 @@ _OF_THE_BODY: Final = ("content-length", "content-type")
 
 
 class Validators:
-    """ASGI middleware. JSON that answers a GET has a weak ETag; 304 without a body for one that the client names."""
+    """ASGI middleware. JSON that answers a GET has a weak ETag; 304 without a body for one that the client names.
+
+    An answer that brings an ETag of its own, such as a file, goes through as it is.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -49,7 +52,11 @@ class Validators:
 
 def _is_json(start: Message) -> bool:
     headers = Headers(raw=start["headers"])
-    return start["status"] == 200 and headers.get("content-type", "").startswith("application/json")
+    return (
+        start["status"] == 200
+        and "etag" not in headers
+        and headers.get("content-type", "").startswith("application/json")
+    )
 
 
 def _tag(body: bytes) -> str:
