@@ -14,6 +14,7 @@ _COMPUTED = (
     "files_url",
     "strategies_dir",
     "worker_types",
+    "metrics_port",
     "trusted_proxies",
     "cors_origins",
     "jwt_secret",

@@ -24,17 +24,16 @@ async def lines_of(installation: Installation, job: Job) -> list[int]:
 async def test_no_row_error_is_lost_or_repeated_when_workers_are_killed_and_stopped(
     installation: Installation,
 ) -> None:
-    settings = {"strategies_dir": BATCH_TYPES, "lease_seconds": 1}
-    async with installation.worker_process(**settings) as worker:
+    async with installation.worker_process(strategies_dir=BATCH_TYPES, lease_seconds=1) as worker:
         job_id = await installation.create("careless", chunks=12, checkpoint_every=2, seconds=0.1, preview_errors=2)
         await installation.followed.message(job_id, "chunk 2")
         await worker.kill()
-    async with installation.worker_process(**settings) as worker:
+    async with installation.worker_process(strategies_dir=BATCH_TYPES, lease_seconds=1) as worker:
         await installation.followed.message(job_id, "chunk 6")
         assert await worker.stop() == 0
     left = await lines_of(installation, await installation.job(job_id))
     assert left == [2, 3, *range(100, 100 + len(left) - 2)]
-    async with installation.worker_process(**settings):
+    async with installation.worker_process(strategies_dir=BATCH_TYPES, lease_seconds=1):
         await installation.followed.event("batch.completed", job_id)
     job = await installation.job(job_id)
     assert await lines_of(installation, job) == [2, 3, *range(100, 112)]

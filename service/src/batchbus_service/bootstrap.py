@@ -25,11 +25,13 @@ from batchbus_service.intake import Intake
 from batchbus_service.ledger import Ledger
 from batchbus_service.lifecycle import Decider, Policy
 from batchbus_service.outbox import Outbox
+from batchbus_service.prometheus import PrometheusMeter
 from batchbus_service.pulse import RunLimits
 from batchbus_service.replay.player import Player
 from batchbus_service.run import Surroundings
 from batchbus_service.settings import Settings
 from batchbus_service.slots import Slots
+from batchbus_service.stores.metered import MeteredJobStore
 from batchbus_service.stores.mongo import MongoJobStore
 from batchbus_service.watch import Watch
 from batchbus_service.worker import Worker
@@ -81,6 +83,7 @@ class Service:
     worker: Worker | None
     watch: Watch
     player: Player
+    meter: PrometheusMeter
 
 
 @asynccontextmanager
@@ -106,8 +109,11 @@ async def open_service(
         client = _client(mongo_url, stack, patience.database)
         database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
         clock = ServerClock(database)
-        store = MongoJobStore(database)
-        await store.prepare()
+        registry = Registry.load(settings.strategies_folder)
+        meter = PrometheusMeter(registry.strategies)
+        mongo = MongoJobStore(database)
+        await mongo.prepare()
+        store = MeteredJobStore(mongo, meter)
         await clock.measure()
         measuring = asyncio.create_task(clock.keep(log))
         stack.callback(measuring.cancel)
@@ -122,7 +128,6 @@ async def open_service(
             return Services(files=files, catalog=catalog)
 
         host = await stack.enter_async_context(StrategyHost(make_services))
-        registry = Registry.load(settings.strategies_folder)
         for strategy in registry.strategies.values():
             strategy.services = host.services
 
@@ -136,7 +141,8 @@ async def open_service(
         outbox = Outbox(bus, store, clock, policy, name, log)
         await outbox.start()
         stack.push_async_callback(outbox.close, patience.last_answers)
-        ledger = Ledger(store, outbox, clock, Decider(policy, new_ulid), log)
+        meter.look_at_engine(bus, outbox)
+        ledger = Ledger(store, outbox, clock, Decider(policy, new_ulid), log, meter)
         watch = Watch(ledger, log)
         await watch.start()
         stack.push_async_callback(watch.close)
@@ -146,12 +152,14 @@ async def open_service(
 
         worker = None
         if work:
+            slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
+            meter.look_at_slots(slots)
             around = Surroundings(
                 worker=name,
                 ledger=ledger,
                 bus=bus,
                 host=host,
-                slots=Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots}),
+                slots=slots,
                 limits=RunLimits(
                     lease=settings.lease_seconds,
                     progress_interval=settings.progress_interval_seconds,
@@ -170,7 +178,7 @@ async def open_service(
             stack.push_async_callback(intake.close)
         else:
             outbox.on_settled = doorbell.ring_for
-        yield Service(settings, bus, ledger, registry, host, files, database, worker, watch, player)
+        yield Service(settings, bus, ledger, registry, host, files, database, worker, watch, player, meter)
 
 
 def worker_id() -> str:

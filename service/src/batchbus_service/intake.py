@@ -166,11 +166,13 @@ class Intake:
             await self._consumer.resume()
 
     async def _park(self, delivery: Delivery, reason: str) -> None:
+        self._ledger.meter.parked()
         self._log.warning("message_parked", routing_key=delivery.message.routing_key, reason=reason)
         await self._published(topics.PARKED, announce.parked(delivery.message, reason, self._ledger.clock.now()))
         await delivery.ack()
 
     async def _reject(self, trigger: Event, code: str, words: str) -> None:
+        self._ledger.meter.rejected(code)
         self._log.warning("trigger_rejected", trigger=trigger.type, job_id=trigger.subject, code=code, reason=words)
         await self._published(topics.EVENTS, announce.rejected(trigger, code, words, self._ledger.clock.now()))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchbus_service.job import Job
 from batchbus_service.lifecycle import Cause, Decider, NewJob
+from batchbus_service.meter import MEASURES_NOTHING, Meter
 from batchbus_service.outbox import Outbox
 from batchbus_service.ports import Clock, JobExists, JobStore, StoreUnavailable
 
@@ -49,12 +50,19 @@ class Ledger:
     """One per process."""
 
     def __init__(
-        self, store: JobStore, outbox: Outbox, clock: Clock, decider: Decider, log: FilteringBoundLogger
+        self,
+        store: JobStore,
+        outbox: Outbox,
+        clock: Clock,
+        decider: Decider,
+        log: FilteringBoundLogger,
+        meter: Meter = MEASURES_NOTHING,
     ) -> None:
         self.store = store
         self.clock = clock
         self.decider = decider
         self.outbox = outbox
+        self.meter = meter
         self._log = log
 
     async def create(self, request: NewJob, cause: Cause, *, claim_for: str | None = None) -> tuple[Job, bool]:
@@ -140,6 +148,7 @@ class Ledger:
     def _wrote(self, old: Job | None, new: Job) -> None:
         written = len(new.history) - (len(old.history) if old else 0)
         self.outbox.hand_over(new, written=written)
+        self.meter.wrote(old, new)
         for entry in new.history[len(new.history) - written :]:
             self._log.info(
                 entry.type,

@@ -90,6 +90,7 @@ class Pulse:
 
         self._began = self.handle.progress()
         """Where the run took the phase up: what it does itself is measured from there."""
+        self._measured = self._began
 
     def start(self) -> None:
         self._stopped = False
@@ -103,6 +104,7 @@ class Pulse:
         if self._telling:
             self._telling.cancel()
         progress = self.handle.progress()
+        self._measure(progress)
         if tell and progress != self._told and (self._told or progress.advanced):
             await self._tell(progress)
         async with self._one_write:
@@ -204,6 +206,7 @@ class Pulse:
 
     async def _tell(self, progress: Progress) -> None:
         told, self._told = self._told, progress
+        self._measure(progress)
         message = announce.progress(self._job, self._data(progress), self._clock.now())
         try:
             async with asyncio.timeout(_PROGRESS_TIMEOUT):
@@ -213,6 +216,12 @@ class Pulse:
         except asyncio.CancelledError:
             self._told = told  # whether it got out is not known
             raise
+
+    def _measure(self, progress: Progress) -> None:
+        before, self._measured = self._measured, progress
+        records, row_errors = progress.advanced - before.advanced, progress.errors - before.errors
+        if records > 0 or row_errors > 0:
+            self._ledger.meter.advanced(self._job.type, self._job.phase, max(0, records), max(0, row_errors))
 
     def _data(self, progress: Progress) -> dict[str, Json]:
         elapsed = self._clock.monotonic() - self._started_at

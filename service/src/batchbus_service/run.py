@@ -19,6 +19,7 @@ from batchbus_service.host import Call, StrategyHost
 from batchbus_service.job import Job, Status
 from batchbus_service.ledger import Ledger, UnknownJob
 from batchbus_service.lifecycle import Cause
+from batchbus_service.meter import Outcome
 from batchbus_service.ports import Clock, NotStorable, StoreUnavailable
 from batchbus_service.pulse import Interrupt, Pulse, RunLimits
 from batchbus_service.slots import Seat, Slots
@@ -103,13 +104,24 @@ class Run:
         """Whatever becomes of the job is written, or else left to the end of its lease."""
         try:
             while self.job.lease is not None:
-                self.job = await self._phase()
+                self.job = await self._measured_phase()
         except (LeaseLost, UnknownJob, StoreUnavailable) as error:
             self._log.warning("run_lost", reason=str(error))
             self._ledger.outbox.forget(self.job.id)
         finally:
             self._cancel_timers()
             self._leave_seat()
+
+    async def _measured_phase(self) -> Job:
+        before, clock, meter = self.job, self._ledger.clock, self._ledger.meter
+        began = clock.monotonic()
+        try:
+            after = await self._phase()
+        except (LeaseLost, UnknownJob, StoreUnavailable):
+            meter.ran(before.type, before.phase, "lost", clock.monotonic() - began)
+            raise
+        meter.ran(before.type, before.phase, _outcome(before, after), clock.monotonic() - began)
+        return after
 
     async def _phase(self) -> Job:
         """One phase, and the write that ends it."""
@@ -334,6 +346,19 @@ class Run:
 
 class RunStalled(Exception):
     """A run made no progress for longer than its strategy allows."""
+
+
+def _outcome(before: Job, after: Job) -> Outcome:
+    """How the phase that `before` was in has ended."""
+    match after.status:
+        case Status.FAILED:
+            return "failed"
+        case Status.CANCELED:
+            return "canceled"
+        case before.status:
+            return "retried" if len(after.history) > len(before.history) else "released"
+        case _:
+            return "done"
 
 
 def actor_of(created_by: str) -> Actor:

@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     progress_interval_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 0.25
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     trusted_proxies: Annotated[list[Annotated[str, AfterValidator(_network)]], NoDecode, BeforeValidator(_list)] = [
         "127.0.0.0/8",
         "::1/128",

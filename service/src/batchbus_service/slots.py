@@ -16,10 +16,15 @@ class Slots:
     """Previews (`pre_process`) and runs (`process`) have slots of their own, so that neither waits for the other."""
 
     def __init__(self, sizes: Mapping[Phase, int]) -> None:
+        self._sizes = dict(sizes)
         self._free = dict(sizes)
         self._waiters: dict[Phase, deque[asyncio.Future[Seat]]] = {phase: deque() for phase in sizes}
         self._freed_at: dict[Phase, float] = dict.fromkeys(sizes, -math.inf)
         self.on_free: Callable[[Phase], None] = lambda phase: None
+
+    def size(self, phase: Phase) -> int:
+        """How many there are, free and taken."""
+        return self._sizes[phase]
 
     def free(self, phase: Phase) -> int:
         return self._free[phase]

@@ -83,6 +83,7 @@ class Watch:
             return
         if changed is not job:
             if changed:
+                ledger.meter.rescued(job.type)
                 self._log.warning("job_rescued", job_id=job.id, job_type=job.type, status=changed.status.value)
                 # Whoever let the lease run out will not publish what it wrote either.
                 ledger.outbox.hand_over(changed, written=len(changed.unpublished))

@@ -55,24 +55,31 @@ async def _run(settings: Settings, parts: Parts, ending: _Ending) -> None:
     async with AsyncExitStack() as stack:
         mongo_url, sock = await _prepared(settings, parts, stack)
         from batchbus_service.bootstrap import open_service
-        from batchbus_service.http.server import serving
+        from batchbus_service.http.server import serving, serving_probes
 
         service = await stack.enter_async_context(open_service(settings, work=parts.work, mongo_url=mongo_url))
-        if sock is not None:
+        url = f"http://{_shown(settings.http_host)}:{sock.getsockname()[1]}" if sock else None
+        if sock and url and parts.http:
             api = await stack.enter_async_context(serving(service, sock))
-            await _announce(settings, api.users, f"http://{_shown(settings.http_host)}:{sock.getsockname()[1]}", parts)
+            await _announce(settings, api.users, url, parts)
         else:
-            out().print("batchbus worker is ready; Ctrl-C stops it")
+            if sock:
+                await stack.enter_async_context(serving_probes(service, sock))
+            out().print(f"batchbus worker is ready{f', with metrics at {url}/metrics' if url else ''}; Ctrl-C stops it")
         sys.stdout.flush()
         await ending.wait()
 
 
 async def _prepared(settings: Settings, parts: Parts, stack: AsyncExitStack) -> tuple[str | None, socket | None]:
-    """The embedded database's address, and the HTTP port: taken first, so that one in use is told at once.
+    """The embedded database's address, and the port for HTTP: taken first, so that one in use is told at once.
 
     The database takes as long to start as the rest does to be imported, so the two go on side by side.
     """
-    sock = listen(settings.http_host, settings.http_port) if parts.http else None
+    sock = None
+    if parts.http:
+        sock = listen(settings.http_host, settings.http_port)
+    elif settings.metrics_port is not None:
+        sock = listen(settings.http_host, settings.metrics_port, setting="BATCHBUS_METRICS_PORT")
     importing = asyncio.to_thread(importlib.import_module, "batchbus_service.http.server")
     if not settings.embedded:
         await importing

@@ -13,7 +13,6 @@ from batchbus_service.http import (
     batch_types,
     downloads,
     errors,
-    health,
     history,
     jobs,
     origins,
@@ -28,9 +27,12 @@ from batchbus_service.http import (
 from batchbus_service.http.callers import authenticate
 from batchbus_service.http.connections import PATIENCE, HttpPatience, SlowBodies
 from batchbus_service.http.finding import JobFinder
+from batchbus_service.http.heads import Heads
 from batchbus_service.http.keys import Keys
 from batchbus_service.http.live import LiveFeed
+from batchbus_service.http.metrics import MeteredRequests
 from batchbus_service.http.paths import PathForm
+from batchbus_service.http.probes import answer_probes
 from batchbus_service.http.shelf import Shelf
 from batchbus_service.http.state import Api
 from batchbus_service.http.validators import Validators
@@ -61,10 +63,14 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         plans=LinePages(service.files),
     )
     of_jobs = (jobs, plan, row_errors, history, uploads, downloads, batch_types, streams)
-    for routes in (auth, users, tokens, *of_jobs, replays, health, origins):
+    for routes in (auth, users, tokens, *of_jobs, replays, origins):
         app.include_router(routes.router)
     errors.install(app, authenticate)
+    answer_probes(app, service)
+    service.meter.look_at_streams(lambda: app.state.api.feed.readers)
     app.add_middleware(Validators)
+    app.add_middleware(Heads)
+    app.add_middleware(MeteredRequests, meter=service.meter)
     app.add_middleware(PathForm)
     app.add_middleware(SlowBodies, patience=patience)
     origins.allow_origins(app, service.settings.cors_origins)

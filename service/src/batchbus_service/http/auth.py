@@ -12,7 +12,7 @@ from batchbus_service.http.keys import Bearer
 from batchbus_service.http.origins import require_same_origin
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import user_on_the_wire
-from batchbus_service.users import SESSION_HOURS, User
+from batchbus_service.users import SESSION_HOURS, TryLater, User
 
 __all__ = ["router"]
 
@@ -60,8 +60,13 @@ async def sign_out(request: Request, api: ApiState, _caller: Caller) -> Response
 async def _user(request: Request, api: Api, body: JsonBody) -> User:
     login = read_login(body)
     address = request.client.host if request.client else ""
-    user = await api.users.logins.sign_in(login.email, login.password, address)
+    try:
+        user = await api.users.logins.sign_in(login.email, login.password, address)
+    except TryLater:
+        api.service.meter.login_failed("limit")
+        raise
     if user is None:
+        api.service.meter.login_failed("credentials")
         raise Unauthorized
     return user
 

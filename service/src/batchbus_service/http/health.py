@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Final
+from typing import Annotated, cast
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
-from pymongo.errors import PyMongoError
 
 from batchbus_events.asyncapi import document
 from batchbus_service.http.errors import ApiJson
-from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import Wire
+from batchbus_service.readiness import Readiness
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["health"])
 
-_DATABASE_SECONDS: Final = 2.0
+
+def _readiness(request: Request) -> Readiness:
+    return cast(Readiness, request.app.state.readiness)
 
 
 @router.get("/health")
@@ -33,10 +33,10 @@ async def live() -> Response:
 
 
 @router.get("/health/ready")
-async def ready(api: ApiState) -> Response:
+async def ready(readiness: Annotated[Readiness, Depends(_readiness)]) -> Response:
     """503 while the database or the broker cannot be reached, and which of them; events that wait are told as well."""
-    needed: Wire = {"database": await _database(api), "broker": _broker(api)}
-    checks: Wire = {**needed, "outbox": api.service.ledger.outbox.trouble or "ok"}
+    needed = await readiness.needed()
+    checks: Wire = {**needed, **readiness.advisory()}
     if all(state == "ok" for state in needed.values()):
         return ApiJson({"status": "ready", "checks": checks})
     return ApiJson({"status": "not ready", "checks": checks}, status_code=503)
@@ -46,18 +46,3 @@ async def ready(api: ApiState) -> Response:
 async def asyncapi() -> Response:
     """Every event on the bus, as an AsyncAPI 3 document."""
     return ApiJson(document())
-
-
-async def _database(api: Api) -> str:
-    try:
-        async with asyncio.timeout(_DATABASE_SECONDS):
-            await api.service.database.command("ping")
-    except TimeoutError:
-        return f"no answer within {_DATABASE_SECONDS:g} seconds"
-    except PyMongoError as error:
-        return f"cannot be reached: {type(error).__name__}"
-    return "ok"
-
-
-def _broker(api: Api) -> str:
-    return "ok" if api.service.bus.connected else "cannot be reached"

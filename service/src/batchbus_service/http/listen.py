@@ -11,8 +11,11 @@ class CannotListen(Exception):
     """The address cannot be listened on. The message says why, and what to set."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take the address before anything else is started. Port 0 is any free one. Raises `CannotListen`."""
+def listen(host: str, port: int, *, setting: str = "BATCHBUS_HTTP_PORT") -> socket.socket:
+    """Take the address before anything else is started. Port 0 is any free one. Raises `CannotListen`.
+
+    `setting`: the variable that the port comes from.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -20,7 +23,7 @@ def listen(host: str, port: int) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         raise CannotListen(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Set BATCHBUS_HTTP_PORT to another port (0 for any free "
+            f"Cannot listen on {host}:{port}: {error.strerror}. Set {setting} to another port (0 for any free "
             "one), or end the process that has it."
         ) from None
     return sock

@@ -9,13 +9,15 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import uvicorn
+from fastapi import FastAPI
 
 from batchbus_service.bootstrap import Service
 from batchbus_service.http.app import create_app
 from batchbus_service.http.connections import HEAD_BYTES, PATIENCE, HttpPatience, patient
+from batchbus_service.http.probes import create_probe_app
 from batchbus_service.http.state import Api
 
-__all__ = ["serving"]
+__all__ = ["serving", "serving_probes"]
 
 _GRACE_SECONDS: Final = 5
 """How long requests may take to end when the server does."""
@@ -27,6 +29,24 @@ async def serving(service: Service, sock: socket.socket, *, patience: HttpPatien
     app = create_app(service, patience=patience)
     api: Api = app.state.api
     await api.users.prepare()
+    async with _serving(app, service, sock, patience):
+        try:
+            yield api
+        finally:
+            await api.feed.close()
+
+
+@asynccontextmanager
+async def serving_probes(
+    service: Service, sock: socket.socket, *, patience: HttpPatience = PATIENCE
+) -> AsyncIterator[None]:
+    """Serve health and metrics alone, for a process without the API."""
+    async with _serving(create_probe_app(service), service, sock, patience):
+        yield
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, service: Service, sock: socket.socket, patience: HttpPatience) -> AsyncIterator[None]:
     server = _Server(
         uvicorn.Config(
             app,
@@ -48,9 +68,8 @@ async def serving(service: Service, sock: socket.socket, *, patience: HttpPatien
         if task.done():
             ready.cancel()
             task.result()
-        yield api
+        yield
     finally:
-        await api.feed.close()
         server.should_exit = True
         await task
 
