@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from tests.benchmarks import backlog, bus, imports, jobs, queries
+from tests.benchmarks import backlog, bus, imports, jobs, listing, queries
 from tests.benchmarks.ground import Ground, open_ground
 
 BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
@@ -15,6 +15,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
     "jobs": jobs.run,
     "imports": imports.run,
     "queries": queries.run,
+    "listing": listing.run,
     "backlog": backlog.run,
 }
 

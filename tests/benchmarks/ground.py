@@ -24,6 +24,7 @@ class Ground:
     mongo_url: str
     database: str
     """What the database server is, for the report."""
+    embedded: bool
     folder: Path
 
     @asynccontextmanager
@@ -39,8 +40,9 @@ async def open_ground() -> AsyncIterator[Ground]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="batchbus-bench-")))
         mongo_url = os.environ.get("BATCHBUS_BENCH_MONGODB_URL")
+        embedded = mongo_url is None
         database = "the server of BATCHBUS_BENCH_MONGODB_URL" if mongo_url else "the embedded MongoDB"
         if mongo_url is None:
             mongo_url = await stack.enter_async_context(EmbeddedMongo.start(folder))
         amqp_url = os.environ.get("BATCHBUS_TEST_AMQP_URL") or stack.enter_context(RabbitNode()).url
-        yield Ground(amqp_url, mongo_url, database, folder)
+        yield Ground(amqp_url, mongo_url, database, embedded, folder)
