@@ -14,6 +14,8 @@ import pytest
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from batchbus_service.bootstrap import Service, open_service
+from batchbus_service.http.connections import PATIENCE as PATIENT
+from batchbus_service.http.connections import HttpPatience
 from batchbus_service.http.listen import listen
 from batchbus_service.http.server import serving
 from batchbus_service.http.state import Api
@@ -111,20 +113,20 @@ def settings(tmp_path: Path, mongo_url: str, database_name: str) -> Settings:
 
 
 @pytest.fixture
-async def open_site() -> AsyncIterator[Callable[[Settings], Any]]:
+async def open_site() -> AsyncIterator[Callable[..., Any]]:
     async with AsyncExitStack() as stack:
 
-        async def opened(settings: Settings) -> Site:
+        async def opened(settings: Settings, *, patience: HttpPatience = PATIENT) -> Site:
             service = await stack.enter_async_context(open_service(settings))
             sock = listen("127.0.0.1", 0)
-            api = await stack.enter_async_context(serving(service, sock))
+            api = await stack.enter_async_context(serving(service, sock, patience=patience))
             return Site(service, api, f"http://127.0.0.1:{sock.getsockname()[1]}", stack)
 
         yield opened
 
 
 @pytest.fixture
-async def site(settings: Settings, open_site: Callable[[Settings], Any]) -> Site:
+async def site(settings: Settings, open_site: Callable[..., Any]) -> Site:
     opened: Site = await open_site(settings)
     return opened
 

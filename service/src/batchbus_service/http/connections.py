@@ -25,7 +25,7 @@ __all__ = ["BREAK_OFF", "HEAD_BYTES", "PATIENCE", "HttpPatience", "SlowBodies", 
 BREAK_OFF: Final = "batchbus.break_off"
 """The ASGI extension with which a response ends its connection, whatever the client still has to take."""
 HEAD_BYTES: Final = 64 * 1024
-"""The most that the head of a request may have."""
+"""The most that the head of a request may have; one that comes at once may have a little more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ class SlowBodies:
             except TimeoutError:
                 if answered:
                     return {"type": "http.disconnect"}
-                raise ApiError(408, "invalid_data", "The body came too slowly", {"connection": "close"}) from None
+                raise ApiError(408, "invalid_data", "The body came too slowly") from None
             bought = len(message.get("body", b"")) / self._patience.bytes_per_second
             left = min(left - (clock() - began) + bought, self._patience.body)
             complete = not message.get("more_body", False)

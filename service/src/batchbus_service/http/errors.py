@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from batchbus_events.bus import BusError
 from batchbus_events.event import InvalidEvent
@@ -93,6 +94,7 @@ def install(app: FastAPI, authenticate: Callable[[Request], Awaitable[object]]) 
     for kind in (
         ApiError,
         BusError,
+        ClientDisconnect,
         Conflict,
         FileTooLarge,
         InvalidEvent,

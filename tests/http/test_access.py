@@ -1,0 +1,165 @@
+"""Who may do what: the scope that every route needs, and whose jobs and files are whose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import httpx
+
+from batchbus_events.ids import new_job_id
+from batchbus_service.users import Role, Scope
+from tests.http.conftest import Person, Site
+
+SIGNING_IN: Final = {("post", "/admin/auth"), ("post", "/admin/auth/token")}
+"""Routes for those who have no credential yet."""
+ANY_CREDENTIAL: Final = {("get", "/admin/auth"), ("delete", "/admin/auth")}
+READS_WITH_POST: Final = {("post", "/admin/uploads/download-url")}
+FOR_OPERATORS: Final = ("events", "parked", "replays", "tokens", "users")
+"""What comes after `/admin/` in paths that are for operators alone."""
+NOT_YOURS: Final = "Cannot access a batch job that does not belong to the logged in user"
+
+Route = tuple[str, str]
+
+
+async def _routes(site: Site) -> list[Route]:
+    """Every route under `/admin`, as the server describes itself."""
+    stranger = await site.client()
+    paths: dict[str, dict[str, Any]] = (await stranger.get("/openapi.json")).json()["paths"]
+    return [
+        (method, path)
+        for path, methods in paths.items()
+        for method in methods
+        if path.startswith("/admin/") and method != "options"
+    ]
+
+
+def _needed(route: Route) -> Scope:
+    method, path = route
+    if path.split("/")[2] in FOR_OPERATORS:
+        return Scope.OPERATOR
+    return Scope.JOBS_READ if method == "get" or route in READS_WITH_POST else Scope.JOBS_WRITE
+
+
+async def _asked(client: httpx.AsyncClient, route: Route, **names: str) -> tuple[int, dict[str, str]]:
+    """The status and, of a refusal, the body; a stream of events is left as soon as it has begun."""
+    method, path = route
+    for name in ("id", "type"):
+        path = path.replace(f"{{{name}}}", names.get(name, "none"))
+    async with client.stream(method, path) as answer:
+        refused = answer.status_code >= 400
+        await (answer.aread() if refused else answer.aclose())
+        is_json = answer.headers.get("content-type", "").startswith("application/json")
+        return answer.status_code, answer.json() if refused and is_json else {}
+
+
+async def test_every_route_needs_its_scope_and_no_other(site: Site) -> None:
+    only = {scope: (await site.person(scope.name, Role.ADMIN, scopes={scope})).http for scope in Scope}
+    routes = set(await _routes(site)) - SIGNING_IN - ANY_CREDENTIAL
+    assert len(routes) > 15
+    for route in sorted(routes):
+        needed = _needed(route)
+        for scope, client in only.items():
+            status, body = await _asked(client, route)
+            if scope is needed:
+                assert status not in (401, 403), (route, scope, body)
+            else:
+                message = f"This needs the scope {needed}, which your credential does not have"
+                assert (status, body) == (403, {"type": "not_allowed", "message": message}), (route, scope)
+
+
+async def test_no_route_lets_a_stranger_in(site: Site) -> None:
+    stranger = await site.client()
+    for route in sorted(set(await _routes(site)) - SIGNING_IN):
+        assert (await _asked(stranger, route))[0] == 401, route
+
+
+async def test_whoever_is_known_may_ask_who_they_are(site: Site) -> None:
+    nobody = await site.person("nobody", scopes=set())
+    assert (await nobody.http.get("/admin/auth")).json()["user"]["id"] == nobody.user.id
+
+
+def _of_a_job(routes: list[Route]) -> Iterator[Route]:
+    return (route for route in sorted(routes) if route[1].startswith("/admin/batch-jobs/{id}"))
+
+
+async def test_a_member_gets_at_somebody_elses_job_by_no_route(site: Site, ann: Person, bob: Person) -> None:
+    job = await ann.create("slow", dry_run=True)
+    before = (await ann.until(job["id"], "batch.pre_processed"), await ann.job(job["id"]))[1]
+    routes = list(_of_a_job(await _routes(site)))
+    assert len(routes) >= 6
+    for route in routes:
+        refusal = await _asked(bob.http, route, id=job["id"])
+        assert refusal == (400, {"type": "not_allowed", "message": NOT_YOURS}), route
+    assert await ann.job(job["id"]) == before
+    listed = await bob.http.get("/admin/batch-jobs", params={"id[]": job["id"], "expand": "created_by_user"})
+    assert (listed.json()["batch_jobs"], listed.json()["count"]) == ([], 0)
+
+
+async def test_a_member_gets_at_no_job_that_was_made_over_the_bus(site: Site, ann: Person, olga: Person) -> None:
+    job_id = new_job_id()
+    trigger = {"type": "batch.created", "subject": job_id, "data": {"type": "slow", "created_by": ann.user.id}}
+    assert (await olga.http.post("/admin/events", json=trigger)).status_code == 202
+    assert (await olga.job(job_id))["created_by"] == f"bus:{ann.user.id}"
+    for route in _of_a_job(await _routes(site)):
+        assert (await _asked(ann.http, route, id=job_id))[0] == 400, route
+
+
+async def test_an_operator_sees_and_touches_everyones_jobs(site: Site, ann: Person, olga: Person) -> None:
+    job = await ann.create("slow", dry_run=True)
+    await olga.until(job["id"], "batch.pre_processed")
+    for route in _of_a_job(await _routes(site)):
+        status, body = await _asked(olga.http, route, id=job["id"])
+        assert body.get("message") != NOT_YOURS and status != 401, (route, body)
+    listed = await olga.http.get("/admin/batch-jobs", params={"id[]": job["id"]})
+    assert listed.json()["count"] == 1
+
+
+async def test_an_operator_with_a_token_for_less_sees_their_own_jobs_alone(site: Site, ann: Person) -> None:
+    otto = await site.person("otto", Role.ADMIN, scopes={Scope.JOBS_READ, Scope.JOBS_WRITE})
+    job = await ann.create("slow")
+    assert (await otto.http.get(f"/admin/batch-jobs/{job['id']}")).status_code == 400
+    assert (await otto.http.get("/admin/batch-jobs")).json()["count"] == 0
+
+
+async def test_an_export_is_for_whoever_made_the_job(site: Site, ann: Person, bob: Person, olga: Person) -> None:
+    job = await ann.create("product-export")
+    await ann.until(job["id"], "batch.completed")
+    asked = {"file_key": (await ann.job(job["id"]))["result"]["file_key"]}
+    links = {
+        person.user.email: await person.http.post("/admin/uploads/download-url", json=asked)
+        for person in (ann, bob, olga)
+    }
+    assert {email: link.status_code for email, link in links.items()} == {
+        "ann@example.com": 200,
+        "bob@example.com": 404,
+        "olga@example.com": 200,
+    }
+    stranger = await site.client()
+    assert (await stranger.get(links["ann@example.com"].json()["download_url"])).status_code == 200
+    assert (await stranger.get(f"/uploads/{asked['file_key']}")).status_code == 403
+    refused = await bob.http.request("DELETE", "/admin/uploads", json=asked)
+    assert (refused.status_code, refused.json()["type"]) == (400, "not_allowed")
+    assert (await ann.http.request("DELETE", "/admin/uploads", json=asked)).status_code == 200
+
+
+async def test_whose_job_made_a_file_is_asked_of_an_index(site: Site) -> None:
+    plan = await site.service.database["jobs"].find({"result.file_key": "exports/x.csv"}).explain()
+    assert "'files'" in str(plan), plan
+
+
+async def test_no_job_reads_a_file_of_somebody_else(ann: Person, bob: Person, olga: Person) -> None:
+    key = await ann.upload("Ünique rows\n".encode(), "Ü.txt")
+    body = {"type": "rows", "context": {"fileKey": key}}
+    refused = await bob.http.post("/admin/batch-jobs", json=body)
+    assert (refused.status_code, refused.json()["type"]) == (400, "invalid_data")
+    assert refused.json()["message"] == f"fileKey: There is no file with the key {key}"
+    otherwise = {**body, "context": {"fileKey": key.replace("Ü", "U\u0308")}}
+    assert (await bob.http.post("/admin/batch-jobs", json=otherwise)).status_code == 400
+    for person in (ann, olga):
+        assert (await person.http.post("/admin/batch-jobs", json=body)).status_code == 201
+
+
+async def test_a_job_may_read_a_public_file_of_somebody_else(ann: Person, bob: Person) -> None:
+    answer = await ann.http.post("/admin/uploads", files={"files": ("rows.txt", b"one\n")})
+    await bob.create("rows", {"fileKey": answer.json()["uploads"][0]["key"]})
