@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from tests.benchmarks import backlog, bus, imports, jobs, listing, queries
+from tests.benchmarks import backlog, bus, imports, jobs, listing, queries, replay
 from tests.benchmarks.ground import Ground, open_ground
 
 BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
     "imports": imports.run,
     "queries": queries.run,
     "listing": listing.run,
+    "replay": replay.run,
     "backlog": backlog.run,
 }
 

@@ -13,7 +13,7 @@ from batchbus_service.embedded import EmbeddedMongo
 from tests.engine.installation import Installation
 from tests.rabbitmq import RabbitNode
 
-__all__ = ["Ground", "open_ground"]
+__all__ = ["Ground", "open_ground", "peak_memory"]
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,9 @@ async def open_ground() -> AsyncIterator[Ground]:
             mongo_url = await stack.enter_async_context(EmbeddedMongo.start(folder))
         amqp_url = os.environ.get("BATCHBUS_TEST_AMQP_URL") or stack.enter_context(RabbitNode()).url
         yield Ground(amqp_url, mongo_url, database, embedded, folder)
+
+
+def peak_memory(pid: int) -> int:
+    """The most memory the process has had resident, in bytes (`VmHWM`)."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:  # noqa: PTH123 - no file on a disk
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))

@@ -10,10 +10,9 @@ import time
 from datetime import datetime
 from typing import Final
 
-import psutil
 from pymongo import IndexModel, WriteConcern
 
-from tests.benchmarks.ground import Ground
+from tests.benchmarks.ground import Ground, peak_memory
 from tests.engine.installation import Installation
 from tests.imports.catalogue import put_sample, seed_catalogue
 
@@ -57,19 +56,12 @@ async def _import(installation: Installation, rows: int) -> tuple[float, float, 
         lifecycle = {event.type: event for event in installation.followed.lifecycle(job_id)}
         times = [_time(lifecycle[name].time) for name in ("batch.created", "batch.processing", "batch.completed")]
         assert done.data["advancement_count"] == done.data["count"]
-        return times[1] - times[0], times[2] - times[1], _peak(worker.pid)
+        return times[1] - times[0], times[2] - times[1], peak_memory(worker.pid)
 
 
 def _time(at: datetime | None) -> float:
     assert at is not None
     return at.timestamp()
-
-
-def _peak(pid: int) -> int:
-    """The most memory the process has had resident, in bytes (`VmHWM`)."""
-    assert psutil.pid_exists(pid)
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:  # noqa: PTH123 - no file on a disk
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
 async def _bare(installation: Installation) -> float:

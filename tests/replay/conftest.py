@@ -26,7 +26,7 @@ from batchbus_service.replay.record import Replay, State
 from batchbus_service.replay.selection import Destination, Selection
 from tests.replay.histories import finished_jobs
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 OLGA = "olga@example.com"
 EVERYTHING = Selection()
 
@@ -49,8 +49,8 @@ class Stage:
             self.clock,
             worker=worker,
             folder=self.folder,
-            log=structlog.get_logger(),
             claim=claim,
+            log=structlog.get_logger(),
         )
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from batchbus_service.cli.client import Document, connect
-from batchbus_service.cli.options import AsJson, json_object
+from batchbus_service.cli.options import TIME_FORMATS, AsJson, json_object
 from batchbus_service.cli.output import local_time, out, print_json
 
 __all__ = ["publish", "tail"]
@@ -22,9 +22,7 @@ def tail(
     ] = "batch.#",
     since: Annotated[
         datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"], help="Past events first, from then on."
-        ),
+        typer.Option(formats=TIME_FORMATS, help="Past events first, from then on."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="End after so many events.")] = None,
     as_json: AsJson = False,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-__all__ = ["AsJson", "JobId", "json_object"]
+__all__ = ["TIME_FORMATS", "AsJson", "JobId", "json_object"]
+
+TIME_FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+"""Times as options give them; without a zone, on the reader's clock."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]

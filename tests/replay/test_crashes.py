@@ -1,0 +1,173 @@
+"""Replays of a real past over RabbitMQ, by processes that are killed in the middle of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from batchbus_events import topics
+from batchbus_events.event import Event
+from batchbus_events.ids import new_job_id, new_ulid
+from batchbus_events.topics import Binding, Queue
+from batchbus_service.replay.record import Replay, State
+from batchbus_service.replay.selection import Destination, Selection
+from batchbus_service.replay.store import Replays
+from batchbus_service.replay.turn import BATCH
+from tests.engine.installation import Installation
+from tests.engine.processes import WorkerProcess
+from tests.replay.conftest import OLGA, Subscriber
+from tests.replay.histories import finished_jobs
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(300)]
+
+JOBS: Final = 2000
+EVENTS: Final = 5 * JOBS
+KILLS: Final = 10
+PATIENCE: Final = 120.0
+RUN_FOR_REAL: Final = 200
+
+
+@pytest.fixture
+async def installation(amqp_vhost_url: str, mongo_url: str, tmp_path: Path) -> AsyncIterator[Installation]:
+    async with Installation.open(amqp_vhost_url, mongo_url, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def billing(installation: Installation) -> Subscriber:
+    subscriber = Subscriber(Queue(name="billing", arguments={"x-queue-type": "quorum"}))
+    await installation.bus.consume(subscriber.queue, subscriber, prefetch=1000)
+    return subscriber
+
+
+async def test_a_replay_ends_the_same_however_often_its_process_is_killed(
+    installation: Installation, billing: Subscriber
+) -> None:
+    for documents in _blocks():
+        await installation.database["jobs"].insert_many(documents)
+    replays = Replays(installation.database)
+    async with AsyncExitStack() as stack:
+        players: dict[int, WorkerProcess] = {}
+
+        async def hire() -> None:
+            player = await stack.enter_async_context(installation.worker_process(lease_seconds=1))
+            players[player.pid] = player
+
+        await hire()
+        await hire()
+        hiring = asyncio.create_task(hire())
+        replay = await _plan(replays, Selection())
+        assert await replays.change(replay, replay.run(OLGA, replay.created_at, confirm=True, rate=4 * BATCH))
+        for kill in range(KILLS):
+            killed = await _holder(replays, replay.id, published=(kill + 1) * EVENTS // (KILLS + 2))
+            await players.pop(killed).kill()
+            await hiring
+            hiring = asyncio.create_task(hire())
+        await hiring
+        ended = await _until(replays, replay.id, State.COMPLETED)
+        events = list(await billing.got_different(EVENTS))
+
+    _assert_in_order(events)
+    taken_over = [entry.what for entry in ended.audit].count("taken over")
+    assert taken_over >= KILLS
+    assert len(events) - EVENTS <= taken_over * BATCH
+    assert ended.published == EVENTS
+
+
+async def test_a_subscriber_that_lost_everything_gets_it_again_and_the_service_takes_no_notice(
+    installation: Installation,
+) -> None:
+    lost = Queue(
+        name="lost",
+        bindings=(Binding(topics.EVENTS, "batch.#"),),
+        durable=False,
+        exclusive=True,
+    )
+    async with installation.worker(worker_slots=20) as service:
+        gone = Subscriber(lost)
+        consumer = await installation.bus.consume(lost, gone, prefetch=100)
+        await consumer.close()
+        job_ids = [await installation.create("noop", job_id=new_job_id()) for _ in range(RUN_FOR_REAL)]
+        for job_id in job_ids:
+            await installation.followed.event("batch.completed", job_id, patience=60)
+        await installation.all_published()
+
+        back = Subscriber(Queue(name="lost.again", durable=False, exclusive=True))
+        await installation.bus.consume(back.queue, back, prefetch=100)
+        before = await _everything(installation)
+        replays = []
+        for _ in range(2):
+            hour = Selection(since=service.ledger.clock.now() - timedelta(hours=1))
+            replay = await _plan(service.player.replays, hour, queue=back.queue.name)
+            assert await service.player.replays.change(replay, replay.run(OLGA, replay.created_at, confirm=True))
+            replays.append(await _until(service.player.replays, replay.id, State.COMPLETED))
+        assert await _everything(installation) == before
+
+    expected = sum(len(job["history"]) for job in before)
+    events = await back.got(2 * expected)
+    for replay in replays:
+        told = [event for event in events if event.replayid == replay.id]
+        assert len({event.id for event in told}) == len(told) == expected
+        _assert_in_order(told)
+
+
+def _blocks() -> Iterator[list[dict[str, Any]]]:
+    documents = finished_jobs(JOBS)
+    while block := list(islice(documents, 1000)):
+        yield block
+
+
+def _assert_in_order(events: Iterable[Event]) -> None:
+    """By time, and each job's in sequence; of an event that came twice, the first counts."""
+    first = list({event.id: event for event in events}.values())
+    assert all(one.time is not None and two.time is not None and one.time <= two.time for one, two in pairwise(first))
+    sequences: dict[str | None, list[int | None]] = {}
+    for event in first:
+        sequences.setdefault(event.subject, []).append(event.sequence)
+    assert all(sequence == list(range(1, len(sequence) + 1)) for sequence in sequences.values())
+
+
+async def _plan(replays: Replays, selection: Selection, queue: str = "billing") -> Replay:
+    """As the HTTP API does. Some process plans it."""
+    now = datetime.now(UTC)
+    replay = Replay(
+        id=f"replay_{new_ulid()}",
+        selection=selection.up_to(now),
+        destination=Destination(queue=queue),
+        reason="a test",
+        created_by=OLGA,
+        created_at=now,
+    )
+    await replays.insert(replay)
+    return await _until(replays, replay.id, State.PLANNED)
+
+
+async def _until(replays: Replays, replay_id: str, state: State) -> Replay:
+    return await _reaching(replays, replay_id, lambda known: known.state is state)
+
+
+async def _holder(replays: Replays, replay_id: str, *, published: int) -> int:
+    """The process that carries it out, once so much is published."""
+    known = await _reaching(replays, replay_id, lambda known: known.published >= published and known.claim is not None)
+    assert known.claim is not None
+    return int(known.claim.worker.split("-")[-2])
+
+
+async def _reaching(replays: Replays, replay_id: str, reached: Callable[[Replay], bool]) -> Replay:
+    """Other processes bring it there, and tell nobody: asked for again and again."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if reached(known := await replays.get(replay_id)):
+                return known
+            await asyncio.sleep(0.01)
+
+
+async def _everything(installation: Installation) -> list[dict[str, Any]]:
+    return await installation.database["jobs"].find().sort("_id").to_list(None)
