@@ -12,7 +12,15 @@ from yarl import URL
 
 from batchbus_events import topics
 from batchbus_events.amqp import RabbitBus
-from batchbus_events.bus import BusUnavailable, Delivery, Message, PublishRefused, TopologyMismatch, Unroutable
+from batchbus_events.bus import (
+    BusUnavailable,
+    Delivery,
+    Message,
+    PublishRefused,
+    QueueState,
+    TopologyMismatch,
+    Unroutable,
+)
 from batchbus_events.topics import Binding, Queue
 from tests.events.inbox import PATIENCE, Inbox
 from tests.rabbitmq import RabbitNode
@@ -70,6 +78,13 @@ async def test_a_consumer_outlives_its_connection(rabbit_node: RabbitNode, bus: 
     await published_to_a_queue(bus, b"after")
 
     assert await inbox.bodies(1) == [b"after"]
+
+
+async def test_a_queue_of_another_connections_own_is_there_and_no_more_is_known_of_it(url: str, bus: RabbitBus) -> None:
+    async with RabbitBus.open(url) as other:
+        await other.consume(EXCLUSIVE_QUEUE, Inbox(), prefetch=1)
+
+        assert await bus.inspect(EXCLUSIVE_QUEUE.name) == QueueState(None, None)
 
 
 async def test_a_consumer_outlives_its_queue(url: str, bus: RabbitBus) -> None:

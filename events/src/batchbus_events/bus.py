@@ -84,9 +84,10 @@ class Message:
 class QueueState:
     """What the broker says of a queue at one moment."""
 
-    messages: int
-    """That wait to be delivered."""
-    consumers: int
+    messages: int | None
+    """That wait to be delivered; None of a queue that is exclusive to another connection, which alone may ask."""
+    consumers: int | None
+    """None as with `messages`."""
 
 
 @dataclass(frozen=True, slots=True)

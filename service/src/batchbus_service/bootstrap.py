@@ -146,7 +146,15 @@ async def open_service(
         watch = Watch(ledger, log)
         await watch.start()
         stack.push_async_callback(watch.close)
-        player = Player(database, bus, clock, worker=name, folder=settings.data_dir / "replays", log=log)
+        player = Player(
+            database,
+            bus,
+            clock,
+            worker=name,
+            folder=settings.data_dir / "replays",
+            claim=timedelta(seconds=settings.lease_seconds),
+            log=log,
+        )
         await player.start()
         stack.push_async_callback(player.close)
 

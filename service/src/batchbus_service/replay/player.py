@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Player"]
 
-_CLAIM: Final = timedelta(seconds=15)
 _LOOK_EVERY: Final = 2.0
+"""Seconds; more often where claims are short."""
 _LAST_BATCH: Final = 5.0
 """Seconds that a batch on its way may take when the process stops."""
 
@@ -46,8 +46,8 @@ class Player:
         *,
         worker: str,
         folder: Path,
+        claim: timedelta,
         log: FilteringBoundLogger,
-        claim: timedelta = _CLAIM,
     ) -> None:
         """`folder`: where there is room for the events of a replay. `claim`: how long a process that ended is waited for."""
         self.replays = Replays(database)
@@ -61,6 +61,7 @@ class Player:
             claim=claim,
             stopping=threading.Event(),
         )
+        self._look_every = min(_LOOK_EVERY, claim.total_seconds() / 3)
         self._log = log
         self._wanted = asyncio.Event()
         self._worked = asyncio.Condition()
@@ -98,7 +99,7 @@ class Player:
             if not await self._play_one():
                 with suppress(TimeoutError):
                     # Another process may have made a replay, or ended in the middle of one: nothing tells us.
-                    async with asyncio.timeout(_LOOK_EVERY * random.uniform(0.8, 1.2)):
+                    async with asyncio.timeout(self._look_every * random.uniform(0.8, 1.2)):
                         await self._wanted.wait()
 
     async def _play_one(self) -> bool:

@@ -92,9 +92,9 @@ class Plan:
     """The first few of them: `{type, job_id, sequence, time}`."""
     destination_exists: bool
     waiting: int | None
-    """Messages that waited in the destination already; None for an exchange."""
+    """Messages that waited in the destination already; None for an exchange, or where the broker does not tell."""
     consumers: int | None
-    """Of the destination; None for an exchange."""
+    """Of the destination; None likewise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, UpdateOne, WriteConcern
 from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["MongoJobStore"]
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
+_INDEX_SECONDS: Final = 1800.0
 _TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420, 2})
 
 
@@ -43,8 +45,8 @@ class MongoJobStore:
         self._alarms: Sweep[Job] = Sweep(lambda job: job.wake_at or job.updated_at)
 
     async def prepare(self) -> None:
-        """Create the indexes, if they are not there yet."""
-        with _translated():
+        """Create the indexes, if they are not there yet; of a million jobs, that takes its time."""
+        with _translated(), pymongo.timeout(_INDEX_SECONDS):
             await self._jobs.create_indexes(list(INDEXES))
 
     async def insert(self, job: Job) -> None:
