@@ -57,7 +57,7 @@ class Person:
         """An open event stream, once the server has answered."""
         async with aconnect_sse(self.http, "GET", path, headers=headers) as source:
             assert source.response.status_code == 200, await source.response.aread()
-            yield source.aiter_sse()
+            yield (event async for event in source.aiter_sse() if event.data)
 
     async def until(self, job_id: str, event: str) -> list[ServerSentEvent]:
         """Follow the job until that event, and return everything up to it."""

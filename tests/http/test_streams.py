@@ -32,6 +32,50 @@ async def test_a_reader_who_comes_late_gets_the_history_first_and_then_what_happ
     assert progress == sorted(progress) and progress[-1] == 1
 
 
+async def test_a_stream_ends_with_its_job(ann: Person) -> None:
+    done = await ann.create("steps", {"steps": 3})
+    failing = await ann.create("slow", {"steps": 1, "fail": "no use"})
+    for job, last in ((done, "batch.completed"), (failing, "batch.failed")):
+        async with asyncio.timeout(PATIENCE), ann.stream(f"/admin/batch-jobs/{job['id']}/events") as events:
+            assert [event.event async for event in events][-1] == last
+
+
+async def test_the_stream_of_a_canceled_job_ends_when_its_run_has_stopped(ann: Person, site: Site) -> None:
+    job = await ann.create("gated")
+    await asyncio.to_thread(site.strategy("gated").started.wait, 5)
+    async with asyncio.timeout(PATIENCE), ann.stream(f"/admin/batch-jobs/{job['id']}/events") as events:
+        await read_until(events, "batch.processing")
+        await ann.http.post(f"/admin/batch-jobs/{job['id']}/cancel")
+        rest = [(event.event, event.json()["data"]["status"]) async for event in events if event.id]
+    assert rest[-2:] == [("batch.canceled", "canceled"), ("batch.updated", "canceled")]
+
+
+async def test_who_comes_back_to_a_job_that_is_over_is_told_not_to(ann: Person, olga: Person) -> None:
+    job = await ann.create("slow", {"steps": 1, "fail": "no use"})
+    path, last = f"/admin/batch-jobs/{job['id']}/events", (await ann.until(job["id"], "batch.failed"))[-1].id
+    assert (await ann.http.get(path, headers={"last-event-id": last})).status_code == 204
+    await olga.http.post(f"/admin/batch-jobs/{job['id']}/retry")
+    async with ann.stream(path, **{"last-event-id": last}) as events:
+        assert _stored(await read_until(events, "batch.failed"))[0] == (str(int(last) + 1), "batch.confirmed")
+
+
+async def test_a_stream_says_how_it_is_to_be_treated(ann: Person) -> None:
+    job = await ann.create("steps", {"steps": 1})
+    answer = await ann.http.get(f"/admin/batch-jobs/{job['id']}/events")
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-accel-buffering"] == "no"
+    assert answer.text.startswith("retry: 2000\n")
+
+
+async def test_nobody_follows_the_job_of_somebody_else(ann: Person, bob: Person, olga: Person) -> None:
+    path = f"/admin/batch-jobs/{(await ann.create('steps', {'steps': 1}))['id']}/events"
+    refused = await bob.http.get(path)
+    assert (refused.status_code, refused.json()["type"]) == (400, "not_allowed")
+    assert (await olga.http.get(path)).status_code == 200
+    assert (await ann.http.get(f"/admin/batch-jobs/{new_job_id()}/events")).status_code == 404
+
+
 async def test_a_reader_who_comes_back_gets_what_it_missed(ann: Person) -> None:
     job = await ann.create("rows", {"fileKey": await ann.upload(b"x\n")})
     await ann.until(job["id"], "batch.completed")
@@ -80,6 +124,18 @@ async def test_past_events_come_from_the_log(ann: Person, olga: Person) -> None:
     assert [event.event for event in seen] == LIFE
     async with olga.stream("/admin/events", **{"last-event-id": seen[2].id}) as events:
         assert [event.event for event in await read_until(events, "batch.completed")] == LIFE[3:]
+
+
+async def test_a_stream_that_breaks_before_its_first_event_can_be_taken_up_all_the_same(
+    ann: Person, olga: Person
+) -> None:
+    async with olga.http.stream("GET", "/admin/events") as answer:
+        lines = answer.aiter_lines()
+        place = await anext(line.removeprefix("id: ") async for line in lines if line.startswith("id: "))
+    job = await ann.create("steps", {"steps": 1})
+    await ann.until(job["id"], "batch.completed")
+    async with olga.stream("/admin/events", **{"last-event-id": place}) as events:
+        assert [event.event for event in await read_until(events, "batch.completed")] == LIFE
 
 
 async def test_only_operators_see_the_events_of_all_jobs(ann: Person) -> None:

@@ -101,7 +101,10 @@ class Client:
         return target.stat().st_size
 
     def events(self, path: str, params: list[tuple[str, str]] | None = None) -> Iterator[ServerSentEvent]:
-        """A stream of events for as long as the caller reads; a broken one is resumed where it broke."""
+        """A stream of events for as long as the caller reads; a broken one is resumed where it broke.
+
+        It ends when the service says that nothing more is to come.
+        """
         last_id, broken = "", 0
         timeout = httpx.Timeout(_TIMEOUT.connect, read=_SILENCE)
         while True:
@@ -111,9 +114,11 @@ class Client:
                     if source.response.is_error:
                         source.response.read()
                         self._refuse(source.response)
+                    if source.response.status_code == httpx.codes.NO_CONTENT:
+                        return
                     for event in source.iter_sse():
                         broken, last_id = 0, event.id or last_id
-                        if event.data:  # a comment comes as an event without data
+                        if event.data:  # without, it is a place to come back to
                             yield event
             except (httpx.TransportError, SSEError) as error:
                 if broken == _RECONNECTS:

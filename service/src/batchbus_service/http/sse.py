@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from batchbus_service.http.connections import BREAK_OFF
 
-__all__ = ["EventStream", "comment", "frame", "retry_hint", "way_to_break_off"]
+__all__ = ["EventStream", "comment", "frame", "mark", "retry_hint", "way_to_break_off"]
 
 _SEP: Final = "\n"
 
@@ -21,6 +21,11 @@ _SEP: Final = "\n"
 def frame(event: str, data: str, id: str | None = None) -> bytes:
     """An event."""
     return ServerSentEvent(data, event=event, id=id, sep=_SEP).encode()
+
+
+def mark(id: str) -> bytes:
+    """No event, but a place to come back to for a client that has had none yet."""
+    return f"id: {id}\n\n".encode()
 
 
 def comment(text: str) -> bytes:

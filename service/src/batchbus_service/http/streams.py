@@ -27,8 +27,9 @@ from batchbus_service.http.bodies import JsonBody
 from batchbus_service.http.callers import Operator, Reader
 from batchbus_service.http.errors import ApiJson, invalid
 from batchbus_service.http.live import CutOff, LiveEvent, LiveReader
-from batchbus_service.http.sse import EventStream, comment, frame, retry_hint, way_to_break_off
+from batchbus_service.http.sse import EventStream, comment, frame, mark, retry_hint, way_to_break_off
 from batchbus_service.http.state import Api, ApiState
+from batchbus_service.http.wire import timestamp
 from batchbus_service.job import Job, Status
 from batchbus_service.ledger import UnknownJob
 from batchbus_service.ports import StoreUnavailable
@@ -168,7 +169,9 @@ async def _of_all_jobs(
     yield retry_hint(api.patience.come_back)
     async with api.feed.reader(pattern=pattern, break_off=way_out) as live:
         told: deque[str] = deque(maxlen=_OVERLAP)
-        if after:
+        if after is None:
+            yield mark(f"{timestamp(api.service.ledger.clock.now())}/")
+        else:
             try:
                 async for past in _from_log(api.service.bus, pattern, *after):
                     told.append(past.event.id)
