@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from batchbus_service.bootstrap import Service, open_service
@@ -20,7 +22,7 @@ from batchbus_service.http.listen import listen
 from batchbus_service.http.server import serving
 from batchbus_service.http.state import Api
 from batchbus_service.settings import Settings
-from batchbus_service.users import Role, User
+from batchbus_service.users import Role, User, passwords
 
 __all__ = ["Person", "Site"]
 
@@ -97,6 +99,12 @@ class Site:
         user = await self.api.users.add(f"{name}@example.com", role=role, password=password)
         token = (await self.api.users.tokens.create(user, role.scopes if scopes is None else scopes)).secret
         return Person(user, token, await self.client(**{"x-medusa-access-token": token}))
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords hashed in no time; how they really are is a test of its own."""
+    monkeypatch.setattr(passwords, "PasswordHasher", lambda: PasswordHasher.from_parameters(CHEAPEST))
 
 
 @pytest.fixture
