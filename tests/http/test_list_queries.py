@@ -19,34 +19,34 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_service.clock import SystemClock
 from batchbus_service.http.finding import JobFinder
-from batchbus_service.http.listing import Listing, read_listing
+from batchbus_service.http.listing import ORDERS, TIMES, Listing, read_listing
 from batchbus_service.http.totals import LEAST_REMEMBERED
-from batchbus_service.http.wire import FIELDS, job_on_the_wire
+from batchbus_service.http.wire import job_on_the_wire
 from batchbus_service.job import Job, Status
 from batchbus_service.stores.document import to_document
 from batchbus_service.stores.mongo import MongoJobStore
 from tests.http.sent import Query, Sent, explained, scan_of
 
 NOW: Final = SystemClock().now()
-ORDERS: Final = tuple(sign + field for field in FIELDS if field not in ("context", "result") for sign in ("", "-"))
+BEFORE: Final = f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+DIRECTIONS: Final = tuple(sign + field for field in ORDERS for sign in ("", "-"))
 FILTERS: Final = (
     "",
-    "type=import",
-    "type=import&type=export",
-    "status=failed",
-    "status=failed&status=completed",
-    "created_at[gt]=2025-01-01&created_at[lte]=2100-01-01",
-    *(f"{status}_at={bound}" for status in ("confirmed", "completed", "failed") for bound in ("null",)),
-    *(f"{field}[gte]=2026-01-01" for field in ("pre_processed_at", "confirmed_at", "completed_at", "canceled_at")),
-    "failed_at=null&completed_at[lt]=2100-01-01&status=completed&type=import",
-    "updated_at[gt]=2020-01-01",
+    "type[]=import",
+    "type[]=import&type[]=export",
+    "status[]=failed",
+    "status[]=failed&status[]=completed",
+    f"created_at[gt]={BEFORE}&created_at[lte]=2100-01-01",
+    *(f"{field}=null" for field in TIMES),
+    *(f"{field}[gte]={BEFORE}" for field in TIMES),
+    f"failed_at=null&completed_at[lt]={BEFORE}&status[]=completed&type[]=import",
 )
 CALLERS: Final = ("usr_ann", None)
 """A member, and an operator."""
 
 
 def _jobs() -> list[Job]:
-    """Jobs of two people, of every status, from just now to years ago; some of them equal in nearly everything."""
+    """Jobs of two people, of every status, from just now to weeks ago; some of them equal in nearly everything."""
     ends = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
     jobs = []
     for number in range(24):
@@ -111,17 +111,15 @@ async def lists(mongo_url: str, database_name: str) -> AsyncIterator[Lists]:
 
 
 def _listing(query: str, caller: str | None, **more: object) -> Listing:
-    pairs = [pair.partition("=") for pair in query.split("&") if pair]
-    asked = [(name, value) for name, _, value in pairs] + [(name, str(value)) for name, value in more.items()]
-    repeated = {name for name, _ in asked if name in ("id", "type", "status")}
-    return read_listing([(f"{name}[]" if name in repeated else name, value) for name, value in asked], caller)
+    asked = "&".join([query, *(f"{name}={value}" for name, value in more.items())])
+    return read_listing(asked.encode(), caller)
 
 
 @pytest.mark.parametrize("caller", CALLERS)
 async def test_whatever_is_asked_for_is_read_from_an_index_that_holds_all_of_it(
     lists: Lists, caller: str | None
 ) -> None:
-    for order, filter_ in (*product(ORDERS, ("", "failed_at=null")), *product(("-created_at", "type"), FILTERS)):
+    for order, filter_ in (*product(DIRECTIONS, ("", "failed_at=null")), *product(("-created_at", "type"), FILTERS)):
         listing = _listing(filter_, caller, order=order, limit=3, offset=1)
         page, (*finding, reading) = await lists.queries(lists.mongodb, listing)
         if len(page) == 3:
@@ -141,8 +139,8 @@ async def test_whatever_is_asked_for_is_read_from_an_index_that_holds_all_of_it(
         ("", "usr_ann"),
         ("order=created_at", None),
         ("order=created_at", "usr_ann"),
-        ("type=import&failed_at=null", "usr_ann"),
-        ("status=failed&status=completed", None),
+        ("type[]=import&failed_at=null", "usr_ann"),
+        ("status[]=failed&status[]=completed", None),
         ("order=created_by", "usr_ann"),
         ("order=-created_by", None),
         ("order=-status", None),
@@ -158,7 +156,7 @@ async def test_what_people_look_at_comes_out_of_the_index_in_order(
 
 async def test_jobs_asked_for_by_their_ids_are_looked_up_by_them(lists: Lists) -> None:
     ids = [job.id for job in lists.jobs[:4]]
-    listing = _listing("&".join(f"id={job_id}" for job_id in ids), None, limit=2)
+    listing = _listing("&".join(f"id[]={job_id}" for job_id in ids), None, limit=2)
     page, (finding, *_rest) = await lists.queries(lists.mongodb, listing)
     assert await _index_of(lists, finding) == {"_id": 1}
     assert finding["filter"]["_id"] == {"$in": ids}
@@ -194,11 +192,12 @@ async def test_the_newest_on_the_embedded_database_are_not_looked_for_among_the_
 async def test_every_list_is_that_of_all_jobs_sorted_and_cut(lists: Lists, as_on: str) -> None:
     finder: JobFinder = getattr(lists, as_on)
     for order, caller, filter_ in (
-        *product(ORDERS, CALLERS, ("",)),
-        *product(("-created_at", "completed_at", "-failed_at"), CALLERS, FILTERS),
+        *product(DIRECTIONS, CALLERS, ("",)),
+        *product(("-created_at",), CALLERS, FILTERS),
+        ("-failed_at", None, "status[]=failed&status[]=completed"),
     ):
         expected = _expected(lists.jobs, order, caller, filter_)
-        for offset, limit in ((0, 5), (3, 15), (22, 5)):
+        for offset, limit in ((3, 15), (22, 5)):
             listing = _listing(filter_, caller, order=order, offset=offset, limit=limit)
             page, total = await finder.find(listing)
             told = (as_on, order, caller, filter_, offset)
