@@ -19,13 +19,13 @@ from typing import Final
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelLockedResource
 from pamqp.commands import Basic
 from yarl import URL
 
 from batchbus_events.amqp_connection import (
     ANSWER_SECONDS,
     Background,
-    Backoff,
     Link,
     Wire,
     bus_errors,
@@ -35,10 +35,11 @@ from batchbus_events.amqp_connection import (
     wire_of,
 )
 from batchbus_events.amqp_log import LogReader
-from batchbus_events.amqp_messages import held, received
+from batchbus_events.amqp_messages import received
+from batchbus_events.backoff import Backoff
 from batchbus_events.bus import BusError, BusUnavailable, Handler, LogGap, Message, QueueState
 from batchbus_events.tasks import end
-from batchbus_events.topics import Queue
+from batchbus_events.topics import HELD_QUEUE, Queue
 
 __all__ = ["RabbitBus"]
 
@@ -150,6 +151,8 @@ class RabbitBus:
                     declared = (await channel.declare_queue(queue, passive=True)).declaration_result
                 except ChannelNotFoundEntity:
                     return None
+                except ChannelLockedResource:
+                    return QueueState(None, None)
                 finally:
                     self.background.close(channel)
         return QueueState(declared.message_count or 0, declared.consumer_count or 0)
@@ -330,7 +333,7 @@ class _Delivery:
         await self._answer(self._wire.basic_reject)
 
     async def hold(self) -> None:
-        await self._consumer.bus.publish("", held(self.message), mandatory=True)
+        await self._consumer.bus.publish("", self.message.addressed(HELD_QUEUE.name), mandatory=True)
         await self.ack()
 
     async def _answer(self, answer: Callable[..., Awaitable[None]]) -> None:

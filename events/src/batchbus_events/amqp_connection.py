@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from aiormq.channel import Channel as Wire
 from yarl import URL
 
 from batchbus_events import topics
+from batchbus_events.backoff import Backoff
 from batchbus_events.bus import BusError, BusUnavailable, PublishRefused, TopologyMismatch, Unroutable
 from batchbus_events.tasks import end
 from batchbus_events.topics import Exchange, Queue
@@ -24,7 +24,6 @@ from batchbus_events.topics import Exchange, Queue
 __all__ = [
     "ANSWER_SECONDS",
     "Background",
-    "Backoff",
     "Link",
     "Wire",
     "bus_errors",
@@ -40,8 +39,6 @@ ANSWER_SECONDS: Final = 10.0
 """How long the broker may take to answer anything but a publish."""
 _HEARTBEAT_SECONDS: Final = 15
 _CLOSE_SECONDS: Final = 5.0
-_LONGEST_PAUSE: Final = 10.0
-_CALM_SECONDS: Final = 30.0
 
 
 class Link:
@@ -134,21 +131,6 @@ async def declare_queue(channel: AbstractChannel, queue: Queue) -> None:
     )
     for binding in queue.bindings:
         await declared.bind(binding.exchange, binding.pattern)
-
-
-class Backoff:
-    """Pauses between tries: none for the first after a calm time, then ever longer ones, with jitter."""
-
-    def __init__(self) -> None:
-        self._tries = 0
-        self._last = 0.0
-
-    async def wait(self) -> None:
-        now = asyncio.get_running_loop().time()
-        self._tries = self._tries + 1 if now - self._last < _CALM_SECONDS else 0
-        if self._tries:
-            await asyncio.sleep(min(_LONGEST_PAUSE, 0.1 * 2**self._tries) * random.uniform(0.5, 1))
-        self._last = asyncio.get_running_loop().time()
 
 
 class Background:

@@ -24,6 +24,7 @@ from batchbus_events.topics import Queue
 
 __all__ = [
     "ROUTING_KEY",
+    "USER_ID",
     "Bus",
     "BusError",
     "BusUnavailable",
@@ -40,7 +41,8 @@ __all__ = [
 
 
 ROUTING_KEY: Final = "batchbus-routing-key"
-"""The header of a message sent to one queue that holds the routing key it would have had otherwise."""
+USER_ID: Final = "batchbus-user-id"
+"""Headers of a message sent to one queue: the routing key and the user that it would have had otherwise."""
 
 
 class BusError(Exception):
@@ -76,8 +78,15 @@ class Message:
     """Who published it, vouched for by the broker; None where the broker does not vouch. Read-only."""
 
     def addressed(self, queue: str) -> Message:
-        """The same, to be published to the exchange "" for one queue. Whoever reads it sees the routing key it has now."""
-        return replace(self, routing_key=queue, headers={**self.headers, ROUTING_KEY: self.routing_key})
+        """The same, to be published to the exchange "" for one queue.
+
+        Whoever reads it sees the routing key that it has now; and the user, if the broker vouches that they sent it.
+        """
+        return replace(
+            self,
+            routing_key=queue,
+            headers={**self.headers, ROUTING_KEY: self.routing_key, USER_ID: self.user_id or ""},
+        )
 
 
 @dataclass(frozen=True, slots=True)

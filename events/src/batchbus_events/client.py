@@ -14,15 +14,19 @@ import asyncio
 import logging
 import time as clock
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, Delivery, Message
-from batchbus_events.catalog import EVENTS, TERMINAL, TRIGGERS, CreateBatch, parse_trigger, requested_job_id
-from batchbus_events.event import Event, InvalidEvent, Json, NewerSchema, check_schema_version, decode, encode
+from batchbus_events.catalog import TERMINAL, TRIGGERS, CreateBatch, parse_trigger, requested_job_id
+from batchbus_events.event import Event, Json, encode
+from batchbus_events.history import History, HistoryUnavailable
 from batchbus_events.ids import new_job_id, new_ulid, ulid_seconds
+from batchbus_events.reading import read_event
+from batchbus_events.since import events_since
+from batchbus_events.tasks import merged
 from batchbus_events.topics import Binding, Queue
 
 __all__ = ["Client"]
@@ -40,13 +44,15 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 class Client:
     """A service on the bus. `source` names it: a URI-reference such as `shop` or `https://shop.example/checkout`."""
 
-    def __init__(self, bus: Bus, *, source: str) -> None:
+    def __init__(self, bus: Bus, *, source: str, history: History | None = None) -> None:
+        """`history` is where to ask for what the broker's log does not have, such as a `history.HttpHistory`."""
         self._bus = bus
         self._source = source
+        self._history = history
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, url: str, *, source: str) -> AsyncIterator[Client]:
+    async def connect(cls, url: str, *, source: str, history: History | None = None) -> AsyncIterator[Client]:
         """A client on the RabbitMQ at `amqp://` or `amqps://`. Takes the extra `batchbus-events[client]`.
 
         Declares nothing but the queues of its own subscriptions. Raises: `BusUnavailable`.
@@ -56,7 +62,7 @@ class Client:
         except ModuleNotFoundError as error:
             raise ImportError("RabbitMQ takes aio-pika: pip install 'batchbus-events[client]'") from error
         async with RabbitBus.open(url, name=source, declare=False) as bus:
-            yield cls(bus, source=source)
+            yield cls(bus, source=source, history=history)
 
     async def create(
         self,
@@ -98,13 +104,36 @@ class Client:
         await self._about("batch.canceled", job_id, reason, traceparent)
 
     @asynccontextmanager
-    async def subscribe(self, pattern: str, *, queue: str | None = None) -> AsyncIterator[AsyncIterator[Event]]:
+    async def subscribe(
+        self, pattern: str, *, queue: str | None = None, since: datetime | None = None
+    ) -> AsyncIterator[AsyncIterator[Event]]:
         """Every event from now on whose routing key matches the topic pattern, such as `batch.progress.#`.
 
-        Each is acknowledged when the next one is asked for. Without `queue` the subscription ends with the connection,
-        and misses what happens until it is back; `history` has what a gap in `sequence` shows. With `queue`, a name,
-        events wait in a durable queue of that name while nobody reads it, and one may come twice.
+        Without `queue` and `since` the subscription ends with the connection, and misses what happens until it is back.
+        With `queue`, a name, events wait in a durable queue of that name while nobody reads it, and one may come twice;
+        each is acknowledged when the next one is asked for. See `subscriber` for more than that.
+
+        With `since`, an aware time, lifecycle events come from that time on: first those of the past, from the broker's
+        log, then each as it happens; in order for each job, none missing and none twice, through whatever happens to
+        the connection, the broker and its log. Where the log does not reach, the client's history is asked. What is not
+        kept, `batch.progress` and `batch.rejected`, is among them as it passes.
+        Raises: `BusUnavailable`, `since.LogTruncated` without a history, `HistoryUnavailable` at the start with one.
         """
+        if since is None:
+            async with self._live(pattern, queue) as live:
+                yield live
+            return
+        if queue is not None:
+            raise ValueError("a queue has its own past: give either queue or since")
+        async with AsyncExitStack() as stack:
+            events = events_since(self._bus, self._history, pattern, since)
+            if _may_pass(pattern):
+                live = await stack.enter_async_context(self._live(pattern, None))
+                events = merged(events, _without_sequence(live))
+            yield await stack.enter_async_context(aclosing(events))
+
+    @asynccontextmanager
+    async def _live(self, pattern: str, queue: str | None) -> AsyncIterator[AsyncGenerator[Event, None]]:
         spec = _own_queue(pattern) if queue is None else _durable_queue(queue, pattern)
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
         consumer = await self._bus.consume(spec, arrived.put, prefetch=_PREFETCH)
@@ -123,7 +152,7 @@ class Client:
         arrived: asyncio.Queue[Event | None] = asyncio.Queue()
 
         async def take(delivery: Delivery) -> None:
-            event = _read(delivery.message)
+            event = read_event(delivery.message)
             if event is not None:
                 arrived.put_nowait(event)
             await delivery.ack()
@@ -152,10 +181,19 @@ class Client:
             await consumer.close()
 
     async def history(self, job_id: str, *, after: int = 0) -> list[Event]:
-        """The job's lifecycle events with a `sequence` greater than `after`, in order, from the log."""
+        """The job's lifecycle events with a `sequence` greater than `after`, in order.
+
+        From the history that the client was given; without one, or while it cannot be asked, from the log.
+        """
+        if self._history is not None:
+            try:
+                async with aclosing(self._history.of_job(job_id, after=after)) as events:
+                    return [event async for event in events]
+            except HistoryUnavailable as error:
+                _logger.warning("%s; the log is read instead", error)
         found: dict[int, Event] = {}
         async for message in self._bus.read_log(since=_not_before(job_id)):
-            event = _read(message) if message.routing_key.endswith(job_id) else None
+            event = read_event(message) if message.routing_key.endswith(job_id) else None
             if event is not None and event.sequence is not None and event.sequence > after:
                 found.setdefault(event.sequence, event)
         return [found[sequence] for sequence in sorted(found)]
@@ -185,24 +223,22 @@ class Client:
 async def _events(arrived: asyncio.Queue[Delivery]) -> AsyncGenerator[Event, None]:
     while True:
         delivery = await arrived.get()
-        event = _read(delivery.message)
+        event = read_event(delivery.message)
         if event is not None:
             yield event
         await delivery.ack()
 
 
-def _read(message: Message) -> Event | None:
-    """The event, or None for one that this version cannot read."""
-    try:
-        event = decode(message.body)
-        known = EVENTS.get(event.type)
-        if known is not None:
-            with suppress(NewerSchema):  # a newer minor version only adds keys
-                check_schema_version(event, known.dataschema)
-    except InvalidEvent as error:
-        _logger.warning("skipped a message with the routing key %s: %s", message.routing_key, error)
-        return None
-    return event
+async def _without_sequence(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    async for event in events:
+        if event.sequence is None:
+            yield event
+
+
+def _may_pass(pattern: str) -> bool:
+    """Whether the pattern may match events that are in no log."""
+    words = pattern.split(".")
+    return "#" in words[:2] or len(words) < 2 or words[1] not in topics.LIFECYCLE
 
 
 def _own_queue(pattern: str) -> Queue:

@@ -22,6 +22,7 @@ from typing import Final
 from batchbus_events import topics
 from batchbus_events.bus import (
     ROUTING_KEY,
+    USER_ID,
     BusUnavailable,
     Handler,
     LogGap,
@@ -99,7 +100,7 @@ class MemoryBus:
         if mandatory and not queues:
             raise Unroutable(f"no queue is bound to {exchange} for {message.routing_key}")
         if not exchange and ROUTING_KEY in message.headers:
-            others = {name: value for name, value in message.headers.items() if name != ROUTING_KEY}
+            others = {name: value for name, value in message.headers.items() if name not in (ROUTING_KEY, USER_ID)}
             message = replace(message, routing_key=str(message.headers[ROUTING_KEY]), headers=others)
         full = [queue.spec.name for queue in queues if queue.refuses]
         copies = [(queue, _Copy(message)) for queue in queues if not queue.refuses]
@@ -140,6 +141,7 @@ class MemoryBus:
                 if place < self._log_begins:
                     place = self._log_begins
                     yield LogGap(certain=True)
+                    continue  # the log has moved on meanwhile
                 for _, message in list(islice(self._log, place - self._log_begins, None)):
                     place += 1
                     yield message

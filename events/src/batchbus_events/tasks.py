@@ -1,11 +1,14 @@
-"""Ending tasks for certain."""
+"""Ending tasks for certain, and reading several streams as one."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from collections.abc import AsyncGenerator
+from typing import Any, Final, TypeVar
 
-__all__ = ["end"]
+__all__ = ["end", "merged"]
+
+_T = TypeVar("_T")
 
 _AGAIN_SECONDS: Final = 1.0
 
@@ -21,3 +24,23 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
         for task in running:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=_AGAIN_SECONDS)
+
+
+async def merged(*streams: AsyncGenerator[_T, None]) -> AsyncGenerator[_T, None]:
+    """What any of them yields, as it comes, until the first of them ends or fails. Closes them when it is closed."""
+    waiting = {asyncio.ensure_future(anext(stream)): stream for stream in streams}
+    try:
+        while True:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                stream = waiting.pop(task)
+                try:
+                    item = task.result()
+                except StopAsyncIteration:
+                    return
+                yield item
+                waiting[asyncio.ensure_future(anext(stream))] = stream
+    finally:
+        await end(*waiting)
+        for stream in streams:
+            await stream.aclose()

@@ -13,6 +13,7 @@ __all__ = [
     "EXCHANGES",
     "HELD_QUEUE",
     "HOLD_SECONDS",
+    "LIFECYCLE",
     "LOG_QUEUE",
     "PARKED",
     "PARKED_QUEUE",
@@ -105,6 +106,7 @@ HELD_QUEUE: Final = Queue(
 """Where held triggers rest; when their time is up the broker puts them back into `batchbus.triggers`."""
 
 LIFECYCLE: Final = ("created", "pre_processed", "confirmed", "processing", "completed", "failed", "canceled", "updated")
+"""What follows `batch.` in the routing keys of events that are kept: in the jobs' histories, and in the log."""
 
 LOG_QUEUE: Final = Queue(
     name="batchbus.log",

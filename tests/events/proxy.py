@@ -1,0 +1,54 @@
+"""A TCP proxy between a client and a broker, whose connections a test can cut at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from yarl import URL
+
+__all__ = ["Proxy"]
+
+
+class Proxy:
+    """Use it as `async with Proxy.to(url) as proxy`; `proxy.url` is the same address by way of it."""
+
+    def __init__(self, target: URL) -> None:
+        self._target = target
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.url = ""
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, url: str) -> AsyncIterator[Proxy]:
+        proxy = cls(URL(url))
+        server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+        proxy.url = str(URL(url).with_port(server.sockets[0].getsockname()[1]))
+        try:
+            yield proxy
+        finally:
+            server.close()
+            proxy.cut()
+
+    def cut(self) -> None:
+        """Every connection ends here and now; a new one works."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            far_reader, far_writer = await asyncio.open_connection(self._target.host, self._target.port)
+            self._writers |= {writer, far_writer}
+            await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
+        writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError):
+                while data := await reader.read(65_536):
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            self._writers.discard(writer)
+            writer.transport.abort()
