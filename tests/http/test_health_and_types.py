@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.http.conftest import Person, Site
 
 
@@ -13,16 +11,6 @@ async def test_a_healthy_service_says_so_to_anyone(site: Site) -> None:
     assert (await stranger.get("/health/live")).json() == {"status": "live"}
     ready = await stranger.get("/health/ready")
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
-
-
-async def test_a_service_without_its_broker_is_not_ready_and_says_why(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(site.service.bus), "connected", False)
-    ready = await (await site.client()).get("/health/ready")
-    assert ready.status_code == 503
-    checks = {"database": "ok", "broker": "cannot be reached", "outbox": "ok"}
-    assert ready.json() == {"status": "not ready", "checks": checks}
 
 
 async def test_every_batch_type_is_listed_with_where_it_comes_from(ann: Person) -> None:

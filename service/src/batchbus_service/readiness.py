@@ -25,7 +25,7 @@ class Readiness:
         self._database = database
         self._bus = bus
         self._outbox = outbox
-        self._pinging: asyncio.Task[None] | None = None
+        self._pinging: asyncio.Task[str] | None = None
 
     async def needed(self) -> dict[str, str]:
         """What the process cannot do without: `ok`, or what is wrong."""
@@ -41,15 +41,16 @@ class Readiness:
         try:
             async with asyncio.timeout(_DATABASE_SECONDS):
                 # A call to a frozen server goes on in its thread, whoever stops waiting for it.
-                await asyncio.shield(self._pinging)
+                return await asyncio.shield(self._pinging)
         except TimeoutError:
             return f"no answer within {_DATABASE_SECONDS:g} seconds"
+
+    async def _ping(self) -> str:
+        try:
+            await self._database.command("ping")
         except PyMongoError as error:
             return f"cannot be reached: {type(error).__name__}"
         return "ok"
-
-    async def _ping(self) -> None:
-        await self._database.command("ping")
 
     def _broker(self) -> str:
         return "ok" if self._bus.connected else "cannot be reached"
