@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,44 +14,12 @@ from batchbus_service.http.connections import HttpPatience
 from batchbus_service.http.creating import create_job
 from batchbus_service.lifecycle import Cause
 from batchbus_service.settings import Settings
-from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.conftest import Person, Site
+from tests.http.wire import connected
 
 LONG = 3600.0
 """Seconds: what is not tested never runs out."""
 SOON = 0.05
-
-
-class Wire:
-    """A connection, byte by byte."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def send(self, *lines: str, body: bytes = b"", end: bool = True) -> None:
-        text = "\r\n".join(lines) + ("\r\n\r\n" if end else "")
-        self._writer.write(text.encode() + body)
-        await self._writer.drain()
-
-    async def answer(self) -> str:
-        """All that the server sends until it closes the connection."""
-        async with asyncio.timeout(PATIENCE):
-            return (await self._reader.read()).decode()
-
-    async def head(self) -> str:
-        """The head of one answer."""
-        async with asyncio.timeout(PATIENCE):
-            return (await self._reader.readuntil(b"\r\n\r\n")).decode()
-
-
-@asynccontextmanager
-async def connected(site: Site) -> AsyncIterator[Wire]:
-    port = int(site.url.rpartition(":")[2])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield Wire(reader, writer)
-    finally:
-        writer.close()
 
 
 @pytest.fixture

@@ -1,33 +1,28 @@
-"""Files from users: put in, fetched by a link, deleted; and what must not work."""
+"""Files from users: put in and deleted; and what must not work."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from batchbus_service.http.shelf import Upload
 from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.wire import connected
 
 LIMIT = 1_000_000
+PART = b'--B\r\ncontent-disposition: form-data; name="files"; filename="a.csv"\r\n\r\n'
 
 
 def _kept(site: Site) -> list[str]:
     """Names of the files in the store."""
     folder: Path = site.service.settings.data_dir / "files"
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
-
-
-async def _link(person: Person, key: str) -> str:
-    answer = await person.http.post("/admin/uploads/download-url", json={"file_key": key})
-    assert answer.status_code == 200, answer.text
-    link: str = answer.json()["download_url"]
-    return link
 
 
 async def test_several_files_are_kept_under_keys_of_their_own(site: Site, ann: Person) -> None:
@@ -43,52 +38,6 @@ async def test_a_form_without_files_uploads_nothing(ann: Person) -> None:
     content_type = {"content-type": "multipart/form-data; boundary=B"}
     answer = await ann.http.post("/admin/uploads/protected", content=b"--B--\r\n", headers=content_type)
     assert (answer.status_code, answer.json()) == (200, {"uploads": []})
-
-
-async def test_a_protected_file_is_fetched_with_a_link_and_not_without(site: Site, ann: Person) -> None:
-    key = await ann.upload(b"a;b\r\n", "\u00fc rows.csv")
-    stranger = await site.client()
-    assert (await stranger.get(f"/uploads/{key}")).status_code == 403
-
-    fetched = await stranger.get(await _link(ann, key))
-    assert (fetched.status_code, fetched.content) == (200, b"a;b\r\n")
-    assert fetched.headers["content-type"] == "text/csv; charset=UTF-8"
-    assert fetched.headers["content-disposition"].startswith("attachment")
-
-
-async def test_a_public_file_is_fetched_by_its_address(site: Site, ann: Person) -> None:
-    answer = await ann.http.post("/admin/uploads", files={"files": ("logo.svg", b"<svg/>")})
-    stranger = await site.client()
-    fetched = await stranger.get(answer.json()["uploads"][0]["url"])
-    assert (fetched.status_code, fetched.content) == (200, b"<svg/>")
-    assert fetched.headers["x-content-type-options"] == "nosniff"
-
-
-async def test_a_link_opens_nothing_else_and_not_for_ever(
-    site: Site, ann: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    link, other = await _link(ann, await ann.upload(b"mine")), await ann.upload(b"other")
-    query = parse_qs(urlsplit(link).query)
-    expires, signature = query["expires"][0], query["signature"][0]
-    stranger = await site.client()
-    for changed in (
-        f"/uploads/{other}?expires={expires}&signature={signature}",
-        f"{link.partition('?')[0]}?expires={int(expires) + 1}&signature={signature}",
-        f"{link.partition('?')[0]}?expires={expires}&signature={signature[:-1]}",
-        f"{link.partition('?')[0]}?expires=x&signature={signature}",
-    ):
-        assert (await stranger.get(changed)).status_code == 403, changed
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 3601)
-    assert (await stranger.get(link)).status_code == 403
-
-
-async def test_nobody_gets_a_link_to_a_file_that_is_not_there_or_not_theirs(ann: Person, bob: Person) -> None:
-    key = await ann.upload(b"mine")
-    for person, asked in ((ann, "nope.csv"), (bob, key)):
-        answer = await person.http.post("/admin/uploads/download-url", json={"file_key": asked})
-        assert (answer.status_code, answer.json()["type"]) == (404, "not_found")
-    assert (await ann.http.get("/uploads/nope.csv")).status_code == 404
 
 
 async def test_a_deleted_file_is_gone_and_deleting_it_again_does_no_harm(site: Site, ann: Person) -> None:
@@ -108,6 +57,11 @@ async def test_nobody_deletes_what_is_not_theirs(site: Site, ann: Person, bob: P
     assert _kept(site) == []
 
 
+async def test_an_empty_file_is_kept(site: Site, ann: Person) -> None:
+    key = await ann.upload(b"")
+    assert (site.service.settings.data_dir / "files" / key).stat().st_size == 0
+
+
 async def test_a_file_of_exactly_the_limit_is_kept(site: Site, ann: Person) -> None:
     key = await ann.upload(b"x" * LIMIT)
     assert (site.service.settings.data_dir / "files" / key).stat().st_size == LIMIT
@@ -118,6 +72,7 @@ async def test_a_file_one_byte_over_the_limit_is_refused_and_nothing_of_it_stays
     answer = await ann.http.post("/admin/uploads/protected", files=files)
     assert (answer.status_code, answer.json()["type"]) == (413, "invalid_data")
     assert _kept(site) == []
+    assert await site.service.database["uploads"].count_documents({}) == 0
 
 
 async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(
@@ -147,6 +102,54 @@ async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(
     upload.cancel()
     async with asyncio.timeout(PATIENCE):
         await ended.wait()
+    assert _kept(site) == []
+    assert await site.service.database["uploads"].count_documents({}) == 0
+
+
+async def test_a_refusal_is_heard_by_a_client_that_goes_on_sending(site: Site, ann: Person) -> None:
+    async with connected(site) as wire:
+        await wire.send(
+            "POST /admin/uploads HTTP/1.1",
+            "host: test",
+            f"x-medusa-access-token: {ann.token}",
+            "content-type: multipart/form-data; boundary=B",
+            f"content-length: {30 * LIMIT + len(PART)}",
+            body=PART,
+        )
+        for _ in range(30):
+            await wire.send(body=b"x" * LIMIT, end=False)
+        assert (await wire.head()).startswith("HTTP/1.1 413 ")
+    assert _kept(site) == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_only_a_form_that_is_whole_is_kept(site: Site, ann: Person, whole: bool) -> None:
+    form = PART + b"x" * 100_000 + b"\r\n--B--\r\n"
+    head = [
+        "POST /admin/uploads HTTP/1.1",
+        "host: test",
+        f"x-medusa-access-token: {ann.token}",
+        "content-type: multipart/form-data; boundary=B",
+    ]
+    async with connected(site) as wire:
+        if whole:  # and nobody has said how long it is
+            chunk = f"{len(form):x}\r\n".encode() + form + b"\r\n0\r\n\r\n"
+            await wire.send(*head, "transfer-encoding: chunked", body=chunk)
+        else:
+            await wire.send(*head, f"content-length: {len(form) - 20}", body=form[:-20])
+        assert (await wire.head()).startswith("HTTP/1.1 200 " if whole else "HTTP/1.1 400 ")
+    assert len(_kept(site)) == whole
+
+
+async def test_no_file_is_kept_that_cannot_be_noted_down(
+    site: Site, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_document: object) -> None:
+        raise AutoReconnect("the database is away")
+
+    monkeypatch.setattr(site.api.shelf, "_uploads", SimpleNamespace(insert_one=away))
+    answer = await ann.http.post("/admin/uploads", files={"files": ("a.csv", b"x")})
+    assert (answer.status_code, answer.json()["type"]) == (503, "unavailable")
     assert _kept(site) == []
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,22 @@ async def test_chunks_are_small_however_large_the_file(store: FileStore) -> None
 async def test_a_read_begins_where_it_is_told_to(store: FileStore, start: int) -> None:
     await put(store, "a", b"12345")
     assert await get(store, "a", start) == b"12345"[start:]
+
+
+@pytest.mark.parametrize("end", [0, 1, 4, 5, 6])
+async def test_a_read_ends_where_it_is_told_to(store: FileStore, end: int) -> None:
+    await put(store, "a", b"12345")
+    assert b"".join([chunk async for chunk in store.read("a", start=1, end=end)]) == b"12345"[1:end]
+
+
+async def test_another_file_under_the_same_key_has_another_etag(store: FileStore) -> None:
+    await put(store, "a", b"12345")
+    before = await store.facts("a")
+    await put(store, "a", b"123456")
+    after = await store.facts("a")
+    assert (before.size, after.size) == (5, 6)
+    assert before.etag and after.etag and before.etag != after.etag
+    assert before.etag.startswith('"') and before.etag.endswith('"')
 
 
 async def test_an_empty_file_is_a_file(store: FileStore) -> None:
@@ -117,6 +134,19 @@ async def test_a_write_that_is_canceled_leaves_nothing_behind(store: FileStore, 
     with pytest.raises(FileMissing):
         await store.size("a")
     assert files_below(tmp_path) == []
+
+
+async def test_what_was_left_unfinished_long_ago_is_swept_away_and_nothing_else(tmp_path: Path) -> None:
+    store = FileStore.open(tmp_path.as_uri())
+    await put(store, "folder/whole", b"1")
+    long_ago = time.time() - 25 * 3600
+    for name in ("folder/dead#1", "alive#12", "folder/whole"):
+        (tmp_path / name).touch()
+        if name != "alive#12":
+            os.utime(tmp_path / name, (long_ago, long_ago))
+    assert await store.sweep() == 1
+    assert sorted(path.name for path in files_below(tmp_path)) == ["alive#12", "whole"]
+    assert await FileStore.open("memory://").sweep() == 0
 
 
 async def test_more_than_allowed_is_refused_and_not_kept(store: FileStore, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from batchbus_service.job import Job, Status
 from batchbus_service.ledger import UnknownJob
 from batchbus_service.ports import StoreUnavailable
 
-__all__ = ["router"]
+__all__ = ["of_a_job", "router"]
 
 router = APIRouter(prefix="/admin", tags=["events"])
 
@@ -48,7 +48,7 @@ _ENDS: Final = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
 
 
 @router.get("/batch-jobs/{id}/events")
-async def events_of_a_job(
+async def eventsof_a_job(
     request: Request, id: str, api: ApiState, caller: Reader, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
     """The job's lifecycle events from the first one on, or from after `Last-Event-ID`; then what happens, with progress.
@@ -61,7 +61,7 @@ async def events_of_a_job(
         return Response(status_code=204)
     await api.feed.open()
     way_out = way_to_break_off(request)
-    return EventStream(_of_a_job(api, job.id, sent, way_out), stalled=api.patience.stalled, break_off=way_out)
+    return EventStream(of_a_job(api, job.id, sent, way_out), stalled=api.patience.stalled, break_off=way_out)
 
 
 @router.get("/events")
@@ -124,7 +124,7 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
     return ApiJson({"event": {"id": trigger.id, "type": type_, "source": trigger.source, "subject": subject}}, 202)
 
 
-async def _of_a_job(api: Api, job_id: str, sent: int, way_out: Callable[[], None]) -> AsyncGenerator[bytes, None]:
+async def of_a_job(api: Api, job_id: str, sent: int, way_out: Callable[[], None]) -> AsyncGenerator[bytes, None]:
     """`sent`: the sequence of the last event that the client has."""
     yield retry_hint(api.patience.come_back)
     async with api.feed.reader(job_id=job_id, break_off=way_out) as live:
