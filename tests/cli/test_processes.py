@@ -33,9 +33,10 @@ def test_both_ports_are_for_this_machine_alone(service: Running) -> None:
     assert {address.ip for address in listening} == {"127.0.0.1"}
 
 
-def test_a_second_start_finds_every_job_where_it_was(folder_command: Command) -> None:
+def test_a_second_start_finds_every_job_where_it_was_and_shows_no_second_token(folder_command: Command) -> None:
     batchbus = folder_command
-    with start(batchbus, "up") as running:
+    with start(batchbus, "up", "--create-admin", "ops@example.com") as running:
+        assert running.banner[0].startswith("A token for ops@example.com, shown this once:  bb_")
         rests = batchbus.fine("submit", "slow", "--dry-run", "--watch", "--json").json_lines[0]["batch_job"]["id"]
         runs = batchbus.fine(*SLOW).json["batch_job"]["id"]
         waits = [batchbus.fine(*SLOW).json["batch_job"]["id"] for _ in range(5)]
@@ -43,7 +44,8 @@ def test_a_second_start_finds_every_job_where_it_was(folder_command: Command) ->
         family = psutil.Process(running.process.pid).children(recursive=True)
         assert running.stop(signal.SIGINT) == 0
         assert psutil.wait_procs(family, timeout=5)[1] == []
-    with start(batchbus, "up") as again:
+    with start(batchbus, "up", "--create-admin", "ops@example.com") as again:
+        assert again.banner[0].startswith("ops@example.com is there already; `batchbus tokens create")
         assert token in (batchbus.folder / ".batchbus" / "client.env").read_text()
         assert batchbus.fine("show", rests, "--json").json["batch_job"]["status"] == "pre_processed"
         for job_id in (runs, *waits):

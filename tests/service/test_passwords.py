@@ -38,6 +38,9 @@ class Counting(PasswordHasher):
         self.counting = threading.Lock()
         self.together = threading.Barrier(AT_A_TIME)
 
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        return "decoy"
+
     def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # type: ignore[override]
         with self.counting:
             self.verified += 1
