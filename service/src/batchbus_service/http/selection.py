@@ -20,6 +20,9 @@ EVER: Final = {"$gte": datetime(2000, 1, 1, tzinfo=UTC), "$lte": datetime(9999, 
 
 _NEVER: Final = {"$not": {"$gte": EVER["$gte"]}}
 """Not `null`: an index holds the same for null and for an empty list, so MongoDB would read each document to be sure."""
+_ANY: Final = {"$gte": ""}
+"""Any text: MongoDB reads documents to decide on conditions if none is on the first field of the index."""
+
 _ALWAYS_THERE: Final = ("id", "type", "status", "dry_run", "created_by", "created_at", "updated_at")
 _NEVER_THERE: Final = "deleted_at"
 _ID: Final = "_id"
@@ -51,8 +54,12 @@ def _conditions(listing: Listing) -> Document:
         where[_ID] = _one_of(listing.ids)
     if listing.created_by is not None:
         where["created_by"] = listing.created_by
+    elif listing.order == "created_by":
+        where["created_by"] = _ANY
     if listing.statuses is not None:
         where["status"] = _one_of([status.value for status in listing.statuses])
+    elif _index(listing) == indexes.BY_STATUS:
+        where["status"] = _ANY
     where["created_at"] = EVER
     if listing.types is not None:
         where["type"] = _one_of(listing.types)
