@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, encode
@@ -110,44 +108,48 @@ async def test_a_canceled_job_can_be_retried_and_a_completed_one_cannot(ann: Per
     assert (refused.status_code, refused.json()["type"]) == (400, "not_allowed")
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
+async def test_a_wrong_request_is_refused_in_medusas_words(ann: Person) -> None:
+    nothing = "an unknown value was passed to the validate function"
+    refusals: tuple[tuple[Any, str], ...] = (
         ({}, "type must be a string, context must be an object"),
-        ({"type": "rows", "context": None}, "context must be an object"),
-        ({"type": "rows", "context": 3}, "context must be an object"),
-        ({"type": "rows", "context": []}, "context must be an object"),
+        ({"type": "gated", "context": None}, "context must be an object"),
+        ({"type": "gated", "context": 3}, "context must be an object"),
+        ({"type": "gated", "context": []}, "context must be an object"),
         ({"type": 3, "context": {}}, "type must be a string"),
-        ({"type": "rows", "context": {}, "dry_run": "true"}, "dry_run must be a boolean value"),
-        ({"type": "rows", "context": {}, "dry_run": 1}, "dry_run must be a boolean value"),
+        ({"type": "gated", "context": {}, "dry_run": "true"}, "dry_run must be a boolean value"),
+        ({"type": "gated", "context": {}, "dry_run": 1}, "dry_run must be a boolean value"),
         (
-            {"type": "rows", "context": {}, "dry_run": None},
+            {"type": "gated", "context": {}, "dry_run": None},
             "Can't insert null value in field dry_run on insert in table batch_job",
         ),
         (
-            {"type": "rows", "context": {}, "id": "batch_mine", "foo": 1},
+            {"type": "gated", "context": {}, "id": "batch_mine", "foo": 1},
             "property id should not exist, property foo should not exist",
         ),
-        ({"type": "rows", "context": {}, "created_by": "usr_x"}, "property created_by should not exist"),
-        ({"type": "rows", "context": {"a": "x\0y"}}, "context.a has a NUL in it"),
-        ({"type": "rows", "context": {"a": [1, 2**70]}}, "context.a.1 is an integer beyond 64 bits"),
-    ],
-)
-async def test_a_wrong_request_is_refused_in_medusas_words(ann: Person, body: dict[str, Any], message: str) -> None:
-    refused = await ann.http.post("/admin/batch-jobs", json=body)
-    assert refused.status_code == 400
-    assert refused.headers["content-type"] == "application/json; charset=utf-8"
-    assert refused.json() == {"type": "invalid_data", "message": message}
+        ({"type": "gated", "context": {}, "created_by": "usr_x"}, "property created_by should not exist"),
+        ({"type": "gated", "context": {"a": "x\0y"}}, "context.a has a NUL in it"),
+        ({"type": "gated", "context": {"a": [1, 2**70]}}, "context.a.1 is an integer beyond 64 bits"),
+        ([], nothing),
+        ([{"type": "gated", "context": {}}], nothing),
+    )
+    for body, message in refusals:
+        refused = await ann.http.post("/admin/batch-jobs", json=body)
+        assert refused.status_code == 400
+        assert refused.headers["content-type"] == "application/json; charset=utf-8"
+        assert refused.json() == {"type": "invalid_data", "message": message}
 
 
-@pytest.mark.parametrize("unknown", ["unknown", "__proto__", ""])
-async def test_a_type_that_nobody_serves_is_not_found(ann: Person, unknown: str) -> None:
-    refused = await ann.http.post("/admin/batch-jobs", json={"type": unknown, "context": {}})
-    assert refused.status_code == 404
-    assert refused.json() == {
-        "type": "not_found",
-        "message": f"Unable to find a BatchJob strategy with the type {unknown}",
-    }
+async def test_a_type_that_nobody_serves_is_not_found(ann: Person) -> None:
+    for unknown in ("unknown", "__proto__", ""):
+        for more in ("", ',"dry_run":null'):
+            body = f'{{"type":"{unknown}","context":{{}}{more}}}'
+            headers = {"content-type": "application/json"}
+            refused = await ann.http.post("/admin/batch-jobs", content=body, headers=headers)
+            assert refused.status_code == 404
+            assert refused.json() == {
+                "type": "not_found",
+                "message": f"Unable to find a BatchJob strategy with the type {unknown}",
+            }
 
 
 async def test_what_the_strategy_refuses_is_refused_naming_the_field(ann: Person) -> None:
@@ -162,28 +164,41 @@ async def test_what_the_strategy_refuses_is_refused_naming_the_field(ann: Person
     assert await refusal({"forbidden": True}) == "Forbidden rows are not read"
 
 
-@pytest.mark.parametrize(
-    ("content", "content_type", "status"),
-    [
+async def test_a_body_that_cannot_be_used_is_refused_in_the_same_form(ann: Person) -> None:
+    for content, content_type, status in (
         (b"{", "application/json", 400),
         (b'"x"', "application/json", 400),
         (b"null", "application/json", 400),
         (b"", "application/json", 400),
-        (b'{"type":"rows","context":{}}', "text/plain", 400),
-        (b'{"type":"rows","context":{}}', "application/json; charset=latin1", 415),
-        (b'{"type":"rows","context":{"pad":"' + b"x" * 110_000 + b'"}}', "application/json", 413),
+        (b"  ", "application/json", 400),
+        (b'{"type":"gated","context":{}}', "text/plain", 400),
+        (b'{"type":"gated","context":{}}', "application/json; charset=latin1", 415),
+        (b'{"type":"gated","context":{"pad":"' + b"x" * 110_000 + b'"}}', "application/json", 413),
         (b"[" * 3000, "application/json", 400),
-        (b'{"type":"rows","context":' + b'{"a":' * 70 + b"1" + b"}" * 71, "application/json", 400),
-        (b'{"type":"rows","context":{"a":"\\ud800"}}', "application/json", 400),
-        (b'{"type":"rows","context":{"a":NaN}}', "application/json", 400),
-    ],
-)
-async def test_a_body_that_cannot_be_used_is_refused_in_the_same_form(
-    ann: Person, content: bytes, content_type: str, status: int
-) -> None:
-    refused = await ann.http.post("/admin/batch-jobs", content=content, headers={"content-type": content_type})
-    assert refused.status_code == status
-    assert refused.json().keys() == {"type", "message"}
+        (b'{"type":"gated","context":' + b'{"a":' * 70 + b"1" + b"}" * 71, "application/json", 400),
+        (b'{"type":"gated","context":{"a":"\\ud800"}}', "application/json", 400),
+        (b'{"type":"gated","context":{"a":NaN}}', "application/json", 400),
+        (b'{"type":"gated","context":{"a":"\xf6"}}', "application/json", 400),
+    ):
+        refused = await ann.http.post("/admin/batch-jobs", content=content, headers={"content-type": content_type})
+        assert refused.status_code == status, content[:40]
+        assert refused.json().keys() == {"type", "message"}
+
+
+async def test_a_byte_order_mark_before_a_body_is_passed_over(ann: Person) -> None:
+    body = b'\xef\xbb\xbf{"type":"unknown","context":{}}'
+    answer = await ann.http.post("/admin/batch-jobs", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 404
+
+
+async def test_a_body_that_nobody_needs_may_be_any_object_or_list(ann: Person) -> None:
+    job = await ann.create("gated", dry_run=True)
+    for body in ([1], {"ignored": 1}):
+        assert (await ann.http.post(f"/admin/batch-jobs/{job['id']}/cancel", json=body)).status_code == 200
+    nothing = await ann.http.post(
+        f"/admin/batch-jobs/{job['id']}/cancel", content=b"null", headers={"content-type": "application/json"}
+    )
+    assert nothing.status_code == 400
 
 
 async def test_prototypes_are_left_out_of_a_context(ann: Person) -> None:
@@ -252,9 +267,24 @@ async def test_a_token_without_the_scope_is_refused(site: Site) -> None:
     assert refused.json()["message"] == "This needs the scope jobs:write, which your credential does not have"
 
 
-async def test_paths_may_end_in_a_slash(ann: Person) -> None:
+async def test_slashes_and_capitals_in_paths_do_not_matter(ann: Person) -> None:
     job = await ann.create("gated", dry_run=True)
-    assert (await ann.http.get(f"/admin/batch-jobs/{job['id']}/")).status_code == 200
+    for path in (f"/admin/batch-jobs/{job['id']}/", f"/Admin//BATCH-JOBS/{job['id']}", "/admin/Batch-Jobs", "/HEALTH"):
+        assert (await ann.http.get(path)).status_code == 200, path
+    assert (await ann.http.post(f"/admin/batch-jobs/{job['id']}/CANCEL")).status_code == 200
+    assert (await ann.http.get(f"/admin/batch-jobs/{job['id'].lower()}")).status_code == 404
+
+
+async def test_below_a_job_it_is_looked_for_before_the_path_is(ann: Person, bob: Person) -> None:
+    job = await ann.create("gated", dry_run=True)
+    for person, path, status, message in (
+        (ann, f"{job['id']}/nope", 404, f"Cannot PUT /admin/batch-jobs/{job['id']}/nope"),
+        (bob, f"{job['id']}/nope", 400, "Cannot access a batch job that does not belong to the logged in user"),
+        (ann, "batch_x/nope", 404, "Batch job with id batch_x was not found"),
+        (ann, "batch_x", 404, "Batch job with id batch_x was not found"),
+    ):
+        answer = await person.http.put(f"/admin/batch-jobs/{path}")
+        assert (answer.status_code, answer.json()["message"]) == (status, message)
 
 
 async def test_a_trace_goes_on_in_the_events(ann: Person) -> None:

@@ -40,6 +40,13 @@ async def test_a_form_without_files_uploads_nothing(ann: Person) -> None:
     assert (answer.status_code, answer.json()) == (200, {"uploads": []})
 
 
+async def test_a_choice_of_files_where_none_was_chosen_uploads_nothing(ann: Person) -> None:
+    body = b'--B\r\ncontent-disposition: form-data; name="files"; filename=""\r\n\r\n\r\n--B--\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=B"}
+    answer = await ann.http.post("/admin/uploads/protected", content=body, headers=headers)
+    assert (answer.status_code, answer.json()) == (200, {"uploads": []})
+
+
 async def test_a_deleted_file_is_gone_and_deleting_it_again_does_no_harm(site: Site, ann: Person) -> None:
     key = await ann.upload(b"mine")
     for _ in range(2):

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fastapi import Request
+
+from batchbus_service.http.callers import authenticate
 from batchbus_service.http.errors import invalid, not_allowed
 from batchbus_service.http.paths import segment
-from batchbus_service.http.state import Api
+from batchbus_service.http.state import Api, api_of
 from batchbus_service.job import Job
 from batchbus_service.users import Principal
 from batchbus_strategies import Json
 
-__all__ = ["job_for", "require_file"]
+__all__ = ["admit", "job_for", "require_file"]
+
+
+async def admit(request: Request) -> None:
+    """What comes before a path under `/admin` is not found: who asks, and the job that the path is about.
+
+    Raises: `Unauthorized`, and what `job_for` raises.
+    """
+    caller = await authenticate(request)
+    match request.url.path.split("/"):
+        case ["", "admin", "batch-jobs", id, *_]:
+            await job_for(api_of(request), caller, id)
 
 
 async def job_for(api: Api, caller: Principal, id: str) -> Job:

@@ -24,7 +24,7 @@ from batchbus_service.http import (
     uploads,
     users,
 )
-from batchbus_service.http.callers import authenticate
+from batchbus_service.http.access import admit
 from batchbus_service.http.connections import PATIENCE, HttpPatience, SlowBodies
 from batchbus_service.http.finding import JobFinder
 from batchbus_service.http.heads import Heads
@@ -65,7 +65,7 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
     of_jobs = (jobs, plan, row_errors, history, uploads, downloads, batch_types, streams)
     for routes in (auth, users, tokens, *of_jobs, replays, origins):
         app.include_router(routes.router)
-    errors.install(app, authenticate)
+    errors.install(app, admit)
     answer_probes(app, service)
     service.meter.look_at_streams(lambda: app.state.api.feed.readers)
     app.add_middleware(Validators)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from codecs import BOM_UTF8
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -12,9 +13,20 @@ from fastapi import Depends, Request
 from pydantic_core import from_json
 
 from batchbus_service.http.errors import ApiError, invalid
+from batchbus_service.users.emails import is_email
 from batchbus_strategies import Json
 
-__all__ = ["Body", "CreateRequest", "JsonBody", "Login", "faults_in", "read_create", "read_file_key", "read_login"]
+__all__ = [
+    "AnyBody",
+    "Body",
+    "CreateRequest",
+    "JsonBody",
+    "Login",
+    "faults_in",
+    "read_create",
+    "read_file_key",
+    "read_login",
+]
 
 Body = dict[str, Json]
 
@@ -24,8 +36,8 @@ _MAX_DEPTH: Final = 60
 _INT64: Final = range(-(2**63), 2**63)
 
 
-async def _json_body(request: Request) -> Body:
-    """The body, if it is a JSON object; no body, or one of another content type, counts as an empty object.
+async def _any_body(request: Request) -> Body | list[Json]:
+    """The body, if it is JSON; no body, or one of another content type, counts as an empty object.
 
     What could not be stored or sent on is refused: NUL, integers beyond 64 bits, too much depth.
     """
@@ -43,19 +55,27 @@ async def _json_body(request: Request) -> Body:
         text += chunk
         if len(text) > MAX_BYTES:
             raise ApiError(413, "invalid_data", f"the body is larger than {MAX_BYTES:,} bytes")
-    if not text.strip():
+    if not text:
         return {}
     try:
-        body = from_json(bytes(text), allow_inf_nan=False)
+        body: Json = from_json(bytes(text).removeprefix(BOM_UTF8), allow_inf_nan=False)
     except ValueError as error:
         raise invalid(f"the body is not valid JSON: {error}") from None
-    if not isinstance(body, dict):
+    if not isinstance(body, dict | list):
         raise invalid("the body has to be a JSON object")
     if faults := faults_in(body):
         raise invalid(", ".join(faults))
     return body
 
 
+async def _json_body(body: AnyBody) -> Body:
+    if isinstance(body, list):
+        raise invalid("an unknown value was passed to the validate function")
+    return body
+
+
+AnyBody = Annotated[Body | list[Json], Depends(_any_body)]
+"""The body of a request that has no use for it."""
 JsonBody = Annotated[Body, Depends(_json_body)]
 """The request's body. Declare it after who asks, so that a stranger learns nothing about what they sent."""
 
@@ -66,7 +86,8 @@ class CreateRequest:
 
     type: str
     context: Body
-    dry_run: bool
+    dry_run: bool | None
+    """None can only be refused, but not before the type is known: that is how Medusa's database does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +108,10 @@ def read_create(body: Body) -> CreateRequest:
         faults.append("context must be an object")
     if not isinstance(dry_run, bool | None):
         faults.append("dry_run must be a boolean value")
-    if dry_run is None and not faults:
-        faults.append("Can't insert null value in field dry_run on insert in table batch_job")
     if faults:
         raise invalid(", ".join(faults))
-    assert isinstance(type_, str) and isinstance(context, dict)
-    return CreateRequest(type_, _without_prototype(context), dry_run is True)
+    assert isinstance(type_, str) and isinstance(context, dict) and isinstance(dry_run, bool | None)
+    return CreateRequest(type_, _without_prototype(context), dry_run)
 
 
 def read_login(body: Body) -> Login:
@@ -101,7 +120,7 @@ def read_login(body: Body) -> Login:
     email, password = body.get("email"), body.get("password")
     if email in (None, ""):
         faults.append("email should not be empty")
-    if not isinstance(email, str) or "@" not in email:
+    if not isinstance(email, str) or not is_email(email):
         faults.append("email must be an email")
     if password in (None, ""):
         faults.append("password should not be empty")

@@ -25,7 +25,7 @@ async def create_job(
     service: Service, asked: CreateRequest, *, user_id: str, idempotency_key: str | None, cause: Cause
 ) -> Job:
     """The new job, or the one that the same request made before. Raises: `ApiError`, and what `submit` raises."""
-    draft = Draft(asked.type, asked.context, asked.dry_run)
+    draft = Draft(asked.type, asked.context, asked.dry_run is True)
     if idempotency_key is not None:
         request = from_user(draft, draft, user_id, idempotency_key)
         if (made := await service.ledger.store.get(request.id)) is not None:
@@ -33,6 +33,8 @@ async def create_job(
                 raise Conflict(made.id)
             return made
     prepared = await _prepared(service, draft, user_id)
+    if asked.dry_run is None:
+        raise invalid("Can't insert null value in field dry_run on insert in table batch_job")
     return await submit(service.ledger, service.worker, from_user(draft, prepared, user_id, idempotency_key), cause)
 
 

@@ -65,8 +65,8 @@ def not_found(message: str) -> ApiError:
     return ApiError(404, "not_found", message)
 
 
-def install(app: FastAPI, authenticate: Callable[[Request], Awaitable[object]]) -> None:
-    """Answer every exception in the API's form. `authenticate` comes before any 404 under `/admin`."""
+def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
+    """Answer every exception in the API's form. `admit` may refuse whoever asks for an unknown path under `/admin`."""
 
     async def no_route(request: Request, error: Exception) -> Response:
         """Unknown paths and verbs; and whatever else the framework refuses by itself."""
@@ -75,10 +75,10 @@ def install(app: FastAPI, authenticate: Callable[[Request], Awaitable[object]]) 
             return _answer(ApiError(error.status_code, "invalid_data", str(error.detail)))
         if request.url.path.startswith("/admin"):
             try:
-                await authenticate(request)
+                await admit(request)
             except Unauthorized:
                 return _unauthorized()
-            except (ApiError, StoreUnavailable) as refusal:
+            except (ApiError, StoreUnavailable, UnknownJob) as refusal:
                 return _answer(_in_form(refusal))
         return _answer(not_found(f"Cannot {request.method} {request.url.path}"))
 

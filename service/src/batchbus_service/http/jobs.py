@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
 from batchbus_service.http.access import job_for, require_file
-from batchbus_service.http.bodies import JsonBody, read_create
+from batchbus_service.http.bodies import AnyBody, JsonBody, read_create
 from batchbus_service.http.callers import Reader, Writer
 from batchbus_service.http.creating import create_job
 from batchbus_service.http.errors import ApiJson, invalid
@@ -74,21 +74,21 @@ async def retrieve(id: str, api: ApiState, caller: Reader) -> Response:
 
 
 @router.post("/{id}/confirm")
-async def confirm(id: str, request: Request, api: ApiState, caller: Writer, _body: JsonBody) -> Response:
+async def confirm(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted."""
     cause, decider = _cause(request, caller), api.service.ledger.decider
     return await _changed(api, caller, id, lambda job, now: decider.confirm(job, now, cause))
 
 
 @router.post("/{id}/cancel")
-async def cancel(id: str, request: Request, api: ApiState, caller: Writer, _body: JsonBody) -> Response:
+async def cancel(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """Answers at once; a run stops at its next chunk. A second cancel changes nothing."""
     cause, decider = _cause(request, caller), api.service.ledger.decider
     return await _changed(api, caller, id, lambda job, now: decider.cancel(job, now, cause))
 
 
 @router.post("/{id}/retry")
-async def retry(id: str, request: Request, api: ApiState, caller: Writer, _body: JsonBody) -> Response:
+async def retry(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """A failed or canceled job goes on from its last checkpoint."""
     cause, decider = _cause(request, caller), api.service.ledger.decider
     return await _changed(api, caller, id, lambda job, now: decider.retry(job, now, cause))

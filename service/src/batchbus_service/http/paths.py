@@ -1,12 +1,24 @@
-"""Paths as Medusa takes them: a slash at the end does not matter, and an encoded slash is a part of a name."""
+"""Paths as Medusa takes them.
+
+A slash at the end or twice in a row does not matter, nor whether Medusa's own words are in capitals; an encoded slash is
+a part of a name.
+"""
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["PathForm", "segment"]
+
+
+_WORDS: Final = frozenset(
+    {"admin", "auth", "batch-jobs", "cancel", "confirm", "download-url", "health", "protected", "token", "uploads"}
+)
+"""What Medusa's paths are made of, besides ids."""
 
 
 class PathForm:
@@ -22,8 +34,16 @@ class PathForm:
             if b"%" in raw:
                 names = raw.decode("ascii", "replace").split("/")
                 path = "/".join(unquote(name).replace("%", "%25").replace("/", "%2F") for name in names)
-            scope = {**scope, "path": path.rstrip("/") or "/"}
+            scope = {**scope, "path": _plain(path)}
         await self._app(scope, receive, send)
+
+
+def _plain(path: str) -> str:
+    path = path.rstrip("/") or "/"
+    if path.lower().startswith("/uploads/"):  # what follows is the key of a file, as it is
+        return path[:9].lower() + path[9:]
+    names = re.sub(r"(?<=.)/{2,}", "/", path).split("/")
+    return "/".join(name.lower() if name.lower() in _WORDS else name for name in names)
 
 
 def segment(parameter: str) -> str:

@@ -51,8 +51,8 @@ async def _received(request: Request, api: Api, user_id: str, *, public: bool) -
     parts = read_parts(request.headers.get("content-type", ""), request.stream())
     try:
         async for event in parts:
-            if not isinstance(event, PartBegins) or event.file_name is None:
-                continue
+            if not isinstance(event, PartBegins) or not event.file_name:
+                continue  # a field, or a choice of files where none was chosen
             if event.name != "files":
                 raise invalid(f"files are expected in the field files, not in {event.name[:100]}")
             uploads.append(await api.shelf.put(event.file_name, _until_it_ends(parts), user_id=user_id, public=public))

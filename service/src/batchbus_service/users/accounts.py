@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 
 from batchbus_events.ids import new_ulid
 from batchbus_service.stores.driver import answered
+from batchbus_service.users.emails import is_email
 from batchbus_service.users.logins import Logins
 from batchbus_service.users.passwords import Passwords
 from batchbus_service.users.principals import Role, User
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["BadUser", "UserExists", "Users"]
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
-_EMAIL: Final = re.compile(r"[^@\s\x00-\x1f]{1,200}@[^@\s\x00-\x1f]{1,200}")
 _MIN_PASSWORD: Final = 8
 _MAX_PASSWORD: Final = 1024
 
@@ -67,7 +66,7 @@ class Users:
         last_name: str | None = None,
     ) -> User:
         """Without a password, the user can only come with a token. Raises: `UserExists`, `BadUser`."""
-        if not _EMAIL.fullmatch(email):
+        if not is_email(email):
             raise BadUser(f"{email[:100]!r} is no email address")
         time = now()
         document: dict[str, Any] = {
