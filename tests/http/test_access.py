@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import httpx
 
 from batchbus_events.ids import new_job_id
+from batchbus_service.http.connections import HttpPatience
+from batchbus_service.settings import Settings
 from batchbus_service.users import Role, Scope
-from tests.http.conftest import Person, Site
+from tests.http.conftest import PATIENCE, Person, Site
 
 SIGNING_IN: Final = {("post", "/admin/auth"), ("post", "/admin/auth/token")}
 """Routes for those who have no credential yet."""
@@ -20,6 +23,7 @@ FOR_OPERATORS: Final = ("events", "parked", "replays", "tokens", "users")
 NOT_YOURS: Final = "Cannot access a batch job that does not belong to the logged in user"
 
 Route = tuple[str, str]
+Open = Callable[..., Any]
 
 
 async def _routes(site: Site) -> list[Route]:
@@ -120,6 +124,22 @@ async def test_an_operator_with_a_token_for_less_sees_their_own_jobs_alone(site:
     job = await ann.create("slow")
     assert (await otto.http.get(f"/admin/batch-jobs/{job['id']}")).status_code == 400
     assert (await otto.http.get("/admin/batch-jobs")).json()["count"] == 0
+
+
+async def test_a_stream_of_events_ends_when_its_readers_credential_does(settings: Settings, open_site: Open) -> None:
+    site = await open_site(settings, patience=HttpPatience(trust=0))
+    ann, olga = await site.person("ann"), await site.person("olga", Role.ADMIN)
+    job = await ann.create("slow", {"steps": 5000})
+    endless = ((ann, f"/admin/batch-jobs/{job['id']}/events"), (olga, "/admin/events?since=2020-01-01"))
+    for person, path in endless:
+        async with person.stream(path) as events:
+            await anext(events)
+            (token,) = (await site.api.users.tokens.page(user_id=person.user.id, offset=0, limit=10))[0]
+            await site.api.users.tokens.revoke(token.id)
+            async with asyncio.timeout(PATIENCE):
+                told = [event.event async for event in events]
+        assert "batch.completed" not in told
+        assert (await person.http.get(path)).status_code == 401
 
 
 async def test_an_export_is_for_whoever_made_the_job(site: Site, ann: Person, bob: Person, olga: Person) -> None:

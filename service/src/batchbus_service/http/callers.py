@@ -9,9 +9,10 @@ from fastapi import Depends, Request
 from batchbus_service.http.errors import Unauthorized, forbidden
 from batchbus_service.http.origins import require_same_origin
 from batchbus_service.http.state import Api, api_of
+from batchbus_service.ports import StoreUnavailable
 from batchbus_service.users import Principal, Scope
 
-__all__ = ["SESSION_COOKIE", "TOKEN_HEADER", "Caller", "Operator", "Reader", "Writer", "authenticate"]
+__all__ = ["SESSION_COOKIE", "TOKEN_HEADER", "Caller", "Operator", "Reader", "Writer", "authenticate", "still_may"]
 
 TOKEN_HEADER: Final = "x-medusa-access-token"
 SESSION_COOKIE: Final = "connect.sid"
@@ -51,6 +52,17 @@ def _with_scope(principal: Principal, scope: Scope) -> Principal:
     if scope not in principal.scopes:
         raise forbidden(f"This needs the scope {scope}, which your credential does not have")
     return principal
+
+
+async def still_may(request: Request, caller: Principal) -> bool:
+    """Whether the credential still allows all that it did; for answers that take long. So it does in an outage."""
+    try:
+        now = await authenticate(request)
+    except Unauthorized:
+        return False
+    except StoreUnavailable:
+        return True
+    return now.user.id == caller.user.id and now.scopes >= caller.scopes
 
 
 async def _by_token(api: Api, request: Request) -> Principal | None:

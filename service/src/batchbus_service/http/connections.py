@@ -44,6 +44,8 @@ class HttpPatience:
     """For the reader of a stream to take what it is sent."""
     quiet: float = 10.0
     """Without an event in a stream, until a comment says that it is alive, and the history is read again."""
+    trust: float = 60.0
+    """While a stream goes on, until it is looked at again whether its reader may still read it."""
     come_back: float = 2.0
     """What the reader of a stream that ended is asked to wait before it comes back."""
 
@@ -131,7 +133,8 @@ class _Connection(H11Protocol):
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         # Closed while the client still sends, the answer would be lost: its system drops what it has not read yet.
         self._parted = True
         self._alarm = self.loop.call_later(self.patience.parting, self.transport.close)

@@ -7,9 +7,11 @@ and gets nothing twice. Progress carries no id, since it is not stored; a commen
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
@@ -24,15 +26,16 @@ from batchbus_events.ids import new_ulid
 from batchbus_service.announce import event_of
 from batchbus_service.http.access import job_for
 from batchbus_service.http.bodies import JsonBody
-from batchbus_service.http.callers import Operator, Reader
+from batchbus_service.http.callers import Operator, Reader, still_may
 from batchbus_service.http.errors import ApiJson, invalid
 from batchbus_service.http.live import CutOff, LiveEvent, LiveReader
 from batchbus_service.http.sse import EventStream, comment, frame, mark, retry_hint, way_to_break_off
-from batchbus_service.http.state import Api, ApiState
+from batchbus_service.http.state import Api, ApiState, api_of
 from batchbus_service.http.wire import timestamp
 from batchbus_service.job import Job, Status
 from batchbus_service.ledger import UnknownJob
 from batchbus_service.ports import StoreUnavailable
+from batchbus_service.users import Principal
 
 __all__ = ["of_a_job", "router"]
 
@@ -48,7 +51,7 @@ _ENDS: Final = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
 
 
 @router.get("/batch-jobs/{id}/events")
-async def eventsof_a_job(
+async def events_of_a_job(
     request: Request, id: str, api: ApiState, caller: Reader, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
     """The job's lifecycle events from the first one on, or from after `Last-Event-ID`; then what happens, with progress.
@@ -61,14 +64,15 @@ async def eventsof_a_job(
         return Response(status_code=204)
     await api.feed.open()
     way_out = way_to_break_off(request)
-    return EventStream(of_a_job(api, job.id, sent, way_out), stalled=api.patience.stalled, break_off=way_out)
+    frames = _while_allowed(of_a_job(api, job.id, sent, way_out), request, caller)
+    return EventStream(frames, stalled=api.patience.stalled, break_off=way_out)
 
 
 @router.get("/events")
 async def events_of_all_jobs(
     request: Request,
     api: ApiState,
-    _caller: Operator,
+    caller: Operator,
     pattern: Annotated[str, Query(max_length=255)] = "batch.#",
     since: datetime | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
@@ -83,7 +87,8 @@ async def events_of_all_jobs(
         after = (since.replace(tzinfo=since.tzinfo or UTC), "")
     await api.feed.open()
     way_out = way_to_break_off(request)
-    return EventStream(_of_all_jobs(api, pattern, after, way_out), stalled=api.patience.stalled, break_off=way_out)
+    frames = _while_allowed(_of_all_jobs(api, pattern, after, way_out), request, caller)
+    return EventStream(frames, stalled=api.patience.stalled, break_off=way_out)
 
 
 @router.post("/events")
@@ -189,6 +194,21 @@ async def _of_all_jobs(
                 both.clear()  # whatever the log and the subscription both had has passed
             elif happened.event.id not in both:
                 yield _with_gaps(live, happened.among_all)
+
+
+async def _while_allowed(
+    frames: AsyncGenerator[bytes, None], request: Request, caller: Principal
+) -> AsyncGenerator[bytes, None]:
+    """The frames, until the caller's credential ends. There is one every few seconds, and so a time to ask."""
+    clock, trust = asyncio.get_running_loop().time, api_of(request).patience.trust
+    asked = clock()
+    async with aclosing(frames):
+        async for told in frames:
+            if clock() - asked >= trust:
+                if not await still_may(request, caller):
+                    return  # the client comes back, and is told what is wrong
+                asked = clock()
+            yield told
 
 
 def _with_gaps(live: LiveReader, told: bytes) -> bytes:
