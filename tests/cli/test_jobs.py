@@ -77,6 +77,17 @@ def test_a_job_is_shown_with_its_history_and_why_it_is_where_it_is(batchbus: Com
     assert as_json.keys() == {"batch_job", "history", "why", "way_out"}
 
 
+def test_the_row_errors_of_a_job_are_fetched(batchbus: Command, tmp_path: Path) -> None:
+    (tmp_path / "rows.txt").write_text("bad\n" * 12)
+    submitted = batchbus.fine("submit", "rows", "--file", str(tmp_path / "rows.txt"), "--json").json
+    job_id = submitted["batch_job"]["id"]
+    batchbus.fine("watch", job_id)
+    assert f"… and 2 more: batchbus show {job_id} --errors FILE" in batchbus.fine("show", job_id).out
+    saved = tmp_path / "errors.csv"
+    assert f"Saved {saved}" in batchbus.fine("show", job_id, "--errors", str(saved)).out.replace("\n", "")
+    assert len(saved.read_text().splitlines()) == 13
+
+
 def test_a_running_job_is_canceled_and_retried(batchbus: Command, submit: Submit) -> None:
     job_id = submit("slow", "--context", '{"steps": 3000, "seconds": 0.01}')
     assert "is canceled" in batchbus.fine("cancel", job_id).out

@@ -82,7 +82,7 @@ class RunHandle:
         self._count: int | None = result.pop("count", None)
         for derived in ("advancement_count", "progress", "error_count", ERROR_PARTS):
             result.pop(derived, None)
-        self.row_errors = RowErrorLog(job, kept=resumed.error_parts if resumed else 0)
+        self.row_errors = RowErrorLog(job, services, kept=resumed.error_parts if resumed else 0)
         self.result: MutableMapping[str, Any] = result
         self.context_changes: dict[str, Json] = {}
         self.touched = self._clock.monotonic()

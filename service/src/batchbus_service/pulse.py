@@ -138,7 +138,7 @@ class Pulse:
 
     async def _save(self, checkpoint: Checkpoint) -> None:
         """Make a checkpoint durable, after the row errors up to it, whatever it takes while the lease lasts."""
-        await self.handle.row_errors.write(self.handle.files)
+        await self.handle.row_errors.write()
         while True:
             try:
                 return await self._beat(checkpoint)

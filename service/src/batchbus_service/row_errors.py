@@ -16,7 +16,7 @@ from typing import Final
 from pydantic_core import to_json
 
 from batchbus_service.job import Job
-from batchbus_strategies import Files, Json
+from batchbus_strategies import Json, Services
 
 __all__ = ["RowErrorLog", "part_keys"]
 
@@ -27,9 +27,10 @@ _READ_BYTES: Final = 64 * 1024
 class RowErrorLog:
     """What one run of one phase reports. `add` and `cut` are the strategy's side of it, `write` and `parts` the engine's."""
 
-    def __init__(self, job: Job, *, kept: int) -> None:
+    def __init__(self, job: Job, services: Services, *, kept: int) -> None:
         """`kept`: how many of the parts that the job has belong to the checkpoint that this run resumes from."""
         self._job_id = job.id
+        self._services = services
         self._run = f"{job.phase}-{job.fence}"
         self._kept = _first(job.error_parts, kept)
         self._rows: SpooledTemporaryFile[bytes] | None = None
@@ -51,13 +52,13 @@ class RowErrorLog:
             self._waiting.append(rows)
         return sum(self._kept.values()) + self._cut
 
-    async def write(self, files: Files) -> None:
+    async def write(self) -> None:
         """Put what was cut into the file store. If that fails, it can be tried again."""
         async with self._one_at_a_time:
             while self._waiting:
                 rows = self._waiting[0]
                 rows.seek(0)
-                async with files.write(_key(self._job_id, self._run, self._written + 1)) as file:
+                async with self._services.files.write(_key(self._job_id, self._run, self._written + 1)) as file:
                     while chunk := rows.read(_READ_BYTES):
                         await file.write(chunk)
                 self._waiting.popleft().close()

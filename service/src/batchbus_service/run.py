@@ -307,7 +307,7 @@ class Run:
 
     async def _write_row_errors(self, handle: RunHandle) -> None:
         handle.row_errors.cut()
-        await handle.row_errors.write(self._around.host.services.files)
+        await handle.row_errors.write()
 
     # -- interrupts ------------------------------------------------------------------------------------------------
 

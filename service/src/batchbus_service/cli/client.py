@@ -84,10 +84,14 @@ class Client:
         return str(answer["uploads"][0]["key"])
 
     def download(self, file_key: str, target: Path) -> int:
-        """Fetch a file of the file store, piece by piece. Returns its size in bytes."""
+        """Fetch a file of the file store. Returns its size in bytes."""
         link = urlsplit(self.post("/admin/uploads/download-url", {"file_key": file_key})["download_url"])
+        return self.save(f"{link.path}?{link.query}", target)
+
+    def save(self, path: str, target: Path) -> int:
+        """Put what a route answers into a file, piece by piece: whole, or not at all. Returns its size in bytes."""
         unfinished = target.with_name(f"{target.name}.part")
-        with self._in_words(), self._http.stream("GET", f"{link.path}?{link.query}") as response:
+        with self._in_words(), self._http.stream("GET", path) as response:
             if response.is_error:
                 response.read()
                 self._refuse(response)

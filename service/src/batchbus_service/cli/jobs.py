@@ -94,9 +94,12 @@ def show(
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Fetch the file that the job made.")
     ] = None,
+    errors: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Fetch every row error, as CSV.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show everything about a job, and why it is where it is."""
+    """Show everything about a job, why it is where it is, and the way out."""
     with connect() as client:
         shown, told = client.job(job), client.get(f"{job_path(job)}/history")
         if save is not None:
@@ -104,11 +107,15 @@ def show(
             if not key:
                 raise Refusal(f"{job} has made no file.")
             client.download(key, save)
+        if errors is not None:
+            client.save(f"{job_path(job)}/errors", errors)
     if as_json:
         print_json({"batch_job": shown, **told})
-    elif save is not None:
-        out().print(f"Saved {save} ({save.stat().st_size:,} bytes)")
-    else:
+        return
+    for saved in (save, errors):
+        if saved is not None:
+            out().print(f"Saved {saved} ({saved.stat().st_size:,} bytes)")
+    if save is errors is None:
         _print_job(shown, told)
 
 
@@ -184,9 +191,7 @@ def _print_job(job: Document, told: Document) -> None:
         console.print(f"[red]error[/] {escape(str(error))}")
     if len(result.get("errors", [])) > 10:
         number = result.get("error_count", len(result["errors"]))
-        console.print(
-            f"… and {number - 10:,} more: batchbus show {job['id']} --json, or GET {job_path(job['id'])}/errors"
-        )
+        console.print(f"… and {number - 10:,} more: batchbus show {job['id']} --errors FILE")
     console.print()
     rows = [
         (
