@@ -225,6 +225,7 @@ class _Queue:
         self.consumers: deque[_Consumer] = deque()
         limit = spec.arguments.get("x-max-length")
         self._limit = int(limit) if limit is not None else None
+        self._one_at_a_time = bool(spec.arguments.get("x-single-active-consumer"))
         self._rejects = spec.arguments.get("x-overflow") == "reject-publish"
         self._waiting: deque[_Copy] = deque()
 
@@ -249,17 +250,20 @@ class _Queue:
 
     def detach(self, consumer: _Consumer) -> None:
         self.consumers.remove(consumer)
+        self.dispatch()
         if not self.consumers:
             for copy in self._waiting:
                 copy.settled.set()
 
     def dispatch(self) -> None:
         while self._waiting:
-            consumer = next((consumer for consumer in self.consumers if consumer.ready), None)
+            served = islice(self.consumers, 1) if self._one_at_a_time else self.consumers
+            consumer = next((consumer for consumer in served if consumer.ready), None)
             if consumer is None:
                 return
-            self.consumers.remove(consumer)
-            self.consumers.append(consumer)
+            if not self._one_at_a_time:
+                self.consumers.remove(consumer)
+                self.consumers.append(consumer)
             consumer.deliver(self._waiting.popleft())
 
 

@@ -16,10 +16,16 @@ from batchbus_events.event import Event, Json, encode
 from batchbus_events.ids import new_ulid
 from batchbus_service.job import HistoryEntry, Job
 
-__all__ = ["SOURCE", "doorbell", "event_of", "lanes_rung", "lifecycle", "parked", "progress", "rejected"]
+__all__ = ["PARKED_AT", "PARKED_KEY", "PARKED_REASON", "PARKED_USER", "SOURCE", "doorbell", "event_of", "lanes_rung", "lifecycle", "parked", "progress", "rejected"]
 
 SOURCE: Final = "/batchbus"
 """The `source` of every event of ours."""
+
+PARKED_REASON: Final = "x-batchbus-reason"
+PARKED_AT: Final = "x-batchbus-parked-at"
+PARKED_KEY: Final = "x-batchbus-routing-key"
+PARKED_USER: Final = "x-batchbus-user-id"
+"""Headers of a parked message: why, when (ISO 8601), and the routing key and the publisher that it had."""
 
 
 def event_of(job_id: str, entry: HistoryEntry) -> Event:
@@ -59,9 +65,10 @@ def parked(message: Message, reason: str, now: datetime) -> Message:
     """A message nobody could use, as it came, with the reason in its headers."""
     headers = {
         **message.headers,
-        "x-batchbus-reason": reason[:1000],
-        "x-batchbus-parked-at": now.isoformat(),
-        "x-batchbus-routing-key": message.routing_key,
+        PARKED_REASON: reason[:1000],
+        PARKED_AT: now.isoformat(),
+        PARKED_KEY: message.routing_key,
+        PARKED_USER: message.user_id or "",
     }
     return Message(
         body=message.body,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import typer
 
 from batchbus_service import __version__
-from batchbus_service.cli import access, batch_types, doctor, events, jobs, processes, replay
+from batchbus_service.cli import access, batch_types, doctor, events, jobs, parked, processes, replay
 
 __all__ = ["app"]
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 _events = typer.Typer(no_args_is_help=True, help="See events as they pass, and publish triggers.")
 _users = typer.Typer(no_args_is_help=True, help="Add users, and list them.")
+_parked = typer.Typer(no_args_is_help=True, help="See messages that nobody could use, put them back, discard them.")
 _replay = typer.Typer(no_args_is_help=True, help="Publish past events again: to one subscriber, or to everyone.")
 _tokens = typer.Typer(no_args_is_help=True, help="Make API tokens, list and revoke them.")
 
@@ -39,6 +40,10 @@ for _action in (replay.plan, replay.run, replay.show, replay.pause, replay.resum
     _replay.command()(_action)
 _replay.command("list")(replay.list_replays)
 app.add_typer(_replay, name="replay")
+_parked.command("list")(parked.list_parked)
+for _action in (parked.show, parked.requeue, parked.discard):
+    _parked.command()(_action)
+app.add_typer(_parked, name="parked")
 _users.command("add")(access.add_user)
 _users.command("list")(access.list_users)
 app.add_typer(_users, name="users")

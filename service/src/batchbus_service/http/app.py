@@ -16,6 +16,7 @@ from batchbus_service.http import (
     history,
     jobs,
     origins,
+    parked,
     plan,
     replays,
     row_errors,
@@ -37,6 +38,8 @@ from batchbus_service.http.shelf import Shelf
 from batchbus_service.http.state import Api
 from batchbus_service.http.validators import Validators
 from batchbus_service.line_pages import LinePages
+from batchbus_service.parked.keeper import Keeper
+from batchbus_service.parked.store import ParkedMessages
 from batchbus_service.users import Users
 
 __all__ = ["create_app"]
@@ -52,18 +55,20 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         redoc_url=None,
         redirect_slashes=False,
     )
+    log = structlog.get_logger("batchbus")
     app.state.api = Api(
         service=service,
         users=Users(service.database),
         keys=Keys.of(service.settings),
         finder=JobFinder(service.database, service.ledger.clock, embedded=service.settings.embedded),
-        feed=LiveFeed(service.bus, structlog.get_logger("batchbus")),
+        feed=LiveFeed(service.bus, log),
         shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
         patience=patience,
         plans=LinePages(service.files),
+        keeper=Keeper(service.bus, ParkedMessages(service.database, service.files), service.ledger.clock, log),
     )
     of_jobs = (jobs, plan, row_errors, history, uploads, downloads, batch_types, streams)
-    for routes in (auth, users, tokens, *of_jobs, replays, origins):
+    for routes in (auth, users, tokens, *of_jobs, replays, parked, origins):
         app.include_router(routes.router)
     errors.install(app, admit)
     answer_probes(app, service)

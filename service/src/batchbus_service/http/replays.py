@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from batchbus_events.ids import new_ulid
-from batchbus_service.http.bodies import Body, JsonBody
+from batchbus_service.http.bodies import JsonBody
 from batchbus_service.http.callers import Operator
-from batchbus_service.http.errors import ApiJson, invalid, not_allowed, not_found
+from batchbus_service.http.errors import ApiJson, not_allowed, not_found
+from batchbus_service.http.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.paths import segment
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import timestamp
@@ -32,31 +33,24 @@ _PLANNED_WITHIN: Final = 10.0
 Rate = Annotated[int, Field(ge=1, le=MAX_RATE)]
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _New(_Request):
+class _New(Form):
     selection: Selection = Selection()
     destination: Destination
     reason: Annotated[str, Field(min_length=3, max_length=1000)]
     rate: Rate = DEFAULT_RATE
 
 
-class _Run(_Request):
+class _Run(Form):
     confirm: bool = False
     rate: Rate | None = None
 
 
-class _Resume(_Request):
+class _Resume(Form):
     rate: Rate | None = None
 
 
-class _Nothing(_Request):
+class _Nothing(Form):
     pass
-
-
-Form = TypeVar("Form", bound=_Request)
 
 
 @router.post("")
@@ -65,7 +59,7 @@ async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
 
     Its `status` is `planning` as long as the events are being counted; look at it again.
     """
-    new = _read(_New, body)
+    new = read_form(_New, body)
     now = api.service.ledger.clock.now()
     replay = Replay(
         id=f"replay_{new_ulid()}",
@@ -87,8 +81,8 @@ async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
 async def list_replays(
     api: ApiState,
     _caller: Operator,
-    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    offset: Offset = 0,
+    limit: Limit = 20,
 ) -> Response:
     """The newest first."""
     replays, count = await api.service.player.replays.newest(offset=offset, limit=limit)
@@ -104,7 +98,7 @@ async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
 @router.post("/{id}/run")
 async def run(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{confirm, rate}`, both optional. `confirm` is needed for many events, and for an exchange."""
-    asked = _read(_Run, body)
+    asked = read_form(_Run, body)
     return await _change(
         api, id, lambda known, now: known.run(caller.user.email, now, confirm=asked.confirm, rate=asked.rate)
     )
@@ -112,21 +106,21 @@ async def run(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Respo
 
 @router.post("/{id}/pause")
 async def pause(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
-    _read(_Nothing, body)
+    read_form(_Nothing, body)
     return await _change(api, id, lambda known, now: known.pause(caller.user.email, now))
 
 
 @router.post("/{id}/resume")
 async def resume(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{rate}`, optional; for a replay that runs, only its rate is changed."""
-    asked = _read(_Resume, body)
+    asked = read_form(_Resume, body)
     return await _change(api, id, lambda known, now: known.resume(caller.user.email, now, rate=asked.rate))
 
 
 @router.post("/{id}/abort")
 async def abort(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """What was published stays published."""
-    _read(_Nothing, body)
+    read_form(_Nothing, body)
     return await _change(api, id, lambda known, now: known.abort(caller.user.email, now))
 
 
@@ -148,18 +142,6 @@ async def _change(api: Api, id: str, decide: Callable[[Replay, datetime], Replay
         if await player.replays.change(known, changed):
             player.look()
             return _answer(changed)
-
-
-def _read(form: type[Form], body: Body) -> Form:
-    try:
-        return form.model_validate(body)
-    except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {_words(fault['msg'])}" for fault in error.errors())
-        raise invalid(", ".join(faults)) from None
-
-
-def _words(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Extra inputs are not permitted", "should not exist")
 
 
 def _answer(replay: Replay, *, status: int = 200) -> Response:

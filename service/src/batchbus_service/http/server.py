@@ -29,11 +29,15 @@ async def serving(service: Service, sock: socket.socket, *, patience: HttpPatien
     app = create_app(service, patience=patience)
     api: Api = app.state.api
     await api.users.prepare()
-    async with _serving(app, service, sock, patience):
-        try:
-            yield api
-        finally:
-            await api.feed.close()
+    await api.keeper.start()
+    try:
+        async with _serving(app, service, sock, patience):
+            try:
+                yield api
+            finally:
+                await api.feed.close()
+    finally:
+        await api.keeper.close()
 
 
 @asynccontextmanager

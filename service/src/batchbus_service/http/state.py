@@ -14,6 +14,7 @@ from batchbus_service.http.keys import Keys
 from batchbus_service.http.live import LiveFeed
 from batchbus_service.http.shelf import Shelf
 from batchbus_service.line_pages import LinePages
+from batchbus_service.parked.keeper import Keeper
 from batchbus_service.users import Users
 
 __all__ = ["Api", "ApiState", "api_of"]
@@ -31,6 +32,7 @@ class Api:
     shelf: Shelf
     patience: HttpPatience
     plans: LinePages
+    keeper: Keeper
 
 
 def api_of(request: Request) -> Api:

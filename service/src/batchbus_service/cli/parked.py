@@ -1,0 +1,157 @@
+"""Commands about parked messages: list, show, requeue, discard."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.markup import escape
+
+from batchbus_service.cli.client import Document, connect
+from batchbus_service.cli.options import TIME_FORMATS, AsJson
+from batchbus_service.cli.output import local_time, out, print_json, print_table
+
+__all__ = ["discard", "list_parked", "requeue", "show"]
+
+_DONE: Final = {"requeue": "requeued", "discard": "discarded"}
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="PARKED...", help="Ids of parked messages.")]
+Reason = Annotated[str, typer.Option(help="Why: kept for whoever looks later.")]
+All = Annotated[bool, typer.Option("--all", help="All that are parked now and match the options below.")]
+Key = Annotated[str | None, typer.Option(help="Only messages with this routing key.")]
+Because = Annotated[str | None, typer.Option(metavar="TEXT", help="Only messages with this text in their reason.")]
+Since = Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, help="Only those that failed from then on.")]
+Until = Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, help="Only those that failed before then.")]
+
+
+def list_parked(
+    state: Annotated[str, typer.Option(help="parked, requeued, replaced or discarded.")] = "parked",
+    routing_key: Key = None,
+    because: Because = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, at most.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List messages that nobody could use, those that failed last first."""
+    query = {"state": state, "limit": str(limit), **_filter(routing_key, because, since, until)}
+    with connect() as client:
+        listed = client.get("/admin/parked", list(query.items()))
+    if as_json:
+        print_json(listed)
+        return
+    rows = [
+        (
+            message["id"],
+            local_time(message["last_failed_at"]),
+            str(message["times"]),
+            escape(message["routing_key"]),
+            escape(message["reason"]),
+        )
+        for message in listed["parked"]
+    ]
+    print_table(("parked", "failed", "times", "routing key", "reason"), rows)
+    if listed["count"] > len(rows):
+        out().print(f"{len(rows)} of {listed['count']:,}; more with --limit")
+
+
+def show(parked: Annotated[str, typer.Argument(metavar="PARKED")], as_json: AsJson = False) -> None:
+    """Show a parked message: what it is, why it failed, and who did what about it."""
+    with connect() as client:
+        shown = client.get(f"/admin/parked/{parked}")["parked"]
+    if as_json:
+        print_json({"parked": shown})
+        return
+    console = out()
+    console.print(f"[bold]{shown['id']}[/]  {shown['state']}")
+    console.print(escape(shown["reason"]))
+    console.print(
+        f"failed {shown['times']} times, from {local_time(shown['first_failed_at'])} to {local_time(shown['last_failed_at'])}"
+    )
+    console.print(
+        f"routing key {escape(shown['routing_key'])}, published by {escape(shown['user_id'] or 'nobody known')}"
+    )
+    for name, value in shown["headers"].items():
+        console.print(escape(f"{name}: {value}"))
+    console.print(f"\n{escape(shown.get('body') or shown.get('body_base64', ''))}\n", soft_wrap=True)
+    rows = [
+        (local_time(deed["at"]), escape(deed["by"]), deed["what"], escape(deed["reason"])) for deed in shown["audit"]
+    ]
+    print_table(("time", "by", "what", "because"), rows)
+
+
+def requeue(
+    reason: Reason,
+    parked: Ids = None,
+    all: All = False,
+    body: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Put this back instead of the one message named; it is kept."),
+    ] = None,
+    routing_key: Key = None,
+    because: Because = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put messages back where triggers come in."""
+    if body is not None and len(parked or []) != 1:
+        raise typer.BadParameter("--body goes with one message")
+    edited: Document = {"body": _text(body)} if body else {}
+    _deal("requeue", parked, all, _filter(routing_key, because, since, until), reason, edited, as_json=as_json)
+
+
+def discard(
+    reason: Reason,
+    parked: Ids = None,
+    all: All = False,
+    routing_key: Key = None,
+    because: Because = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have messages looked at no more. They are kept all the same."""
+    _deal("discard", parked, all, _filter(routing_key, because, since, until), reason, {}, as_json=as_json)
+
+
+def _deal(
+    what: str, ids: list[str] | None, all: bool, chosen: Document, reason: str, edited: Document, *, as_json: bool
+) -> None:
+    if bool(ids) == all or (ids and chosen):
+        raise typer.BadParameter("name the messages, or say --all, with options that choose among them if you like")
+    with connect() as client:
+        if all:
+            answer = client.post(f"/admin/parked/{what}", {"reason": reason, "filter": chosen})
+            number = answer[_DONE[what]]
+        else:
+            dealt_with = [
+                client.post(f"/admin/parked/{one}/{what}", {"reason": reason, **edited})["parked"] for one in ids or []
+            ]
+            answer, number = {"parked": dealt_with}, len(dealt_with)
+    if as_json:
+        print_json(answer)
+    else:
+        out().print(f"{_DONE[what].capitalize()} {number:,} message{'' if number == 1 else 's'}")
+
+
+def _filter(
+    routing_key: str | None, because: str | None, since: datetime | None, until: datetime | None
+) -> dict[str, str]:
+    chosen = {
+        "routing_key": routing_key,
+        "reason": because,
+        "since": since.astimezone().isoformat() if since else None,
+        "until": until.astimezone().isoformat() if until else None,
+    }
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _text(file: Path) -> str:
+    try:
+        return json.dumps(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise typer.BadParameter(f"{file} is not JSON: {error}") from None
