@@ -61,7 +61,7 @@ async def test_the_flat_keys_become_the_list_config(shop: Shop) -> None:
             "skip": 2,
             "take": 5,
             "order": {"title": "DESC"},
-            "select": ["created_at", "id", "title"],
+            "select": ["title", "created_at", "id"],
         },
         "filterable_fields": {"status": ["draft"]},
         "ours": {"bar": [1, None, "x"]},
@@ -73,10 +73,23 @@ async def test_a_list_config_that_is_given_is_completed(shop: Shop) -> None:
     assert context["list_config"] == {"relations": RELATIONS, "skip": 3, "take": 50, "order": {"handle": "ASC"}}
 
 
+async def test_the_flat_keys_go_before_a_list_config(shop: Shop) -> None:
+    context = await prepared(shop, list_config={"take": 3, "skip": 3}, limit=7, order=None)
+    assert context["list_config"] == {"relations": RELATIONS, "skip": 3, "take": 7, "order": {"created_at": "DESC"}}
+
+
+async def test_what_is_empty_is_nothing_and_what_is_null_is_not_there(shop: Shop) -> None:
+    empty = await prepared(shop, fields="", expand="")
+    assert (empty["list_config"]["select"], empty["list_config"]["relations"]) == (["created_at", "id"], [])
+    null = {"fields": None, "expand": None, "limit": None, "list_config": None, "filterable_fields": None}
+    assert await prepared(shop, **null) == await prepared(shop)
+
+
 @pytest.mark.parametrize(
     ("context", "field"),
     [
         ({"order": "bogus"}, "order"),
+        ({"order": ""}, "order"),
         ({"order": 3}, "order"),
         ({"list_config": {"order": {"bogus": "ASC"}}}, "order"),
         ({"list_config": {"order": {"title": "UP"}}}, "order"),

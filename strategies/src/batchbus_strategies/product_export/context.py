@@ -7,6 +7,7 @@ export has every column, since an export of some would, imported again, clear th
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
+from copy import deepcopy
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +33,7 @@ _RELATIONS: Final = (
 )
 _TAKE: Final = 50
 _ORDER: Final = {"created_at": "DESC"}
+_DEFAULTS: Final[dict[str, Any]] = {"relations": list(_RELATIONS), "skip": 0, "take": _TAKE, "order": _ORDER}
 _FLAT: Final = ("limit", "offset", "order", "fields", "expand")
 
 
@@ -59,47 +61,48 @@ class ProductExportContext(BaseModel):
 
 
 def complete_context(context: MutableMapping[str, Any]) -> None:
-    """Build `list_config` from the flat keys, which it replaces. Raises `JobRefused`."""
-    given = {name: context.pop(name) for name in _FLAT if name in context}
-    if "list_config" not in context:
-        context["list_config"] = _list_config(given)
-    elif not isinstance(context["list_config"], dict):
+    """Complete `list_config`: the flat keys, which it replaces, go before what it says itself. Raises `JobRefused`."""
+    given = {name: value for name in _FLAT if (value := context.pop(name, None)) is not None}
+    config = context.get("list_config") or {}
+    if not isinstance(config, dict):
         raise JobRefused("list_config is an object", field="list_config")
-    else:
-        context["list_config"] = _list_config({}) | context["list_config"]
+    context["list_config"] = {**deepcopy(_DEFAULTS), **config, **_list_config(given)}
     order_of(context["list_config"]["order"] if isinstance(context["list_config"]["order"], dict) else {})
-    if (fields := context.get("filterable_fields")) is not None:
-        if not isinstance(fields, dict):
-            raise JobRefused("filterable_fields is an object", field="filterable_fields")
+    if (fields := context.get("filterable_fields")) is None:
+        context.pop("filterable_fields", None)
+    elif not isinstance(fields, dict):
+        raise JobRefused("filterable_fields is an object", field="filterable_fields")
+    else:
         filters(fields)
 
 
 def _list_config(given: Mapping[str, Any]) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        "relations": _names(given, "expand") or list(_RELATIONS),
-        "skip": _number(given, "offset", 0),
-        "take": _number(given, "limit", _TAKE),
-        "order": dict(_ORDER),
-    }
-    if order := given.get("order"):
+    """What the flat keys say, in Medusa's words."""
+    config: dict[str, Any] = {}
+    if "expand" in given:
+        config["relations"] = _names("expand", given["expand"])
+    if "fields" in given:
+        config["select"] = list(dict.fromkeys([*_names("fields", given["fields"]), "created_at", "id"]))
+    if "offset" in given:
+        config["skip"] = _number("offset", given["offset"])
+    if "limit" in given:
+        config["take"] = _number("limit", given["limit"])
+    if "order" in given:
+        order = given["order"]
         if not isinstance(order, str):
             raise JobRefused("order is the name of a field, with a minus in front for descending", field="order")
         config["order"] = {order.removeprefix("-"): "DESC" if order.startswith("-") else "ASC"}
-    if select := _names(given, "fields"):
-        config["select"] = sorted({*select, "id", "created_at"})
     return config
 
 
-def _number(given: Mapping[str, Any], name: str, default: int) -> int:
-    value = given.get(name, default)
+def _number(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise JobRefused(f"{name} is a number from 0 up", field=name)
     return value
 
 
-def _names(given: Mapping[str, Any], name: str) -> list[str]:
-    value = given.get(name) or []
+def _names(name: str, value: object) -> list[str]:
     names = value.split(",") if isinstance(value, str) else value
     if not (isinstance(names, list) and all(isinstance(one, str) for one in names)):
         raise JobRefused(f"{name} is a list of names", field=name)
-    return names
+    return [one for one in names if one]
