@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,41 +25,12 @@ from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.since import LogTruncated
 from tests.events.inbox import PATIENCE
+from tests.events.past import Past
 from tests.events.proxy import Proxy
 from tests.rabbitmq import RabbitNode
 
 BEGIN: Final = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
 """When the first event of a test happened; each is a millisecond later than the one before."""
-
-
-class Past:
-    """A `History` that a test writes."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.asked = 0
-        self.failures = 0
-        """How many of the next questions fail in the middle of the answer."""
-
-    async def since(self, time: datetime) -> AsyncGenerator[Event, None]:
-        # Job by job, as a database may have them.
-        found = [event for event in self.events if event.time and event.time >= time]
-        async for event in self._told(sorted(found, key=lambda event: (event.subject or "", event.sequence or 0))):
-            yield event
-
-    async def of_job(self, job_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
-        found = [event for event in self.events if event.subject == job_id and (event.sequence or 0) > after]
-        async for event in self._told(found):
-            yield event
-
-    async def _told(self, events: list[Event]) -> AsyncGenerator[Event, None]:
-        self.asked += 1
-        fails = self.failures > 0
-        self.failures -= fails
-        for event in events[: len(events) // 2] if fails else events:
-            yield event
-        if fails:
-            raise HistoryUnavailable("the service restarts")
 
 
 @dataclass

@@ -13,19 +13,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time as clock
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, Delivery, Message
 from batchbus_events.catalog import TERMINAL, TRIGGERS, CreateBatch, parse_trigger, requested_job_id
+from batchbus_events.deduplication import Deduplication, MemoryDeduplication
 from batchbus_events.event import Event, Json, encode
 from batchbus_events.history import History, HistoryUnavailable
 from batchbus_events.ids import new_job_id, new_ulid, ulid_seconds
 from batchbus_events.reading import read_event
 from batchbus_events.since import events_since
+from batchbus_events.subscriber import Gap, Retry, Subscriber
 from batchbus_events.tasks import merged
 from batchbus_events.topics import Binding, Queue
 
@@ -142,6 +144,37 @@ class Client:
                 yield events
         finally:
             await consumer.close()
+
+    def subscriber(
+        self,
+        name: str,
+        patterns: Sequence[str],
+        *,
+        deduplication: Deduplication | None = None,
+        concurrency: int = 10,
+        retry: Retry | None = None,
+        crashes: int = 20,
+        gaps: Literal["fill", "ignore"] = "fill",
+        on_gap: Callable[[Gap], None] | None = None,
+    ) -> Subscriber:
+        """A subscriber with a durable queue, called `name`, of events that match one of the patterns: see `subscriber`.
+
+        `deduplication` is where it remembers events, by default in memory. `concurrency` is how many handlers run at a
+        time. After `crashes` deliveries that nobody lived to acknowledge the broker parks an event. `gaps` says whether
+        what is missing of a job is looked for in its history; `on_gap` is told what is not found, by default the log.
+        """
+        return Subscriber(
+            self,
+            self._bus,
+            name,
+            patterns,
+            deduplication=deduplication or MemoryDeduplication(),
+            concurrency=concurrency,
+            retry=retry or Retry(),
+            crashes=crashes,
+            gaps=gaps,
+            on_gap=on_gap,
+        )
 
     async def follow(self, job_id: str) -> AsyncGenerator[Event, None]:
         """Every event of one job, from its first to the one that ends it, in order, none twice.

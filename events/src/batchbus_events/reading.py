@@ -10,7 +10,7 @@ from batchbus_events.bus import Message
 from batchbus_events.catalog import EVENTS
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, check_schema_version, decode
 
-__all__ = ["key_of", "read_event"]
+__all__ = ["event_in", "key_of", "read_event"]
 
 _logger = logging.getLogger(__name__)
 
@@ -18,14 +18,19 @@ _logger = logging.getLogger(__name__)
 def read_event(message: Message) -> Event | None:
     """The event, or None for one that this version cannot read, which is logged."""
     try:
-        event = decode(message.body)
-        known = EVENTS.get(event.type)
-        if known is not None:
-            with suppress(NewerSchema):  # a newer minor version only adds keys
-                check_schema_version(event, known.dataschema)
+        return event_in(message)
     except InvalidEvent as error:
         _logger.warning("skipped a message with the routing key %s: %s", message.routing_key, error)
         return None
+
+
+def event_in(message: Message) -> Event:
+    """Raises `InvalidEvent`, for one of a newer major version too."""
+    event = decode(message.body)
+    known = EVENTS.get(event.type)
+    if known is not None:
+        with suppress(NewerSchema):  # a newer minor version only adds keys
+            check_schema_version(event, known.dataschema)
     return event
 
 

@@ -1,0 +1,59 @@
+"""The queues of a subscriber, and the messages in the one where what it could not handle waits for an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from batchbus_events import topics
+from batchbus_events.bus import Delivery, Message
+from batchbus_events.deduplication import Record
+from batchbus_events.event import Event, encode
+from batchbus_events.reading import key_of
+from batchbus_events.topics import Binding, Queue
+
+__all__ = ["parked", "parked_queue", "subscriber_queue"]
+
+_REASON_LENGTH = 1000
+
+
+def subscriber_queue(name: str, patterns: Sequence[str], *, crashes: int) -> Queue:
+    """The queue that a subscriber reads. What was given to a consumer `crashes` times in vain, the broker parks."""
+    return Queue(
+        name=name,
+        bindings=tuple(Binding(topics.EVENTS, pattern) for pattern in patterns),
+        arguments={
+            "x-queue-type": "quorum",
+            "x-single-active-consumer": True,
+            "x-delivery-limit": crashes,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": parked_queue(name).name,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        },
+    )
+
+
+def parked_queue(name: str) -> Queue:
+    """Where what the subscriber of that name could not handle waits."""
+    return Queue(name=f"{name}.parked", arguments={"x-queue-type": "quorum"})
+
+
+def parked(what: Delivery | Event, name: str, reason: str, record: Record, now: datetime) -> Message:
+    """An event on its way to the parking queue of a subscriber, as it came, with the reason in its headers."""
+    if isinstance(what, Event):
+        message = Message(body=encode(what), routing_key=key_of(what), message_id=what.id)
+    else:
+        message = what.message
+    headers: dict[str, str | int | bool] = {
+        **message.headers,
+        "x-batchbus-reason": reason[:_REASON_LENGTH],
+        "x-batchbus-parked-at": now.isoformat(),
+        "x-batchbus-routing-key": message.routing_key,
+        "x-batchbus-queue": name,
+        "x-batchbus-failures": record.failures,
+    }
+    if record.first_failure_at is not None:
+        headers["x-batchbus-first-failure-at"] = record.first_failure_at.isoformat()
+    return replace(message, headers=headers).addressed(parked_queue(name).name)
