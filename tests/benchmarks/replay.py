@@ -79,6 +79,7 @@ async def run(ground: Ground) -> None:
 
 
 async def _fill(installation: Installation, jobs: int) -> None:
+    await installation.store.prepare()
     documents = finished_jobs(jobs)
     while block := list(islice(documents, 1000)):
         await installation.database["jobs"].insert_many(block)
