@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
-from tests.cli.conftest import Command, Running, start
+from tests.cli.conftest import PATIENCE, Command, Running, start
 
 SLOW = ("submit", "slow", "--context", '{"steps": 30, "seconds": 0.05}', "--json")
 
@@ -169,7 +170,10 @@ def test_api_and_workers_run_as_processes_of_their_own(
     without_secret = apart("serve", BATCHBUS_JWT_SECRET="", BATCHBUS_HTTP_PORT="0")
     assert without_secret.code != 0 and "BATCHBUS_JWT_SECRET" in without_secret.err
 
-    with start(apart, "serve", "--create-admin", "ops@example.com") as api, start(apart, "worker"):
+    with (
+        start(apart, "serve", "--create-admin", "ops@example.com") as api,
+        start(apart, "worker", BATCHBUS_METRICS_PORT="0") as worker,
+    ):
         token = next(line.split()[-1] for line in api.banner if "ops@example.com" in line)
         url = next(line.split()[4].rstrip(";") for line in api.banner if "ready at" in line)
         client = Command(apart.folder, {"BATCHBUS_URL": url, "BATCHBUS_TOKEN": token})
@@ -178,3 +182,5 @@ def test_api_and_workers_run_as_processes_of_their_own(
         assert told[-1]["type"] == "batch.completed"
         assert client.fine("show", told[-1]["subject"], "--json").json["batch_job"]["result"]["count"] == 2
         assert apart("doctor", BATCHBUS_URL=url, BATCHBUS_TOKEN=token).code == 0
+        metrics = httpx.get(worker.banner[-1].split()[7].rstrip(";"), timeout=PATIENCE).text
+        assert 'batchbus_jobs_total{status="completed",type="rows"} 1.0' in metrics

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
+import pytest
+
+from batchbus_service.files import FileStore
 from tests.http.conftest import Person, Site, read_until
 
 HEADER = ["line", "column", "code", "message", "value"]
@@ -71,6 +75,28 @@ async def test_more_rows_than_a_job_lists_are_all_in_the_file(ann: Person) -> No
     result = (await ann.job(job["id"]))["result"]
     assert (len(result["errors"]), result["error_count"]) == (100, 5_000)
     assert [int(row[0]) for row in await rows_of(ann, job["id"])] == list(range(1, 5_001))
+
+
+async def test_a_phase_whose_row_errors_cannot_be_kept_is_tried_again(
+    ann: Person, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = FileStore.write
+    refused: list[str] = []
+
+    def full_at_first(self: FileStore, key: str, *, max_bytes: int | None = None) -> Any:
+        if key.startswith("errors/") and not refused:
+            refused.append(key)
+            raise OSError("the disk is full")
+        return write(self, key, max_bytes=max_bytes)
+
+    monkeypatch.setattr(FileStore, "write", full_at_first)
+    job = await ann.create("careless", {"chunks": 3, "checkpoint_every": 2})
+    seen = await ann.until(job["id"], "batch.completed")
+    assert refused
+    assert [event.json()["data"]["error"] for event in seen if event.event == "batch.updated"] == [
+        "OSError: the disk is full"
+    ]
+    assert [int(row[0]) for row in await rows_of(ann, job["id"])] == [100, 101, 102]
 
 
 async def test_row_errors_whose_file_has_gone_are_not_found(ann: Person, site: Site) -> None:

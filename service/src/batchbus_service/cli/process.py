@@ -65,7 +65,8 @@ async def _run(settings: Settings, parts: Parts, ending: _Ending) -> None:
         else:
             if sock:
                 await stack.enter_async_context(serving_probes(service, sock))
-            out().print(f"batchbus worker is ready{f', with metrics at {url}/metrics' if url else ''}; Ctrl-C stops it")
+            metrics = f", with metrics at {url}/metrics" if url else ""
+            out().print(f"batchbus worker is ready{metrics}; Ctrl-C stops it", soft_wrap=True)
         sys.stdout.flush()
         await ending.wait()
 
