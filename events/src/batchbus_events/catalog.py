@@ -97,7 +97,8 @@ class JobData(_Fact):
     progress: Progress | None = Field(None, description="How much of the current phase is done.")
     errors: Count | None = Field(None, description="How many errors there have been.")
     by: str | None = Field(
-        None, description="Who asked for this: a user's id, or `bus:` and the source of a trigger. Absent if nobody did."
+        None,
+        description="Who asked for this: a user's id, or `bus:` and the source of a trigger. Absent if nobody did.",
     )
 
 
