@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from tests.benchmarks import backlog, bus, imports, jobs, listing, queries, replay
+from tests.benchmarks import backlog, bus, imports, jobs, listing, queries, replay, streams, uploads
 from tests.benchmarks.ground import Ground, open_ground
 
 BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
@@ -18,6 +18,8 @@ BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
     "listing": listing.run,
     "replay": replay.run,
     "backlog": backlog.run,
+    "streams": streams.run,
+    "uploads": uploads.run,
 }
 
 

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Literal
+from uuid import uuid4
 
 __all__ = ["ServerProcess"]
 
 _COMMAND: Final = Path(sys.executable).with_name("batchbus")
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
-_ADMIN: Final = "admin@example.com"
 
 
 class ServerProcess:
@@ -39,7 +39,7 @@ class ServerProcess:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("BATCHBUS_")}
         with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
-                *(_COMMAND, command, "--create-admin", _ADMIN),
+                *(_COMMAND, command, "--create-admin", f"{uuid4().hex}@example.com"),
                 env={**ours, "BATCHBUS_HTTP_PORT": "0", "COLUMNS": "200", **environment},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
@@ -63,6 +63,13 @@ class ServerProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def peak_memory(self) -> int:
+        """The most memory that was resident, in bytes, since the process began."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        assert found, status
+        return int(found[1]) * 1024
 
     async def stop(self) -> int:
         """SIGTERM, and wait. Returns the exit code."""
