@@ -25,6 +25,7 @@ from batchbus_service.job import Job
 from batchbus_service.lifecycle import Cause
 from batchbus_service.settings import Settings
 from batchbus_service.stores.mongo import MongoJobStore
+from batchbus_service.tracing import Tracer
 from batchbus_strategies import Json
 from tests.engine.following import PATIENCE, Followed
 from tests.engine.processes import WorkerProcess
@@ -84,10 +85,12 @@ class Installation:
         return {f"BATCHBUS_{name}".upper(): str(value) for name, value in values.items()}
 
     @asynccontextmanager
-    async def worker(self, *, patience: Patience = _PATIENCE, **settings: object) -> AsyncIterator[Service]:
+    async def worker(
+        self, *, patience: Patience = _PATIENCE, tracer: Tracer | None = None, **settings: object
+    ) -> AsyncIterator[Service]:
         """A service with a worker, in this process."""
         values = {name.removeprefix("BATCHBUS_").lower(): value for name, value in self.environment(**settings).items()}
-        async with open_service(Settings.model_validate(values), patience=patience) as service:
+        async with open_service(Settings.model_validate(values), patience=patience, tracer=tracer) as service:
             yield service
 
     @asynccontextmanager

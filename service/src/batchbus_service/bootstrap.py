@@ -29,10 +29,11 @@ from batchbus_service.prometheus import PrometheusMeter
 from batchbus_service.pulse import RunLimits
 from batchbus_service.replay.player import Player
 from batchbus_service.run import Surroundings
-from batchbus_service.settings import Settings
+from batchbus_service.settings import BadSettings, Settings
 from batchbus_service.slots import Slots
 from batchbus_service.stores.metered import MeteredJobStore
 from batchbus_service.stores.mongo import MongoJobStore
+from batchbus_service.tracing import TRACES_NOTHING, Tracer
 from batchbus_service.watch import Watch
 from batchbus_service.worker import Worker
 from batchbus_strategies import Registry, Services
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Patience", "Service", "open_service", "worker_id"]
 
+_COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _GIVE_BACK_SECONDS: Final = 30.0
 _SERVER_SELECTION_MS: Final = 5000
 _CATALOG_SECONDS: Final = 120.0
@@ -95,11 +97,13 @@ async def open_service(
     mongo_url: str | None = None,
     give_up: Callable[[str], None] | None = None,
     patience: Patience = Patience(),
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[Service]:
     """Everything but the HTTP server; ended in the reverse order, so that nothing accepted is lost.
 
-    `work`: take triggers and run jobs. `bus` and `mongo_url` stand in for what the settings name. `give_up` is called
-    with a reason when the process has to end, because a strategy cannot be stopped.
+    `work`: take triggers and run jobs. `bus` and `mongo_url` stand in for what the settings name, `tracer` for
+    what the environment does. `give_up` is called with a reason when the process has to end, because a strategy cannot
+    be stopped.
     """
     log: FilteringBoundLogger = structlog.get_logger("batchbus")
     name = worker_id()
@@ -142,7 +146,7 @@ async def open_service(
         await outbox.start()
         stack.push_async_callback(outbox.close, patience.last_answers)
         meter.look_at_engine(bus, outbox)
-        ledger = Ledger(store, outbox, clock, Decider(policy, new_ulid), log, meter)
+        ledger = Ledger(store, outbox, clock, Decider(policy, new_ulid), log, meter, tracer or _tracer(stack))
         watch = Watch(ledger, log)
         await watch.start()
         stack.push_async_callback(watch.close)
@@ -226,6 +230,21 @@ async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
     from batchbus_events.amqp import RabbitBus
 
     return await stack.enter_async_context(RabbitBus.open(settings.amqp_url, name="batchbus"))
+
+
+def _tracer(stack: AsyncExitStack) -> Tracer:
+    """OpenTelemetry's, if its own variables name a collector. Raises `BadSettings` if it is not installed."""
+    if not any(os.environ.get(name) for name in _COLLECTORS):
+        return TRACES_NOTHING
+    try:
+        from batchbus_service.otel import OpenTelemetryTracer, exporting_provider
+    except ImportError:
+        raise BadSettings(
+            f"{_COLLECTORS[0]} is set, and OpenTelemetry is not installed: pip install 'batchbus[otel]', or unset it"
+        ) from None
+    provider = exporting_provider()
+    stack.push_async_callback(asyncio.to_thread, provider.shutdown)
+    return OpenTelemetryTracer(provider)
 
 
 def _last_resort(stack: AsyncExitStack, log: FilteringBoundLogger) -> Callable[[str], None]:

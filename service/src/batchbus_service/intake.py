@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
@@ -98,10 +99,13 @@ class Intake:
             self._log.warning("trigger_held", reason=str(error))
             await delivery.hold()
             return
-        refusal = await self._carried_out(trigger, request, delivery.message)
-        if refusal:
-            await self._reject(trigger, *refusal)
-        await delivery.ack()
+        with self._ledger.tracer.span(f"{trigger.type} intake", trigger.traceparent, source=trigger.source) as span:
+            trigger = replace(trigger, traceparent=span.traceparent)
+            refusal = await self._carried_out(trigger, request, delivery.message)
+            if refusal:
+                span.ended_as(refusal[0], failed=True)
+                await self._reject(trigger, *refusal)
+            await delivery.ack()
 
     async def _carried_out(
         self, trigger: Event, request: CreateBatch | ConfirmBatch | CancelBatch, message: Message

@@ -16,6 +16,7 @@ from batchbus_service.lifecycle import Cause, Decider, NewJob
 from batchbus_service.meter import MEASURES_NOTHING, Meter
 from batchbus_service.outbox import Outbox
 from batchbus_service.ports import Clock, JobExists, JobStore, StoreUnavailable
+from batchbus_service.tracing import TRACES_NOTHING, Tracer
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,12 +58,14 @@ class Ledger:
         decider: Decider,
         log: FilteringBoundLogger,
         meter: Meter = MEASURES_NOTHING,
+        tracer: Tracer = TRACES_NOTHING,
     ) -> None:
         self.store = store
         self.clock = clock
         self.decider = decider
         self.outbox = outbox
         self.meter = meter
+        self.tracer = tracer
         self._log = log
 
     async def create(self, request: NewJob, cause: Cause, *, claim_for: str | None = None) -> tuple[Job, bool]:

@@ -113,15 +113,21 @@ class Run:
             self._leave_seat()
 
     async def _measured_phase(self) -> Job:
-        before, clock, meter = self.job, self._ledger.clock, self._ledger.meter
+        before, clock, ledger = self.job, self._ledger.clock, self._ledger
         began = clock.monotonic()
-        try:
-            after = await self._phase()
-        except (LeaseLost, UnknownJob, StoreUnavailable):
-            meter.ran(before.type, before.phase, "lost", clock.monotonic() - began)
-            raise
-        meter.ran(before.type, before.phase, _outcome(before, after), clock.monotonic() - began)
-        return after
+        outcome: Outcome = "lost"
+        asked = before.history[0].traceparent
+        attempt = before.failures + 1
+        name = f"{before.type} {before.phase}"
+        with ledger.tracer.span(name, asked, job_id=before.id, job_type=before.type, attempt=attempt) as span:
+            self._cause = Cause(traceparent=span.traceparent)
+            try:
+                after = await self._phase()
+                outcome = _outcome(before, after)
+                return after
+            finally:
+                span.ended_as(outcome, failed=outcome in ("failed", "retried", "lost"))
+                ledger.meter.ran(before.type, before.phase, outcome, clock.monotonic() - began)
 
     async def _phase(self) -> Job:
         """One phase, and the write that ends it."""

@@ -36,13 +36,18 @@ for _command in _commands:
 _events.command()(events.tail)
 _events.command()(events.publish)
 app.add_typer(_events, name="events")
-for _action in (replay.plan, replay.run, replay.show, replay.pause, replay.resume, replay.abort):
-    _replay.command()(_action)
+_replay_commands: tuple[Callable[..., None], ...] = (
+    *(replay.plan, replay.run, replay.show),
+    *(replay.pause, replay.resume, replay.abort),
+)
+for _command in _replay_commands:
+    _replay.command()(_command)
 _replay.command("list")(replay.list_replays)
 app.add_typer(_replay, name="replay")
 _parked.command("list")(parked.list_parked)
-for _action in (parked.show, parked.requeue, parked.discard):
-    _parked.command()(_action)
+_parked.command()(parked.show)
+_parked.command()(parked.requeue)
+_parked.command()(parked.discard)
 app.add_typer(_parked, name="parked")
 _users.command("add")(access.add_user)
 _users.command("list")(access.list_users)
