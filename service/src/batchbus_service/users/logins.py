@@ -37,8 +37,8 @@ __all__ = ["FailureLimits", "Logins", "TryLater"]
 _NOTED: Final = WriteConcern(w=1)
 _WINDOW: Final = timedelta(minutes=15)
 _LATELY: Final = timedelta(days=30)
-_WAITING: Final = 100
-"""Logins that may wait for their turn; behind them, a new one would wait for seconds."""
+_AT_ONCE: Final = 100
+"""Logins that may be under way; behind them, a new one would wait for seconds. To be refused costs nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Logins:
         self._limits = limits
         self._now = clock
         self._turns = asyncio.Semaphore(AT_A_TIME)
-        self._waiting = 0
+        self._under_way = 0
 
     async def prepare(self) -> None:
         """Create the index, if it is not there yet."""
@@ -85,25 +85,25 @@ class Logins:
 
     async def sign_in(self, email: str, password: str, address: str) -> User | None:
         """The user, if that is their password. `address`: the IP address that asks. Raises `TryLater`."""
-        attempt = _Attempt.of(email, address)
-        await self._admit(attempt)
-        if self._waiting >= _WAITING:
+        if self._under_way >= _AT_ONCE:
             raise TryLater("Too many logins at the same moment", 1)
-        self._waiting += 1
+        self._under_way += 1
         try:
+            attempt = _Attempt.of(email, address)
+            await self._admit(attempt)
             async with self._turns:
                 await self._admit(attempt)  # of many at the same moment, some have failed by now
                 user = await self._check(email, password)
                 await (self._failed(attempt) if user is None else self._succeeded(attempt))
                 return user
         finally:
-            self._waiting -= 1
+            self._under_way -= 1
 
     async def _admit(self, attempt: _Attempt) -> None:
         time = self._now()
         with answered():
-            found = self._notes.find({"_id": {"$in": attempt.notes}, "expires_at": {"$gt": time}})
-            notes = {note["_id"]: note async for note in found}
+            found = self._notes.find({"_id": {"$in": attempt.notes}})
+            notes = {note["_id"]: note async for note in found if note["expires_at"] > time}
         limits = {attempt.at_account: self._limits.address_at_account}
         if attempt.trusted not in notes:
             limits |= {attempt.anywhere: self._limits.address, attempt.by_anyone: self._limits.account}
