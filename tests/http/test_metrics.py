@@ -205,3 +205,23 @@ async def test_a_worker_serves_health_and_metrics_and_nothing_else(settings: Set
             assert (await http.get("/admin/batch-jobs")).status_code == 401
             nothing = await http.get("/openapi.json")
             assert (nothing.status_code, nothing.json()["type"]) == (404, "not_found")
+
+
+async def test_how_long_events_and_triggers_wait_and_how_full_the_queues_are(site: Site, olga: Person) -> None:
+    job_id = new_job_id()
+    trigger = Event(
+        type="batch.created",
+        source="/shop",
+        id=new_ulid(),
+        subject=job_id,
+        data={"type": "slow", "context": {"steps": 1}},
+        time=site.service.ledger.clock.now(),
+    )
+    await site.service.bus.publish(topics.TRIGGERS, Message(body=encode(trigger), routing_key=trigger.type))
+    await olga.until(job_id, "batch.completed")
+
+    metrics = await scraped_until(olga.http, lambda metrics: metrics.value("publish_lag_seconds_count") >= 5)
+
+    assert metrics.value("trigger_lag_seconds_count", event="batch.created") == 1
+    assert metrics.value("queue_consumers", queue="batchbus.triggers") == 1
+    assert metrics.value("queue_messages", queue="batchbus.triggers") == 0

@@ -27,6 +27,7 @@ from batchbus_service.lifecycle import Decider, Policy
 from batchbus_service.outbox import Outbox
 from batchbus_service.prometheus import PrometheusMeter
 from batchbus_service.pulse import RunLimits
+from batchbus_service.queues import QueueWatch
 from batchbus_service.replay.player import Player
 from batchbus_service.run import Surroundings
 from batchbus_service.settings import BadSettings, Settings
@@ -142,7 +143,7 @@ async def open_service(
         )
         doorbell = Doorbell(bus, log)
         stack.push_async_callback(doorbell.close)
-        outbox = Outbox(bus, store, clock, policy, name, log)
+        outbox = Outbox(bus, store, clock, policy, name, log, meter)
         await outbox.start()
         stack.push_async_callback(outbox.close, patience.last_answers)
         meter.look_at_engine(bus, outbox)
@@ -190,6 +191,10 @@ async def open_service(
             stack.push_async_callback(intake.close)
         else:
             outbox.on_settled = doorbell.ring_for
+        queues = QueueWatch(bus, log)
+        await queues.start()
+        stack.push_async_callback(queues.close)
+        meter.look_at_queues(queues)
         yield Service(settings, bus, ledger, registry, host, files, database, worker, watch, player, meter)
 
 

@@ -20,6 +20,7 @@ from batchbus_events.tasks import end
 from batchbus_service import announce
 from batchbus_service.job import HistoryEntry, Job
 from batchbus_service.lifecycle import Policy, alarm
+from batchbus_service.meter import MEASURES_NOTHING, Meter
 from batchbus_service.ports import Clock, JobStore, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -55,7 +56,14 @@ class Outbox:
     """One per process. `worker` is the name under which this process holds leases."""
 
     def __init__(
-        self, bus: Bus, store: JobStore, clock: Clock, policy: Policy, worker: str, log: FilteringBoundLogger
+        self,
+        bus: Bus,
+        store: JobStore,
+        clock: Clock,
+        policy: Policy,
+        worker: str,
+        log: FilteringBoundLogger,
+        meter: Meter = MEASURES_NOTHING,
     ) -> None:
         self._bus = bus
         self._store = store
@@ -63,6 +71,7 @@ class Outbox:
         self._policy = policy
         self._worker = worker
         self._log = log
+        self._meter = meter
         self._pending: dict[str, _Pending] = {}
         self._marks: dict[str, _Pending] = {}
         self._due = asyncio.Event()
@@ -162,6 +171,7 @@ class Outbox:
                     await asyncio.sleep(wait)
                 try:
                     await self._bus.publish(topics.EVENTS, message)
+                    self._meter.published((self._clock.now() - entry.time).total_seconds())
                     return
                 except BusError as error:
                     self._refused.add(job.id)

@@ -7,6 +7,7 @@ type that no strategy here serves counts as `other`, a path without a route as `
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from importlib.metadata import version
 from typing import Final, Literal
 
@@ -17,12 +18,14 @@ from batchbus_events.bus import Bus
 from batchbus_service.job import TERMINAL, Job, Status
 from batchbus_service.meter import Meter, Outcome
 from batchbus_service.outbox import Outbox
+from batchbus_service.queues import QueueWatch
 from batchbus_service.slots import Slots
 from batchbus_strategies import Phase
 
 __all__ = ["PrometheusMeter"]
 
 _WAIT_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200)
+_LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800)
 _RUN_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 28800)
 _STORE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
 _HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -61,6 +64,12 @@ class PrometheusMeter(Meter):
         self._records = counter("records_total", "Records that were done.", "type", "phase")
         self._row_errors = counter("row_errors_total", "Records that could not be used.", "type", "phase")
         self._rescued = counter("jobs_rescued_total", "Jobs that the night watch took up.", "type")
+        self._trigger_lag = histogram(
+            "trigger_lag_seconds", "From a trigger's own time to when it was taken.", _LAG_BUCKETS, "event"
+        )
+        self._publish_lag = histogram(
+            "publish_lag_seconds", "From a lifecycle event to the broker's confirm.", _LAG_BUCKETS
+        )
         self._parked = counter("messages_parked_total", "Messages that nobody could use.")
         self._rejected = counter("triggers_rejected_total", "Triggers that could not be carried out.", "reason")
         self._store = histogram("store_seconds", "How long the job store took.", _STORE_BUCKETS, "operation")
@@ -73,6 +82,8 @@ class PrometheusMeter(Meter):
         self._connected = gauge("bus_connected", "1 while the message broker can be reached.")
         self._backlog = gauge("outbox_events", "Events that wait for the message broker.")
         self._refused = gauge("outbox_refused", "1 while the message broker refuses events.")
+        self._messages = gauge("queue_messages", "Messages that wait in a queue of batchbus.", "queue")
+        self._consumers = gauge("queue_consumers", "Consumers of a queue of batchbus.", "queue")
         self._streams = gauge("event_streams", "Event streams that someone reads.")
 
     # -- what is told to it ----------------------------------------------------------------------------------------
@@ -108,6 +119,12 @@ class PrometheusMeter(Meter):
     def rescued(self, job_type: str) -> None:
         self._rescued.labels(self._type(job_type)).inc()
 
+    def took_trigger(self, event_type: str, lag: float) -> None:
+        self._trigger_lag.labels(event_type).observe(max(0.0, lag))
+
+    def published(self, lag: float) -> None:
+        self._publish_lag.observe(max(0.0, lag))
+
     def parked(self) -> None:
         self._parked.inc()
 
@@ -141,6 +158,11 @@ class PrometheusMeter(Meter):
         for phase in _PHASES:
             self._slots.labels(phase).set(slots.size(phase))
             self._slots_used.labels(phase).set_function(used(phase))
+
+    def look_at_queues(self, watch: QueueWatch) -> None:
+        for queue in watch.queues:
+            self._messages.labels(queue).set_function(partial(watch.messages, queue))
+            self._consumers.labels(queue).set_function(partial(watch.consumers, queue))
 
     def look_at_streams(self, readers: Callable[[], int]) -> None:
         self._streams.set_function(readers)
