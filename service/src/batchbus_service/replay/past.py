@@ -1,7 +1,7 @@
 """The past, read from the jobs' histories: counted for a plan, or put in order of time with flat memory.
 
-Histories are read in one pass over the jobs, in whatever order the database has them: to ask for them in order of time
-would take an index that every job would pay for. What does not fit into memory is sorted in pieces on disk, and merged.
+Histories are read in one pass over the jobs, by when these were created: to ask for events in order of time would take an
+index that every job would pay for. What does not fit into memory is sorted in pieces on disk, and merged.
 
 All of this blocks, and runs in a thread of its own.
 """
@@ -13,7 +13,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -21,7 +21,7 @@ import bson
 from bson.codec_options import CodecOptions
 
 from batchbus_events import topics
-from batchbus_events.event import encode
+from batchbus_events.event import Event, encode
 from batchbus_service.announce import event_of
 from batchbus_service.job import SCHEMA, HistoryEntry
 from batchbus_service.replay.record import Position
@@ -31,10 +31,14 @@ from batchbus_service.stores.document import history_of
 if TYPE_CHECKING:
     from pymongo.collection import Collection
 
-__all__ = ["Marks", "Past", "PastEvent", "Stopped", "Summary", "sort_past", "sum_up"]
+__all__ = ["Marks", "Past", "PastEvent", "Stopped", "Summary", "past_events", "sort_past", "sum_up"]
 
 _PROJECTION: Final = ("type", "history", "schema")
-_BATCH: Final = 500
+_BEFORE_ALL: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_FIRST_SLICE: Final = timedelta(minutes=1)
+_NARROWEST: Final = timedelta(milliseconds=1)
+_FEW, _MANY = 500, 5000
+"""Jobs in a slice of time: with fewer the next one is wider, with more it is cut in two."""
 _AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True, tzinfo=UTC)
 _SAMPLE: Final = 10
 _PIECE_BYTES: Final = 16 * 1024 * 1024
@@ -140,22 +144,53 @@ def sort_past(
     return Past(pieces)
 
 
+def past_events(jobs: Collection[dict[str, Any]], selection: Selection) -> Iterator[Event]:
+    """The events that the selection takes as they were published first, job by job, in order for each."""
+    for job_id, _, taken in _histories(jobs, selection, lambda: False):
+        for _, entry in taken:
+            yield event_of(job_id, entry)
+
+
 def _histories(
     jobs: Collection[dict[str, Any]], selection: Selection, stopped: Callable[[], bool]
 ) -> Iterator[tuple[str, str, list[tuple[datetime, HistoryEntry]]]]:
     """Jobs with the events that are taken, and the times that these are ordered by. Leaves out those of a newer form."""
-    with jobs.find(selection.query(), list(_PROJECTION), batch_size=_BATCH) as cursor:
-        for document in cursor:
-            if stopped():
-                raise Stopped
-            if document.get("schema", SCHEMA) > SCHEMA:
-                continue
-            history = history_of(document)
-            # The clocks of two processes may differ by some milliseconds: one job's events stay in sequence all the same.
-            times = itertools.accumulate((entry.time for entry in history), max)
-            taken = [(time, entry) for time, entry in zip(times, history, strict=True) if selection.takes(entry)]
-            if taken:
-                yield document["_id"], document["type"], taken
+    for document in _documents(jobs, selection):
+        if stopped():
+            raise Stopped
+        if document.get("schema", SCHEMA) > SCHEMA:
+            continue
+        history = history_of(document)
+        # The clocks of two processes may differ by some milliseconds: one job's events stay in sequence all the same.
+        times = itertools.accumulate((entry.time for entry in history), max)
+        taken = [(time, entry) for time, entry in zip(times, history, strict=True) if selection.takes(entry)]
+        if taken:
+            yield document["_id"], document["type"], taken
+
+
+def _documents(jobs: Collection[dict[str, Any]], selection: Selection) -> Iterator[dict[str, Any]]:
+    """The jobs that may have such events, from the newest slice of time to the oldest.
+
+    In slices, because the embedded database holds all that a query finds in memory; of jobs chosen by their ids there
+    are few.
+    """
+    query = selection.query()
+    if selection.job_ids:
+        yield from jobs.find(query, list(_PROJECTION))
+        return
+    high, width = selection.until or datetime.now(UTC), _FIRST_SLICE
+    while high > _BEFORE_ALL:
+        low = max(high - width, _BEFORE_ALL)
+        where = query | {"created_at": {"$gte": low, "$lt": high}}
+        size = jobs.count_documents(where)
+        if size > _MANY and width > _NARROWEST:
+            width /= 2
+            continue
+        if size:
+            yield from jobs.find(where, list(_PROJECTION))
+        high = low
+        if size < _FEW:
+            width *= 4
 
 
 def _past_event(position: Position, batch_type: str, entry: HistoryEntry, marks: Marks) -> PastEvent:
