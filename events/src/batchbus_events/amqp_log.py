@@ -107,10 +107,10 @@ class LogReader:
         return since or "first", None if reaches else LogGap(certain=first.offset > 0)
 
     async def _entries(self, start: _Start, gap: LogGap | None) -> AsyncGenerator[Message | LogGap, None]:
-        if gap is not None:
-            yield gap
         again = self._last
         async with self._attached(start) as attached:
+            if gap is not None:  # told only now, so that the log is held on to while someone fills the gap
+                yield gap
             while True:
                 message = await attached.next()
                 before, self._last = self._last, _place(message)
