@@ -17,6 +17,7 @@ from batchbus_service.http import (
     jobs,
     origins,
     parked,
+    past,
     plan,
     replays,
     row_errors,
@@ -67,7 +68,7 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         plans=LinePages(service.files),
         keeper=Keeper(service.bus, ParkedMessages(service.database, service.files), service.ledger.clock, log),
     )
-    of_jobs = (jobs, plan, row_errors, history, uploads, downloads, batch_types, streams)
+    of_jobs = (jobs, plan, row_errors, history, uploads, downloads, batch_types, past, streams)
     for routes in (auth, users, tokens, *of_jobs, replays, parked, origins):
         app.include_router(routes.router)
     errors.install(app, admit)
