@@ -8,6 +8,7 @@ had, the tests marked `rabbitmq` are skipped with one loud line, or fail if `BAT
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import aio_pika
@@ -221,7 +222,7 @@ class DockerNode(RabbitNode):
 def find_rabbitmq() -> RabbitNode:
     """A node that can be started on this machine, after installing what it takes. Raises `NoRabbitMQ`."""
     if _installed("rabbitmq-server") is None:
-        _install("rabbitmq-server", "amqp-tools")
+        _install("rabbitmq-server", "rabbitmq-server", "amqp-tools")
     if _installed("rabbitmq-server") is not None:
         return RabbitNode()
     if shutil.which("docker"):
@@ -268,11 +269,16 @@ def _installed(command: str) -> str | None:
     return shutil.which(command, path=f"/usr/lib/rabbitmq/bin:{os.environ['PATH']}")
 
 
-def _install(*packages: str) -> None:
-    """With apt-get, where that is there and we are root."""
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        # At run level 1 Debian leaves the system's own broker stopped.
-        apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+def _install(command: str, *packages: str) -> None:
+    """With apt-get, where that is there and we are root. `command`: what is missing as long as they are."""
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        return
+    # At run level 1 Debian leaves the system's own broker stopped.
+    apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    with (Path(tempfile.gettempdir()) / "batchbus-tests-apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the tests may run in several processes
+        if _installed(command):
+            return
         with contextlib.suppress(subprocess.CalledProcessError):
             _output(["apt-get", "update"], apt)
             _output(["apt-get", "install", "--yes", "--no-install-recommends", *packages], apt)
@@ -311,6 +317,7 @@ def _wait_for_amqp(port: int, server: _Process) -> None:
 
 
 _MISSING: Final = pytest.StashKey[str]()
+_TOLD: Final = "not tested against RabbitMQ"
 
 
 @pytest.fixture(scope="session")
@@ -320,7 +327,7 @@ def _session_node(request: pytest.FixtureRequest) -> Iterator[RabbitNode]:
     except NoRabbitMQ as error:
         if os.environ.get("BATCHBUS_REQUIRE_RABBITMQ") == "1":
             pytest.fail(f"RabbitMQ is required here: {error}")
-        request.config.stash[_MISSING] = str(error)
+        _tell_missing(request.config, str(error))
         pytest.skip("no RabbitMQ")
     with node:
         yield node
@@ -330,7 +337,7 @@ def _session_node(request: pytest.FixtureRequest) -> Iterator[RabbitNode]:
 def amqp_tools() -> None:
     """The commands of Debian's `amqp-tools`: the plainest client there is."""
     if shutil.which("amqp-publish") is None:
-        _install("amqp-tools")
+        _install("amqp-publish", "amqp-tools")
     if shutil.which("amqp-publish") is None:
         missing = "amqp-tools is not installed, and apt-get cannot install it"
         if os.environ.get("BATCHBUS_REQUIRE_RABBITMQ") == "1":
@@ -384,6 +391,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = getattr(item, "fixturenames", ())
         if not {"_session_node", "rabbit_node", "amqp_url", "amqp_vhost_url"}.isdisjoint(names):
             item.add_marker(pytest.mark.rabbitmq)
+
+
+def _tell_missing(config: pytest.Config, missing: str) -> None:
+    config.stash[_MISSING] = missing
+    told = getattr(config, "workeroutput", None)
+    if told is not None:  # this is a process of pytest-xdist, which prints nothing itself
+        told[_TOLD] = missing
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process of pytest-xdist has ended; what it could not test is for us to say."""
+    if missing := getattr(node, "workeroutput", {}).get(_TOLD):
+        node.config.stash[_MISSING] = missing
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
