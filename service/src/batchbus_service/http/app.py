@@ -16,6 +16,7 @@ from batchbus_service.http import (
     history,
     jobs,
     origins,
+    pages,
     parked,
     past,
     plan,
@@ -69,7 +70,7 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         keeper=Keeper(service.bus, ParkedMessages(service.database, service.files), service.ledger.clock, log),
     )
     of_jobs = (jobs, plan, row_errors, history, uploads, downloads, batch_types, past, streams)
-    for routes in (auth, users, tokens, *of_jobs, replays, parked, origins):
+    for routes in (auth, users, tokens, *of_jobs, replays, parked, origins, pages):
         app.include_router(routes.router)
     errors.install(app, admit)
     answer_probes(app, service)

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Validators"]
+__all__ = ["Validators", "has_it"]
 
 _OF_THE_BODY: Final = ("content-length", "content-type")
 
@@ -39,7 +39,7 @@ class Validators:
             if message["type"] == "http.response.body" and start is not None:
                 headers, body = MutableHeaders(raw=start["headers"]), message["body"]
                 headers["etag"] = tag = _tag(body)
-                if _has_it(asked, tag):
+                if has_it(asked, tag):
                     start["status"], message = 304, {**message, "body": b""}
                     for name in _OF_THE_BODY:
                         del headers[name]
@@ -64,7 +64,7 @@ def _tag(body: bytes) -> str:
     return f'W/"{len(body):x}-{digest[:27]}"'
 
 
-def _has_it(asked: Headers, tag: str) -> bool:
+def has_it(asked: Headers, tag: str) -> bool:
     """By weak comparison (RFC 9110, 13.1.2), unless the client asked for a fresh answer."""
     if "no-cache" in asked.get("cache-control", ""):
         return False

@@ -1,0 +1,97 @@
+// Where everything begins: who is signed in, which page the address names, and what went wrong.
+
+import { SignedOut, signOut, whoAmI } from "./api.js";
+import { button, fill, h } from "./dom.js";
+import { showJob } from "./job.js";
+import { showJobs } from "./jobs.js";
+import { showLogin } from "./login.js";
+import { showNew } from "./new.js";
+import { showParked, showParkedMessage } from "./parked.js";
+import { planReplay, showReplay, showReplays } from "./replays.js";
+import { readAddress } from "./routes.js";
+
+const PAGES = {
+  jobs: { one: showJob, list: showJobs, label: "Jobs" },
+  new: { list: showNew, label: "New job" },
+  replays: { one: showReplay, list: showReplays, label: "Replays", operator: true },
+  "plan-replay": { list: planReplay, operator: true },
+  parked: { one: showParkedMessage, list: showParked, label: "Parked messages", operator: true },
+};
+
+const main = document.getElementById("main");
+const notice = document.getElementById("notice");
+let caller = null;
+let leaving = new AbortController();
+
+/** Shows the page of the current address. What the last one still does ends. */
+async function show() {
+  leaving.abort();
+  leaving = new AbortController();
+  const { signal } = leaving;
+  say("");
+  navigation();
+  if (caller === null) return showLogin(main, start);
+  const address = readAddress(location.hash);
+  const page = PAGES[address.page];
+  if (!page || (page.operator && !caller.operator)) {
+    return fill(main, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/jobs" }, "All jobs")));
+  }
+  try {
+    const shown = address.id && page.one ? page.one : page.list;
+    await shown(main, { ...address, caller, signal });
+    if (!signal.aborted) focus();
+  } catch (error) {
+    if (!signal.aborted) trouble(error);
+  }
+}
+
+/** As a browser does with a page of its own: its title is told, and the keyboard is at its beginning. */
+function focus() {
+  const heading = main.querySelector("h1");
+  document.title = heading ? `${heading.textContent} – batchbus` : "batchbus";
+  if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
+}
+
+function navigation() {
+  const here = readAddress(location.hash).page;
+  const links = Object.entries(PAGES)
+    .filter(([, page]) => caller && page.label && (!page.operator || caller.operator))
+    .map(([name, page]) => h("a", { href: `#/${name}`, "aria-current": name === here ? "page" : null }, page.label));
+  fill(document.getElementById("nav"), links);
+  const who = document.getElementById("who");
+  if (caller === null) return fill(who);
+  fill(who, h("span", { title: caller.operator ? "sees every job" : "sees own jobs" }, caller.user.email), button("Sign out", leave));
+}
+
+async function leave() {
+  await signOut();
+  caller = null;
+  await show();
+}
+
+function trouble(error) {
+  if (error.name === "AbortError") return;
+  if (error instanceof SignedOut && caller !== null) {
+    caller = null;
+    show();
+  }
+  say(error.message);
+}
+
+function say(text) {
+  notice.textContent = text;
+  notice.hidden = text === "";
+}
+
+async function start() {
+  try {
+    caller = await whoAmI();
+  } catch (error) {
+    return say(error.message);
+  }
+  await show();
+}
+
+document.addEventListener("trouble", (event) => trouble(event.detail));
+window.addEventListener("hashchange", show);
+start();

@@ -1,0 +1,171 @@
+// One job: where it stands and why, how it goes, what can be done, what it would do, and what has happened.
+
+import { get, post, save, saveFile } from "./api.js";
+import { ask, badge, button, facts, fill, h, prose, row, table, tell, time } from "./dom.js";
+import { bytes, cell, number, percent, progressLine, words } from "./format.js";
+import { plan } from "./plan.js";
+import { follow } from "./sse.js";
+
+const ENDED = ["completed", "failed", "canceled"];
+
+export async function showJob(main, { id, signal }) {
+  const view = new JobView(main, `admin/batch-jobs/${encodeURIComponent(id)}`, signal);
+  await view.load();
+  view.follow();
+}
+
+class JobView {
+  #status = h("div", { class: "standing", role: "status" });
+  #actions = h("div", { class: "actions" });
+  #bar = h("progress", { max: 1, "aria-label": "Progress of this phase" });
+  #line = h("p", { class: "state" });
+  #result = h("section", {});
+  #plan = h("section", {});
+  #history = h("section", {});
+  #streaming = false;
+  #loading = null;
+  #again = false;
+  #planOf = null;
+
+  constructor(main, path, signal) {
+    Object.assign(this, { main, path, signal });
+  }
+
+  /** Reads the job and its history. Whoever asks while that is under way gets it read once more. */
+  async load() {
+    if (this.#loading) {
+      this.#again = true;
+      return this.#loading;
+    }
+    this.#loading = this.#read();
+    try {
+      await this.#loading;
+    } finally {
+      this.#loading = null;
+    }
+    if (this.#again && !this.signal.aborted) {
+      this.#again = false;
+      await this.load();
+    }
+  }
+
+  async #read() {
+    const { signal } = this;
+    const [{ batch_job: job }, told] = await Promise.all([get(this.path, { signal }), get(`${this.path}/history`, { signal })]);
+    const first = this.job === undefined;
+    const moved = this.job?.status !== job.status;
+    this.job = job;
+    if (first) this.#frame();
+    fill(this.#status, h("p", {}, badge(job.status), " ", prose(told.why)), told.way_out && h("p", { class: "hint" }, prose(told.way_out)));
+    if (moved) this.#offer();
+    this.progress(job.result ?? {});
+    fill(this.#result, result(job, this.path));
+    fill(this.#history, history(told.history));
+    this.sequence = told.history.length;
+    const file = job.result?.files?.PLAN ?? null;
+    if (file !== this.#planOf) fill(this.#plan, plan(`${this.path}/plan`, signal));
+    this.#planOf = file;
+  }
+
+  #frame() {
+    const { job } = this;
+    fill(
+      this.main,
+      h("p", {}, h("a", { href: "#/jobs" }, "All jobs")),
+      h("div", { class: "heading" }, h("h1", {}, job.type), job.dry_run && h("span", { class: "badge plain" }, "dry run")),
+      h("p", { class: "id" }, job.id),
+      h("section", { class: "card" }, this.#status, this.#bar, this.#line, this.#actions),
+      this.#result,
+      this.#plan,
+      this.#history,
+      h("details", {}, h("summary", {}, "What was asked for"), h("pre", { tabindex: "0" }, JSON.stringify(job.context, null, 2))),
+    );
+  }
+
+  /** The buttons for what the status allows. */
+  #offer() {
+    const { status } = this.job;
+    const does = (label, verb, question, attributes, danger) =>
+      button(label, async () => {
+        if ((await ask({ title: `${label}?`, text: question, label, danger })) === null) return;
+        await post(`${this.path}/${verb}`);
+        await this.load();
+        this.follow();
+      }, attributes);
+    fill(
+      this.#actions,
+      status === "pre_processed" &&
+        does("Confirm", "confirm", "The job then does what its plan says.", { class: "primary" }, false),
+      !ENDED.includes(status) &&
+        does("Cancel the job", "cancel", "A run stops at its next chunk. What it has done until then stays done.", { class: "danger" }, true),
+      ["failed", "canceled"].includes(status) &&
+        does("Retry", "retry", "The job goes on from its last checkpoint, or begins anew if it has none.", { class: "primary" }, false),
+    );
+  }
+
+  progress(told) {
+    const ended = ENDED.includes(this.job.status);
+    if (ended && told.phase) return; // told late: the run that it is about is over
+    const share = this.job.status === "completed" ? 1 : told.progress;
+    this.#bar.hidden = typeof share !== "number";
+    if (typeof share === "number") {
+      this.#bar.value = share;
+      this.#bar.textContent = percent(share);
+    }
+    const phase = told.phase === "pre_process" ? "Pre-processing: " : "";
+    const errors = Array.isArray(told.errors) ? told.error_count ?? told.errors.length : told.errors;
+    const line = progressLine({ ...told, errors, progress: ended ? undefined : told.progress });
+    this.#line.textContent = [phase + line, told.message].filter(Boolean).join(" – ");
+  }
+
+  /** Follows the job until its end; a retry begins anew. */
+  follow() {
+    if (this.#streaming) return;
+    this.#streaming = true;
+    const onEvent = (type, event) => {
+      if (type === "batch.progress") this.progress(event.data);
+      else if (Number(event.sequence) > this.sequence) this.load().catch(tell);
+    };
+    const onState = (state) => {
+      this.#line.classList.toggle("lost", state === "waiting" && !ENDED.includes(this.job.status));
+      if (state === "over") this.load().catch(tell); // the run of a canceled job may have ended since
+    };
+    follow(`${this.path}/events`, { lastId: String(this.sequence), onEvent, onState, signal: this.signal })
+      .catch(tell)
+      .finally(() => { this.#streaming = false; });
+  }
+}
+
+/** What has come of it: numbers, the file to fetch, and the records that could not be used. */
+function result(job, path) {
+  const { result: told } = job;
+  if (!told) return null;
+  const { errors = [], stat_descriptors: described, file_key: file } = told;
+  const count = told.error_count ?? errors.length;
+  return [
+    described?.length > 0 && facts(described.map((one) => [one.name, one.message])),
+    facts([
+      ["Records", typeof told.count === "number" ? number(told.count) : null],
+      ["Done", typeof told.advancement_count === "number" ? number(told.advancement_count) : null],
+      ["File", file && button(`Download (${bytes(told.file_size)})`, () => saveFile(file))],
+    ]),
+    errors.length > 0 && [
+      h("div", { class: "heading" }, h("h2", {}, `Errors (${number(count)})`), button("All row errors as CSV", () => save(`${path}/errors`, `${job.id}-errors.csv`))),
+      errorTable(errors),
+    ],
+  ];
+}
+
+function errorTable(errors) {
+  const columns = ["line", "column", "code", "message", "value"].filter((name) => errors.some((error) => cell(error[name] ?? null) !== ""));
+  const rows = errors.map((error) =>
+    typeof error === "object" && error !== null ? row(...columns.map((name) => cell(error[name]))) : row(cell(error)));
+  return table("Errors", columns.length > 0 ? columns : ["message"], rows);
+}
+
+function history(entries) {
+  const numbers = (data) => data.error ?? data.reason ?? progressLine(data);
+  const rows = entries.map((entry) =>
+    row(number(entry.sequence), words(entry.type), time(entry.time), numbers(entry.data), entry.data.by ?? "", entry.published ? "" : "not published yet"));
+  return [h("h2", {}, "History"), table("History", ["No.", "Event", "Time", "", "By", ""], rows)];
+}
