@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test check bench lock
+.PHONY: help demo up test check bench fuzz lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ check: $(READY) ## format, lint, types, import contracts, generated files
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 	@$(PY) -m batchbus_events.asyncapi --check docs
+
+fuzz: $(READY) ## the HTTP API, with thousands of requests made up from its OpenAPI document
+	@BATCHBUS_API_EXAMPLES=100 $(PY) -m pytest tests/http/test_openapi.py $(ARGS)
 
 bench: $(READY) ## the benchmarks
 	@$(PY) -m tests.benchmarks $(ARGS)

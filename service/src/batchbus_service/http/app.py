@@ -34,6 +34,7 @@ from batchbus_service.http.heads import Heads
 from batchbus_service.http.keys import Keys
 from batchbus_service.http.live import LiveFeed
 from batchbus_service.http.metrics import MeteredRequests
+from batchbus_service.http.openapi import describe, operation_id
 from batchbus_service.http.paths import PathForm
 from batchbus_service.http.probes import answer_probes
 from batchbus_service.http.shelf import Shelf
@@ -56,6 +57,7 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
     log = structlog.get_logger("batchbus")
     app.state.api = Api(
@@ -74,6 +76,7 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         app.include_router(routes.router)
     errors.install(app, admit)
     answer_probes(app, service)
+    describe(app)
     service.meter.look_at_streams(lambda: app.state.api.feed.readers)
     app.add_middleware(Validators)
     app.add_middleware(Heads)

@@ -9,7 +9,9 @@ from batchbus_service.http.bodies import JsonBody, read_login
 from batchbus_service.http.callers import SESSION_COOKIE, Caller
 from batchbus_service.http.errors import ApiJson, Unauthorized
 from batchbus_service.http.keys import Bearer
+from batchbus_service.http.openapi import answers, takes
 from batchbus_service.http.origins import require_same_origin
+from batchbus_service.http.schemas import OneUser, SignedIn, SignIn
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import user_on_the_wire
 from batchbus_service.users import SESSION_HOURS, TryLater, User
@@ -19,7 +21,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/admin/auth", tags=["auth"])
 
 
-@router.post("")
+@router.post("", responses=answers(OneUser, refusals=(403, 429)), openapi_extra=takes(SignIn))
 async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A session, in a cookie."""
     require_same_origin(request, api.service.settings.cors_origins)
@@ -36,19 +38,19 @@ async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
     return response
 
 
-@router.post("/token")
+@router.post("/token", responses=answers(SignedIn, refusals=(429,)), openapi_extra=takes(SignIn))
 async def bearer_token(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A bearer token for a day."""
     user = await _user(request, api, body)
     return ApiJson({"access_token": api.keys.access_token(Bearer(user.id, user.generation))})
 
 
-@router.get("")
+@router.get("", responses=answers(OneUser))
 async def who_am_i(caller: Caller) -> Response:
     return ApiJson({"user": user_on_the_wire(caller.user)})
 
 
-@router.delete("")
+@router.delete("", response_class=PlainTextResponse)
 async def sign_out(request: Request, api: ApiState, _caller: Caller) -> Response:
     if key := request.cookies.get(SESSION_COOKIE):
         await api.users.sessions.end(key)

@@ -7,7 +7,9 @@ from fastapi.responses import Response
 
 from batchbus_service.http.callers import Reader
 from batchbus_service.http.errors import ApiJson, not_found
+from batchbus_service.http.openapi import answers
 from batchbus_service.http.paths import segment
+from batchbus_service.http.schemas import BatchTypeList
 from batchbus_service.http.state import ApiState
 from batchbus_service.http.wire import Wire
 from batchbus_strategies.registry import RegistryEntry
@@ -17,13 +19,13 @@ __all__ = ["router"]
 router = APIRouter(prefix="/admin/batch-types", tags=["batch types"])
 
 
-@router.get("")
+@router.get("", responses=answers(BatchTypeList))
 async def list_types(api: ApiState, _caller: Reader) -> Response:
     """Every batch type that this process knows, which strategy serves it, and where that was found."""
     return ApiJson({"batch_types": [_on_the_wire(entry) for entry in api.service.registry.entries]})
 
 
-@router.get("/{type}/template")
+@router.get("/{type}/template", response_class=Response, responses=answers(media="text/csv"))
 async def template(type: str, api: ApiState, _caller: Reader) -> Response:
     """The file to fill in for a batch type."""
     batch_type = segment(type)

@@ -17,7 +17,9 @@ from batchbus_service.files import FileFacts
 from batchbus_service.http.bodies import JsonBody, read_file_key
 from batchbus_service.http.callers import Reader
 from batchbus_service.http.errors import ApiError, ApiJson, forbidden, not_found
+from batchbus_service.http.openapi import answers, takes
 from batchbus_service.http.paths import segment
+from batchbus_service.http.schemas import DownloadUrl, FileKey
 from batchbus_service.http.state import ApiState
 
 __all__ = ["address", "attachment", "router", "wanted"]
@@ -30,7 +32,7 @@ _RANGE: Final = re.compile(r"bytes=(?:(?P<first>\d+)-(?P<last>\d*)|-(?P<suffix>\
 _STRANGE: Final = re.compile(r"[^A-Za-z0-9 ._()@+-]")
 
 
-@router.post("/admin/uploads/download-url")
+@router.post("/admin/uploads/download-url", responses=answers(DownloadUrl), openapi_extra=takes(FileKey))
 async def download_url(request: Request, api: ApiState, caller: Reader, body: JsonBody) -> Response:
     """A link with which anyone can fetch the file for an hour."""
     key = read_file_key(body)
@@ -39,7 +41,11 @@ async def download_url(request: Request, api: ApiState, caller: Reader, body: Js
     return ApiJson({"download_url": f"{address(request, key)}?{urlencode(api.keys.link(key))}"})
 
 
-@router.get("/uploads/{key:path}")
+@router.get(
+    "/uploads/{key:path}",
+    response_class=Response,
+    responses=answers(media="*/*", refusals=(400, 403, 404, 416, 503)) | answers(status=206, media="*/*"),
+)
 async def download(request: Request, key: str, api: ApiState, expires: str = "", signature: str = "") -> Response:
     """A file, or the part of it that `Range` asks for. Without a valid signature, only if it is public."""
     key = segment(key)

@@ -9,6 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from batchbus_events.asyncapi import document
 from batchbus_service.http.errors import ApiJson
+from batchbus_service.http.openapi import answers
+from batchbus_service.http.schemas import Live, Ready
 from batchbus_service.http.wire import Wire
 from batchbus_service.readiness import Readiness
 
@@ -21,18 +23,18 @@ def _readiness(request: Request) -> Readiness:
     return cast(Readiness, request.app.state.readiness)
 
 
-@router.get("/health")
+@router.get("/health", response_class=HTMLResponse)
 async def health() -> Response:
     return HTMLResponse("OK")
 
 
-@router.get("/health/live")
+@router.get("/health/live", responses=answers(Live))
 async def live() -> Response:
     """The process answers. Restart it if it does not."""
     return ApiJson({"status": "live"})
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", responses=answers(Ready) | answers(Ready, 503))
 async def ready(readiness: Annotated[Readiness, Depends(_readiness)]) -> Response:
     """503 while the database or the broker cannot be reached, and which of them; events that wait are told as well."""
     needed = await readiness.needed()

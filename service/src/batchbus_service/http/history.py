@@ -9,6 +9,8 @@ from batchbus_service.bootstrap import Service
 from batchbus_service.http.access import job_for
 from batchbus_service.http.callers import Reader
 from batchbus_service.http.errors import ApiJson
+from batchbus_service.http.openapi import answers
+from batchbus_service.http.schemas import History
 from batchbus_service.http.state import ApiState
 from batchbus_service.http.wire import entry_on_the_wire
 from batchbus_service.standing import Served, standing
@@ -18,7 +20,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 
 
-@router.get("/{id}/history")
+@router.get("/{id}/history", responses=answers(History))
 async def history(id: str, api: ApiState, caller: Reader) -> Response:
     """Every lifecycle event of the job; why it is where it is, and the way out if there is one."""
     job = await job_for(api, caller, id)

@@ -16,6 +16,9 @@ from batchbus_service.http.callers import Reader, Writer
 from batchbus_service.http.creating import create_job
 from batchbus_service.http.errors import ApiJson, invalid
 from batchbus_service.http.listing import read_listing
+from batchbus_service.http.listing_parameters import LISTING_PARAMETERS
+from batchbus_service.http.openapi import answers, takes
+from batchbus_service.http.schemas import JobList, NewJob, OneJob
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import job_on_the_wire, user_on_the_wire
 from batchbus_service.job import Job
@@ -30,7 +33,7 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f
 _MAX_KEY: Final = 255
 
 
-@router.post("")
+@router.post("", status_code=201, responses=answers(OneJob, 201, refusals=(409,)), openapi_extra=takes(NewJob))
 async def create(
     request: Request,
     api: ApiState,
@@ -53,7 +56,7 @@ async def create(
     return _answer(job, status=201)
 
 
-@router.get("")
+@router.get("", responses=answers(JobList), openapi_extra={"parameters": LISTING_PARAMETERS})
 async def list_jobs(request: Request, api: ApiState, caller: Reader) -> Response:
     """The newest first; own jobs only, unless an operator asks."""
     listing = read_listing(request.scope["query_string"], None if caller.sees_all else caller.user.id)
@@ -68,26 +71,26 @@ async def list_jobs(request: Request, api: ApiState, caller: Reader) -> Response
     return ApiJson({"batch_jobs": wire, "count": count, "offset": listing.offset, "limit": listing.limit})
 
 
-@router.get("/{id}")
+@router.get("/{id}", responses=answers(OneJob))
 async def retrieve(id: str, api: ApiState, caller: Reader) -> Response:
     return _answer(await job_for(api, caller, id))
 
 
-@router.post("/{id}/confirm")
+@router.post("/{id}/confirm", responses=answers(OneJob))
 async def confirm(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted."""
     cause, decider = _cause(request, caller), api.service.ledger.decider
     return await _changed(api, caller, id, lambda job, now: decider.confirm(job, now, cause))
 
 
-@router.post("/{id}/cancel")
+@router.post("/{id}/cancel", responses=answers(OneJob))
 async def cancel(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """Answers at once; a run stops at its next chunk. A second cancel changes nothing."""
     cause, decider = _cause(request, caller), api.service.ledger.decider
     return await _changed(api, caller, id, lambda job, now: decider.cancel(job, now, cause))
 
 
-@router.post("/{id}/retry")
+@router.post("/{id}/retry", responses=answers(OneJob))
 async def retry(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """A failed or canceled job goes on from its last checkpoint."""
     cause, decider = _cause(request, caller), api.service.ledger.decider

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from batchbus_service.http.openapi import answers
 from batchbus_service.meter import Meter
 from batchbus_service.prometheus import PrometheusMeter
 
@@ -21,7 +22,7 @@ def _meter(request: Request) -> PrometheusMeter:
     return cast(PrometheusMeter, request.app.state.meter)
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=Response, responses=answers(media="text/plain"))
 async def metrics(
     meter: Annotated[PrometheusMeter, Depends(_meter)], accept: Annotated[str, Header()] = ""
 ) -> Response:

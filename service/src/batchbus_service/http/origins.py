@@ -22,8 +22,8 @@ router = APIRouter(tags=["origins"])
 _READING: Final = ("GET", "HEAD", "OPTIONS")
 
 
-@router.options("/admin")
-@router.options("/admin/{path:path}")
+@router.options("/admin", include_in_schema=False)
+@router.options("/admin/{path:path}", include_in_schema=False)
 async def preflight() -> Response:
     """204 whatever is asked, as from Medusa, and no `access-control` header, without which a browser goes no further."""
     return Response(status_code=204)

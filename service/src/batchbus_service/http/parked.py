@@ -15,7 +15,9 @@ from batchbus_service.http.bodies import JsonBody
 from batchbus_service.http.callers import Operator
 from batchbus_service.http.errors import ApiJson, not_allowed, not_found
 from batchbus_service.http.forms import Form, Limit, Offset, read_form
+from batchbus_service.http.openapi import answers, takes
 from batchbus_service.http.paths import segment
+from batchbus_service.http.schemas import DiscardedNumber, OneParkedMessage, ParkedMessageList, RequeuedNumber
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import timestamp
 from batchbus_service.parked.record import ParkedMessage, ParkedRefused, State
@@ -51,7 +53,7 @@ class _DealWithMany(_Deal):
     filter: _Filter = _Filter()
 
 
-@router.get("")
+@router.get("", responses=answers(ParkedMessageList))
 async def list_parked(
     api: ApiState,
     _caller: Operator,
@@ -70,7 +72,7 @@ async def list_parked(
     return ApiJson({"parked": wire, "count": count, "offset": offset, "limit": limit})
 
 
-@router.post("/requeue")
+@router.post("/requeue", responses=answers(RequeuedNumber), openapi_extra=takes(_DealWithMany))
 async def requeue_many(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{reason, filter: {routing_key, reason, since, until}}`: put back all that is parked now and matches."""
     form = read_form(_DealWithMany, body)
@@ -78,7 +80,7 @@ async def requeue_many(api: ApiState, caller: Operator, body: JsonBody) -> Respo
     return ApiJson({"requeued": number})
 
 
-@router.post("/discard")
+@router.post("/discard", responses=answers(DiscardedNumber), openapi_extra=takes(_DealWithMany))
 async def discard_many(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{reason, filter}`, as for requeue."""
     form = read_form(_DealWithMany, body)
@@ -86,7 +88,7 @@ async def discard_many(api: ApiState, caller: Operator, body: JsonBody) -> Respo
     return ApiJson({"discarded": number})
 
 
-@router.get("/{id}")
+@router.get("/{id}", responses=answers(OneParkedMessage))
 async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
     """With its body: `body` where that is text, else `body_base64`; cut off where it is longer than a trigger may be."""
     parked = await _find(api, id)
@@ -99,7 +101,7 @@ async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
     return ApiJson({"parked": _on_the_wire(parked) | body})
 
 
-@router.post("/{id}/requeue")
+@router.post("/{id}/requeue", responses=answers(OneParkedMessage), openapi_extra=takes(_Requeue))
 async def requeue(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{reason, body, routing_key}`: put it back as it is; or an edited copy, if a body (an object, or text) is given."""
     form = read_form(_Requeue, body)
@@ -119,7 +121,7 @@ async def requeue(id: str, api: ApiState, caller: Operator, body: JsonBody) -> R
     return ApiJson({"parked": _on_the_wire(dealt_with)})
 
 
-@router.post("/{id}/discard")
+@router.post("/{id}/discard", responses=answers(OneParkedMessage), openapi_extra=takes(_Deal))
 async def discard(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{reason}`. It is kept all the same, as discarded."""
     form = read_form(_Deal, body)

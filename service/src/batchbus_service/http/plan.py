@@ -11,6 +11,8 @@ from pydantic_core import from_json
 from batchbus_service.http.access import job_for
 from batchbus_service.http.callers import Reader
 from batchbus_service.http.errors import ApiError, ApiJson, not_found
+from batchbus_service.http.openapi import answers
+from batchbus_service.http.schemas import PlanPage
 from batchbus_service.http.state import ApiState
 from batchbus_service.job import Job, Status
 from batchbus_strategies import FileMissing, Json
@@ -23,7 +25,7 @@ _MAX_LIMIT: Final = 1000
 _MAX_OFFSET: Final = 2**31 - 1
 
 
-@router.get("/{id}/plan")
+@router.get("/{id}/plan", responses=answers(PlanPage))
 async def plan(
     id: str,
     api: ApiState,

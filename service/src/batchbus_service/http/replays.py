@@ -16,7 +16,9 @@ from batchbus_service.http.bodies import JsonBody
 from batchbus_service.http.callers import Operator
 from batchbus_service.http.errors import ApiJson, not_allowed, not_found
 from batchbus_service.http.forms import Form, Limit, Offset, read_form
+from batchbus_service.http.openapi import answers, takes
 from batchbus_service.http.paths import segment
+from batchbus_service.http.schemas import OneReplay, ReplayList
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import timestamp
 from batchbus_service.replay.record import DEFAULT_RATE, MAX_RATE, Replay, ReplayRefused, State
@@ -53,7 +55,7 @@ class _Nothing(Form):
     pass
 
 
-@router.post("")
+@router.post("", status_code=201, responses=answers(OneReplay, 201), openapi_extra=takes(_New))
 async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """Plan a replay: `{selection, destination, reason, rate}`. Nothing is published before it is run.
 
@@ -77,7 +79,7 @@ async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     return _answer(planned, status=201)
 
 
-@router.get("")
+@router.get("", responses=answers(ReplayList))
 async def list_replays(
     api: ApiState,
     _caller: Operator,
@@ -90,12 +92,12 @@ async def list_replays(
     return ApiJson({"replays": wire, "count": count, "offset": offset, "limit": limit})
 
 
-@router.get("/{id}")
+@router.get("/{id}", responses=answers(OneReplay))
 async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
     return _answer(await _find(api, id))
 
 
-@router.post("/{id}/run")
+@router.post("/{id}/run", responses=answers(OneReplay), openapi_extra=takes(_Run))
 async def run(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{confirm, rate}`, both optional. `confirm` is needed for many events, and for an exchange."""
     asked = read_form(_Run, body)
@@ -104,20 +106,20 @@ async def run(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Respo
     )
 
 
-@router.post("/{id}/pause")
+@router.post("/{id}/pause", responses=answers(OneReplay), openapi_extra=takes(_Nothing))
 async def pause(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     read_form(_Nothing, body)
     return await _change(api, id, lambda known, now: known.pause(caller.user.email, now))
 
 
-@router.post("/{id}/resume")
+@router.post("/{id}/resume", responses=answers(OneReplay), openapi_extra=takes(_Resume))
 async def resume(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{rate}`, optional; for a replay that runs, only its rate is changed."""
     asked = read_form(_Resume, body)
     return await _change(api, id, lambda known, now: known.resume(caller.user.email, now, rate=asked.rate))
 
 
-@router.post("/{id}/abort")
+@router.post("/{id}/abort", responses=answers(OneReplay), openapi_extra=takes(_Nothing))
 async def abort(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """What was published stays published."""
     read_form(_Nothing, body)

@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from batchbus_service.http.access import job_for
 from batchbus_service.http.callers import Reader
 from batchbus_service.http.errors import not_found
+from batchbus_service.http.openapi import answers
 from batchbus_service.http.state import ApiState
 from batchbus_service.row_errors import part_keys
 from batchbus_strategies import Files
@@ -26,7 +27,7 @@ router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 _COLUMNS: Final = ("line", "column", "code", "message", "value")
 
 
-@router.get("/{id}/errors")
+@router.get("/{id}/errors", response_class=Response, responses=answers(media="text/csv"))
 async def row_errors(id: str, api: ApiState, caller: Reader) -> Response:
     """Every record that could not be used, over all runs of the job, as CSV: line, column, code, message, value.
 

@@ -29,6 +29,8 @@ from batchbus_service.http.bodies import JsonBody
 from batchbus_service.http.callers import Operator, Reader, still_may
 from batchbus_service.http.errors import ApiJson, invalid
 from batchbus_service.http.live import CutOff, LiveEvent, LiveReader
+from batchbus_service.http.openapi import answers, answers_with_events, takes
+from batchbus_service.http.schemas import NewTrigger, SentTrigger
 from batchbus_service.http.sse import EventStream, comment, frame, mark, retry_hint, way_to_break_off
 from batchbus_service.http.state import Api, ApiState, api_of
 from batchbus_service.http.wire import timestamp
@@ -50,7 +52,11 @@ _ALIVE: Final = comment("still here")
 _ENDS: Final = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
 
 
-@router.get("/batch-jobs/{id}/events")
+@router.get(
+    "/batch-jobs/{id}/events",
+    response_class=Response,
+    responses=answers_with_events() | answers(status=204),
+)
 async def events_of_a_job(
     request: Request, id: str, api: ApiState, caller: Reader, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
@@ -68,7 +74,7 @@ async def events_of_a_job(
     return EventStream(frames, stalled=api.patience.stalled, break_off=way_out)
 
 
-@router.get("/events")
+@router.get("/events", response_class=Response, responses=answers_with_events())
 async def events_of_all_jobs(
     request: Request,
     api: ApiState,
@@ -91,7 +97,7 @@ async def events_of_all_jobs(
     return EventStream(frames, stalled=api.patience.stalled, break_off=way_out)
 
 
-@router.post("/events")
+@router.post("/events", status_code=202, responses=answers(SentTrigger, 202), openapi_extra=takes(NewTrigger))
 async def publish(request: Request, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """Publish a trigger: `{type, subject, data, id}`, all but `type` optional. It is on its way once this answers 202."""
     unknown = [name for name in body if name not in ("type", "subject", "data", "id")]

@@ -12,7 +12,9 @@ from batchbus_service.http.bodies import JsonBody
 from batchbus_service.http.callers import Operator
 from batchbus_service.http.errors import ApiJson, invalid, not_found
 from batchbus_service.http.forms import Form, Limit, Offset, read_form
+from batchbus_service.http.openapi import answers, takes
 from batchbus_service.http.paths import segment
+from batchbus_service.http.schemas import Deleted, OneToken, TokenList
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import Wire, timestamp
 from batchbus_service.users import ApiToken, Scope, User
@@ -31,7 +33,7 @@ class _NewToken(Form):
     expires_at: datetime | None = None
 
 
-@router.get("")
+@router.get("", responses=answers(TokenList))
 async def list_tokens(
     api: ApiState, _caller: Operator, user: str | None = None, offset: Offset = 0, limit: Limit = 100
 ) -> Response:
@@ -43,7 +45,7 @@ async def list_tokens(
     return ApiJson({"tokens": shown, "count": count, "offset": offset, "limit": limit})
 
 
-@router.post("")
+@router.post("", status_code=201, responses=answers(OneToken, 201), openapi_extra=takes(_NewToken))
 async def create(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{user, scopes, expires_at}`: without `scopes` to read and write jobs, without `expires_at` until it is revoked."""
     asked = read_form(_NewToken, body)
@@ -61,7 +63,7 @@ async def create(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     return ApiJson(shown, status_code=201, headers={"cache-control": "no-store"})
 
 
-@router.delete("/{id}")
+@router.delete("/{id}", responses=answers(Deleted))
 async def revoke(id: str, api: ApiState, caller: Operator) -> Response:
     """It lets nobody in any more, and stays in the list. To revoke it again changes nothing."""
     token_id = segment(id)

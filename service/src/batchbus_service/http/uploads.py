@@ -13,6 +13,8 @@ from batchbus_service.http.callers import Writer
 from batchbus_service.http.downloads import address
 from batchbus_service.http.errors import ApiJson, invalid, not_allowed
 from batchbus_service.http.multipart import BadMultipart, PartBegins, PartEnds, read_parts
+from batchbus_service.http.openapi import answers, takes, takes_files
+from batchbus_service.http.schemas import Deleted, FileKey, UploadList
 from batchbus_service.http.shelf import Upload
 from batchbus_service.http.state import Api, ApiState
 
@@ -23,19 +25,19 @@ router = APIRouter(tags=["uploads"])
 _Part = PartBegins | bytes | PartEnds
 
 
-@router.post("/admin/uploads")
+@router.post("/admin/uploads", responses=answers(UploadList), openapi_extra=takes_files())
 async def upload(request: Request, api: ApiState, caller: Writer) -> Response:
     """Files that anyone who has their address may fetch."""
     return await _received(request, api, caller.user.id, public=True)
 
 
-@router.post("/admin/uploads/protected")
+@router.post("/admin/uploads/protected", responses=answers(UploadList), openapi_extra=takes_files())
 async def upload_protected(request: Request, api: ApiState, caller: Writer) -> Response:
     """Files that need a signed link: what jobs work on."""
     return await _received(request, api, caller.user.id, public=False)
 
 
-@router.delete("/admin/uploads")
+@router.delete("/admin/uploads", responses=answers(Deleted), openapi_extra=takes(FileKey))
 async def delete(api: ApiState, caller: Writer, body: JsonBody) -> Response:
     key = read_file_key(body)
     if await api.shelf.belongs_to(caller, key):

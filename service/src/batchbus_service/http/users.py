@@ -13,7 +13,9 @@ from batchbus_service.http.bodies import JsonBody
 from batchbus_service.http.callers import Operator
 from batchbus_service.http.errors import ApiError, ApiJson, invalid, not_allowed, not_found
 from batchbus_service.http.forms import Form, Limit, Offset, read_form
+from batchbus_service.http.openapi import answers, takes
 from batchbus_service.http.paths import segment
+from batchbus_service.http.schemas import Deleted, OneUser, UserList
 from batchbus_service.http.state import Api, ApiState
 from batchbus_service.http.wire import user_on_the_wire
 from batchbus_service.users import BadUser, Role, User, UserExists
@@ -40,7 +42,7 @@ class _Change(Form):
     password: str | None = None
 
 
-@router.get("")
+@router.get("", responses=answers(UserList))
 async def list_users(api: ApiState, _caller: Operator, offset: Offset = 0, limit: Limit = 100) -> Response:
     """In the order in which they were added."""
     users, count = await api.users.page(offset=offset, limit=limit)
@@ -48,7 +50,7 @@ async def list_users(api: ApiState, _caller: Operator, offset: Offset = 0, limit
     return ApiJson({"users": shown, "count": count, "offset": offset, "limit": limit})
 
 
-@router.post("")
+@router.post("", status_code=201, responses=answers(OneUser, 201, refusals=(409,)), openapi_extra=takes(_NewUser))
 async def add(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{email, role, password, first_name, last_name}`, all but `email` optional; without a password, a token is needed."""
     asked = read_form(_NewUser, body)
@@ -68,12 +70,12 @@ async def add(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     return ApiJson({"user": user_on_the_wire(user)}, status_code=201)
 
 
-@router.get("/{id}")
+@router.get("/{id}", responses=answers(OneUser))
 async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
     return ApiJson({"user": user_on_the_wire(await _user(api, id))})
 
 
-@router.post("/{id}")
+@router.post("/{id}", responses=answers(OneUser), openapi_extra=takes(_Change))
 async def change(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{role, password}`, both optional. A new password ends the user's sessions and bearer tokens."""
     user, asked = await _user(api, id), read_form(_Change, body)
@@ -85,7 +87,7 @@ async def change(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Re
     return ApiJson({"user": user_on_the_wire(await _user(api, id))})
 
 
-@router.delete("/{id}")
+@router.delete("/{id}", responses=answers(Deleted))
 async def remove(id: str, api: ApiState, caller: Operator) -> Response:
     """Every credential of theirs ends at once; their jobs stay."""
     user = await _user(api, id)
