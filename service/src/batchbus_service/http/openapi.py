@@ -76,7 +76,7 @@ def takes_files() -> Described:
 
 def operation_id(route: APIRoute) -> str:
     """Such as `batch_jobs_confirm`."""
-    return f"{route.tags[0]}_{route.name}".replace(" ", "_")
+    return "_".join([*map(str, route.tags[:1]), route.name]).replace(" ", "_")
 
 
 def describe(app: FastAPI) -> None:
