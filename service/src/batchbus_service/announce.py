@@ -16,7 +16,20 @@ from batchbus_events.event import Event, Json, encode
 from batchbus_events.ids import new_ulid
 from batchbus_service.job import HistoryEntry, Job
 
-__all__ = ["PARKED_AT", "PARKED_KEY", "PARKED_REASON", "PARKED_USER", "SOURCE", "doorbell", "event_of", "lanes_rung", "lifecycle", "parked", "progress", "rejected"]
+__all__ = [
+    "PARKED_AT",
+    "PARKED_KEY",
+    "PARKED_REASON",
+    "PARKED_USER",
+    "SOURCE",
+    "doorbell",
+    "event_of",
+    "lanes_rung",
+    "lifecycle",
+    "parked",
+    "progress",
+    "rejected",
+]
 
 SOURCE: Final = "/batchbus"
 """The `source` of every event of ours."""
