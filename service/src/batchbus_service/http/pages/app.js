@@ -41,7 +41,9 @@ async function show() {
     await shown(main, { ...address, caller, signal });
     if (!signal.aborted) focus();
   } catch (error) {
-    if (!signal.aborted) trouble(error);
+    if (signal.aborted) return;
+    if (!(error instanceof SignedOut)) fill(main, h("h1", {}, "This cannot be shown"));
+    trouble(error);
   }
 }
 
@@ -70,6 +72,7 @@ async function leave() {
 }
 
 function trouble(error) {
+  if (error === null) return say("");
   if (error.name === "AbortError") return;
   if (error instanceof SignedOut && caller !== null) {
     caller = null;
@@ -80,7 +83,6 @@ function trouble(error) {
 
 function say(text) {
   notice.textContent = text;
-  notice.hidden = text === "";
 }
 
 async function start() {
@@ -94,4 +96,8 @@ async function start() {
 
 document.addEventListener("trouble", (event) => trouble(event.detail));
 window.addEventListener("hashchange", show);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // what follows the # is a page's address
+  main.focus();
+});
 start();

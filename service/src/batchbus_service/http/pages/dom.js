@@ -1,6 +1,6 @@
 // Elements, and what the pages are made of. Text always becomes a text node: no data is ever read as markup.
 
-import { clock, pieces, words } from "./format.js";
+import { brief, cell, clock, pieces, words } from "./format.js";
 
 /** An element with attributes, listeners (`onclick`, …) and children: elements, texts, lists of both, or null for nothing. */
 export function h(tag, attributes = {}, ...children) {
@@ -38,13 +38,13 @@ export function badge(status) {
 
 /** A button that cannot be pressed again before its work is done; what goes wrong is said beside it. */
 export function button(label, work, attributes = {}) {
-  const element = h("button", { type: "button", ...attributes, onclick: () => busy(element, work) }, label);
-  return element;
+  return h("button", { type: "button", ...attributes, onclick: (event) => busy(event.currentTarget, work) }, label);
 }
 
 /** Does some work while a control is disabled, and tells its errors where they belong: on the page. */
 export async function busy(control, work) {
   control.disabled = true;
+  tell(null);
   try {
     await work();
   } catch (error) {
@@ -54,7 +54,7 @@ export async function busy(control, work) {
   }
 }
 
-/** An error, where everyone sees and hears it; the event reaches `app.js`. */
+/** Shows an error where everyone sees and hears it, or none any more; the event reaches `app.js`. */
 export function tell(error) {
   document.dispatchEvent(new CustomEvent("trouble", { detail: error }));
 }
@@ -73,6 +73,14 @@ export function table(caption, columns, rows) {
     { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, head), h("tbody", {}, rows)),
   );
+}
+
+/** A value of whatever form in a cell: what has parts is told in a line, and opens. */
+export function anything(value) {
+  if (value === null || typeof value !== "object") return cell(value);
+  const parts = Object.values(value);
+  if (parts.length < 8 && parts.every((part) => typeof part !== "object")) return brief(value);
+  return h("details", {}, h("summary", {}, brief(value)), h("pre", { tabindex: "0" }, JSON.stringify(value, null, 2)));
 }
 
 export function row(...cells) {

@@ -93,3 +93,16 @@ export function cell(value) {
   if (value === null || value === undefined) return "";
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
+
+const BRIEF = 120;
+
+/** An object or a list in a line: what is plain in it and not empty, as far as there is room. */
+export function brief(value) {
+  if (Array.isArray(value)) return shortened(value.map(cell).join(", ")) || "none";
+  const plain = Object.entries(value).filter(([, one]) => typeof one !== "object" && one !== "");
+  return shortened(plain.map(([name, one]) => `${name}: ${one}`).join(", ")) || "…";
+}
+
+function shortened(text) {
+  return text.length > BRIEF ? `${text.slice(0, BRIEF)} …` : text;
+}

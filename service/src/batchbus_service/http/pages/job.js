@@ -3,13 +3,14 @@
 import { get, post, save, saveFile } from "./api.js";
 import { ask, badge, button, facts, fill, h, prose, row, table, tell, time } from "./dom.js";
 import { bytes, cell, number, percent, progressLine, words } from "./format.js";
+import { person } from "./people.js";
 import { plan } from "./plan.js";
 import { follow } from "./sse.js";
 
 const ENDED = ["completed", "failed", "canceled"];
 
-export async function showJob(main, { id, signal }) {
-  const view = new JobView(main, `admin/batch-jobs/${encodeURIComponent(id)}`, signal);
+export async function showJob(main, { id, caller, signal }) {
+  const view = new JobView(main, `admin/batch-jobs/${encodeURIComponent(id)}`, caller, signal);
   await view.load();
   view.follow();
 }
@@ -26,9 +27,11 @@ class JobView {
   #loading = null;
   #again = false;
   #planOf = null;
+  /** The status that the stream told last: after the last one, its end is no surprise. */
+  #heard = null;
 
-  constructor(main, path, signal) {
-    Object.assign(this, { main, path, signal });
+  constructor(main, path, caller, signal) {
+    Object.assign(this, { main, path, caller, signal });
   }
 
   /** Reads the job and its history. Whoever asks while that is under way gets it read once more. */
@@ -60,7 +63,7 @@ class JobView {
     if (moved) this.#offer();
     this.progress(job.result ?? {});
     fill(this.#result, result(job, this.path));
-    fill(this.#history, history(told.history));
+    fill(this.#history, history(told.history, this.caller));
     this.sequence = told.history.length;
     const file = job.result?.files?.PLAN ?? null;
     if (file !== this.#planOf) fill(this.#plan, plan(`${this.path}/plan`, signal));
@@ -122,12 +125,14 @@ class JobView {
   follow() {
     if (this.#streaming) return;
     this.#streaming = true;
+    this.#heard = this.job.status;
     const onEvent = (type, event) => {
+      this.#heard = event.data.status ?? this.#heard;
       if (type === "batch.progress") this.progress(event.data);
       else if (Number(event.sequence) > this.sequence) this.load().catch(tell);
     };
     const onState = (state) => {
-      this.#line.classList.toggle("lost", state === "waiting" && !ENDED.includes(this.job.status));
+      this.#line.classList.toggle("lost", state === "waiting" && !ENDED.includes(this.#heard));
       if (state === "over") this.load().catch(tell); // the run of a canceled job may have ended since
     };
     follow(`${this.path}/events`, { lastId: String(this.sequence), onEvent, onState, signal: this.signal })
@@ -163,9 +168,9 @@ function errorTable(errors) {
   return table("Errors", columns.length > 0 ? columns : ["message"], rows);
 }
 
-function history(entries) {
+function history(entries, caller) {
   const numbers = (data) => data.error ?? data.reason ?? progressLine(data);
   const rows = entries.map((entry) =>
-    row(number(entry.sequence), words(entry.type), time(entry.time), numbers(entry.data), entry.data.by ?? "", entry.published ? "" : "not published yet"));
-  return [h("h2", {}, "History"), table("History", ["No.", "Event", "Time", "", "By", ""], rows)];
+    row(number(entry.sequence), words(entry.type), time(entry.time), numbers(entry.data), entry.data.by ? person(entry.data.by, caller) : "", entry.published ? "yes" : "not yet"));
+  return [h("h2", {}, "History"), table("History", ["No.", "Event", "Time", "How far", "By", "Published"], rows)];
 }

@@ -47,11 +47,14 @@ export async function showParkedMessage(main, { id, signal }) {
       report(parked),
       offers(parked, path, show),
       payload(parked),
-      h("h2", {}, "Who did what"),
-      table("Who did what", ["Time", "Who", "What", "Why"], parked.audit.map((one) => row(time(one.at), one.by, one.what, one.reason))),
+      parked.audit.length > 0 && [h("h2", {}, "Who did what"), audit(parked.audit)],
     );
   };
   await show();
+}
+
+function audit(deeds) {
+  return table("Who did what", ["Time", "Who", "What", "Why"], deeds.map((one) => row(time(one.at), one.by, one.what, one.reason)));
 }
 
 function report(parked) {

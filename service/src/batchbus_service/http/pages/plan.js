@@ -1,8 +1,8 @@
 // What a dry run would do, row by row, in pages.
 
 import { get } from "./api.js";
-import { busy, button, fill, h, row, table } from "./dom.js";
-import { cell, counted } from "./format.js";
+import { anything, busy, button, fill, h, row, table } from "./dom.js";
+import { counted } from "./format.js";
 
 const LIMIT = 50;
 
@@ -20,7 +20,7 @@ export function plan(path, signal) {
     const move = (label, possible, to) => (possible ? button(label, () => show(to)) : h("button", { type: "button", disabled: true }, label));
     fill(
       page,
-      rows.length > 0 ? table("Plan", columns, rows.map((one) => row(...columns.map((name) => cell(one[name]))))) : h("p", {}, "It would do nothing."),
+      rows.length > 0 ? table("Plan", columns, rows.map((one) => row(...columns.map((name) => anything(one[name]))))) : h("p", {}, "It would do nothing."),
       h(
         "div",
         { class: "pager", role: "group", "aria-label": "Pages of the plan" },

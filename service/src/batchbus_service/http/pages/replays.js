@@ -79,14 +79,16 @@ export async function planReplay(main) {
 
 export async function showReplay(main, { id, signal }) {
   const path = `admin/replays/${encodeURIComponent(id)}`;
-  const body = h("div", {});
+  const summary = h("div", {});
+  const rest = h("div", {});
   const actions = h("div", { class: "actions" });
   let replay = null;
 
   const show = (told) => {
     const moved = replay?.status !== told.status;
     replay = told;
-    fill(body, report(told));
+    fill(summary, card(told));
+    fill(rest, report(told));
     if (moved) fill(actions, offers(told, act));
   };
   const act = async (verb, sent) => {
@@ -109,8 +111,9 @@ export async function showReplay(main, { id, signal }) {
     h("p", {}, h("a", { href: "#/replays" }, "All replays")),
     h("h1", {}, "Replay"),
     h("p", { class: "id" }, id),
-    body,
+    summary,
     actions,
+    rest,
   );
   watch().catch(tell);
 }
@@ -131,20 +134,24 @@ function offers(replay, act) {
   return all[replay.status] ?? [];
 }
 
-function report(replay) {
+function card(replay) {
   const { plan, selection } = replay;
-  const chosen = Object.entries(selection).map(([name, value]) => [words(name), [value].flat().join(", ")]);
+  const chosen = Object.entries(selection).map(([name, value]) =>
+    [words(name), ["since", "until"].includes(name) ? time(value) : value.map(words).join(", ")]);
   const share = plan?.events ? replay.published / plan.events : 0;
+  return h(
+    "section",
+    { class: "card" },
+    h("p", {}, badge(replay.status), " ", replay.reason),
+    replay.trouble && h("p", { class: "trouble" }, replay.trouble),
+    plan && h("progress", { max: 1, value: share, "aria-label": "Published" }),
+    h("p", { class: "state", role: "status" }, done(replay)),
+    facts([["To", target(replay)], ["Events a second, at most", number(replay.rate)], ...chosen]),
+  );
+}
+
+function report({ plan, audit }) {
   return [
-    h(
-      "section",
-      { class: "card" },
-      h("p", {}, badge(replay.status), " ", replay.reason),
-      replay.trouble && h("p", { class: "trouble" }, replay.trouble),
-      plan && h("progress", { max: 1, value: share, "aria-label": "Published" }),
-      h("p", { class: "state", role: "status" }, done(replay)),
-      facts([["To", target(replay)], ["Events a second, at most", number(replay.rate)], ...chosen]),
-    ),
     plan && [
       h("h2", {}, "Plan"),
       facts([
@@ -158,7 +165,7 @@ function report(replay) {
       table("Events by type", ["Event", "Number"], Object.entries(plan.by_type).map(([name, count]) => row(words(name), number(count)))),
     ],
     h("h2", {}, "Who did what"),
-    table("Who did what", ["Time", "Who", "What", ""], replay.audit.map((one) => row(time(one.at), one.by, one.what, details(one.details)))),
+    table("Who did what", ["Time", "Who", "What", "Details"], audit.map((one) => row(time(one.at), one.by, one.what, details(one.details)))),
   ];
 }
 
@@ -167,7 +174,7 @@ function details(values) {
 }
 
 function done({ published, plan }) {
-  return plan ? `${number(published)} of ${number(plan.events)}` : "–";
+  return plan ? `${number(published)} of ${counted(plan.events, "event")}` : "–";
 }
 
 function target({ destination }) {

@@ -45,10 +45,13 @@ export class EventParser {
  */
 export async function follow(path, { lastId = null, onEvent, onState, signal }) {
   let delay = PATIENCE.retry;
-  while (!signal.aborted) {
+  for (;;) {
+    await seen(signal);
+    if (signal.aborted) return;
+    const connection = new Connection(signal);
     try {
       const resumed = lastId === null ? {} : { "last-event-id": lastId };
-      const response = await request("GET", path, { headers: { accept: "text/event-stream", ...resumed }, signal });
+      const response = await request("GET", path, { headers: { accept: "text/event-stream", ...resumed }, signal: connection.signal });
       if (response.status === 204) return onState("over");
       onState("live");
       const parser = new EventParser((event) => {
@@ -58,9 +61,11 @@ export async function follow(path, { lastId = null, onEvent, onState, signal }) 
       await read(response, parser);
       delay = parser.retry ?? PATIENCE.retry;
     } catch (error) {
-      if (signal.aborted) return;
+      if (connection.signal.aborted) continue;
       if (error instanceof SignedOut || (error instanceof ApiError && error.final)) throw error;
       delay = Math.min(delay * 2, PATIENCE.longest);
+    } finally {
+      connection.close();
     }
     onState("waiting");
     await pause(delay, signal);
@@ -79,7 +84,46 @@ async function read(response, parser) {
 /** Resolves after some time, or at once when `signal` is aborted. */
 export function pause(milliseconds, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+  });
+}
+
+/** Lets a connection go as soon as nobody sees the page, since a browser has few of them for one server. */
+class Connection {
+  #ending = new AbortController();
+  signal = this.#ending.signal;
+
+  constructor(signal) {
+    this.close = () => {
+      document.removeEventListener("visibilitychange", this.#look);
+      signal.removeEventListener("abort", this.close);
+      this.#ending.abort();
+    };
+    signal.addEventListener("abort", this.close);
+    document.addEventListener("visibilitychange", this.#look);
+  }
+
+  #look = () => { if (document.hidden) this.close(); };
+}
+
+/** Resolves when somebody sees the page, or `signal` is aborted. */
+function seen(signal) {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (document.hidden && !signal.aborted) return;
+      document.removeEventListener("visibilitychange", look);
+      signal.removeEventListener("abort", look);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", look);
+    signal.addEventListener("abort", look);
+    look();
   });
 }
