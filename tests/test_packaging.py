@@ -72,6 +72,12 @@ def test_a_wheel_holds_one_typed_package(member: str, tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {MEMBERS[member]}
 
 
+def test_the_services_wheel_holds_the_operators_pages(tmp_path: Path) -> None:
+    names = set(zipfile.ZipFile(build("service", tmp_path)).namelist())
+    pages = ROOT / "service" / "src" / "batchbus_service" / "http" / "pages"
+    assert {f"batchbus_service/http/pages/{page.name}" for page in pages.iterdir()} <= names
+
+
 def test_all_three_have_one_version_and_require_it_of_each_other() -> None:
     versions = {project(member)["version"] for member in MEMBERS}
     assert len(versions) == 1
