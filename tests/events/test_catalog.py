@@ -17,9 +17,8 @@ from batchbus_events.catalog import (
     requested_job_id,
 )
 from batchbus_events.event import Event, InvalidEvent, NewerSchema
-from batchbus_events.ids import new_job_id
 
-JOB = new_job_id()
+JOB = "batch_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
 def trigger(
