@@ -125,7 +125,7 @@ export async function save(path, name) {
 export async function saveFile(key) {
   const { download_url: address } = await post("admin/uploads/download-url", { file_key: key });
   const { pathname, search } = new URL(address);
-  click(pathname + search, key.split("/").pop());
+  click(pathname.slice(1) + search, key.split("/").pop());
 }
 
 function click(href, download) {

@@ -28,6 +28,7 @@ async function show() {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
+  const focused = main.contains(document.activeElement) ? document.activeElement.id : "";
   say("");
   navigation();
   if (caller === null) return showLogin(main, start);
@@ -39,7 +40,7 @@ async function show() {
   try {
     const shown = address.id && page.one ? page.one : page.list;
     await shown(main, { ...address, caller, signal });
-    if (!signal.aborted) focus();
+    if (!signal.aborted) arrive(focused);
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof SignedOut)) fill(main, h("h1", {}, "This cannot be shown"));
@@ -47,11 +48,13 @@ async function show() {
   }
 }
 
-/** As a browser does with a page of its own: its title is told, and the keyboard is at its beginning. */
-function focus() {
+/** As with a page of its own: its title is told, and the keyboard is at its beginning, or still at the same control. */
+function arrive(focused) {
   const heading = main.querySelector("h1");
   document.title = heading ? `${heading.textContent} – batchbus` : "batchbus";
-  if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
+  if (main.contains(document.activeElement)) return;
+  const control = focused && document.getElementById(focused);
+  (control || main).focus({ preventScroll: true });
 }
 
 function navigation() {

@@ -89,7 +89,7 @@ export function row(...cells) {
 
 /** A control with its label, and a hint that is read with it. */
 export function field(label, control, hint) {
-  control.id ||= `field-${label.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`;
+  control.id ||= idOf(label);
   if (hint) control.setAttribute("aria-describedby", `${control.id}-hint`);
   return h(
     "div",
@@ -100,6 +100,10 @@ export function field(label, control, hint) {
   );
 }
 
+function idOf(label) {
+  return `field-${label.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`;
+}
+
 export function select(options, chosen, attributes = {}) {
   const option = ([value, label]) => h("option", { value, selected: value === chosen }, label);
   return h("select", attributes, options.map(option));
@@ -107,7 +111,7 @@ export function select(options, chosen, attributes = {}) {
 
 /** Boxes to tick, as a group with a name. */
 export function choices(legend, values, chosen, onchange = () => {}) {
-  const box = (value) => h("input", { type: "checkbox", value, checked: chosen.includes(value), onchange });
+  const box = (value) => h("input", { type: "checkbox", id: idOf(`${legend} ${value}`), value, checked: chosen.includes(value), onchange });
   const labels = values.map((value) => h("label", { class: "chip" }, box(value), h("span", {}, words(value))));
   const group = h("fieldset", { class: "chips" }, h("legend", {}, legend), labels);
   return { group, chosen: () => [...group.querySelectorAll("input:checked")].map((input) => input.value) };
@@ -117,7 +121,7 @@ export function choices(legend, values, chosen, onchange = () => {}) {
 export function pager({ offset, limit, count, address }) {
   if (count <= limit && offset === 0) return null;
   const link = (label, to, there) =>
-    there ? h("a", { class: "button", href: address(to) }, label) : h("span", { class: "button off" }, label);
+    there ? h("a", { class: "button", id: `page-${label.toLowerCase()}`, href: address(to) }, label) : h("span", { class: "button off" }, label);
   return h(
     "nav",
     { class: "pager", "aria-label": "Pages of the list" },

@@ -26,7 +26,7 @@ class JobView {
   #streaming = false;
   #loading = null;
   #again = false;
-  #planOf = null;
+  #shown = new Map();
   /** The status that the stream told last: after the last one, its end is no surprise. */
   #heard = null;
 
@@ -56,18 +56,23 @@ class JobView {
     const { signal } = this;
     const [{ batch_job: job }, told] = await Promise.all([get(this.path, { signal }), get(`${this.path}/history`, { signal })]);
     const first = this.job === undefined;
-    const moved = this.job?.status !== job.status;
     this.job = job;
     if (first) this.#frame();
-    fill(this.#status, h("p", {}, badge(job.status), " ", prose(told.why)), told.way_out && h("p", { class: "hint" }, prose(told.way_out)));
-    if (moved) this.#offer();
-    this.progress(job.result ?? {});
-    fill(this.#result, result(job, this.path));
-    fill(this.#history, history(told.history, this.caller));
     this.sequence = told.history.length;
-    const file = job.result?.files?.PLAN ?? null;
-    if (file !== this.#planOf) fill(this.#plan, plan(`${this.path}/plan`, signal));
-    this.#planOf = file;
+    this.#put(this.#status, [job.status, told.why, told.way_out], () => standing(job, told));
+    this.#put(this.#actions, job.status, () => this.#offers());
+    this.#put(this.#result, job.result, () => result(job, this.path));
+    this.#put(this.#plan, job.result?.files?.PLAN ?? null, (file) => file && plan(`${this.path}/plan`, signal));
+    this.#put(this.#history, told.history, (entries) => history(entries, this.caller));
+    this.progress(job.result ?? {});
+  }
+
+  /** Changes a part of the page only if what it is about has changed: nobody loses their place, or hears the same twice. */
+  #put(element, about, build) {
+    const text = JSON.stringify(about);
+    if (this.#shown.get(element) === text) return;
+    this.#shown.set(element, text);
+    fill(element, build(about));
   }
 
   #frame() {
@@ -86,7 +91,7 @@ class JobView {
   }
 
   /** The buttons for what the status allows. */
-  #offer() {
+  #offers() {
     const { status } = this.job;
     const does = (label, verb, question, attributes, danger) =>
       button(label, async () => {
@@ -95,15 +100,14 @@ class JobView {
         await this.load();
         this.follow();
       }, attributes);
-    fill(
-      this.#actions,
+    return [
       status === "pre_processed" &&
         does("Confirm", "confirm", "The job then does what its plan says.", { class: "primary" }, false),
       !ENDED.includes(status) &&
         does("Cancel the job", "cancel", "A run stops at its next chunk. What it has done until then stays done.", { class: "danger" }, true),
       ["failed", "canceled"].includes(status) &&
         does("Retry", "retry", "The job goes on from its last checkpoint, or begins anew if it has none.", { class: "primary" }, false),
-    );
+    ];
   }
 
   progress(told) {
@@ -139,6 +143,10 @@ class JobView {
       .catch(tell)
       .finally(() => { this.#streaming = false; });
   }
+}
+
+function standing(job, { why, way_out: wayOut }) {
+  return [h("p", {}, badge(job.status), " ", prose(why)), wayOut && h("p", { class: "hint" }, prose(wayOut))];
 }
 
 /** What has come of it: numbers, the file to fetch, and the records that could not be used. */

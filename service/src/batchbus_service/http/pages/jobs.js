@@ -22,7 +22,7 @@ export async function showJobs(main, { query, caller, signal }) {
   const statuses = choices("Status", STATUSES, wanted.status, filter);
   const type = select([["", "any"], ...names.map((name) => [name, name])], wanted.type, { onchange: filter });
   const list = h("div", {});
-  const state = h("p", { class: "state" });
+  const state = h("p", { class: "state", role: "status" });
   const view = new List(list, caller, (offset) => here({ offset }));
   fill(
     main,
