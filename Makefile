@@ -20,7 +20,7 @@ up: $(READY) ## the service on http://127.0.0.1:8000, until Ctrl-C
 	@.venv/bin/batchbus up
 
 test: $(READY) ## every test, those against a real RabbitMQ included
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts, generated files
 	@$(PY) -m ruff format --check .

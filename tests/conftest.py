@@ -26,3 +26,9 @@ def database_name(request: pytest.FixtureRequest) -> str:
     """A database that no other test uses, named after the test."""
     words = re.sub(r"\W+", "_", request.node.name)[:40].strip("_")
     return f"{words}_{uuid4().hex[:8]}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: where the suite runs in several processes, none is left alone with them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

@@ -220,8 +220,15 @@ async def test_how_long_events_and_triggers_wait_and_how_full_the_queues_are(sit
     await site.service.bus.publish(topics.TRIGGERS, Message(body=encode(trigger), routing_key=trigger.type))
     await olga.until(job_id, "batch.completed")
 
-    metrics = await scraped_until(olga.http, lambda metrics: metrics.value("publish_lag_seconds_count") >= 5)
+    def all_told(metrics: Metrics) -> bool:
+        return (
+            metrics.value("publish_lag_seconds_count") >= 5
+            and metrics.value("queue_consumers", queue="batchbus.triggers") == 1
+            and metrics.value("parked_messages") == 0
+        )
+
+    metrics = await scraped_until(olga.http, all_told)
 
     assert metrics.value("trigger_lag_seconds_count", event="batch.created") == 1
-    assert metrics.value("queue_consumers", queue="batchbus.triggers") == 1
     assert metrics.value("queue_messages", queue="batchbus.triggers") == 0
+    assert metrics.value("oldest_trigger_seconds") == 0

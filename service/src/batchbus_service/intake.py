@@ -99,9 +99,8 @@ class Intake:
             self._log.warning("trigger_held", reason=str(error))
             await delivery.hold()
             return
-        if trigger.time is not None:
-            lag = self._ledger.clock.now() - trigger.time
-            self._ledger.meter.took_trigger(trigger.type, lag.total_seconds())
+        lag = (self._ledger.clock.now() - trigger.time).total_seconds() if trigger.time else None
+        self._ledger.meter.took_trigger(trigger.type, lag)
         with self._ledger.tracer.span(f"{trigger.type} intake", trigger.traceparent, source=trigger.source) as span:
             trigger = replace(trigger, traceparent=span.traceparent)
             refusal = await self._carried_out(trigger, request, delivery.message)

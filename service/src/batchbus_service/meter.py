@@ -29,8 +29,8 @@ class Meter:
     def rescued(self, job_type: str) -> None:
         """The night watch has found a job that someone else should have looked after."""
 
-    def took_trigger(self, event_type: str, lag: float) -> None:
-        """A trigger was taken off the bus `lag` seconds after the time that it names: by its publisher's clock."""
+    def took_trigger(self, event_type: str, lag: float | None) -> None:
+        """A trigger was taken off the bus, `lag` seconds after the time that it names, by its publisher's clock."""
 
     def published(self, lag: float) -> None:
         """The broker has confirmed a lifecycle event, `lag` seconds after it happened."""

@@ -6,6 +6,7 @@ type that no strategy here serves counts as `other`, a path without a route as `
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from functools import partial
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from batchbus_events import topics
 from batchbus_events.bus import Bus
 from batchbus_service.job import TERMINAL, Job, Status
 from batchbus_service.meter import Meter, Outcome
@@ -84,6 +86,9 @@ class PrometheusMeter(Meter):
         self._refused = gauge("outbox_refused", "1 while the message broker refuses events.")
         self._messages = gauge("queue_messages", "Messages that wait in a queue of batchbus.", "queue")
         self._consumers = gauge("queue_consumers", "Consumers of a queue of batchbus.", "queue")
+        self._oldest_trigger = gauge("oldest_trigger_seconds", "How long the oldest trigger has waited, at most.")
+        self._taken_at = time.monotonic()
+        self._waiting_parked = gauge("parked_messages", "Parked messages that wait for an operator.")
         self._streams = gauge("event_streams", "Event streams that someone reads.")
 
     # -- what is told to it ----------------------------------------------------------------------------------------
@@ -119,8 +124,10 @@ class PrometheusMeter(Meter):
     def rescued(self, job_type: str) -> None:
         self._rescued.labels(self._type(job_type)).inc()
 
-    def took_trigger(self, event_type: str, lag: float) -> None:
-        self._trigger_lag.labels(event_type).observe(max(0.0, lag))
+    def took_trigger(self, event_type: str, lag: float | None) -> None:
+        self._taken_at = time.monotonic()
+        if lag is not None:
+            self._trigger_lag.labels(event_type).observe(max(0.0, lag))
 
     def published(self, lag: float) -> None:
         self._publish_lag.observe(max(0.0, lag))
@@ -160,9 +167,18 @@ class PrometheusMeter(Meter):
             self._slots_used.labels(phase).set_function(used(phase))
 
     def look_at_queues(self, watch: QueueWatch) -> None:
+        def oldest_trigger() -> float:
+            # A queue gives what came first: whatever waits in it came after the trigger that was taken last.
+            waiting = watch.messages(topics.TRIGGERS_QUEUE.name)
+            return time.monotonic() - self._taken_at if waiting else waiting
+
+        self._oldest_trigger.set_function(oldest_trigger)
         for queue in watch.queues:
             self._messages.labels(queue).set_function(partial(watch.messages, queue))
             self._consumers.labels(queue).set_function(partial(watch.consumers, queue))
+
+    def look_at_parked(self, waiting: Callable[[], float]) -> None:
+        self._waiting_parked.set_function(waiting)
 
     def look_at_streams(self, readers: Callable[[], int]) -> None:
         self._streams.set_function(readers)

@@ -77,6 +77,7 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
     errors.install(app, admit)
     answer_probes(app, service)
     describe(app)
+    service.meter.look_at_parked(lambda: app.state.api.keeper.waiting)
     service.meter.look_at_streams(lambda: app.state.api.feed.readers)
     app.add_middleware(Validators)
     app.add_middleware(Heads)

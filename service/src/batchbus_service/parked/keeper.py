@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from math import nan
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, Consumer, Delivery, Message
+from batchbus_events.tasks import end
 from batchbus_service.parked.record import ParkedMessage, ParkedRefused, State, parked_as
 from batchbus_service.parked.store import Filter, ParkedMessages
 from batchbus_service.ports import Clock, StoreUnavailable
@@ -26,6 +28,7 @@ __all__ = ["Keeper"]
 _PREFETCH: Final = 20
 _TRY_AGAIN: Final = 2.0
 _AT_ONCE: Final = 100
+_COUNT_EVERY: Final = 10.0
 
 
 class Keeper:
@@ -37,15 +40,21 @@ class Keeper:
         self._clock = clock
         self._log = log
         self._consumer: Consumer | None = None
+        self._counting: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        self.waiting = nan
+        """How many wait for an operator, counted every few seconds; NaN as long as that is not known."""
 
     async def start(self) -> None:
         await self.messages.prepare()
         self._consumer = await self._bus.consume(topics.PARKED_QUEUE, self._keep, prefetch=_PREFETCH)
+        self._counting = asyncio.create_task(self._count_for_ever(), name="parked messages")
 
     async def close(self) -> None:
         """Messages that could not be kept yet are given back."""
         self._closing.set()
+        if self._counting:
+            await end(self._counting)
         if self._consumer:
             await self._consumer.close()
 
@@ -133,3 +142,11 @@ class Keeper:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TRY_AGAIN):
                     await self._closing.wait()
+
+    async def _count_for_ever(self) -> None:
+        while True:
+            try:
+                self.waiting = float(await self.messages.count(Filter()))
+            except StoreUnavailable:
+                self.waiting = nan  # what cannot be reached is said elsewhere
+            await asyncio.sleep(_COUNT_EVERY)

@@ -96,7 +96,11 @@ class ParkedMessages:
         with answered():
             cursor = self._parked.find(query).sort([("last_failed_at", DESCENDING), ("_id", ASCENDING)])
             documents = await cursor.skip(offset).limit(limit).to_list(None)
-            return [_record(document) for document in documents], await self._parked.count_documents(query)
+            return [_record(document) for document in documents], await self.count(wanted)
+
+    async def count(self, wanted: Filter) -> int:
+        with answered():
+            return await self._parked.count_documents(_query(wanted))
 
     async def change(self, old: ParkedMessage, new: ParkedMessage) -> bool:
         """Write what was done, if the stored version is still `old.version`. Returns whether it was written."""
