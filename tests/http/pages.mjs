@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const pages = process.env.PAGES;
-const { brief, bytes, cell, clock, counted, duration, number, percent, pieces, progressLine, ago, words } = await import(`${pages}/format.js`);
+const { brief, bytes, cell, clock, counted, duration, number, percent, pieces, progressLine, ago, words } =
+  await import(`${pages}/format.js`);
 const { address, readAddress } = await import(`${pages}/routes.js`);
 const { contextOf, fieldsOf, valueOf } = await import(`${pages}/schema.js`);
 const { EventParser } = await import(`${pages}/sse.js`);
@@ -14,7 +15,20 @@ const { columnsOf } = await import(`${pages}/plan.js`);
 
 test("durations have two units at most", () => {
   const told = [0, 0.44, 9.94, 9.96, 59.4, 59.6, 60, 185, 3600, 8040, 86400, 273600].map(duration);
-  assert.deepEqual(told, ["0 s", "0.4 s", "9.9 s", "10 s", "59 s", "1 min", "1 min", "3 min 5 s", "1 h", "2 h 14 min", "1 d", "3 d 4 h"]);
+  assert.deepEqual(told, [
+    "0 s",
+    "0.4 s",
+    "9.9 s",
+    "10 s",
+    "59 s",
+    "1 min",
+    "1 min",
+    "3 min 5 s",
+    "1 h",
+    "2 h 14 min",
+    "1 d",
+    "3 d 4 h",
+  ]);
   assert.deepEqual([null, undefined, NaN, -1, Infinity].map(duration), ["", "", "", "", ""]);
 });
 
@@ -24,8 +38,18 @@ test("only what is done is 100 %", () => {
 });
 
 test("numbers and sizes are easy to read", () => {
-  assert.deepEqual([number(1234567), number(null), counted(1, "row"), counted(2000, "row")], ["1,234,567", "–", "1 row", "2,000 rows"]);
-  assert.deepEqual([0, 999, 1000, 1536, 999_950, 20_000_000].map(bytes), ["0 B", "999 B", "1 KB", "1.5 KB", "1 MB", "20 MB"]);
+  assert.deepEqual(
+    [number(1234567), number(null), counted(1, "row"), counted(2000, "row")],
+    ["1,234,567", "–", "1 row", "2,000 rows"],
+  );
+  assert.deepEqual([0, 999, 1000, 1536, 999_950, 20_000_000].map(bytes), [
+    "0 B",
+    "999 B",
+    "1 KB",
+    "1.5 KB",
+    "1 MB",
+    "20 MB",
+  ]);
 });
 
 test("progress is a line with as much as is known", () => {
@@ -37,15 +61,28 @@ test("progress is a line with as much as is known", () => {
 
 test("times are told from now, whatever the clocks say", () => {
   const now = Date.parse("2026-03-01T12:00:00Z");
-  const told = ["2026-03-01T12:00:05Z", "2026-03-01T11:59:30Z", "2026-03-01T11:55:00Z", "2026-03-01T09:00:00Z", "2026-02-20T12:00:00Z"];
-  assert.deepEqual(told.map((time) => ago(time, now)), ["just now", "less than a minute ago", "5 min ago", "3 h ago", "9 days ago"]);
+  const told = [
+    "2026-03-01T12:00:05Z",
+    "2026-03-01T11:59:30Z",
+    "2026-03-01T11:55:00Z",
+    "2026-03-01T09:00:00Z",
+    "2026-02-20T12:00:00Z",
+  ];
+  assert.deepEqual(
+    told.map((time) => ago(time, now)),
+    ["just now", "less than a minute ago", "5 min ago", "3 h ago", "9 days ago"],
+  );
   assert.match(clock("2026-03-01T12:00:00.000Z"), /^2026-0[23]-\d\d \d\d:\d\d:00$/);
   assert.deepEqual([clock(null), clock("never")], ["–", "–"]);
 });
 
 test("names and commands are told as people write them", () => {
   assert.deepEqual([words("batch.pre_processed"), words("completed")], ["pre-processed", "completed"]);
-  assert.deepEqual(pieces("Use `batchbus retry X`."), [{ text: "Use ", code: false }, { text: "batchbus retry X", code: true }, { text: ".", code: false }]);
+  assert.deepEqual(pieces("Use `batchbus retry X`."), [
+    { text: "Use ", code: false },
+    { text: "batchbus retry X", code: true },
+    { text: ".", code: false },
+  ]);
 });
 
 test("any value fits into a cell", () => {
@@ -53,14 +90,23 @@ test("any value fits into a cell", () => {
   assert.equal(brief({ handle: "bowl", subtitle: null, note: "", variants: [1] }), "handle: bowl");
   assert.deepEqual([brief([1, "a"]), brief([]), brief({ deep: {} })], ["1, a", "none", "…"]);
   assert.equal(brief(["x".repeat(500)]).length, 122);
-  assert.deepEqual(columnsOf([{ op: 1, line: 2 }, { line: 3, product: {} }]), ["op", "line", "product"]);
+  assert.deepEqual(
+    columnsOf([
+      { op: 1, line: 2 },
+      { line: 3, product: {} },
+    ]),
+    ["op", "line", "product"],
+  );
 });
 
 test("an address is read as it was written", () => {
   const written = address("jobs", "batch_01/%", { status: ["failed", "canceled"], type: "", offset: 25 });
   assert.equal(written, "#/jobs/batch_01%2F%25?status=failed&status=canceled&offset=25");
   const { page, id, query } = readAddress(written);
-  assert.deepEqual([page, id, query.getAll("status"), query.get("offset")], ["jobs", "batch_01/%", ["failed", "canceled"], "25"]);
+  assert.deepEqual(
+    [page, id, query.getAll("status"), query.get("offset")],
+    ["jobs", "batch_01/%", ["failed", "canceled"], "25"],
+  );
   assert.deepEqual([readAddress("").page, readAddress("#/").page, readAddress("#/jobs/%").id], ["jobs", "jobs", "%"]);
 });
 
@@ -85,15 +131,21 @@ test("a form asks for what the schema has, and leaves the rest to JSON", () => {
     },
   };
   const { fields, others, file, fileRequired } = fieldsOf(schema);
-  assert.deepEqual(fields.map((one) => [one.name, one.kind, one.required, one.initial]), [
-    ["name", "text", true, null],
-    ["delimiter", "choice", false, null],
-    ["max_errors", "whole", false, null],
-    ["strict", "box", false, true],
-  ]);
+  assert.deepEqual(
+    fields.map((one) => [one.name, one.kind, one.required, one.initial]),
+    [
+      ["name", "text", true, null],
+      ["delimiter", "choice", false, null],
+      ["max_errors", "whole", false, null],
+      ["strict", "box", false, true],
+    ],
+  );
   assert.deepEqual([others, file, fileRequired], [["list_config"], true, true]);
   assert.deepEqual(fieldsOf({}), { fields: [], others: [], file: false, fileRequired: false });
-  assert.deepEqual([valueOf("whole", "12"), valueOf("text", ""), valueOf("box", false), valueOf("choice", ";")], [12, undefined, false, ";"]);
+  assert.deepEqual(
+    [valueOf("whole", "12"), valueOf("text", ""), valueOf("box", false), valueOf("choice", ";")],
+    [12, undefined, false, ";"],
+  );
 });
 
 test("what is no JSON object is refused in words", () => {
@@ -111,7 +163,8 @@ test("refusals are told in words, whatever form they have", () => {
 });
 
 test("events are the same however their stream breaks into pieces", () => {
-  const text = ": hello\nretry: 1500\nid: 7\nevent: batch.completed\ndata: {\"a\":\ndata: 1}\n\n: still here\nevent: batch.progress\r\ndata:{}\r\n\r\ndata: last\n\n";
+  const text =
+    ': hello\nretry: 1500\nid: 7\nevent: batch.completed\ndata: {"a":\ndata: 1}\n\n: still here\nevent: batch.progress\r\ndata:{}\r\n\r\ndata: last\n\n';
   const expected = [
     { type: "batch.completed", id: "7", data: '{"a":\n1}' },
     { type: "batch.progress", id: "7", data: "{}" },

@@ -104,7 +104,8 @@ export function upload(file, onProgress, signal) {
       if (sending.status === 200) resolve(JSON.parse(sending.responseText).uploads[0].key);
       else reject(refusal(sending.status, sending.responseText));
     };
-    sending.onerror = () => reject(new ApiError(0, "The file could not be sent: the server is gone, or does not take it."));
+    sending.onerror = () =>
+      reject(new ApiError(0, "The file could not be sent: the server is gone, or does not take it."));
     sending.onabort = () => reject(new DOMException("The upload was called off.", "AbortError"));
     signal.addEventListener("abort", () => sending.abort(), { once: true });
     const form = new FormData();

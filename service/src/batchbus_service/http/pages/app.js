@@ -65,7 +65,11 @@ function navigation() {
   fill(document.getElementById("nav"), links);
   const who = document.getElementById("who");
   if (caller === null) return fill(who);
-  fill(who, h("span", { title: caller.operator ? "sees every job" : "sees own jobs" }, caller.user.email), button("Sign out", leave));
+  fill(
+    who,
+    h("span", { title: caller.operator ? "sees every job" : "sees own jobs" }, caller.user.email),
+    button("Sign out", leave),
+  );
 }
 
 async function leave() {

@@ -2,7 +2,7 @@
 
 import { brief, cell, clock, pieces, words } from "./format.js";
 
-/** An element with attributes, listeners (`onclick`, …) and children: elements, texts, lists of both, or null for nothing. */
+/** An element with attributes, listeners (`onclick`, …) and children: elements, texts, lists of both, or null. */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -59,15 +59,24 @@ export function tell(error) {
   document.dispatchEvent(new CustomEvent("trouble", { detail: error }));
 }
 
-/** Names and values, one below the other. Those without a value are left out. */
+/** Names and values. Those without a value are left out; null if that leaves none. */
 export function facts(pairs) {
   const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return h("dl", { class: "facts" }, shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  if (shown.length === 0) return null;
+  return h(
+    "dl",
+    { class: "facts" },
+    shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 }
 
 /** A table in a frame that scrolls by itself, and so has to take the keyboard's focus. */
 export function table(caption, columns, rows) {
-  const head = h("tr", {}, columns.map((column) => h("th", { scope: "col" }, column)));
+  const head = h(
+    "tr",
+    {},
+    columns.map((column) => h("th", { scope: "col" }, column)),
+  );
   return h(
     "div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
@@ -84,7 +93,11 @@ export function anything(value) {
 }
 
 export function row(...cells) {
-  return h("tr", {}, cells.map((value) => h("td", {}, value)));
+  return h(
+    "tr",
+    {},
+    cells.map((value) => h("td", {}, value)),
+  );
 }
 
 /** A control with its label, and a hint that is read with it. */
@@ -111,7 +124,8 @@ export function select(options, chosen, attributes = {}) {
 
 /** Boxes to tick, as a group with a name. */
 export function choices(legend, values, chosen, onchange = () => {}) {
-  const box = (value) => h("input", { type: "checkbox", id: idOf(`${legend} ${value}`), value, checked: chosen.includes(value), onchange });
+  const box = (value) =>
+    h("input", { type: "checkbox", id: idOf(`${legend} ${value}`), value, checked: chosen.includes(value), onchange });
   const labels = values.map((value) => h("label", { class: "chip" }, box(value), h("span", {}, words(value))));
   const group = h("fieldset", { class: "chips" }, h("legend", {}, legend), labels);
   return { group, chosen: () => [...group.querySelectorAll("input:checked")].map((input) => input.value) };
@@ -121,7 +135,9 @@ export function choices(legend, values, chosen, onchange = () => {}) {
 export function pager({ offset, limit, count, address }) {
   if (count <= limit && offset === 0) return null;
   const link = (label, to, there) =>
-    there ? h("a", { class: "button", id: `page-${label.toLowerCase()}`, href: address(to) }, label) : h("span", { class: "button off" }, label);
+    there
+      ? h("a", { class: "button", id: `page-${label.toLowerCase()}`, href: address(to) }, label)
+      : h("span", { class: "button off" }, label);
   return h(
     "nav",
     { class: "pager", "aria-label": "Pages of the list" },

@@ -67,7 +67,8 @@ export function bytes(size) {
 /** How a run goes, in a line: `1,200 of 5,000 · 24 % · 350 a second · 11 s left · 2 errors`. */
 export function progressLine({ advancement_count: done, count, progress, rate, seconds_left: left, errors } = {}) {
   const parts = [];
-  if (typeof done === "number") parts.push(typeof count === "number" ? `${number(done)} of ${number(count)}` : number(done));
+  if (typeof done === "number")
+    parts.push(typeof count === "number" ? `${number(done)} of ${number(count)}` : number(done));
   if (typeof progress === "number") parts.push(percent(progress));
   if (rate > 0) parts.push(`${number(rate < 10 ? rate : Math.round(rate))} a second`);
   if (typeof left === "number") parts.push(`${duration(left)} left`);

@@ -54,7 +54,10 @@ class JobView {
 
   async #read() {
     const { signal } = this;
-    const [{ batch_job: job }, told] = await Promise.all([get(this.path, { signal }), get(`${this.path}/history`, { signal })]);
+    const [{ batch_job: job }, told] = await Promise.all([
+      get(this.path, { signal }),
+      get(`${this.path}/history`, { signal }),
+    ]);
     const first = this.job === undefined;
     this.job = job;
     if (first) this.#frame();
@@ -80,13 +83,23 @@ class JobView {
     fill(
       this.main,
       h("p", {}, h("a", { href: "#/jobs" }, "All jobs")),
-      h("div", { class: "heading" }, h("h1", {}, job.type), job.dry_run && h("span", { class: "badge plain" }, "dry run")),
+      h(
+        "div",
+        { class: "heading" },
+        h("h1", {}, job.type),
+        job.dry_run && h("span", { class: "badge plain" }, "dry run"),
+      ),
       h("p", { class: "id" }, job.id),
       h("section", { class: "card" }, this.#status, this.#bar, this.#line, this.#actions),
       this.#result,
       this.#plan,
       this.#history,
-      h("details", {}, h("summary", {}, "What was asked for"), h("pre", { tabindex: "0" }, JSON.stringify(job.context, null, 2))),
+      h(
+        "details",
+        {},
+        h("summary", {}, "What was asked for"),
+        h("pre", { tabindex: "0" }, JSON.stringify(job.context, null, 2)),
+      ),
     );
   }
 
@@ -94,19 +107,35 @@ class JobView {
   #offers() {
     const { status } = this.job;
     const does = (label, verb, question, attributes, danger) =>
-      button(label, async () => {
-        if ((await ask({ title: `${label}?`, text: question, label, danger })) === null) return;
-        await post(`${this.path}/${verb}`);
-        await this.load();
-        this.follow();
-      }, attributes);
+      button(
+        label,
+        async () => {
+          if ((await ask({ title: `${label}?`, text: question, label, danger })) === null) return;
+          await post(`${this.path}/${verb}`);
+          await this.load();
+          this.follow();
+        },
+        attributes,
+      );
     return [
       status === "pre_processed" &&
         does("Confirm", "confirm", "The job then does what its plan says.", { class: "primary" }, false),
       !ENDED.includes(status) &&
-        does("Cancel the job", "cancel", "A run stops at its next chunk. What it has done until then stays done.", { class: "danger" }, true),
+        does(
+          "Cancel the job",
+          "cancel",
+          "A run stops at its next chunk. What it has done until then stays done.",
+          { class: "danger" },
+          true,
+        ),
       ["failed", "canceled"].includes(status) &&
-        does("Retry", "retry", "The job goes on from its last checkpoint, or begins anew if it has none.", { class: "primary" }, false),
+        does(
+          "Retry",
+          "retry",
+          "The job goes on from its last checkpoint, or begins anew if it has none.",
+          { class: "primary" },
+          false,
+        ),
     ];
   }
 
@@ -120,7 +149,7 @@ class JobView {
       this.#bar.textContent = percent(share);
     }
     const phase = told.phase === "pre_process" ? "Pre-processing: " : "";
-    const errors = Array.isArray(told.errors) ? told.error_count ?? told.errors.length : told.errors;
+    const errors = Array.isArray(told.errors) ? (told.error_count ?? told.errors.length) : told.errors;
     const line = progressLine({ ...told, errors, progress: ended ? undefined : told.progress });
     this.#line.textContent = [phase + line, told.message].filter(Boolean).join(" – ");
   }
@@ -141,7 +170,9 @@ class JobView {
     };
     follow(`${this.path}/events`, { lastId: String(this.sequence), onEvent, onState, signal: this.signal })
       .catch(tell)
-      .finally(() => { this.#streaming = false; });
+      .finally(() => {
+        this.#streaming = false;
+      });
   }
 }
 
@@ -163,22 +194,38 @@ function result(job, path) {
       ["File", file && button(`Download (${bytes(told.file_size)})`, () => saveFile(file))],
     ]),
     errors.length > 0 && [
-      h("div", { class: "heading" }, h("h2", {}, `Errors (${number(count)})`), button("All row errors as CSV", () => save(`${path}/errors`, `${job.id}-errors.csv`))),
+      h(
+        "div",
+        { class: "heading" },
+        h("h2", {}, `Errors (${number(count)})`),
+        button("All row errors as CSV", () => save(`${path}/errors`, `${job.id}-errors.csv`)),
+      ),
       errorTable(errors),
     ],
   ];
 }
 
 function errorTable(errors) {
-  const columns = ["line", "column", "code", "message", "value"].filter((name) => errors.some((error) => cell(error[name] ?? null) !== ""));
+  const columns = ["line", "column", "code", "message", "value"].filter((name) =>
+    errors.some((error) => cell(error[name] ?? null) !== ""),
+  );
   const rows = errors.map((error) =>
-    typeof error === "object" && error !== null ? row(...columns.map((name) => cell(error[name]))) : row(cell(error)));
+    typeof error === "object" && error !== null ? row(...columns.map((name) => cell(error[name]))) : row(cell(error)),
+  );
   return table("Errors", columns.length > 0 ? columns : ["message"], rows);
 }
 
 function history(entries, caller) {
   const numbers = (data) => data.error ?? data.reason ?? progressLine(data);
   const rows = entries.map((entry) =>
-    row(number(entry.sequence), words(entry.type), time(entry.time), numbers(entry.data), entry.data.by ? person(entry.data.by, caller) : "", entry.published ? "yes" : "not yet"));
+    row(
+      number(entry.sequence),
+      words(entry.type),
+      time(entry.time),
+      numbers(entry.data),
+      entry.data.by ? person(entry.data.by, caller) : "",
+      entry.published ? "yes" : "not yet",
+    ),
+  );
   return [h("h2", {}, "History"), table("History", ["No.", "Event", "Time", "How far", "By", "Published"], rows)];
 }

@@ -13,12 +13,18 @@ const POLL = 5000;
 const GATHER = 1000;
 
 export async function showJobs(main, { query, caller, signal }) {
-  const wanted = { status: query.getAll("status"), type: query.get("type") ?? "", offset: Number(query.get("offset")) || 0 };
+  const wanted = {
+    status: query.getAll("status"),
+    type: query.get("type") ?? "",
+    offset: Number(query.get("offset")) || 0,
+  };
   const here = (changed) => address("jobs", "", { ...wanted, ...changed });
   const { batch_types: types } = await get("admin/batch-types", { signal });
   const names = [...new Set([wanted.type, ...types.map((one) => one.type)].filter(Boolean))].sort();
 
-  const filter = () => { location.hash = here({ status: statuses.chosen(), type: type.value, offset: 0 }); };
+  const filter = () => {
+    location.hash = here({ status: statuses.chosen(), type: type.value, offset: 0 });
+  };
   const statuses = choices("Status", STATUSES, wanted.status, filter);
   const type = select([["", "any"], ...names.map((name) => [name, name])], wanted.type, { onchange: filter });
   const list = h("div", {});
@@ -34,7 +40,14 @@ export async function showJobs(main, { query, caller, signal }) {
   const refresh = async () => view.show(await get(`admin/batch-jobs?${listing(wanted)}`, { signal }));
   await refresh();
   const keepUp = caller.operator ? live : polled;
-  keepUp({ refresh, view, signal, say: (text) => { state.textContent = text; } }).catch(tell);
+  keepUp({
+    refresh,
+    view,
+    signal,
+    say: (text) => {
+      state.textContent = text;
+    },
+  }).catch(tell);
 }
 
 /** The query of the list, as the API reads it. */
@@ -85,7 +98,20 @@ class List {
     this.table = h(
       "div",
       { class: "scroll", tabindex: "0", role: "region", "aria-label": "Jobs, the newest first" },
-      h("table", {}, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)))), this.#body),
+      h(
+        "table",
+        {},
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            columns.map((name) => h("th", { scope: "col" }, name)),
+          ),
+        ),
+        this.#body,
+      ),
     );
   }
 
@@ -97,8 +123,17 @@ class List {
     this.#rows = rows;
     if (changed || !this.element.hasChildNodes()) {
       const focused = document.activeElement;
-      fill(this.#body, [...rows.values()].map((row) => row.element));
-      const none = h("p", { class: "empty" }, "No jobs. ", h("a", { href: "#/new" }, "Create one"), ", or look for others.");
+      fill(
+        this.#body,
+        [...rows.values()].map((row) => row.element),
+      );
+      const none = h(
+        "p",
+        { class: "empty" },
+        "No jobs. ",
+        h("a", { href: "#/new" }, "Create one"),
+        ", or look for others.",
+      );
       fill(this.element, count === 0 ? none : this.table, pager({ offset, limit, count, address: this.address }));
       if (focused?.isConnected && focused !== document.body) focused.focus({ preventScroll: true });
     }
@@ -141,11 +176,11 @@ class Row {
   progress(told, status = this.status) {
     const ended = ["completed", "failed", "canceled"].includes(status);
     if (ended && told.phase) return; // told late: the run that it is about is over
-    const share = status === "completed" ? 1 : told.progress ?? 0;
+    const share = status === "completed" ? 1 : (told.progress ?? 0);
     this.#bar.hidden = told.progress === undefined && status !== "completed";
     this.#bar.value = share;
     this.#bar.textContent = percent(share);
-    const errors = Array.isArray(told.errors) ? told.error_count ?? told.errors.length : told.errors;
+    const errors = Array.isArray(told.errors) ? (told.error_count ?? told.errors.length) : told.errors;
     this.#line.textContent = progressLine({ ...told, errors, progress: ended ? undefined : told.progress });
   }
 }

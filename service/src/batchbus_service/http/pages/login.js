@@ -7,13 +7,21 @@ import { busy, field, fill, h } from "./dom.js";
 export function showLogin(main, done) {
   const email = h("input", { type: "email", name: "email", autocomplete: "username", required: true });
   const password = h("input", { type: "password", name: "password", autocomplete: "current-password", required: true });
-  const secret = h("input", { type: "password", name: "token", autocomplete: "off", required: true, spellcheck: "false" });
+  const secret = h("input", {
+    type: "password",
+    name: "token",
+    autocomplete: "off",
+    required: true,
+    spellcheck: "false",
+  });
 
   const withPassword = async () => {
     try {
       await signIn(email.value, password.value);
     } catch (error) {
-      throw error instanceof SignedOut ? new ApiError(401, "This email address and password do not belong together.") : error;
+      throw error instanceof SignedOut
+        ? new ApiError(401, "This email address and password do not belong together.")
+        : error;
     }
     await done();
   };
@@ -35,7 +43,11 @@ export function showLogin(main, done) {
       { class: "columns" },
       form("With a password", withPassword, [field("Email address", email), field("Password", password)]),
       form("With an API token", withToken, [
-        field("Token", secret, "Kept in this tab alone. The embedded default leaves one in client.env in its data folder."),
+        field(
+          "Token",
+          secret,
+          "Kept in this tab alone. The embedded default leaves one in client.env in its data folder.",
+        ),
       ]),
     ),
   );

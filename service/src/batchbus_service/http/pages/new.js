@@ -11,21 +11,34 @@ export async function showNew(main, { query, signal }) {
   if (types.length === 0) return fill(main, h("h1", {}, "New job"), h("p", {}, "This server has no batch types."));
   const names = types.map((one) => one.type);
   const asked = query.get("type");
-  const type = select(names.map((name) => [name, name]), names.includes(asked) ? asked : names[0], { onchange: () => choose() });
+  const type = select(
+    names.map((name) => [name, name]),
+    names.includes(asked) ? asked : names[0],
+    { onchange: () => choose() },
+  );
   const rest = h("div", {});
   let job = null;
 
   const choose = () => {
-    job = new Draft(types.find((one) => one.type === type.value), signal);
+    job = new Draft(
+      types.find((one) => one.type === type.value),
+      signal,
+    );
     fill(rest, job.elements);
   };
   const submit = h("button", { type: "submit", class: "primary" }, "Create the job");
   const onsubmit = (event) => {
     event.preventDefault();
-    busy(submit, async () => { location.hash = address("jobs", await job.create()); });
+    busy(submit, async () => {
+      location.hash = address("jobs", await job.create());
+    });
   };
   choose();
-  fill(main, h("h1", {}, "New job"), h("form", { class: "card", onsubmit }, field("Type", type), rest, h("div", { class: "actions" }, submit)));
+  fill(
+    main,
+    h("h1", {}, "New job"),
+    h("form", { class: "card", onsubmit }, field("Type", type), rest, h("div", { class: "actions" }, submit)),
+  );
 }
 
 class Draft {
@@ -43,11 +56,19 @@ class Draft {
     const { fields, others, file, fileRequired } = fieldsOf(schema);
     this.#file.required = fileRequired;
     this.#controls = fields.map((one) => [one, control(one)]);
-    const hint = others.length > 0 ? `A JSON object. This type also takes ${others.join(", ")}.` : "A JSON object, for what has no field here.";
+    const hint =
+      others.length > 0
+        ? `A JSON object. This type also takes ${others.join(", ")}.`
+        : "A JSON object, for what has no field here.";
     this.elements = [
       file && [field("File", this.#file), this.#template(), this.#sent, this.#state],
       this.#controls.map(([{ name, about }, element]) => field(name, element, about)),
-      h("label", { class: "check" }, this.#dryRun, " Dry run: stop when it is known what the job will do, and wait for a confirmation"),
+      h(
+        "label",
+        { class: "check" },
+        this.#dryRun,
+        " Dry run: stop when it is known what the job will do, and wait for a confirmation",
+      ),
       h("details", {}, h("summary", {}, "More of the context"), field("As JSON", this.#more, hint)),
     ];
   }
@@ -56,7 +77,11 @@ class Draft {
   #template() {
     const place = h("p", { class: "hint" });
     const path = `admin/batch-types/${encodeURIComponent(this.type)}/template`;
-    const offer = () => fill(place, button("Download the template", () => save(path, `${this.type}-template.csv`)));
+    const offer = () =>
+      fill(
+        place,
+        button("Download the template", () => save(path, `${this.type}-template.csv`)),
+      );
     request("HEAD", path, { signal: this.signal }).then(offer, () => {}); // without one, there is nothing to offer
     return place;
   }
@@ -71,7 +96,9 @@ class Draft {
     const file = this.#file.files[0];
     if (file) context[FILE] = await this.#key(file);
     const body = { type: this.type, context, dry_run: this.#dryRun.checked };
-    const { batch_job: job } = await post("admin/batch-jobs", body, { headers: { "idempotency-key": this.#keyOf(body) } });
+    const { batch_job: job } = await post("admin/batch-jobs", body, {
+      headers: { "idempotency-key": this.#keyOf(body) },
+    });
     return job.id;
   }
 
@@ -105,7 +132,10 @@ class Draft {
 function control({ kind, required, options, initial }) {
   switch (kind) {
     case "choice":
-      return select([...(required ? [] : [["", "as usual"]]), ...options.map((one) => [one, one.trim() ? one : "tab"])], initial ?? "");
+      return select(
+        [...(required ? [] : [["", "as usual"]]), ...options.map((one) => [one, one.trim() ? one : "tab"])],
+        initial ?? "",
+      );
     case "box":
       return h("input", { type: "checkbox", checked: initial === true });
     case "whole":

@@ -19,18 +19,35 @@ export async function showParked(main, { query, signal }) {
   if (wanted.reason) asked.set("reason", wanted.reason);
   const { parked, count, offset, limit } = await get(`admin/parked?${asked}`, { signal });
 
-  const filter = () => { location.hash = here({ state: state.value, reason: reason.value.trim(), offset: 0 }); };
-  const state = select(STATES.map((name) => [name, name]), wanted.state, { onchange: filter });
+  const filter = () => {
+    location.hash = here({ state: state.value, reason: reason.value.trim(), offset: 0 });
+  };
+  const state = select(
+    STATES.map((name) => [name, name]),
+    wanted.state,
+    { onchange: filter },
+  );
   const reason = h("input", { type: "search", value: wanted.reason, maxlength: 1000, onchange: filter });
   const rows = parked.map((one) =>
-    row(h("a", { href: address("parked", one.id) }, one.reason), one.routing_key, number(one.times), time(one.last_failed_at), bytes(one.size)));
+    row(
+      h("a", { href: address("parked", one.id) }, one.reason),
+      one.routing_key,
+      number(one.times),
+      time(one.last_failed_at),
+      bytes(one.size),
+    ),
+  );
   fill(
     main,
     h("h1", {}, "Parked messages"),
     h("div", { class: "filters" }, field("State", state), field("Reason has", reason)),
     count === 0
       ? h("p", { class: "empty" }, "There are none.")
-      : table("Parked messages, those that failed last first", ["Reason", "Routing key", "Failed", "Last", "Size"], rows),
+      : table(
+          "Parked messages, those that failed last first",
+          ["Reason", "Routing key", "Failed", "Last", "Size"],
+          rows,
+        ),
     pager({ offset, limit, count, address: (to) => here({ offset: to }) }),
   );
 }
@@ -54,7 +71,11 @@ export async function showParkedMessage(main, { id, signal }) {
 }
 
 function audit(deeds) {
-  return table("Who did what", ["Time", "Who", "What", "Why"], deeds.map((one) => row(time(one.at), one.by, one.what, one.reason)));
+  return table(
+    "Who did what",
+    ["Time", "Who", "What", "Why"],
+    deeds.map((one) => row(time(one.at), one.by, one.what, one.reason)),
+  );
 }
 
 function report(parked) {
@@ -79,12 +100,16 @@ function offers(parked, path, show) {
   if (parked.state !== "parked") return null;
   const edited = h("textarea", { rows: 12, class: "code", spellcheck: "false" }, parked.body ?? "");
   const deal = (label, verb, text, { danger = false, sent = () => ({}) } = {}) =>
-    button(label, async () => {
-      const answer = await ask({ title: `${label}?`, text, label, danger, reason: true });
-      if (answer === null) return;
-      await post(`${path}/${verb}`, { reason: answer.reason, ...sent() });
-      await show();
-    }, { class: danger ? "danger" : null });
+    button(
+      label,
+      async () => {
+        const answer = await ask({ title: `${label}?`, text, label, danger, reason: true });
+        if (answer === null) return;
+        await post(`${path}/${verb}`, { reason: answer.reason, ...sent() });
+        await show();
+      },
+      { class: danger ? "danger" : null },
+    );
   const copy = { sent: () => ({ body: edited.value }) };
   return [
     h(
@@ -110,6 +135,13 @@ function payload(parked) {
     h("h2", {}, "Payload"),
     parked.body === undefined && h("p", { class: "hint" }, "It is not text, and so shown in base 64."),
     h("pre", { tabindex: "0" }, parked.body ?? parked.body_base64),
-    headers.length > 0 && [h("h2", {}, "Headers"), table("Headers", ["Name", "Value"], headers.map(([name, value]) => row(name, cell(value))))],
+    headers.length > 0 && [
+      h("h2", {}, "Headers"),
+      table(
+        "Headers",
+        ["Name", "Value"],
+        headers.map(([name, value]) => row(name, cell(value))),
+      ),
+    ],
   ];
 }

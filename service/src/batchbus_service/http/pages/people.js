@@ -9,14 +9,19 @@ const known = new Map();
 export function person(id, caller) {
   const shown = h("span", { title: id }, id === caller.user.id ? caller.user.email : id);
   if (caller.operator && id.startsWith("usr_") && id !== caller.user.id) {
-    emailOf(id).then((email) => { shown.textContent = email; });
+    emailOf(id).then((email) => {
+      shown.textContent = email;
+    });
   }
   return shown;
 }
 
 function emailOf(id) {
   if (!known.has(id)) {
-    const looked = get(`admin/users/${encodeURIComponent(id)}`).then(({ user }) => user.email, () => id); // removed, perhaps
+    const looked = get(`admin/users/${encodeURIComponent(id)}`).then(
+      ({ user }) => user.email,
+      () => id,
+    ); // removed, perhaps
     known.set(id, looked);
   }
   return known.get(id);

@@ -17,15 +17,26 @@ export function plan(path, signal) {
     const { plan: rows, count } = await get(`${path}?limit=${LIMIT}&offset=${from}`, { signal });
     const columns = columnsOf(rows);
     const end = from + rows.length;
-    const move = (label, possible, to) => (possible ? button(label, () => show(to)) : h("button", { type: "button", disabled: true }, label));
+    const move = (label, possible, to) =>
+      possible ? button(label, () => show(to)) : h("button", { type: "button", disabled: true }, label);
     fill(
       page,
-      rows.length > 0 ? table("Plan", columns, rows.map((one) => row(...columns.map((name) => anything(one[name]))))) : h("p", {}, "It would do nothing."),
+      rows.length > 0
+        ? table(
+            "Plan",
+            columns,
+            rows.map((one) => row(...columns.map((name) => anything(one[name])))),
+          )
+        : h("p", {}, "It would do nothing."),
       h(
         "div",
         { class: "pager", role: "group", "aria-label": "Pages of the plan" },
         move("Before", starts.length > 1, starts.slice(0, -1)),
-        h("span", { role: "status" }, rows.length > 0 ? `${from + 1} to ${end} of ${counted(count, "row")}` : counted(count, "row")),
+        h(
+          "span",
+          { role: "status" },
+          rows.length > 0 ? `${from + 1} to ${end} of ${counted(count, "row")}` : counted(count, "row"),
+        ),
         move("Next", end < count && rows.length > 0, [...starts, end]),
       ),
     );

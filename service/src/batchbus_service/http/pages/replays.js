@@ -15,10 +15,23 @@ export async function showReplays(main, { query, signal }) {
   const offset = Number(query.get("offset")) || 0;
   const { replays, count, limit } = await get(`admin/replays?limit=${LIMIT}&offset=${offset}`, { signal });
   const rows = replays.map((one) =>
-    row(h("a", { href: address("replays", one.id) }, one.reason), badge(one.status), done(one), target(one), time(one.created_at), one.created_by));
+    row(
+      h("a", { href: address("replays", one.id) }, one.reason),
+      badge(one.status),
+      done(one),
+      target(one),
+      time(one.created_at),
+      one.created_by,
+    ),
+  );
   fill(
     main,
-    h("div", { class: "heading" }, h("h1", {}, "Replays"), h("a", { class: "button primary", href: "#/plan-replay" }, "Plan a replay")),
+    h(
+      "div",
+      { class: "heading" },
+      h("h1", {}, "Replays"),
+      h("a", { class: "button primary", href: "#/plan-replay" }, "Plan a replay"),
+    ),
     count === 0
       ? h("p", { class: "empty" }, "No replays yet. One gives a subscriber past events again.")
       : table("Replays, the newest first", ["Reason", "Status", "Published", "To", "Planned", "By"], rows),
@@ -28,7 +41,12 @@ export async function showReplays(main, { query, signal }) {
 
 export async function planReplay(main) {
   const queue = h("input", { type: "text", maxlength: 255, required: true });
-  const everyone = h("input", { type: "checkbox", onchange: () => { queue.disabled = everyone.checked; } });
+  const everyone = h("input", {
+    type: "checkbox",
+    onchange: () => {
+      queue.disabled = everyone.checked;
+    },
+  });
   const since = h("input", { type: "datetime-local", step: 1 });
   const until = h("input", { type: "datetime-local", step: 1 });
   const events = choices("Events", EVENTS, []);
@@ -51,7 +69,12 @@ export async function planReplay(main) {
         job_ids: listed(jobs.value),
       };
       const destination = everyone.checked ? { exchange: "batch.events" } : { queue: queue.value.trim() };
-      const { replay } = await post("admin/replays", { selection, destination, reason: reason.value.trim(), rate: Number(rate.value) });
+      const { replay } = await post("admin/replays", {
+        selection,
+        destination,
+        reason: reason.value.trim(),
+        rate: Number(rate.value),
+      });
       location.hash = address("replays", replay.id);
     });
   };
@@ -65,7 +88,12 @@ export async function planReplay(main) {
       { class: "card", onsubmit },
       field("Queue of the subscriber", queue, "It has to exist."),
       h("label", { class: "check" }, everyone, " To everyone, by the exchange batch.events"),
-      h("div", { class: "columns" }, field("Since", since, "In your time zone; empty: from the beginning."), field("Until", until, "Empty: until now.")),
+      h(
+        "div",
+        { class: "columns" },
+        field("Since", since, "In your time zone; empty: from the beginning."),
+        field("Until", until, "Empty: until now."),
+      ),
       events.group,
       statuses.group,
       field("Batch types", types, "Separated by blanks; empty: all."),
@@ -120,14 +148,25 @@ export async function showReplay(main, { id, signal }) {
 
 function offers(replay, act) {
   const does = (label, verb, { text, sent = {}, attributes = {}, danger = false }) =>
-    button(label, async () => {
-      if (!text || (await ask({ title: `${label}?`, text, label, danger }))) await act(verb, sent);
-    }, attributes);
+    button(
+      label,
+      async () => {
+        if (!text || (await ask({ title: `${label}?`, text, label, danger }))) await act(verb, sent);
+      },
+      attributes,
+    );
   const run = `${counted(replay.plan?.events ?? 0, "event")} will be published to ${target(replay)}.`;
-  const abort = { text: "What was published stays published. It cannot be resumed.", attributes: { class: "danger" }, danger: true };
+  const abort = {
+    text: "What was published stays published. It cannot be resumed.",
+    attributes: { class: "danger" },
+    danger: true,
+  };
   const all = {
     planning: [does("Abort", "abort", abort)],
-    planned: [does("Run", "run", { text: run, sent: { confirm: true }, attributes: { class: "primary" } }), does("Abort", "abort", abort)],
+    planned: [
+      does("Run", "run", { text: run, sent: { confirm: true }, attributes: { class: "primary" } }),
+      does("Abort", "abort", abort),
+    ],
     running: [does("Pause", "pause", {}), does("Abort", "abort", abort)],
     paused: [does("Resume", "resume", { attributes: { class: "primary" } }), does("Abort", "abort", abort)],
   };
@@ -136,8 +175,10 @@ function offers(replay, act) {
 
 function card(replay) {
   const { plan, selection } = replay;
-  const chosen = Object.entries(selection).map(([name, value]) =>
-    [words(name), ["since", "until"].includes(name) ? time(value) : value.map(words).join(", ")]);
+  const chosen = Object.entries(selection).map(([name, value]) => [
+    words(name),
+    ["since", "until"].includes(name) ? time(value) : value.map(words).join(", "),
+  ]);
   const share = plan?.events ? replay.published / plan.events : 0;
   return h(
     "section",
@@ -162,15 +203,25 @@ function report({ plan, audit }) {
         ["Messages that wait there", plan.waiting],
         ["Consumers", plan.consumers],
       ]),
-      table("Events by type", ["Event", "Number"], Object.entries(plan.by_type).map(([name, count]) => row(words(name), number(count)))),
+      table(
+        "Events by type",
+        ["Event", "Number"],
+        Object.entries(plan.by_type).map(([name, count]) => row(words(name), number(count))),
+      ),
     ],
     h("h2", {}, "Who did what"),
-    table("Who did what", ["Time", "Who", "What", "Details"], audit.map((one) => row(time(one.at), one.by, one.what, details(one.details)))),
+    table(
+      "Who did what",
+      ["Time", "Who", "What", "Details"],
+      audit.map((one) => row(time(one.at), one.by, one.what, details(one.details))),
+    ),
   ];
 }
 
 function details(values) {
-  return Object.entries(values ?? {}).map(([name, value]) => `${words(name)}: ${cell(value)}`).join(", ");
+  return Object.entries(values ?? {})
+    .map(([name, value]) => `${words(name)}: ${cell(value)}`)
+    .join(", ");
 }
 
 function done({ published, plan }) {

@@ -4,8 +4,8 @@
 export const FILE = "fileKey";
 
 /**
- * The fields that a form can ask for: `[{name, kind, required, options, initial, about}]`, `kind` being `text`, `number`, `whole`,
- * `box` or `choice`. Whatever else the context takes is named by `others`, and written as JSON.
+ * The fields that a form can ask for: `[{name, kind, required, options, initial, about}]`, `kind` being `text`,
+ * `number`, `whole`, `box` or `choice`. Whatever else the context takes is named by `others`, and written as JSON.
  */
 export function fieldsOf(schema) {
   const fields = [];
@@ -19,9 +19,21 @@ export function fieldsOf(schema) {
       continue;
     }
     const required = (schema.required ?? []).includes(name);
-    fields.push({ name, kind, required, options: plain.enum ?? [], initial: property.default ?? null, about: property.description ?? "" });
+    fields.push({
+      name,
+      kind,
+      required,
+      options: plain.enum ?? [],
+      initial: property.default ?? null,
+      about: property.description ?? "",
+    });
   }
-  return { fields, others, file: FILE in (schema.properties ?? {}), fileRequired: (schema.required ?? []).includes(FILE) };
+  return {
+    fields,
+    others,
+    file: FILE in (schema.properties ?? {}),
+    fileRequired: (schema.required ?? []).includes(FILE),
+  };
 }
 
 /** The value of a field as the context takes it; undefined if it is left empty. */
@@ -40,7 +52,8 @@ export function contextOf(text) {
   } catch (error) {
     throw new Error(`This is not JSON: ${error.message}.`);
   }
-  if (context === null || typeof context !== "object" || Array.isArray(context)) throw new Error("This has to be a JSON object: {…}.");
+  if (context === null || typeof context !== "object" || Array.isArray(context))
+    throw new Error("This has to be a JSON object: {…}.");
   return context;
 }
 

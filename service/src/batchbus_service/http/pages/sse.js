@@ -40,8 +40,8 @@ export class EventParser {
 /**
  * Follows a stream until `signal` is aborted or the server says that it is over, and comes back whenever it breaks.
  *
- * `onEvent` gets each event's name and its envelope; `onState` gets "live", "waiting" or "over". With `lastId` the server goes on
- * after that event, now and each time; without, it tells what happens from now on, and `onState` says when that began.
+ * `onEvent` gets each event's name and its envelope; `onState` gets "live", "waiting" or "over". With `lastId` the server
+ * goes on after that event, now and each time; without, it tells what happens from now on, and "live" is when it begins.
  */
 export async function follow(path, { lastId = null, onEvent, onState, signal }) {
   let delay = PATIENCE.retry;
@@ -51,7 +51,10 @@ export async function follow(path, { lastId = null, onEvent, onState, signal }) 
     const connection = new Connection(signal);
     try {
       const resumed = lastId === null ? {} : { "last-event-id": lastId };
-      const response = await request("GET", path, { headers: { accept: "text/event-stream", ...resumed }, signal: connection.signal });
+      const response = await request("GET", path, {
+        headers: { accept: "text/event-stream", ...resumed },
+        signal: connection.signal,
+      });
       if (response.status === 204) return onState("over");
       onState("live");
       const parser = new EventParser((event) => {
@@ -110,7 +113,9 @@ class Connection {
     document.addEventListener("visibilitychange", this.#look);
   }
 
-  #look = () => { if (document.hidden) this.close(); };
+  #look = () => {
+    if (document.hidden) this.close();
+  };
 }
 
 /** Resolves when somebody sees the page, or `signal` is aborted. */
