@@ -73,8 +73,8 @@ class LogReader:
                     return
 
     async def tail(self, since: datetime | None) -> AsyncGenerator[Message | LogGap, None]:
-        backoff = Backoff()
-        begun = False
+        backoff, clock = Backoff(), asyncio.get_running_loop().time
+        begun, give_up_at = False, clock() + ANSWER_SECONDS
         while True:
             try:
                 async with asyncio.timeout(None if begun else ANSWER_SECONDS):
@@ -87,7 +87,8 @@ class LogReader:
             except TimeoutError:
                 raise BusUnavailable(f"{_UNREADABLE}: no connection in time") from None
             except BusUnavailable as error:
-                if not begun:
+                # A broker that removes a segment just as we begin to read there may close the connection over it.
+                if not begun and clock() >= give_up_at:
                     raise
                 _logger.info("%s; it is read again from where it broke off", error)
             await backoff.wait()
