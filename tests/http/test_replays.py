@@ -58,6 +58,7 @@ async def test_a_replay_is_planned_run_and_kept_with_its_reason(
         *("planned", 14),
         {"batch.completed": 14},
     )
+    assert planned["plan"]["effect_on_batchbus"].startswith("none")
     assert planned["selection"]["types"] == ["batch.completed"]
 
     assert (await act(olga, planned, "run")).json()["replay"]["status"] == "running"

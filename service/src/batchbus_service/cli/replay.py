@@ -183,7 +183,7 @@ def _print(replay: Document) -> None:
             console.print("[yellow]The queue did not exist when this was planned.[/]")
         elif plan["consumers"] is not None:
             console.print(f"the queue had {plan['consumers']} consumers, and {plan['waiting']:,} messages waiting")
-        console.print("batchbus itself takes no notice of replayed events")
+        console.print(f"effect on batchbus itself: {plan['effect_on_batchbus']}")
     if replay["started_at"]:
         console.print(f"{_done(replay)} published, {replay['repeated']:,} of them perhaps twice")
     console.print()

@@ -29,6 +29,7 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/admin/replays", tags=["replays"])
 
+_EFFECT: Final = "none: triggers come in on another exchange"
 _PLANNED_WITHIN: Final = 10.0
 """Seconds that a request waits for its plan; a larger one is looked at again later."""
 
@@ -158,7 +159,7 @@ def _on_the_wire(replay: Replay) -> dict[str, Any]:
         "destination": replay.destination.model_dump(exclude_none=True),
         "reason": replay.reason,
         "rate": replay.rate,
-        "plan": _plain(asdict(replay.plan)) if replay.plan else None,
+        "plan": _plain(asdict(replay.plan)) | {"effect_on_batchbus": _EFFECT} if replay.plan else None,
         "published": replay.published,
         "repeated": replay.repeated,
         "trouble": replay.trouble,
