@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from batchbus_events import topics
 from batchbus_events.bus import Delivery, Message
@@ -13,9 +14,14 @@ from batchbus_events.event import Event, encode
 from batchbus_events.reading import key_of
 from batchbus_events.topics import Binding, Queue
 
-__all__ = ["parked", "parked_queue", "subscriber_queue"]
+__all__ = ["PARKED_AT", "PARKED_KEY", "PARKED_REASON", "parked", "parked_queue", "reason_headers", "subscriber_queue"]
 
-_REASON_LENGTH = 1000
+PARKED_REASON: Final = "x-batchbus-reason"
+PARKED_AT: Final = "x-batchbus-parked-at"
+PARKED_KEY: Final = "x-batchbus-routing-key"
+"""Headers of every parked message: why, when (ISO 8601), and the routing key that it had."""
+
+_REASON_LENGTH: Final = 1000
 
 
 def subscriber_queue(name: str, patterns: Sequence[str], *, crashes: int) -> Queue:
@@ -40,20 +46,24 @@ def parked_queue(name: str) -> Queue:
     return Queue(name=f"{name}.parked", arguments={"x-queue-type": "quorum"})
 
 
+def reason_headers(message: Message, reason: str, now: datetime) -> dict[str, str | int | bool]:
+    """The headers that the message came with, and those that every parked message has."""
+    return {
+        **message.headers,
+        PARKED_REASON: reason[:_REASON_LENGTH],
+        PARKED_AT: now.isoformat(),
+        PARKED_KEY: message.routing_key,
+    }
+
+
 def parked(what: Delivery | Event, name: str, reason: str, record: Record, now: datetime) -> Message:
     """An event on its way to the parking queue of a subscriber, as it came, with the reason in its headers."""
     if isinstance(what, Event):
         message = Message(body=encode(what), routing_key=key_of(what), message_id=what.id)
     else:
         message = what.message
-    headers: dict[str, str | int | bool] = {
-        **message.headers,
-        "x-batchbus-reason": reason[:_REASON_LENGTH],
-        "x-batchbus-parked-at": now.isoformat(),
-        "x-batchbus-routing-key": message.routing_key,
-        "x-batchbus-queue": name,
-        "x-batchbus-failures": record.failures,
-    }
+    headers = reason_headers(message, reason, now)
+    headers |= {"x-batchbus-queue": name, "x-batchbus-failures": record.failures}
     if record.first_failure_at is not None:
         headers["x-batchbus-first-failure-at"] = record.first_failure_at.isoformat()
     return replace(message, headers=headers).addressed(parked_queue(name).name)

@@ -14,31 +14,16 @@ from batchbus_events.bus import Message
 from batchbus_events.catalog import EVENTS
 from batchbus_events.event import Event, Json, encode
 from batchbus_events.ids import new_ulid
+from batchbus_events.parking import reason_headers
 from batchbus_service.job import HistoryEntry, Job
 
-__all__ = [
-    "PARKED_AT",
-    "PARKED_KEY",
-    "PARKED_REASON",
-    "PARKED_USER",
-    "SOURCE",
-    "doorbell",
-    "event_of",
-    "lanes_rung",
-    "lifecycle",
-    "parked",
-    "progress",
-    "rejected",
-]
+__all__ = ["PARKED_USER", "SOURCE", "doorbell", "event_of", "lanes_rung", "lifecycle", "parked", "progress", "rejected"]
 
 SOURCE: Final = "/batchbus"
 """The `source` of every event of ours."""
 
-PARKED_REASON: Final = "x-batchbus-reason"
-PARKED_AT: Final = "x-batchbus-parked-at"
-PARKED_KEY: Final = "x-batchbus-routing-key"
 PARKED_USER: Final = "x-batchbus-user-id"
-"""Headers of a parked message: why, when (ISO 8601), and the routing key and the publisher that it had."""
+"""The header of a parked trigger with the publisher that it had."""
 
 
 def event_of(job_id: str, entry: HistoryEntry) -> Event:
@@ -76,13 +61,7 @@ def rejected(trigger: Event, reason: str, message: str, now: datetime) -> Messag
 
 def parked(message: Message, reason: str, now: datetime) -> Message:
     """A message nobody could use, as it came, with the reason in its headers."""
-    headers = {
-        **message.headers,
-        PARKED_REASON: reason[:1000],
-        PARKED_AT: now.isoformat(),
-        PARKED_KEY: message.routing_key,
-        PARKED_USER: message.user_id or "",
-    }
+    headers = reason_headers(message, reason, now) | {PARKED_USER: message.user_id or ""}
     return Message(
         body=message.body,
         routing_key=message.routing_key,

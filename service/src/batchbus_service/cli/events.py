@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from batchbus_service.cli.client import Document, connect
-from batchbus_service.cli.options import TIME_FORMATS, AsJson, json_object
+from batchbus_service.cli.options import TIME_FORMATS, AsJson, bounds, json_object
 from batchbus_service.cli.output import local_time, out, print_json
 
 __all__ = ["publish", "tail"]
@@ -28,9 +28,7 @@ def tail(
     as_json: AsJson = False,
 ) -> None:
     """Show events as they pass, until Ctrl-C."""
-    query = [("pattern", pattern)]
-    if since is not None:
-        query.append(("since", since.astimezone().isoformat()))
+    query = [("pattern", pattern), *bounds(since).items()]
     with connect() as client:
         try:
             for event in islice(client.events("/admin/events", query), limit):

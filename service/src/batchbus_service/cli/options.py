@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-__all__ = ["TIME_FORMATS", "AsJson", "JobId", "json_object"]
+__all__ = ["TIME_FORMATS", "AsJson", "JobId", "bounds", "json_object"]
 
 TIME_FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 """Times as options give them; without a zone, on the reader's clock."""
@@ -31,3 +32,10 @@ def json_object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise typer.BadParameter('must be a JSON object, such as {"fileKey": "…"}')
     return value
+
+
+def bounds(since: datetime | None, until: datetime | None = None) -> dict[str, str]:
+    """The times that options give, as the API takes them."""
+    return {
+        name: time.astimezone().isoformat() for name, time in (("since", since), ("until", until)) if time is not None
+    }

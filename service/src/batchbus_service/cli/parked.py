@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from batchbus_service.cli.client import Document, connect
-from batchbus_service.cli.options import TIME_FORMATS, AsJson
+from batchbus_service.cli.options import TIME_FORMATS, AsJson, bounds
 from batchbus_service.cli.output import local_time, out, print_json, print_table
 
 __all__ = ["discard", "list_parked", "requeue", "show"]
@@ -141,13 +141,8 @@ def _deal(
 def _filter(
     routing_key: str | None, because: str | None, since: datetime | None, until: datetime | None
 ) -> dict[str, str]:
-    chosen = {
-        "routing_key": routing_key,
-        "reason": because,
-        "since": since.astimezone().isoformat() if since else None,
-        "until": until.astimezone().isoformat() if until else None,
-    }
-    return {name: value for name, value in chosen.items() if value is not None}
+    texts = {"routing_key": routing_key, "reason": because}
+    return {name: text for name, text in texts.items() if text is not None} | bounds(since, until)
 
 
 def _text(file: Path) -> str:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from batchbus_service.cli.client import Client, Document, connect
-from batchbus_service.cli.options import TIME_FORMATS, AsJson
+from batchbus_service.cli.options import TIME_FORMATS, AsJson, bounds
 from batchbus_service.cli.output import Refusal, local_time, out, print_json, print_table
 
 __all__ = ["abort", "list_replays", "pause", "plan", "resume", "run", "show"]
@@ -48,8 +48,7 @@ def plan(
     if (queue is None) != everyone:
         raise typer.BadParameter("name the --queue of one subscriber, or say --everyone")
     chosen: dict[str, Any] = {
-        "since": since.astimezone().isoformat() if since else None,
-        "until": until.astimezone().isoformat() if until else None,
+        **bounds(since, until),
         "types": event,
         "batch_types": type,
         "job_ids": job,

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from batchbus_events.bus import Message
 from batchbus_events.ids import derived_ulid
-from batchbus_service.announce import PARKED_AT, PARKED_KEY, PARKED_REASON, PARKED_USER
+from batchbus_events.parking import PARKED_AT, PARKED_KEY, PARKED_REASON
+from batchbus_service.announce import PARKED_USER
 
 __all__ = ["Deed", "ParkedMessage", "ParkedRefused", "State", "parked_as"]
 
