@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Final
 
@@ -22,11 +21,12 @@ from batchbus_events.topics import Queue
 from batchbus_service.clock import ServerClock
 from batchbus_service.replay.player import Player
 from batchbus_service.replay.record import MAX_RATE, Replay, State
-from batchbus_service.replay.selection import Destination, Selection
+from batchbus_service.replay.selection import Selection
 from batchbus_service.replay.store import Replays
 from batchbus_service.replay.turn import BATCH
 from tests.benchmarks.ground import Ground, peak_memory
 from tests.engine.installation import Installation
+from tests.replay.asking import planned, reaching
 from tests.replay.histories import finished_jobs
 
 __all__ = ["run"]
@@ -106,11 +106,11 @@ async def _replay(installation: Installation, watched: _Watched) -> float:
     )
     await player.start()
     try:
-        planned = await _planned(player.replays, await _queue(installation.bus))
+        replay = await _planned(player.replays, await _queue(installation.bus))
         started = time.perf_counter()
-        await _start(player.replays, planned)
+        await _start(player.replays, replay)
         player.look()
-        ended = await player.until(planned.id, lambda known: known.ended, _PATIENCE)
+        ended = await player.until(replay.id, lambda known: known.ended, _PATIENCE)
         assert ended.state is State.COMPLETED, ended
         return time.perf_counter() - started
     finally:
@@ -143,34 +143,15 @@ async def _peak(installation: Installation) -> int:
     """Of a process that has planned a replay of everything, and has begun to publish it."""
     replays = Replays(installation.database)
     async with installation.worker_process(lease_seconds=30, log_level="warning") as process:
-        planned = await _planned(replays, await _queue(installation.bus))
-        await _start(replays, planned)
-        await _reaching(replays, planned.id, lambda known: known.published > 0)
+        replay = await _planned(replays, await _queue(installation.bus))
+        await _start(replays, replay)
+        await reaching(replays, replay.id, lambda known: known.published > 0, patience=_PATIENCE)
         return peak_memory(process.pid)
 
 
 async def _planned(replays: Replays, queue: str) -> Replay:
-    now = datetime.now(UTC)
-    replay = Replay(
-        id=f"replay_{new_ulid()}",
-        selection=Selection().up_to(now),
-        destination=Destination(queue=queue),
-        reason="a benchmark",
-        created_by="benchmark",
-        created_at=now,
-        rate=MAX_RATE,
-    )
-    await replays.insert(replay)
-    return await _reaching(replays, replay.id, lambda known: known.state is State.PLANNED)
+    return await planned(replays, Selection(), queue, by="benchmark", patience=_PATIENCE, rate=MAX_RATE)
 
 
-async def _start(replays: Replays, planned: Replay) -> None:
-    assert await replays.change(planned, planned.run("benchmark", planned.created_at, confirm=True))
-
-
-async def _reaching(replays: Replays, replay_id: str, reached: Callable[[Replay], bool]) -> Replay:
-    async with asyncio.timeout(_PATIENCE):
-        while True:
-            if reached(known := await replays.get(replay_id)):
-                return known
-            await asyncio.sleep(0.05)
+async def _start(replays: Replays, replay: Replay) -> None:
+    assert await replays.change(replay, replay.run("benchmark", replay.created_at, confirm=True))

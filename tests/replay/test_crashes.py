@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -14,14 +14,15 @@ import pytest
 
 from batchbus_events import topics
 from batchbus_events.event import Event
-from batchbus_events.ids import new_job_id, new_ulid
+from batchbus_events.ids import new_job_id
 from batchbus_events.topics import Binding, Queue
 from batchbus_service.replay.record import Replay, State
-from batchbus_service.replay.selection import Destination, Selection
+from batchbus_service.replay.selection import Selection
 from batchbus_service.replay.store import Replays
 from batchbus_service.replay.turn import BATCH
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
+from tests.replay.asking import planned, reaching
 from tests.replay.conftest import OLGA, Subscriber
 from tests.replay.histories import finished_jobs
 
@@ -135,38 +136,23 @@ def _assert_in_order(events: Iterable[Event]) -> None:
 
 
 async def _plan(replays: Replays, selection: Selection, queue: str = "billing") -> Replay:
-    """As the HTTP API does. Some process plans it."""
-    now = datetime.now(UTC)
-    replay = Replay(
-        id=f"replay_{new_ulid()}",
-        selection=selection.up_to(now),
-        destination=Destination(queue=queue),
-        reason="a test",
-        created_by=OLGA,
-        created_at=now,
-    )
-    await replays.insert(replay)
-    return await _until(replays, replay.id, State.PLANNED)
+    return await planned(replays, selection, queue, by=OLGA, patience=PATIENCE)
 
 
 async def _until(replays: Replays, replay_id: str, state: State) -> Replay:
-    return await _reaching(replays, replay_id, lambda known: known.state is state)
+    return await reaching(replays, replay_id, lambda known: known.state is state, patience=PATIENCE)
 
 
 async def _holder(replays: Replays, replay_id: str, *, published: int) -> int:
     """The process that carries it out, once so much is published."""
-    known = await _reaching(replays, replay_id, lambda known: known.published >= published and known.claim is not None)
+    known = await reaching(
+        replays,
+        replay_id,
+        lambda known: known.published >= published and known.claim is not None,
+        patience=PATIENCE,
+    )
     assert known.claim is not None
     return int(known.claim.worker.split("-")[-2])
-
-
-async def _reaching(replays: Replays, replay_id: str, reached: Callable[[Replay], bool]) -> Replay:
-    """Other processes bring it there, and tell nobody: asked for again and again."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            if reached(known := await replays.get(replay_id)):
-                return known
-            await asyncio.sleep(0.01)
 
 
 async def _everything(installation: Installation) -> list[dict[str, Any]]:
