@@ -158,15 +158,15 @@ async def test_a_result_too_large_costs_no_lease_while_the_run_goes_on(installat
     assert "result was dropped" in str(failed.data["error"])
 
 
-@pytest.mark.parametrize("what", ["integer", "object", "key"])
-async def test_a_result_that_cannot_be_stored_is_dropped_and_the_job_failed_with_the_reason(
-    installation: Installation, what: str
+@pytest.mark.parametrize(("what", "key"), [("integer", "number"), ("object", "thing"), ("key", "a\\x00b")])
+async def test_a_result_that_cannot_be_stored_fails_the_job_and_the_error_names_its_key(
+    installation: Installation, what: str, key: str
 ) -> None:
     async with installation.worker():
         job_id = await installation.create("odd", what=what)
         failed = await installation.followed.event("batch.failed", job_id)
     assert failed.data["run"] == 1
-    assert "result was dropped" in str(failed.data["error"])
+    assert f"result.{key}" in str(failed.data["error"])
 
 
 async def test_an_error_of_any_length_and_with_any_characters_is_told(installation: Installation) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from math import nan
 from typing import Any
 
 import pytest
 
-from tests.http.conftest import Person
+from tests.http.conftest import Person, Site
 
 
 async def _listed(person: Person, query: str = "") -> dict[str, Any]:
@@ -139,3 +141,27 @@ async def test_what_cannot_be_asked_for_is_named(ann: Person) -> None:
     answer = await ann.http.get("/admin/batch-jobs?shade=blue&limit=many")
     message = "property shade should not exist, limit must be a number conforming to the specified constraints"
     assert (answer.status_code, answer.json()) == (400, {"type": "invalid_data", "message": message})
+
+
+async def test_a_job_that_cannot_be_shown_is_shown_as_such_and_hides_no_other(site: Site, olga: Person) -> None:
+    jobs = site.service.database["jobs"]
+    ids = [(await olga.create("gated", dry_run=True))["id"] for _ in range(5)]
+    for job_id in ids:
+        await olga.until(job_id, "batch.pre_processed")
+    strange = {"at": datetime(2026, 1, 2, tzinfo=UTC), "rate": nan, "raw": b"\xff", "fine": [1, "two"]}
+    await jobs.update_one({"_id": ids[0]}, {"$set": {"result": strange, "context": {"at": strange}}})
+    await jobs.update_one({"_id": ids[1]}, {"$set": {"status": "no such status"}})
+    await jobs.update_one({"_id": ids[2]}, {"$unset": {"history": ""}})
+    await jobs.update_one({"_id": ids[3]}, {"$set": {"schema": 99}})
+
+    listed = {job["id"]: job for job in (await _listed(olga))["batch_jobs"]}
+
+    assert set(listed) == set(ids)
+    shown = {"at": "2026-01-02T00:00:00+00:00", "rate": "(float) nan", "raw": "(bytes) b'\\xff'", "fine": [1, "two"]}
+    assert listed[ids[0]]["result"] == shown
+    assert (await olga.job(ids[0]))["context"] == {"at": shown}
+    for job_id, reason in (ids[1], "no such status"), (ids[2], "history"), (ids[3], "newer batchbus"):
+        assert reason in listed[job_id]["result"]["errors"][0]
+        alone = await olga.http.get(f"/admin/batch-jobs/{job_id}")
+        assert (alone.status_code, reason in alone.json()["message"]) == (503, True), alone.text
+    assert (await olga.job(ids[4]))["status"] == "pre_processed"

@@ -19,6 +19,7 @@ from batchbus_service.job import ERROR_PARTS, MAX_ERRORS, Checkpoint, Job, plain
 from batchbus_service.ports import Clock
 from batchbus_service.row_errors import RowErrorLog
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
+from batchbus_strategies.json_values import CheckedResult, NotJson, as_count, as_json, as_object, as_text
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -75,15 +76,26 @@ class RunHandle:
         resumed = job.checkpoint if job.checkpoint and job.checkpoint.phase == job.phase else None
         self.resume_from: Json = resumed.state if resumed else None
         self._advanced = resumed.advanced if resumed else 0
+        # What earlier runs left, and a strategy may have written over: only what is of its kind is taken up.
         result: dict[str, Any] = dict(job.result or {})
         self.error_count = resumed.errors if resumed else 0
-        self._errors: list[Json] = list(result.pop("errors", None) or [])[: self.error_count]
-        self._descriptors: dict[str, Json] = {entry["key"]: entry for entry in result.pop("stat_descriptors", [])}
-        self._count: int | None = result.pop("count", None)
+        self._errors: list[Json] = _listed(result.pop("errors", None))[: self.error_count]
+        self._descriptors: dict[str, Json] = {
+            entry["key"]: entry
+            for entry in _listed(result.pop("stat_descriptors", None))
+            if isinstance(entry, dict) and isinstance(entry.get("key"), str)
+        }
+        count = result.pop("count", None)
+        self._count: int | None = count if isinstance(count, int) else None
         for derived in ("advancement_count", "progress", "error_count", ERROR_PARTS):
             result.pop(derived, None)
         self.row_errors = RowErrorLog(job, services, kept=resumed.error_parts if resumed else 0)
-        self.result: MutableMapping[str, Any] = result
+        self.result: MutableMapping[str, Any] = CheckedResult()
+        for key, value in result.items():
+            try:
+                self.result[key] = value
+            except NotJson as error:  # as older versions stored it
+                log.warning("part_of_the_result_left_out", reason=str(error))
         self.context_changes: dict[str, Json] = {}
         self.touched = self._clock.monotonic()
         """When the strategy last gave a sign of life."""
@@ -127,15 +139,15 @@ class RunHandle:
         return self._log
 
     def expect(self, count: int) -> None:
-        self._count = count
+        self._count = as_count(count, "expect: count")
         self._signal()
 
     def advance(self, n: int = 1, *, message: str | None = None, share: float | None = None) -> Awaitable[None]:
-        self._advanced += n
+        self._advanced += as_count(n, "advance: n")
         if share is not None:
             self._share = max(self._share or 0.0, min(share, 1.0))
         if message is not None:
-            self._message = plain(message)
+            self._message = plain(as_text(message, "advance: message"))
         self.touched = self._clock.monotonic()
         self._signal()
         self._check()
@@ -143,6 +155,7 @@ class RunHandle:
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
         self._check()
+        state = as_json(state, "checkpoint")
         size = len(to_json(state))
         if size > MAX_CHECKPOINT_BYTES:
             raise StrategyError(f"A checkpoint may have {MAX_CHECKPOINT_BYTES:,} bytes; this one has {size:,}")
@@ -158,10 +171,15 @@ class RunHandle:
         return self._saved(saved)
 
     def describe(self, key: str, name: str, message: str) -> None:
-        self._descriptors = {**self._descriptors, key: {"key": key, "name": name, "message": message}}
+        texts = {"key": key, "name": name, "message": message}
+        entry = {part: as_text(text, f"describe: {part}") for part, text in texts.items()}
+        self._descriptors = {**self._descriptors, key: as_object(entry, "describe")}
 
     def row_error(self, *, line: int, column: str | None, code: str, message: str, value: str | None = None) -> None:
-        message, value = plain(message), None if value is None else plain(value)
+        line = as_count(line, "row_error: line")
+        code, message = plain(as_text(code, "row_error: code")), plain(as_text(message, "row_error: message"))
+        column = None if column is None else plain(as_text(column, "row_error: column"))
+        value = None if value is None else plain(as_text(value, "row_error: value"))
         row = {"line": line, "column": column, "code": code, "message": message, "value": value}
         self.row_errors.add(row)
         self.error_count += 1
@@ -171,7 +189,7 @@ class RunHandle:
         self._signal()
 
     def update_context(self, changes: Mapping[str, Json]) -> None:
-        self.context_changes = {**self.context_changes, **changes}
+        self.context_changes = {**self.context_changes, **as_object(changes, "context")}
 
     def ensure_lease(self) -> None:
         self._check()
@@ -210,8 +228,8 @@ class RunHandle:
         return Progress(self._count, self._advanced, share, self.error_count, self._message)
 
     def snapshot(self) -> dict[str, Json] | None:
-        """The job's `result` as of now: what is known of numbers, and what the strategy added."""
-        result: dict[str, Json] = dict(self.result)
+        """The job's `result` as of now: what is known of numbers, and what the strategy added. Raises `NotJson`."""
+        result = as_object(self.result, "result")
         if self._count is not None:
             result["count"] = self._count
         if self.phase == "process" and (self._advanced or self._count is not None):
@@ -251,6 +269,10 @@ class RunHandle:
 def _share(advanced: int, count: int) -> float:
     """Progress from 0 to 1, to four places."""
     return round(min(advanced / count, 1.0), 4) if count > 0 else 1.0
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 class _Turn:

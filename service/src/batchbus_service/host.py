@@ -14,12 +14,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final, Generic, TypeVar
 
-from batchbus_strategies import LeaseLost, RunCanceled, Services
+import structlog
 
-__all__ = ["Call", "CallStopped", "StrategyHost"]
+from batchbus_strategies import LeaseLost, RunCanceled, Services, StrategyError
+
+__all__ = ["Call", "CallStopped", "StrategyHost", "tamed"]
 
 _CLOSE_SECONDS: Final = 5.0
 _EXPECTED: Final = (Exception, RunCanceled, LeaseLost)
+_NOT_FOR_FUTURES: Final = (StopIteration, concurrent.futures.CancelledError)
+"""A future cannot carry the first, and turns the second into a cancellation of whoever awaits it."""
 
 T = TypeVar("T")
 ServicesFactory = Callable[[AsyncExitStack], Awaitable[Services]]
@@ -38,7 +42,8 @@ class StrategyHost:
     def __init__(self, make_services: ServicesFactory) -> None:
         self._make_services = make_services
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="batchbus-strategies", daemon=True)
+        self._thread = threading.Thread(target=self._run_loop, name="batchbus-strategies", daemon=True)
+        self._closing = False
         self._stack = AsyncExitStack()
         self.services: Services
 
@@ -53,6 +58,7 @@ class StrategyHost:
                 await self._on_loop(self._close())
         except TimeoutError:
             return  # A strategy blocks the loop. Nothing ends it but the process, which its daemon thread does not keep.
+        self._closing = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join)
         self._loop.close()
@@ -64,8 +70,22 @@ class StrategyHost:
         return _ThreadCall(function, *args)
 
     async def call(self, function: Callable[..., Awaitable[T] | T], *args: object) -> T:
-        """Call a short method of a strategy and wait for what it returns."""
-        return await asyncio.wrap_future(self.start(function, *args).future)
+        """Call a short method of a strategy, outside of a run, and wait for what it returns.
+
+        Raises what it raises, as an `Exception`: there is no run that `RunCanceled` or `LeaseLost` could speak of.
+        """
+        try:
+            return await asyncio.wrap_future(self.start(function, *args).future)
+        except (RunCanceled, LeaseLost) as error:
+            raise RuntimeError(_named(error)) from error
+
+    def _run_loop(self) -> None:
+        """A strategy's background task that calls `sys.exit`, or stops the loop, does not end it for the others."""
+        while not self._closing:
+            try:
+                self._loop.run_forever()
+            except BaseException as error:  # noqa: BLE001 - the operator gets to know; the other strategies go on
+                structlog.get_logger("batchbus").error("strategies_loop_interrupted", exc_info=error)
 
     async def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
@@ -113,7 +133,8 @@ class _LoopCall(Call[T]):
 
     def _end(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
-            self.future.set_exception(CallStopped())
+            # Cancelled by itself, or by whom it awaited, it has failed like any other.
+            self.future.set_exception(CallStopped() if self._stopped else _tamed(asyncio.CancelledError()))
         elif (error := task.exception()) is not None:
             self.future.set_exception(error)
         else:
@@ -132,8 +153,6 @@ class _ThreadCall(Call[T]):
                 result = context.run(function, *args)
                 if inspect.isawaitable(result):
                     raise TypeError(f"{function.__qualname__} returned an awaitable: define it with async def")
-            except _EXPECTED as error:
-                self.future.set_exception(error)
             except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets to know
                 self.future.set_exception(_tamed(error))
             else:
@@ -142,15 +161,44 @@ class _ThreadCall(Call[T]):
         threading.Thread(target=body, name=f"batchbus-{function.__qualname__}", daemon=True).start()
 
 
+def tamed(function: Callable[..., T], *args: object) -> T:
+    """Call a strategy's code here and now: what must be quick, such as the validators of its context."""
+    try:
+        return function(*args)
+    except BaseException as error:  # noqa: BLE001 - whoever called gets to know
+        raise _tamed(error) from None
+
+
 async def _tame(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return await coroutine
-    except (asyncio.CancelledError, *_EXPECTED):
+    except asyncio.CancelledError:
         raise
     except BaseException as error:
-        raise _tamed(error) from error
+        if (mild := _tamed(error)) is error:
+            raise
+        raise mild from error
 
 
-def _tamed(error: BaseException) -> Exception:
-    """A strategy that calls `sys.exit`, or worse, fails its own run, not the worker."""
-    return RuntimeError(f"The strategy raised {type(error).__name__}")
+def _tamed(error: BaseException) -> BaseException:
+    """What a strategy raised, as something that a future can carry and that has words for a log.
+
+    A strategy that calls `sys.exit`, or worse, fails its own run, not the worker. What the engine has to tell apart
+    stays of its kind: a run that was canceled or lost, and a job that cannot be done.
+    """
+    try:
+        str(error)
+        speaks = True
+    except BaseException:  # noqa: BLE001 - the message says so
+        speaks = False
+    if speaks and isinstance(error, _EXPECTED) and not isinstance(error, _NOT_FOR_FUTURES):
+        return error
+    text = _named(error) if speaks else f"{_named(error)}, which has no words: its str() raises"
+    for kind in (StrategyError, RunCanceled, LeaseLost):
+        if isinstance(error, kind):
+            return kind(text)
+    return RuntimeError(text)
+
+
+def _named(error: BaseException) -> str:
+    return f"The strategy raised {type(error).__name__}"

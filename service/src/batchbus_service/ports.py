@@ -23,6 +23,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "TooLarge",
+    "UnreadableJob",
 ]
 
 
@@ -46,6 +47,14 @@ class TooLarge(NotStorable):
     """The job document would be larger than the database takes; nothing was written."""
 
 
+class UnreadableJob(StoreError, ValueError):
+    """The job's document is not of a form that this version of batchbus knows. It is left alone."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        super().__init__(f"The document of batch job {job_id} cannot be read: {reason}")
+        self.job_id = job_id
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
     """A heartbeat: what a running worker writes without making a transition."""
@@ -66,7 +75,8 @@ class JobStore(Protocol):
     async def insert(self, job: Job) -> None:
         """Raises: `JobExists`, `NotStorable`."""
 
-    async def get(self, job_id: str) -> Job | None: ...
+    async def get(self, job_id: str) -> Job | None:
+        """Raises `UnreadableJob`."""
 
     async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
         """Write what differs between `old` and `new` if the stored version is still `old.version`.

@@ -16,6 +16,7 @@ from batchbus_service.job import Checkpoint, Job, Status
 from batchbus_service.ledger import Ledger
 from batchbus_service.ports import Beat, NotStorable, StoreUnavailable
 from batchbus_strategies import Json, LeaseLost, Services, StrategyError
+from batchbus_strategies.json_values import NotJson
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -163,7 +164,7 @@ class Pulse:
                 job_id=self._job.id,
                 fence=self._job.fence,
                 expires_at=self._clock.now() + timedelta(seconds=self._limits.lease),
-                result=self.handle.snapshot(),
+                result=self._snapshot(),
                 published=self._ledger.outbox.published(self._job),
                 checkpoint=checkpoint,
             )
@@ -183,6 +184,14 @@ class Pulse:
             self._beaten_at = started
             self.lease_ends = started + self._limits.lease
             self.handle.renewed(self.lease_ends)
+
+    def _snapshot(self) -> dict[str, Json] | None:
+        """The result as of now; as it was stored last while it is not JSON. If it stays so, the job fails when it ends."""
+        try:
+            return self.handle.snapshot()
+        except NotJson as error:
+            self._log.warning("progress_not_stored", reason=str(error))
+            return self._result
 
     # -- progress --------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from batchbus_events.bus import Bus
 from batchbus_service.handle import MAX_RESULT_BYTES, RunHandle
-from batchbus_service.host import Call, StrategyHost
+from batchbus_service.host import Call, StrategyHost, tamed
 from batchbus_service.job import Job, Status
 from batchbus_service.ledger import Ledger, UnknownJob
 from batchbus_service.lifecycle import Cause
@@ -24,11 +24,12 @@ from batchbus_service.ports import Clock, NotStorable, StoreUnavailable
 from batchbus_service.pulse import Interrupt, Pulse, RunLimits
 from batchbus_service.slots import Seat, Slots
 from batchbus_strategies import Actor, BatchStrategy, Draft, JobView, Json, LeaseLost, RunCanceled, StrategyError
+from batchbus_strategies.json_values import NotJson, as_object
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Run", "RunStalled", "Surroundings", "actor_of", "context_faults"]
+__all__ = ["Run", "RunStalled", "Surroundings", "actor_of", "check_draft", "context_faults"]
 
 _TRY_AGAIN: Final = 1.0
 """Seconds until a write that the database did not answer is tried again."""
@@ -108,9 +109,27 @@ class Run:
         except (LeaseLost, UnknownJob, StoreUnavailable) as error:
             self._log.warning("run_lost", reason=str(error))
             self._ledger.outbox.forget(self.job.id)
+        except Exception as error:  # noqa: BLE001 - `_broke` tells the operator, and writes it into the job
+            await self._broke(error)
         finally:
             self._cancel_timers()
             self._leave_seat()
+
+    async def _broke(self, error: Exception) -> None:
+        """What the engine itself could not cope with has its reason in the job, instead of a lease that runs out."""
+        self._log.error("run_broke", exc_info=error)
+        fence, text = self.job.fence, f"{type(error).__name__}: {error}"
+
+        def decide(job: Job, now: datetime) -> Job:
+            if job.fence != fence or job.lease is None or job.terminal:
+                raise LeaseLost(f"Job {job.id} is no longer this run's")
+            return self._decider.run_lost(job, now, text, self._cause)
+
+        try:
+            self.job = await self._ledger.change(self.job, decide)
+        except (LeaseLost, UnknownJob, StoreUnavailable, NotStorable) as second:
+            self._log.warning("run_lost", reason=str(second))
+            self._ledger.outbox.forget(self.job.id)
 
     async def _measured_phase(self) -> Job:
         before, clock, ledger = self.job, self._ledger.clock, self._ledger
@@ -166,8 +185,9 @@ class Run:
         draft = Draft(job.type, deepcopy(job.context), job.dry_run)
         if not job.prepared and _overrides(strategy, "prepare"):
             await self._let(strategy.prepare, draft, actor_of(job.created_by))
+            check_draft(draft)
         try:
-            handle.bind(strategy.context_model.model_validate(draft.context))
+            handle.bind(tamed(strategy.context_model.model_validate, draft.context))
         except ValidationError as error:
             raise StrategyError(context_faults(error)) from None
         if _overrides(strategy, job.phase):
@@ -246,7 +266,7 @@ class Run:
         view = JobView(self.job.id, self.job.type, self.job.phase, pulse.failures + 1)
         try:
             async with asyncio.timeout(_ADVICE_SECONDS):
-                retry = await self._around.host.call(self._strategy.should_retry, view, error)
+                retry = tamed(bool, await self._around.host.call(self._strategy.should_retry, view, error))
         except Exception as second:  # noqa: BLE001 - it must not hide the error that it was asked about
             self._log.error("should_retry_failed", exc_info=second)
             retry = True
@@ -276,9 +296,10 @@ class Run:
         except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
             self._log.error("row_errors_not_kept", exc_info=error)
         await pulse.stop(tell=True)
-        fence, result = self.job.fence, pulse.handle.snapshot()
-        if fault := _fault(result):
-            result, decide = pulse.handle.least_result(), self._dropped(fault)
+        fence = self.job.fence
+        result, fault = _kept(pulse.handle)
+        if fault:
+            decide = self._dropped(fault)
 
         def decide_ours(job: Job, now: datetime) -> Job:
             if job.fence != fence or job.lease is None:
@@ -378,13 +399,23 @@ def context_faults(error: ValidationError) -> str:
     return "The context is not what this batch type takes: " + "; ".join(faults)
 
 
-def _fault(result: dict[str, Json] | None) -> str | None:
-    """Why a job cannot keep this result; None if it can."""
+def check_draft(draft: Draft) -> None:
+    """What `prepare` made of a job. Raises `NotJson`."""
+    draft.context = as_object(draft.context, "context")
+    if not isinstance(draft.dry_run, bool):
+        raise NotJson(f"prepare: dry_run has to be True or False, not {type(draft.dry_run).__name__}")
+
+
+def _kept(handle: RunHandle) -> tuple[dict[str, Json] | None, str | None]:
+    """The run's result as the job keeps it; and if it cannot keep what the strategy made, why."""
     try:
+        result = handle.snapshot()
         size = len(to_json(result))
-    except ValueError as error:
-        return f"It cannot be written as JSON: {error}"
-    return f"It has {size:,} bytes; a job may keep {MAX_RESULT_BYTES:,}" if size > MAX_RESULT_BYTES else None
+    except NotJson as error:
+        return handle.least_result(), str(error)
+    if size > MAX_RESULT_BYTES:
+        return handle.least_result(), f"It has {size:,} bytes; a job may keep {MAX_RESULT_BYTES:,}"
+    return result, None
 
 
 def _lease_ends(job: Job, clock: Clock) -> float:

@@ -8,13 +8,14 @@ from copy import deepcopy
 from pydantic import ValidationError
 
 from batchbus_service.bootstrap import Service
+from batchbus_service.host import tamed
 from batchbus_service.http.bodies import CreateRequest
 from batchbus_service.http.errors import invalid, not_found
 from batchbus_service.job import Job
 from batchbus_service.ledger import Conflict
 from batchbus_service.lifecycle import Cause
 from batchbus_service.requests import from_user
-from batchbus_service.run import actor_of, context_faults
+from batchbus_service.run import actor_of, check_draft, context_faults
 from batchbus_service.submission import submit
 from batchbus_strategies import Draft, JobRefused, StrategyError
 
@@ -46,7 +47,8 @@ async def _prepared(service: Service, asked: Draft, user_id: str) -> Draft:
     draft = deepcopy(asked)
     try:
         await service.host.call(strategy.prepare, draft, actor_of(user_id))
-        strategy.context_model.model_validate(draft.context)
+        check_draft(draft)
+        tamed(strategy.context_model.model_validate, draft.context)
     except ValidationError as error:
         raise invalid(context_faults(error)) from None
     except StrategyError as error:

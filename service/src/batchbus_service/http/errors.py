@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -16,7 +18,7 @@ from batchbus_events.event import InvalidEvent
 from batchbus_service.files import FileTooLarge, InvalidKey
 from batchbus_service.ledger import Conflict, UnknownJob
 from batchbus_service.lifecycle import NotAllowed
-from batchbus_service.ports import NotStorable, StoreUnavailable
+from batchbus_service.ports import NotStorable, StoreUnavailable, UnreadableJob
 from batchbus_service.users import TryLater
 
 __all__ = ["ApiError", "ApiJson", "Unauthorized", "forbidden", "install", "invalid", "not_allowed", "not_found"]
@@ -32,6 +34,13 @@ class ApiJson(JSONResponse):
     """JSON with its character set in the content type, as Medusa's clients are used to."""
 
     media_type = "application/json; charset=utf-8"
+
+    def render(self, content: object) -> bytes:
+        """What JSON does not have, in a document of other days or other programs, is shown as the text that it is."""
+        try:
+            return super().render(content)
+        except (TypeError, ValueError):
+            return super().render(_in_json(content))
 
 
 class ApiError(Exception):
@@ -78,7 +87,7 @@ def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
                 await admit(request)
             except Unauthorized:
                 return _unauthorized()
-            except (ApiError, StoreUnavailable, UnknownJob) as refusal:
+            except (ApiError, StoreUnavailable, UnknownJob, UnreadableJob) as refusal:
                 return _answer(_in_form(refusal))
         return _answer(not_found(f"Cannot {request.method} {request.url.path}"))
 
@@ -105,6 +114,7 @@ def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
         StoreUnavailable,
         TryLater,
         UnknownJob,
+        UnreadableJob,
     ):
         app.add_exception_handler(kind, refused)
     app.add_exception_handler(HTTPException, no_route)
@@ -126,12 +136,30 @@ def _in_form(error: Exception) -> ApiError:
             return ApiError(413, "invalid_data", str(error))
         case TryLater():
             return ApiError(429, "too_many_requests", str(error), {"retry-after": str(error.seconds)})
-        case StoreUnavailable() | BusError():
+        case StoreUnavailable() | UnreadableJob() | BusError():
             return _unavailable(error)
         case RequestValidationError():
             return invalid(", ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors()))
         case _:
             return invalid(str(error))
+
+
+def _in_json(value: object) -> object:
+    match value:
+        case None | bool() | int():
+            return value
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case float() if math.isfinite(value):
+            return value
+        case Mapping():
+            return {str(_in_json(str(key))): _in_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_in_json(item) for item in value]
+        case datetime():
+            return value.isoformat()
+        case _:
+            return f"({type(value).__name__}) {value}"
 
 
 def _unavailable(error: Exception) -> ApiError:

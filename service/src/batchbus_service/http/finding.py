@@ -14,8 +14,8 @@ from batchbus_service.http.listing import Listing
 from batchbus_service.http.selection import EVER, Selection, select
 from batchbus_service.http.totals import Totals
 from batchbus_service.job import Job
-from batchbus_service.ports import Clock
-from batchbus_service.stores.document import Document, readable
+from batchbus_service.ports import Clock, UnreadableJob
+from batchbus_service.stores.document import Document, from_document, stand_in
 from batchbus_service.stores.driver import answered
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class JobFinder:
     async def _read(self, ids: list[str]) -> list[Job]:
         found = await self._jobs.find({"_id": {"$in": ids}}).to_list(None)
         documents = {document["_id"]: document for document in found}
-        return readable(documents[job_id] for job_id in ids if job_id in documents)
+        return [_shown(documents[job_id]) for job_id in ids if job_id in documents]
 
     async def _total(self, selection: Selection) -> int:
         where = selection.where
@@ -94,6 +94,14 @@ class JobFinder:
     async def _count(self, where: Document, selection: Selection) -> int:
         hint: dict[str, Any] = {} if self._embedded else {"hint": selection.index}
         return await self._jobs.count_documents(where, **hint)
+
+
+def _shown(document: Document) -> Job:
+    """A job that cannot be read has its place in the list, with the reason: it must not hide the others, nor itself."""
+    try:
+        return from_document(document)
+    except UnreadableJob as error:
+        return stand_in(document, str(error))
 
 
 def _newest_of_all(selection: Selection) -> bool:

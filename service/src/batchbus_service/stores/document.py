@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
+import structlog
 from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge
 
 from batchbus_service.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, lane
-from batchbus_service.ports import NotStorable
+from batchbus_service.ports import NotStorable, UnreadableJob
 
-__all__ = ["Document", "encodable", "from_document", "history_of", "readable", "to_document", "update_of"]
+__all__ = [
+    "Document",
+    "encodable",
+    "from_document",
+    "history_of",
+    "readable",
+    "stand_in",
+    "to_document",
+    "update_of",
+]
 
 Document = dict[str, Any]
 """A BSON document: what the driver takes and gives."""
@@ -95,9 +105,16 @@ def update_of(old: Job, new: Job, *, by_owner: bool = False) -> Document:
 
 
 def from_document(document: Mapping[str, Any]) -> Job:
-    """Raises `ValueError` for a document of a newer schema than this version of batchbus knows."""
-    if document.get("schema", SCHEMA) > SCHEMA:
-        raise ValueError(f"Job {document['_id']} was written by a newer batchbus (schema {document['schema']})")
+    """Raises `UnreadableJob`, also for a document of a newer schema than this version of batchbus knows."""
+    try:
+        if document.get("schema", SCHEMA) > SCHEMA:
+            raise UnreadableJob(document["_id"], f"a newer batchbus wrote it (schema {document['schema']})")
+        return _job(document)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableJob(str(document["_id"]), f"{type(error).__name__}: {error}") from error
+
+
+def _job(document: Mapping[str, Any]) -> Job:
     lease = document.get("lease")
     checkpoint = document.get("checkpoint")
     return Job(
@@ -133,12 +150,46 @@ def history_of(document: Mapping[str, Any]) -> tuple[HistoryEntry, ...]:
 
 
 def readable(documents: Iterable[Mapping[str, Any]]) -> list[Job]:
-    """Leaves out jobs that a newer batchbus wrote: processes of that version look after them."""
+    """Leaves out jobs that cannot be read, each named in the log: one of them must not keep all others from going on.
+
+    Those that a newer batchbus wrote are looked after by processes of that version.
+    """
     jobs: list[Job] = []
     for document in documents:
-        with suppress(ValueError):
+        try:
             jobs.append(from_document(document))
+        except UnreadableJob as error:
+            if error.job_id not in _named:
+                _named.add(error.job_id)
+                structlog.get_logger("batchbus").error("job_not_readable", job_id=error.job_id, reason=str(error))
     return jobs
+
+
+_named: Final[set[str]] = set()
+"""Unreadable jobs that the log of this process has named already."""
+
+
+def stand_in(document: Mapping[str, Any], reason: str) -> Job:
+    """What a list shows in place of a job that cannot be read: what is known of it, and the reason."""
+
+    def known(name: str, kind: type[Any], otherwise: Any) -> Any:
+        value = document.get(name)
+        return value if isinstance(value, kind) else otherwise
+
+    status = document.get("status")
+    created_at = known("created_at", datetime, datetime.fromtimestamp(0, UTC))
+    return Job(
+        id=str(document["_id"]),
+        type=known("type", str, "unreadable"),
+        dry_run=known("dry_run", bool, False),
+        context={},
+        created_by=known("created_by", str, ""),
+        request_digest="",
+        status=Status(status) if status in set(Status) else Status.FAILED,
+        created_at=created_at,
+        updated_at=known("updated_at", datetime, created_at),
+        result={"errors": [reason]},
+    )
 
 
 def _lease(job: Job) -> Document | None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from batchbus_events.ids import new_job_id
+from batchbus_strategies.json_values import CheckedResult, as_count, as_json, as_object, as_text
 from batchbus_strategies.strategy import (
     Actor,
     BatchStrategy,
@@ -169,7 +170,7 @@ class FakeRun(Generic[C]):
         self.run_number = len(job.runs) + 1
         self.context = cast(C, job.strategy.context_model.model_validate(job.context))
         self.resume_from = saved.state
-        self.result: MutableMapping[str, Any] = saved.result
+        self.result: MutableMapping[str, Any] = CheckedResult(saved.result)
         self.files: Files = job.services.files
         self.catalog: AsyncIOMotorDatabase[dict[str, Any]] = job.services.catalog
         self.log: FilteringBoundLogger = structlog.get_logger("batchbus.test").bind(job_id=job.id)
@@ -184,7 +185,7 @@ class FakeRun(Generic[C]):
         """Every call at which the run could have been stopped."""
 
     def expect(self, count: int) -> None:
-        self.count = count
+        self.count = as_count(count, "expect: count")
 
     def advance(self, n: int = 1, *, message: str | None = None, share: float | None = None) -> Awaitable[None]:
         self.advanced += n
@@ -196,25 +197,27 @@ class FakeRun(Generic[C]):
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
         self._may_stop("checkpoint")
+        state = as_json(state, "checkpoint")
         assert len(to_json(state)) <= _MAX_CHECKPOINT, "a checkpoint may have 64 KiB"
         self._job.saved[self.phase].append(replace(self.snapshot(), state=deepcopy(state)))
         return _Turn()
 
     def describe(self, key: str, name: str, message: str) -> None:
-        self.descriptors[key] = {"key": key, "name": name, "message": message}
+        texts = {"key": key, "name": name, "message": message}
+        self.descriptors[key] = {part: as_text(text, f"describe: {part}") for part, text in texts.items()}
 
     def row_error(self, *, line: int, column: str | None, code: str, message: str, value: str | None = None) -> None:
         self.errors.append(RowError(line, column, code, message, value))
 
     def update_context(self, changes: Mapping[str, Json]) -> None:
-        self.context_changes |= changes
+        self.context_changes |= as_object(changes, "context")
 
     def ensure_lease(self) -> None:
         self._may_stop("ensure_lease")
 
     def snapshot(self) -> _Saved:
-        to_json(self.result)  # raises if it is not JSON
-        return deepcopy(_Saved(None, self.advanced, self.count, self.errors, dict(self.result), self.descriptors))
+        result = as_object(self.result, "result")
+        return deepcopy(_Saved(None, self.advanced, self.count, self.errors, result, self.descriptors))
 
     def _may_stop(self, call: str) -> None:
         self.calls.append(call)
