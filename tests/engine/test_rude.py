@@ -61,3 +61,19 @@ async def test_a_task_left_behind_does_not_stop_the_other_strategies(installatio
         await installation.create("stray", what=what, where="")
         other = await installation.create("chunks")
         await installation.followed.event("batch.completed", other)
+
+
+async def test_using_the_catalogue_from_elsewhere_fails_that_job_alone_and_says_what_to_do(
+    installation: Installation,
+) -> None:
+    async with installation.worker():
+        # As the first one to use it since the start: a client is not bound by whoever that is.
+        for how in "own loop", "no loop":
+            job_id = await installation.create("elsewhere", how=how)
+            failed = await installation.followed.event("batch.failed", job_id)
+            assert failed.data["run"] == 1
+            assert "run.catalog.delegate" in str(failed.data["error"])
+        for batch_type, context in ("chunks", {}), ("elsewhere", {"how": "pymongo"}):
+            other = await installation.create(batch_type, **context)
+            await installation.followed.event("batch.completed", other)
+    assert (await installation.job(other)).result == {"traces": 3}

@@ -294,3 +294,13 @@ async def test_a_trace_goes_on_in_the_events(ann: Person) -> None:
     )
     told = await ann.until(answer.json()["batch_job"]["id"], "batch.created")
     assert told[0].json()["traceparent"] == trace
+
+
+async def test_whoever_creates_a_job_waits_for_no_strategy_of_others(site: Site, ann: Person, bob: Person) -> None:
+    blocking = site.strategy("blocking")
+    await ann.create("blocking")
+    try:
+        await asyncio.to_thread(blocking.blocks.wait)
+        assert (await bob.create("asking"))["context"] == {"products": 0}
+    finally:
+        blocking.released.set()

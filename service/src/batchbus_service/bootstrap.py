@@ -23,6 +23,7 @@ from batchbus_service.files import FileStore
 from batchbus_service.host import StrategyHost
 from batchbus_service.intake import Intake
 from batchbus_service.ledger import Ledger
+from batchbus_service.lent import LentClient
 from batchbus_service.lifecycle import Decider, Policy
 from batchbus_service.outbox import Outbox
 from batchbus_service.prometheus import PrometheusMeter
@@ -40,7 +41,7 @@ from batchbus_service.worker import Worker
 from batchbus_strategies import Registry, Services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from structlog.typing import FilteringBoundLogger
 
@@ -128,9 +129,10 @@ async def open_service(
         sweeping = asyncio.create_task(files.keep_clean(log))
         stack.callback(sweeping.cancel)
 
-        async def make_services(on_loop: AsyncExitStack) -> Services:
-            catalog = _client(mongo_url, on_loop, _CATALOG_SECONDS)[settings.catalog_database]
-            return Services(files=files, catalog=catalog)
+        async def make_services(on_loop: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:
+            lent = LentClient(mongo_url, loops, **_options(_CATALOG_SECONDS))
+            on_loop.callback(lent.close)
+            return Services(files=files, catalog=lent[settings.catalog_database])
 
         host = await stack.enter_async_context(StrategyHost(make_services))
         for strategy in registry.strategies.values():
@@ -212,21 +214,29 @@ async def _mongo_url(settings: Settings, stack: AsyncExitStack) -> str:
 
 
 def _client(url: str, stack: AsyncExitStack, answer_seconds: float) -> AsyncIOMotorClient[dict[str, Any]]:
-    """A client bound to the running event loop, with times as aware UTC.
+    """A client bound to the running event loop."""
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        url, io_loop=asyncio.get_running_loop(), **_options(answer_seconds)
+    )
+    stack.callback(client.close)
+    return client
+
+
+def _options(answer_seconds: float) -> dict[str, Any]:
+    """Of every client: times as aware UTC, and what is acknowledged is on the disks of a majority.
 
     A server that is frozen or cut off breaks no connection: without a limit, a call to it would never return, and
     neither would the process end.
     """
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-        url,
-        tz_aware=True,
-        tzinfo=UTC,
-        serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
-        socketTimeoutMS=int(answer_seconds * 1000),
-        appname="batchbus",
-    )
-    stack.callback(client.close)
-    return client
+    return {
+        "tz_aware": True,
+        "tzinfo": UTC,
+        "w": "majority",
+        "journal": True,
+        "serverSelectionTimeoutMS": _SERVER_SELECTION_MS,
+        "socketTimeoutMS": int(answer_seconds * 1000),
+        "appname": "batchbus",
+    }
 
 
 async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:

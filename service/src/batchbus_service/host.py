@@ -1,6 +1,8 @@
 """Where strategies run: apart from the engine's event loop, so that a slow chunk delays no heartbeat.
 
-Methods written as `async def` share one event loop in a thread of its own; each call of a plain `def` gets a thread.
+The phases of runs that are written as `async def` share one event loop in a thread of its own. Each call of a plain
+`def` gets a thread, and each short call outside of a run, which somebody waits for, a thread and a loop of its own: it
+must not wait behind a run that blocks the shared loop.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import concurrent.futures
 import contextvars
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Container, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final, Generic, TypeVar
 
@@ -26,7 +28,7 @@ _NOT_FOR_FUTURES: Final = (StopIteration, concurrent.futures.CancelledError)
 """A future cannot carry the first, and turns the second into a cancellation of whoever awaits it."""
 
 T = TypeVar("T")
-ServicesFactory = Callable[[AsyncExitStack], Awaitable[Services]]
+ServicesFactory = Callable[[AsyncExitStack, Container[asyncio.AbstractEventLoop]], Awaitable[Services]]
 
 
 class CallStopped(Exception):
@@ -36,13 +38,15 @@ class CallStopped(Exception):
 class StrategyHost:
     """One per process. Use it as `async with StrategyHost(make_services) as host`.
 
-    `make_services` is called on the strategies' loop; what it puts on the exit stack is closed there at the end.
+    `make_services` is called on the strategies' loop; what it puts on the exit stack is closed there at the end. It is
+    told on which loops strategies may use the services, as they come and go.
     """
 
     def __init__(self, make_services: ServicesFactory) -> None:
         self._make_services = make_services
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="batchbus-strategies", daemon=True)
+        self._loops = {self._loop}
         self._closing = False
         self._stack = AsyncExitStack()
         self.services: Services
@@ -64,7 +68,7 @@ class StrategyHost:
         self._loop.close()
 
     def start(self, function: Callable[..., Awaitable[T] | T], *args: object) -> Call[T]:
-        """Set a strategy's method to work."""
+        """Set a method of a run to work."""
         if inspect.iscoroutinefunction(function):
             return _LoopCall(self._loop, function(*args))
         return _ThreadCall(function, *args)
@@ -74,10 +78,25 @@ class StrategyHost:
 
         Raises what it raises, as an `Exception`: there is no run that `RunCanceled` or `LeaseLost` could speak of.
         """
+        if inspect.iscoroutinefunction(function):
+            call: Call[T] = _ThreadCall(self._on_own_loop, function, *args)
+        else:
+            call = _ThreadCall(function, *args)
         try:
-            return await asyncio.wrap_future(self.start(function, *args).future)
+            return await asyncio.wrap_future(call.future)
         except (RunCanceled, LeaseLost) as error:
             raise RuntimeError(_named(error)) from error
+
+    def _on_own_loop(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
+        async def lent() -> T:
+            loop = asyncio.get_running_loop()
+            self._loops.add(loop)
+            try:
+                return await function(*args)
+            finally:
+                self._loops.discard(loop)
+
+        return asyncio.run(lent())
 
     def _run_loop(self) -> None:
         """A strategy's background task that calls `sys.exit`, or stops the loop, does not end it for the others."""
@@ -91,7 +110,7 @@ class StrategyHost:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
 
     async def _open(self) -> Services:
-        return await self._make_services(self._stack)
+        return await self._make_services(self._stack, self._loops)
 
     async def _close(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, field_validator
 
@@ -177,3 +177,27 @@ class Stray(BatchStrategy[RaisingContext]):
         with contextlib.suppress(BaseException):
             await asyncio.create_task(leave())
         asyncio.get_running_loop().stop()
+
+
+class ElsewhereContext(BaseModel):
+    how: Literal["own loop", "no loop", "pymongo"]
+
+
+class Elsewhere(BatchStrategy[ElsewhereContext]):
+    """Uses the catalogue in a plain function, in ways that are right and wrong."""
+
+    identifier = "elsewhere-strategy"
+    batch_type = "elsewhere"
+    context_model = ElsewhereContext
+
+    def process(self, run: JobRun[ElsewhereContext]) -> None:
+        match run.context.how:
+            case "own loop":
+                asyncio.run(self._count(run))
+            case "no loop":
+                run.catalog["traces"].count_documents({})
+            case "pymongo":
+                run.result["traces"] = run.catalog.delegate["traces"].count_documents({})
+
+    async def _count(self, run: JobRun[ElsewhereContext]) -> int:
+        return await run.catalog["traces"].count_documents({})

@@ -1,0 +1,45 @@
+"""The client of the database that strategies are lent: usable where the engine runs strategies, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from batchbus_strategies import StrategyError
+
+__all__ = ["LentClient", "UsedElsewhere"]
+
+
+class UsedElsewhere(StrategyError):
+    """`run.catalog` was used from a thread or an event loop of the strategy's own"""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{self.__doc__}, which Motor cannot serve. Write the method as `async def` and await the catalogue, or, "
+            "in a plain `def`, use `run.catalog.delegate`: that is PyMongo's own database, whose calls block"
+        )
+
+
+class LentClient(AsyncIOMotorClient[dict[str, Any]]):
+    """A Motor client that answers on `loops`: each call on the loop that makes it.
+
+    Motor itself binds a client to the loop that happens to use it first. Were that one a strategy's own, its end would
+    leave the client unusable for every other strategy.
+    """
+
+    def __init__(self, url: str, loops: Container[asyncio.AbstractEventLoop], **options: Any) -> None:
+        super().__init__(url, **options)
+        self._loops = loops
+
+    def get_io_loop(self) -> asyncio.AbstractEventLoop:
+        """Where the answer of a call goes. Raises `UsedElsewhere`."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise UsedElsewhere from None
+        if loop not in self._loops:
+            raise UsedElsewhere
+        return loop
