@@ -101,6 +101,15 @@ class ForgettingWhereItWas(Counting):
             await run.checkpoint(0)
 
 
+class CheckpointingBeforeItWrites(Counting):
+    async def process(self, run: JobRun[AnyContext]) -> None:
+        start = run.resume_from
+        for number in range(start if isinstance(start, int) else 0, 6):
+            await run.advance()
+            await run.checkpoint(number + 1)
+            self.add(number)
+
+
 class GoingOn(Counting):
     async def process(self, run: JobRun[AnyContext]) -> None:
         for number in range(6):
@@ -142,10 +151,15 @@ class CountingContract(StrategyContract):
             ForgettingWhereItWas,
             {
                 "test_repeating_chunks_changes_nothing",
+                "test_a_crash_behind_any_checkpoint_changes_nothing_in_the_end",
                 "test_a_crash_at_any_moment_changes_nothing_in_the_end",
                 "test_a_lost_lease_at_any_moment_changes_nothing_in_the_end",
                 "test_a_canceled_job_can_be_taken_up_again",
             },
+        ),
+        (
+            CheckpointingBeforeItWrites,
+            {"test_a_crash_behind_any_checkpoint_changes_nothing_in_the_end"},
         ),
         (
             GoingOn,

@@ -16,6 +16,8 @@ HELLO = """
     class Hello(BatchStrategy):
         identifier = "{identifier}"
         batch_type = "{batch_type}"
+
+        def process(self, run): ...
 """
 
 
@@ -132,6 +134,21 @@ def test_a_file_that_does_not_import_is_named_with_its_line(tmp_path: Path) -> N
     assert f"{failing}, line 3: AttributeError" in said
 
 
+@pytest.mark.parametrize(
+    "leaving", ["import sys\nsys.exit()\n", "import sys\nsys.exit('bye')\n", "raise GeneratorExit\n"]
+)
+def test_a_file_that_ends_the_process_is_an_error_that_names_it(tmp_path: Path, leaving: str) -> None:
+    path = write(tmp_path, "leaving.py", leaving)
+
+    assert str(path) in problems(tmp_path)
+
+
+def test_an_entry_point_that_ends_the_process_is_named(install: Installer) -> None:
+    install("their-strategies", "raise SystemExit(0)\n", "their_leaving_strategy:Thing")
+
+    assert "SystemExit: 0" in problems()
+
+
 def test_an_entry_point_that_does_not_load_is_named(install: Installer) -> None:
     install("their-strategies", "", "their_empty_strategy:Missing")
 
@@ -144,6 +161,9 @@ def test_an_entry_point_to_something_else_is_named(install: Installer) -> None:
     assert "(their_thing_strategy:Thing) is not a subclass of BatchStrategy" in problems()
 
 
+_WHOLE = "identifier, batch_type = 'x', 'x'\n    def process(self, run): ...\n    "
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -153,7 +173,12 @@ def test_an_entry_point_to_something_else_is_named(install: Installer) -> None:
         ("identifier, batch_type = 'x', '-x'", "batch_type '-x' is not allowed"),
         ("identifier, batch_type, context_model = 'x', 'x', dict", "context_model is not a subclass"),
         ("identifier, batch_type = 'x', 'x'\n    def __init__(self, url): ...", "__init__ asks for url"),
-        ("identifier, batch_type = 'x', 'x'\n    def __init__(self): 1 / 0", "cannot be made: ZeroDivisionError"),
+        (_WHOLE + "def __init__(self): 1 / 0", "cannot be made: ZeroDivisionError"),
+        (_WHOLE + "def __init__(self): raise SystemExit(3)", "cannot be made: SystemExit: 3"),
+        ("identifier, batch_type = 'x', 'x'", "class Mine has neither phase"),
+        ("identifier, batch_type = 'x', 'x'\n    def proces(self, run): ...", "did you mean process?"),
+        ("identifier, batch_type = 'x', 'x'\n    def preProcess(self, run): ...", "did you mean pre_process?"),
+        ("identifier, batch_type = 'x', 'x'\n    def prepare(self, draft, actor): ...", "has neither phase"),
     ],
 )
 def test_a_class_that_cannot_be_a_strategy_says_why(tmp_path: Path, body: str, said: str) -> None:
@@ -188,6 +213,8 @@ def test_a_base_class_and_imported_strategies_are_no_strategies_of_the_file(tmp_
 
         class Mine(Base):
             batch_type = "mine"
+
+            def process(self, run): ...
         """,
     )
     registry = Registry.load(tmp_path)

@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from itertools import groupby
 from pathlib import Path
@@ -32,6 +33,7 @@ __all__ = ["Registry", "RegistryEntry", "RegistryError"]
 
 _GROUP: Final = "batchbus.strategies"
 _BUILT_IN: Final = "batchbus-strategies"
+_PHASES: Final = ("pre_process", "process")
 
 Strategy = BatchStrategy[Any]
 
@@ -78,7 +80,8 @@ class Registry:
         for entry in self.entries:
             try:
                 self._strategies[entry.batch_type] = entry.strategy_class()
-            except Exception as error:  # noqa: BLE001  whoever starts the service gets to know
+            except BaseException as error:  # noqa: BLE001  whoever starts the service gets to know
+                _let_through(error)
                 name = entry.strategy_class.__name__
                 problems.append(f"{name} ({entry.origin}) cannot be made: {type(error).__name__}: {error}")
         if problems:
@@ -117,7 +120,8 @@ def _from_entry_points(problems: list[str]) -> Iterator[_Found]:
         place = f"Entry point {point.name} of {distribution} ({point.value})"
         try:
             loaded: object = point.load()
-        except Exception as error:  # noqa: BLE001  whoever starts the service gets to know, with every other problem
+        except BaseException as error:  # noqa: BLE001  whoever starts the service gets to know, with every other problem
+            _let_through(error)
             problems.append(f"{place}: {_entry_point_error(point, error)}")
             continue
         if not (isinstance(loaded, type) and issubclass(loaded, BatchStrategy)):
@@ -127,7 +131,13 @@ def _from_entry_points(problems: list[str]) -> Iterator[_Found]:
         yield _Found(0 if built_in else 1, loaded, origin, place)
 
 
-def _entry_point_error(point: EntryPoint, error: Exception) -> str:
+def _let_through(error: BaseException) -> None:
+    """Only Ctrl-C ends the start without a word; `sys.exit` in a strategy's file is a problem like any other."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+
+
+def _entry_point_error(point: EntryPoint, error: BaseException) -> str:
     if isinstance(error, AttributeError) and not hasattr(sys.modules.get(point.module), point.attr):
         return f"{point.module} has no {point.attr}"
     return f"{type(error).__name__}: {error}"
@@ -142,7 +152,8 @@ def _from_folder(folder: Path, problems: list[str]) -> Iterator[_Found]:
             continue
         try:
             module = _import_file(path)
-        except Exception as error:  # noqa: BLE001  whoever starts the service gets to know, with every other problem
+        except BaseException as error:  # noqa: BLE001  whoever starts the service gets to know, with every other problem
+            _let_through(error)
             problems.append(f"{path}, line {_line_of(error, path)}: {type(error).__name__}: {_message(error)}")
             continue
         own = [
@@ -172,14 +183,14 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _line_of(error: Exception, path: Path) -> int:
+def _line_of(error: BaseException, path: Path) -> int:
     if isinstance(error, SyntaxError) and error.lineno and error.filename == str(path):
         return error.lineno
     frames = traceback.extract_tb(error.__traceback__)
     return next((frame.lineno or 1 for frame in reversed(frames) if frame.filename == str(path)), 1)
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     return error.msg if isinstance(error, SyntaxError) else str(error)
 
 
@@ -204,7 +215,21 @@ def _faults(strategy_class: type[Strategy]) -> list[str]:
         faults.append(f"does not implement {', '.join(abstract)}")
     elif required := _required_arguments(strategy_class):
         faults.append(f"cannot be made without arguments: __init__ asks for {', '.join(required)}")
+    if all(getattr(strategy_class, phase) is getattr(BatchStrategy, phase) for phase in _PHASES):
+        faults.append(
+            f"has neither phase, so its jobs would do nothing: define process, or pre_process{_misspelt(strategy_class)}"
+        )
     return faults
+
+
+def _misspelt(strategy_class: type[Strategy]) -> str:
+    """What a method was perhaps meant to be."""
+    methods = (name for name, _ in inspect.getmembers(strategy_class, callable) if not hasattr(BatchStrategy, name))
+    own = {name.lower(): name for name in methods}
+    for phase in _PHASES:
+        if near := get_close_matches(phase, own, n=1, cutoff=0.75):
+            return f". It has {own[near[0]]}: did you mean {phase}?"
+    return ""
 
 
 def _required_arguments(strategy_class: type[Strategy]) -> list[str]:

@@ -39,9 +39,11 @@ class StrategyContract:
 
     async def test_planning_after_a_crash_at_any_moment_says_the_same(self) -> None:
         whole = await self._pre_processed()
-        for moment in range(1, len(whole.runs[-1].calls) + 1):
+        moments = [{"stop_at": moment} for moment in range(1, len(whole.runs[-1].calls) + 1)]
+        moments += [{"stop_behind": checkpoint} for checkpoint in range(1, len(whole.saved["pre_process"]) + 1)]
+        for moment in moments:
             job = await self._prepared()
-            await _interrupted(job.pre_process, moment, Crash)
+            await _interrupted(job.pre_process, Crash, **moment)
             await job.pre_process()
             assert job.kept.count == whole.kept.count
             assert job.kept.descriptors == whole.kept.descriptors
@@ -52,6 +54,19 @@ class StrategyContract:
 
     async def test_a_crash_at_any_moment_changes_nothing_in_the_end(self) -> None:
         await self._ends_alike_after(Crash)
+
+    async def test_a_crash_behind_any_checkpoint_changes_nothing_in_the_end(self) -> None:
+        whole = await self._processed()
+        outcome = await self.outcome(whole)
+        for checkpoint in range(1, len(whole.saved["process"]) + 1):
+            job = await self._pre_processed()
+            await _interrupted(job.process, Crash, stop_behind=checkpoint)
+            await job.process()
+            assert await self.outcome(job) == outcome, (
+                f"a crash as soon as checkpoint {checkpoint} was kept has changed the outcome: what it stands for has "
+                "to be written before it is made, for the next run goes on behind it"
+            )
+            assert job.kept.advanced == whole.kept.advanced
 
     async def test_a_lost_lease_at_any_moment_changes_nothing_in_the_end(self) -> None:
         await self._ends_alike_after(LeaseLost)
@@ -64,7 +79,7 @@ class StrategyContract:
         outcome = await self.outcome(whole)
         for checkpoints in range(len(whole.saved["process"])):
             job = await self._pre_processed()
-            await _interrupted(job.process, len(whole.runs[-1].calls), Crash)
+            await _interrupted(job.process, Crash, stop_at=len(whole.runs[-1].calls))
             job.rewind("process", checkpoints)
             await job.process()
             assert await self.outcome(job) == outcome
@@ -74,7 +89,7 @@ class StrategyContract:
         whole = await self._processed()
         for moment in range(1, len(whole.runs[-1].calls) + 1):
             job = await self._pre_processed()
-            await _interrupted(job.process, moment, LeaseLost)
+            await _interrupted(job.process, LeaseLost, stop_at=moment)
             assert len(job.runs[-1].calls) == moment, "the strategy went on after it was told to stop"
 
     async def _ends_alike_after(self, interruption: type[BaseException]) -> None:
@@ -82,7 +97,7 @@ class StrategyContract:
         outcome = await self.outcome(whole)
         for moment in range(1, len(whole.runs[-1].calls) + 1):
             job = await self._pre_processed()
-            await _interrupted(job.process, moment, interruption)
+            await _interrupted(job.process, interruption, stop_at=moment)
             await job.process()
             assert await self.outcome(job) == outcome
             assert job.kept.count == whole.kept.count
@@ -104,9 +119,11 @@ class StrategyContract:
         return job
 
 
-async def _interrupted(phase: Callable[..., Awaitable[object]], moment: int, interruption: type[BaseException]) -> None:
+async def _interrupted(
+    phase: Callable[..., Awaitable[object]], interruption: type[BaseException], **moment: int
+) -> None:
     try:
-        await phase(stop_at=moment, stop_with=interruption)
+        await phase(**moment, stop_with=interruption)
     except interruption:
         return
     raise AssertionError(f"{interruption.__name__} did not surface")

@@ -122,14 +122,16 @@ class FakeJob(Generic[C]):
         *,
         stop_at: int | None = None,
         stop_with: type[BaseException] = Crash,
+        stop_behind: int | None = None,
     ) -> FakeRun[C]:
         """One run of a phase, from its last checkpoint on.
 
-        At its `stop_at`-th call of `advance`, `checkpoint` or `ensure_lease`, counted from 1, `stop_with` surfaces.
+        At its `stop_at`-th call of `advance`, `checkpoint` or `ensure_lease`, counted from 1, `stop_with` surfaces;
+        or else as soon as its `stop_behind`-th checkpoint is kept.
         """
         saved = deepcopy(self.saved[phase][-1] if self.saved[phase] else replace(self.kept, state=None, advanced=0))
         before = deepcopy(self.kept)
-        run = FakeRun(self, phase, saved, stop_at, stop_with)
+        run = FakeRun(self, phase, saved, stop_at, stop_with, stop_behind)
         self.runs.append(run)
         try:
             await _call(getattr(self.strategy, phase), run)
@@ -158,11 +160,18 @@ class FakeRun(Generic[C]):
     """One run; implements `JobRun`."""
 
     def __init__(
-        self, job: FakeJob[C], phase: Phase, saved: _Saved, stop_at: int | None, stop_with: type[BaseException]
+        self,
+        job: FakeJob[C],
+        phase: Phase,
+        saved: _Saved,
+        stop_at: int | None,
+        stop_with: type[BaseException],
+        stop_behind: int | None,
     ) -> None:
         self._job = job
         self._stop_at = stop_at
         self._stop_with = stop_with
+        self._stop_behind = stop_behind
         self.job_id = job.id
         self.job_type = job.strategy.batch_type
         self.phase = phase
@@ -200,6 +209,8 @@ class FakeRun(Generic[C]):
         state = as_json(state, "checkpoint")
         assert len(to_json(state)) <= _MAX_CHECKPOINT, "a checkpoint may have 64 KiB"
         self._job.saved[self.phase].append(replace(self.snapshot(), state=deepcopy(state)))
+        if self._stop_behind is not None and self.calls.count("checkpoint") >= self._stop_behind:
+            raise self._stop_with
         return _Turn()
 
     def describe(self, key: str, name: str, message: str) -> None:
