@@ -5,14 +5,18 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchbus_strategies import StrategyError
 from batchbus_strategies.tables import (
     MAX_CELL,
+    MAX_COLUMNS,
+    TEXT_ENCODINGS,
     CsvReader,
     NotATable,
     Row,
@@ -22,6 +26,7 @@ from batchbus_strategies.tables import (
     guarded,
     unguarded,
 )
+from batchbus_strategies.tables.head import Head
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\0x", "'=1", "''=1", "'tis", 'a "quote"', "a\nb", "a\r\nb", "a;b", "a,b"]
@@ -168,12 +173,61 @@ async def test_latin_1_is_recognised_in_the_very_last_byte() -> None:
 
 async def test_two_encodings_in_one_file_are_an_error_with_its_line() -> None:
     error = await refusal("a,b\nä,1\n".encode() + "ä,2\n".encode("latin-1"))
-    assert str(error).startswith("Line 3: the byte 0xE4 is not text in the encoding utf-8")
+    assert str(error).startswith("Line 3: the byte 0xE4, the file's byte 10, is not text in the encoding utf-8")
 
 
-async def test_an_encoding_that_there_is_not_is_an_error() -> None:
-    assert str(await refusal(b"a,b\n", encoding="utf-99")) == "There is no text encoding 'utf-99'"
-    assert str(await refusal(b"a,b\n", encoding="rot13")) == "There is no text encoding 'rot13'"
+@pytest.mark.parametrize("size", [1, 5, 65536])
+@pytest.mark.parametrize(
+    ("encoding", "content", "line", "byte"),
+    [
+        ("utf-8", b"a,b\r\nx,1\r\n\xc3", 3, "0xC3, the file's byte 11,"),
+        ("utf-8", b"a,b\rx,\xe4\xf6\r", 2, "0xE4, the file's byte 7,"),
+        ("ascii", b"a,b\n\n\xff", 3, "0xFF, the file's byte 6,"),
+        ("utf-16-le", "a,b\nx".encode("utf-16-le") + b"\x00\xd8\x00\x00", 2, "0x00, the file's byte 11,"),
+        ("shift_jis", b"a,b\n\x82\xa0\n\x82", 3, "0x82, the file's byte 8,"),
+        ("cp1252", b"a,b\n\x81", 2, "0x81, the file's byte 5,"),
+    ],
+)
+async def test_what_cannot_be_decoded_is_an_error_with_line_and_byte(
+    encoding: str, content: bytes, line: int, byte: str, size: int
+) -> None:
+    error = await refusal(content, size, encoding=encoding)
+    assert str(error).startswith(f"Line {line}: the byte {byte} is not text in the encoding {encoding}")
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "utf-99",
+        "rot13",
+        "hex",
+        "base64",
+        "zlib",
+        "bz2",
+        "undefined",
+        "uu",
+        "quopri",
+        "punycode",
+        "idna",
+        "unicode_escape",
+        "utf-7",
+        "",
+        "a\0b",
+        "\ud800",
+        "x" * 1_000_000,
+    ],
+)
+async def test_what_is_no_encoding_of_text_is_refused(encoding: str) -> None:
+    error = await refusal(b"a,b\n", encoding=encoding)
+    assert isinstance(error, NotATable)
+    assert str(error).startswith("There is no text encoding ")
+    assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize("encoding", sorted(TEXT_ENCODINGS))
+async def test_every_encoding_of_text_is_read(encoding: str) -> None:
+    reader, rows = await read("a,b\nx,1\n".encode(encoding), 3, encoding=encoding)
+    assert (reader.header, rows) == (["a", "b"], [(2, ["x", "1"])])
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"  \r\n", codecs.BOM_UTF8])
@@ -256,3 +310,94 @@ async def test_no_more_than_needed_is_read_before_a_huge_cell_is_refused() -> No
         async for _ in reader.batches():
             pass
     assert taken < 40
+
+
+# -- the head, in one scan ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def within_cpu_seconds() -> Iterator[None]:
+    """A scan of the head that is worse than linear takes minutes or hours for what comes here: it is interrupted."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise TimeoutError("it takes too long")
+
+    before = signal.signal(signal.SIGPROF, interrupt)
+    signal.setitimer(signal.ITIMER_PROF, 10)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
+
+
+@pytest.mark.usefixtures("within_cpu_seconds")
+@pytest.mark.parametrize("size", [1000, 65536])
+@pytest.mark.parametrize("blank", [" ", "\n", "\r", "\r\n", "\t", ",", '""', " \n", '"', '" ', "\u3000"])
+async def test_a_file_of_blanks_is_refused_in_one_scan(blank: str, size: int) -> None:
+    error = await refusal((blank * 200_000).encode(), size)
+    assert isinstance(error, StrategyError)
+
+
+@pytest.mark.usefixtures("within_cpu_seconds")
+async def test_no_blanks_without_end_are_read() -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield b"\n" * 65536
+
+    with pytest.raises(NotATable, match="nothing in its first"):
+        await CsvReader.open(endless())
+    assert taken < 40
+
+
+@pytest.mark.usefixtures("within_cpu_seconds")
+async def test_more_columns_than_the_limit_are_refused() -> None:
+    assert len((await read(",".join(f"c{n}" for n in range(MAX_COLUMNS)).encode()))[0].header) == MAX_COLUMNS
+    error = await refusal(",".join(f"column {n}" for n in range(100_000)).encode())
+    assert str(error) == "The file has more than 2,000 columns, which is the most that it may have"
+
+
+async def test_of_a_row_with_more_cells_than_there_are_columns_no_more_than_that_is_kept() -> None:
+    _, rows = await read(b"a,b\n" + b"x," * 1_000_000 + b"\n1,2\n")
+    assert [(line, len(cells)) for line, cells in rows] == [(2, MAX_COLUMNS + 1), (3, 2)]
+
+
+async def test_large_rows_are_given_out_by_their_size() -> None:
+    row = ('"' + "x" * 1_000_000 + '",2\n').encode()
+    reader = await CsvReader.open(chunked(b"a,b\n" + row * 30))
+    assert max([len(batch) async for batch in reader.batches(1000)]) <= 16
+
+
+@pytest.mark.parametrize("size", [1, 3, 65536])
+@pytest.mark.parametrize("start", ["", "\n", "  \r\n", ",,,\n", "\t\n;;\r\n\n", '"",""\n', "\r\r\n"])
+async def test_what_is_blank_in_front_of_the_header_is_passed_over(start: str, size: int) -> None:
+    more = "x,1\n" * 20_000  # beyond the first piece
+    reader, rows = await read(f"{start}Name,b\nfirst,0\n{more if size > 3 else ''}".encode(), size)
+    line = len(io.StringIO(start, newline=None).readlines()) + 1
+    assert (reader.header, reader.header_line) == (["Name", "b"], line)
+    assert rows[0] == (line + 1, ["first", "0"])
+    assert len(rows) == (20_001 if size > 3 else 1)
+
+
+@given(st.text(st.sampled_from('a,;" \n\r\t'), max_size=40), st.integers(1, 7))
+async def test_the_head_is_cut_where_the_csv_module_ends_its_first_record(text: str, size: int) -> None:
+    pieces = iter([text[at : at + size] for at in range(0, len(text), size)])
+
+    async def more() -> str:
+        return next(pieces, "")
+
+    head = Head("", more, limit=1000)
+    records = []
+    while record := (await head.take())[0]:
+        records.append(record)
+    assert "".join(records) == text
+    for record in records[:-1]:
+        lines = io.StringIO(record, newline="").readlines()
+        assert record.count('"') % 2 == 0 and record.endswith(("\n", "\r"))
+        # No line end before its last is outside of quotes.
+        before = ""
+        for line in lines[:-1]:
+            before += line
+            assert before.count('"') % 2 == 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import pytest
 
+from batchbus_strategies import JobRefused
 from batchbus_strategies.testing import FakeJob, RowError
 from tests.samples.make_products import CATALOG, product_lines
 from tests.strategies.shop import Shop, stool, table, variant
@@ -108,6 +110,36 @@ async def test_any_common_spelling_is_imported(shop: Shop, encoding: str, delimi
 async def test_encoding_and_delimiter_can_be_given(shop: Shop) -> None:
     await shop.load(table(variant("würfel"), delimiter="|").decode().encode("cp850"), encoding="cp850", delimiter="|")
     assert await shop.product("würfel")
+
+
+@pytest.mark.parametrize("encoding", ["hex", "base64", "zlib", "bz2", "undefined", "uu", "quopri", "utf-99", ""])
+async def test_an_encoding_that_is_none_of_text_is_refused_before_there_is_a_job(shop: Shop, encoding: str) -> None:
+    job = shop.job(table(LAMP), encoding=encoding)
+    with pytest.raises(JobRefused, match=r"encoding: .*There is no text encoding .*there are utf-8") as refused:
+        await job.prepare()
+    assert refused.value.field == "encoding"
+
+
+async def test_a_file_that_cannot_be_decoded_is_refused_with_line_and_byte(shop: Shop) -> None:
+    content = table(LAMP, variant("b")) + b"\xff,c\n"
+    message = await said(shop, content, encoding="utf-8")
+    assert message.startswith(f"Line 4: the byte 0xFF, the file's byte {len(content) - 3:,}, is not text")
+
+
+async def test_near_names_are_looked_for_only_for_the_columns_that_are_shown(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_for = []
+
+    def get_close_matches(word: str, *arguments: object, **options: object) -> list[str]:
+        looked_for.append(word)
+        return []
+
+    monkeypatch.setattr(difflib, "get_close_matches", get_close_matches)
+    unknown = [f"Price Region {n}" if n % 2 else f"Product Titel {n}" for n in range(1900)]
+    message = await said(shop, ("Product Handle," + ",".join(unknown) + "\n").encode())
+    assert message.endswith("; and 1895 more")
+    assert len(looked_for) <= 5
 
 
 async def test_spaces_around_column_names_do_not_matter(shop: Shop) -> None:

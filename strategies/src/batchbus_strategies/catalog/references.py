@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from batchbus_strategies.catalog.documents import Category, Collection, ProductType, Region, SalesChannel
+from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -55,10 +56,11 @@ class References:
         self._channels_by_name = _first_by((channel["name"], channel) for channel in self.sales_channels.values())
         self._categories_by_handle = {c["handle"]: c for c in self.categories.values()}
 
-    def find_region(self, name: str, currency: str | None = None) -> Region:
+    def find_region(self, name: str, currency: str | None = None, *, hint: bool = True) -> Region:
         """The region of exactly this name, else of this name in another case, else of this id.
 
-        Several of one name are told apart by `currency` (lower case). Raises `Unknown`, `Ambiguous`.
+        Several of one name are told apart by `currency` (lower case). Raises `Unknown`, with the nearest name unless
+        `hint` is False, since it takes its time to find one; `Ambiguous`.
         """
         exact = [region for region in self.regions.values() if region["name"] == name]
         alike = exact or [region for region in self.regions.values() if region["name"].lower() == name.lower()]
@@ -70,8 +72,9 @@ class References:
             return self.regions[name]
         if alike:
             raise Ambiguous(f"{len(alike)} regions are named {name}")
-        near = difflib.get_close_matches(name, [region["name"] for region in self.regions.values()], n=1)
-        raise Unknown(f"there is no region named {name}" + (f"; did you mean {near[0]}?" if near else ""))
+        names = [region["name"] for region in self.regions.values()]
+        near = difflib.get_close_matches(name[:100], names, n=1) if hint else []
+        raise Unknown(f"there is no region named {shortened(name)}" + (f"; did you mean {near[0]}?" if near else ""))
 
     def find_collection(self, handle: str, title: str) -> Collection | None:
         """By handle; by title where the handle is empty. None if both are. Raises `Unknown`, `Ambiguous`."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from batchbus_strategies.product_import.faults import OnError
+from batchbus_strategies.tables import NotATable, text_encoding
 
 __all__ = ["ProductImportContext"]
 
@@ -31,7 +31,7 @@ class ProductImportContext(BaseModel):
     def _is_known(cls, encoding: str | None) -> str | None:
         if encoding is not None:
             try:
-                codecs.lookup(encoding)
-            except LookupError:
-                raise ValueError(f"there is no encoding {encoding!r}") from None
+                text_encoding(encoding)
+            except NotATable as error:
+                raise ValueError(str(error)) from None
         return encoding

@@ -31,6 +31,8 @@ KNOWN_NAMES: Final = frozenset(
 """Names that tell a product CSV from other files."""
 
 _HANDLE: Final = "Product Handle"
+_HINTED: Final = 5
+"""The faults that are shown, and for which the nearest name is looked for: with a thousand, that takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class HeaderRefused(StrategyError):
     """The header leaves a doubt about what the file means."""
 
     def __init__(self, faults: Sequence[HeaderFault]) -> None:
-        shown = "; ".join(fault.message for fault in faults[:5])
-        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        shown = "; ".join(fault.message for fault in faults[:_HINTED])
+        more = f"; and {len(faults) - _HINTED} more" if len(faults) > _HINTED else ""
         super().__init__(f"The file cannot be imported: {shown}{more}")
         self.faults = tuple(faults)
 
@@ -102,12 +104,12 @@ def read_header(header: Sequence[str], references: References) -> Layout:
             groups[prefix].setdefault(number, {})[part] = index
         elif priced := price_column(name):
             try:
-                prices.append(_price_cell(index, name, priced, references))
+                prices.append(_price_cell(index, name, priced, references, hint=len(faults) < _HINTED))
             except LookupError as error:
                 code = "ambiguous_region" if isinstance(error, Ambiguous) else "unknown_region"
                 faults.append(HeaderFault(name, code, f'column "{shortened(name)}": {error}'))
         elif name:
-            faults.append(HeaderFault(name, "unknown_column", _unknown(name)))
+            faults.append(HeaderFault(name, "unknown_column", _unknown(name, hint=len(faults) < _HINTED)))
     faults += _same_prices(prices)
     faults += _incomplete(groups[OPTION.prefix])
     if faults:
@@ -147,22 +149,24 @@ def _general_faults(names: Sequence[str]) -> Iterator[HeaderFault]:
         seen.add(name)
 
 
-def _price_cell(index: int, header: str, priced: tuple[str | None, str | None], references: References) -> PriceCell:
+def _price_cell(
+    index: int, header: str, priced: tuple[str | None, str | None], references: References, *, hint: bool
+) -> PriceCell:
     """Raises `Unknown`, `Ambiguous`."""
     name, currency = priced
     if name is None:
         assert currency
         return PriceCell(index, header, None, currency)
     try:
-        region = references.find_region(name, currency)
+        region = references.find_region(name, currency, hint=hint)
     except Unknown:
         whole = header.removeprefix("Price ")
         if whole == name:
             raise
         try:  # brackets may belong to the name
-            region, currency = references.find_region(whole), None
+            region, currency = references.find_region(whole, hint=False), None
         except Unknown:
-            region = references.find_region(name, currency)
+            region = references.find_region(name, currency, hint=hint)
     if currency is not None and currency != region["currency_code"]:
         raise Unknown(
             f"the region {region['name']} has the currency {region['currency_code'].upper()}, "
@@ -171,16 +175,19 @@ def _price_cell(index: int, header: str, priced: tuple[str | None, str | None], 
     return PriceCell(index, header, region["id"], region["currency_code"])
 
 
-def _unknown(name: str) -> str:
-    """With the nearest name, if one is near."""
+def _unknown(name: str, *, hint: bool) -> str:
+    """With the nearest name, if one is near and `hint` asks for it."""
+    return f'unknown column "{shortened(name)}"{_nearest(name) if hint else ""}'
+
+
+def _nearest(name: str) -> str:
     parts = name.split()
     number = next((part for part in parts if part.isdecimal()), "1")
     candidates = [column.name for column in COLUMNS]
     candidates += [f"{column.prefix} {number} {part}" for column in NUMBERED for part in column.parts]
     lowered = {candidate.lower(): candidate for candidate in candidates}
     near = difflib.get_close_matches(name[:100].lower(), lowered, n=1, cutoff=0.7)
-    hint = f' (did you mean "{lowered[near[0]]}"?)' if near else ""
-    return f'unknown column "{shortened(name)}"{hint}'
+    return f' (did you mean "{lowered[near[0]]}"?)' if near else ""
 
 
 def _same_prices(prices: Iterable[PriceCell]) -> Iterator[HeaderFault]:

@@ -15,7 +15,7 @@ from batchbus_strategies.product_import.plan import Counts, encode, plan_key
 from batchbus_strategies.product_import.planning import Planner
 from batchbus_strategies.product_import.rows import RowFault, RowReader
 from batchbus_strategies.product_import.staging import NewProduct, NewVariant, StagedProduct, Staging
-from batchbus_strategies.tables import CsvReader, Row
+from batchbus_strategies.tables import MAX_COLUMNS, CsvReader, Row
 
 if TYPE_CHECKING:
     from batchbus_strategies.product_import.context import ProductImportContext
@@ -145,7 +145,8 @@ def _shape_fault(line: int, cells: list[str], layout: Layout) -> RowFault | None
     if len(cells) > layout.width and not any(cells[layout.width :]):
         del cells[layout.width :]
     if len(cells) != layout.width:
-        message = f"the row has {len(cells)} cells, the header has {layout.width}"
+        number = len(cells) if len(cells) <= MAX_COLUMNS else f"more than {MAX_COLUMNS:,}"
+        message = f"the row has {number} cells, the header has {layout.width}"
         return RowFault(line, None, "ragged_row", message)
     if not cells[layout.handle].strip():
         return RowFault(line, "Product Handle", "missing_handle", "every row needs a handle")

@@ -13,19 +13,25 @@ from collections.abc import AsyncIterator, Collection
 from typing import Final
 
 from batchbus_strategies.tables.decoding import Decoder
-from batchbus_strategies.tables.dialect import refuse_other_formats, separator_line, sniff_delimiter
+from batchbus_strategies.tables.dialect import DELIMITERS, refuse_other_formats, separator_line, sniff_delimiter
 from batchbus_strategies.tables.errors import NotATable, TableError
 from batchbus_strategies.tables.formulas import may_be_guarded, unguarded
+from batchbus_strategies.tables.head import Head
 
-__all__ = ["MAX_CELL", "CsvReader", "Row"]
+__all__ = ["MAX_CELL", "MAX_COLUMNS", "CsvReader", "Row"]
 
 MAX_CELL: Final = 1024 * 1024
 """Characters in one cell."""
+MAX_COLUMNS: Final = 2000
+"""Columns that a file may have. Of a row that has more cells, one more than that is given out."""
 _MAX_RECORD: Final = 4 * MAX_CELL
 _SNIFFED: Final = 64 * 1024
 """Characters of the file that have to show the delimiter."""
-_FIRST_RECORD: Final = re.compile(r'\s*(?:[^"\r\n]|"[^"]*")*(?:\r?\n|\r(?=[^\n]))')
-"""Up to the first line end that is not inside quotes, blank lines in front included."""
+_MAX_BATCH: Final = 8 * MAX_CELL
+"""Characters in the rows that are given out at a time, about: more rows of them wait in the file."""
+_MAX_BLANK: Final = 64 * 1024
+"""Characters in front of the header that say nothing."""
+_NO_CONTENT: Final = str.maketrans("", "", "".join(DELIMITERS) + '"')
 
 Row = tuple[int, list[str]]
 """The line that the row starts on (physical lines, the header's is 1), and its cells."""
@@ -44,6 +50,8 @@ class CsvReader:
         """Physical lines before it."""
         self._rows: list[Row] = []
         """Parsed, and not given out yet."""
+        self._waiting = 0
+        """Characters that they were parsed from."""
         self.delimiter = ","
         self.header: list[str] = []
         """The column names, without the spaces around them."""
@@ -75,19 +83,19 @@ class CsvReader:
         return self._decoder.encoding
 
     async def batches(self, size: int = 1000) -> AsyncIterator[list[Row]]:
-        """The rows below the header, at least `size` at a time but for the last; those without any content left out.
+        """The rows below the header, at least `size` at a time unless they are large; those without content left out.
 
         Raises `TableError` where the file stops being a CSV, after the rows before.
         """
         while not self._ended:
             try:
-                self._parse(await self._next_text())
+                self._parse(await self._enough_text())
             except TableError:
                 if self._rows:
                     yield self._rows
                 raise
-            if len(self._rows) >= size:
-                rows, self._rows = self._rows, []
+            if len(self._rows) >= size or self._waiting >= _MAX_BATCH:
+                rows, self._rows, self._waiting = self._rows, [], 0
                 yield rows
         if self._rows:
             yield self._rows
@@ -98,36 +106,60 @@ class CsvReader:
             chunk = await anext(self._chunks, b"")
             self._ended = not chunk
             start += chunk
-        text = self._decoder.decode(start, final=self._ended)
-        while not (record := _FIRST_RECORD.match(text)) and not self._ended and len(text) <= MAX_CELL:
-            text += await self._next_text()
-        refuse_other_formats(start, text)
-        first = record[0] if record else text
-        if announced := separator_line(first):
+        head = Head(self._decoder.decode(start, final=self._ended), self._next_text, MAX_CELL)
+        first, whole = await self._first_record(head)
+        refuse_other_formats(start, first)
+        announced = separator_line(first)
+        if announced:
             self.delimiter = announced
-            self._line += first.count("\n")
-            following = _FIRST_RECORD.match(text, len(first))
-            text = text[len(first) :]
-            first = following[0] if following else text
-        if not first.strip():
-            raise NotATable("The file is empty")
+            self._line += 1
+            first, whole = await self._first_record(head)
         sniffed, cells = sniff_delimiter(first.strip()[:_SNIFFED], known)
         self.delimiter = delimiter or announced or sniffed
-        if "\0" in text and not any(cell in known for cell in cells):
+        if "\0" in first + head.rest and not any(cell in known for cell in cells):
             raise NotATable("The file is not a CSV: it contains binary data")
-        self._parse(first, complete=bool(record))
+        self._parse(first, complete=whole)
         while not self._rows:
             if self._ended:
                 raise NotATable("The file is empty")
-            self._parse(await self._next_text())
+            self._parse(await self._enough_text())
         self.header_line, names = self._rows.pop(0)
+        if len(names) > MAX_COLUMNS:
+            raise NotATable(f"The file has more than {MAX_COLUMNS:,} columns, which is the most that it may have")
         self.header = [name.strip() for name in names]
-        self._parse(text[len(first) :])
+        self._parse(head.rest)
+
+    async def _first_record(self, head: Head) -> tuple[str, bool]:
+        """The next one with anything in it, and whether it is whole. Raises `NotATable` if there is none."""
+        skipped = 0
+        while True:
+            record, whole = await head.take()
+            if record.translate(_NO_CONTENT).strip():
+                return record, whole
+            if not whole:
+                raise NotATable("The file is empty")
+            skipped += len(record)
+            if skipped > _MAX_BLANK:
+                raise NotATable(f"The file has nothing in its first {_MAX_BLANK:,} characters")
+            self._line += len(record.splitlines())
 
     async def _next_text(self) -> str:
-        chunk = await anext(self._chunks, b"")
-        self._ended = not chunk
-        return self._decoder.decode(chunk, final=self._ended)
+        """The next piece of text; an empty one is the end."""
+        text = ""
+        while not text and not self._ended:
+            chunk = await anext(self._chunks, b"")
+            self._ended = not chunk
+            text = self._decoder.decode(chunk, final=self._ended)
+        return text
+
+    async def _enough_text(self) -> str:
+        """As much again as is kept back: a record over many chunks is parsed a few times then, not once a chunk."""
+        pieces = [await self._next_text()]
+        size = len(pieces[0])
+        while size < len(self._rest) and not self._ended:
+            pieces.append(await self._next_text())
+            size += len(pieces[-1])
+        return "".join(pieces)
 
     def _parse(self, text: str, *, complete: bool = False) -> None:
         """Add the records that end in this piece of text. `complete`: it is known to end at a line end."""
@@ -142,13 +174,14 @@ class CsvReader:
         try:
             for cells in reader:
                 if any(cells):
-                    rows.append((self._line + done + 1, cells))
+                    rows.append((self._line + done + 1, cells[: MAX_COLUMNS + 1]))
                 done = reader.line_num
         except csv.Error as error:
             if self._ended or reader.line_num < len(lines):
                 self._rows += self._unguarded(text, rows)
                 raise self._error(error, lines[done:], done) from None
         self._rows += self._unguarded(text, rows)
+        self._waiting += end
         self._line += done
         self._rest = "".join(lines[done:]) + text[end:]
         if len(self._rest) > MAX_CELL:
