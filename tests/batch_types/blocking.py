@@ -28,3 +28,6 @@ class Asking(BatchStrategy[AnyContext]):
 
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         draft.context["products"] = await self.services.catalog["products"].count_documents({})
+
+    async def process(self, run: JobRun[AnyContext]) -> None:
+        """There is nothing to do."""

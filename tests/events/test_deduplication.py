@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -124,3 +124,15 @@ async def test_many_write_at_once(store: Deduplication) -> None:
     await asyncio.gather(*(store.failed(key, event, "no price") for _ in range(10)))
 
     assert (await store.look_up(key)).failures == 10
+
+
+async def test_how_long_is_remembered_can_be_changed(mongo_url: str, database_name: str) -> None:
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongo_url)
+    try:
+        handled = client[database_name]["handled"]
+        for keep in timedelta(days=30), timedelta(days=3), timedelta(days=3), timedelta(days=90):
+            await MongoDeduplication.open(handled, keep=keep)
+            expiry = (await handled.index_information())["at_1"]["expireAfterSeconds"]
+            assert expiry == keep.total_seconds()
+    finally:
+        client.close()

@@ -68,8 +68,9 @@ async def test_a_replay_ends_the_same_however_often_its_process_is_killed(
         assert await replays.change(replay, replay.run(OLGA, replay.created_at, confirm=True, rate=4 * BATCH))
         for kill in range(KILLS):
             killed = await _holder(replays, replay.id, published=(kill + 1) * EVENTS // (KILLS + 2))
-            await players.pop(killed).kill()
+            # A process may take the replay before whoever waits for it to be ready knows its id.
             await hiring
+            await players.pop(killed).kill()
             hiring = asyncio.create_task(hire())
         await hiring
         ended = await _until(replays, replay.id, State.COMPLETED)

@@ -11,10 +11,11 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymongo.errors import CursorNotFound
 
 from batchbus_events.event import decode
 from batchbus_service.job import Job
-from batchbus_service.replay.past import Marks, PastEvent, Stopped, sort_past, sum_up
+from batchbus_service.replay.past import Marks, PastEvent, Stopped, past_events, sort_past, sum_up
 from batchbus_service.replay.record import Position
 from batchbus_service.replay.selection import Selection
 from batchbus_service.stores.document import to_document
@@ -117,3 +118,23 @@ def test_jobs_of_a_newer_form_are_left_out() -> None:
 def test_reading_can_be_called_off() -> None:
     with pytest.raises(Stopped):
         sum_up(cast(Any, Stored([finished_job("one", [BEGIN])])), Selection(), lambda: True)
+
+
+class SlowlyRead(Stored):
+    """Ends its cursors after a few documents, as a server does whose reader takes longer than ten minutes for them."""
+
+    def find(self, where: dict[str, Any], _: object) -> Any:
+        bounds, *seen = where.get("$and", [where])
+        found = [job for job in super().find(bounds, None) if not seen or job["_id"] not in seen[0]["_id"]["$nin"]]
+        yield from found[:2]
+        if len(found) > 2:
+            raise CursorNotFound("cursor id 1 not found")
+
+    def count_documents(self, where: dict[str, Any]) -> int:
+        return len(super().find(where, None))
+
+
+def test_a_cursor_that_the_server_has_ended_is_followed_by_another() -> None:
+    jobs = [finished_job(str(number), [BEGIN, BEGIN + timedelta(seconds=1)]) for number in range(7)]
+    found = [(event.subject, event.sequence) for event in past_events(cast(Any, SlowlyRead(jobs)), Selection())]
+    assert sorted(found) == sorted((job.id, seq) for job in jobs for seq in (1, 2))

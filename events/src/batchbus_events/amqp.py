@@ -239,17 +239,16 @@ class _Consumer:
         backoff = Backoff()
         while True:
             await self._lost.wait()
-            await backoff.wait()
-            await self.bus.consuming.connection()
-            async with self._turn:
-                try:
+            try:
+                await backoff.wait()
+                await self.bus.consuming.connection()
+                async with self._turn:
                     await self._build()
-                except Exception as error:
-                    # Whatever it is, the supervisor has to live on; what is not expected is logged in full.
-                    _logger.warning("%s", error, exc_info=not isinstance(error, BusError))
-                    continue
-            if self._on_rebuilt is not None:
-                self._on_rebuilt()
+                if self._on_rebuilt is not None:
+                    self._on_rebuilt()
+            except Exception as error:
+                # Whatever it is, the supervisor has to live on; what is not expected is logged in full.
+                _logger.warning("%s", error, exc_info=not isinstance(error, BusError))
 
     async def _build(self) -> None:
         self._give_up_channel()

@@ -77,8 +77,8 @@ class Link:
         backoff = Backoff()
         while True:
             await self._lost.wait()
-            await backoff.wait()
             try:
+                await backoff.wait()
                 await self._connect()
             except Exception as error:
                 # Whatever it is, the supervisor has to live on; what is not expected is logged in full.

@@ -6,10 +6,23 @@ import asyncio
 import random
 from typing import Final
 
-__all__ = ["Backoff"]
+__all__ = ["Backoff", "delay"]
 
 _LONGEST_PAUSE: Final = 10.0
 _CALM_SECONDS: Final = 30.0
+
+
+def delay(tries: int, *, first: float, longest: float, factor: float = 2.0) -> float:
+    """Seconds to wait after so many tries that failed, from 1 on: `first`, then each `factor` times the one before.
+
+    Never more than `longest`, for any number of tries: powers overflow after some hundreds, hours into an outage.
+    """
+    if first <= 0:
+        return 0.0
+    try:
+        return min(longest, first * float(factor) ** (tries - 1))
+    except OverflowError:
+        return longest
 
 
 class Backoff:
@@ -23,5 +36,5 @@ class Backoff:
         now = asyncio.get_running_loop().time()
         self._tries = self._tries + 1 if now - self._last < _CALM_SECONDS else 0
         if self._tries:
-            await asyncio.sleep(min(_LONGEST_PAUSE, 0.1 * 2**self._tries) * random.uniform(0.5, 1))
+            await asyncio.sleep(delay(self._tries, first=0.2, longest=_LONGEST_PAUSE) * random.uniform(0.5, 1))
         self._last = asyncio.get_running_loop().time()

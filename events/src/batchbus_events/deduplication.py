@@ -20,6 +20,9 @@ __all__ = ["Collection", "Deduplication", "Key", "MemoryDeduplication", "MongoDe
 _REMEMBERED: Final = 100_000
 _MONTH: Final = timedelta(days=30)
 _REASON_LENGTH: Final = 1000
+_OTHER_OPTIONS: Final = frozenset({85, 86})
+"""MongoDB's codes for an index that exists with other options."""
+_NO_SUCH_INDEX: Final = 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class Collection(Protocol):
 
     def create_index(self, keys: Sequence[tuple[str, int]], **options: Any) -> Awaitable[str]: ...
 
+    def drop_index(self, index_or_name: str) -> Awaitable[None]: ...
+
 
 class MongoDeduplication:
     """In a collection of the subscriber's own MongoDB: a document for each event, gone after `keep`.
@@ -130,8 +135,23 @@ class MongoDeduplication:
 
     @classmethod
     async def open(cls, collection: Collection, *, keep: timedelta = _MONTH) -> MongoDeduplication:
-        """`keep` is how long an event is remembered; a repetition that comes later is handled again."""
-        await collection.create_index([("at", 1)], expireAfterSeconds=int(keep.total_seconds()))
+        """`keep` is how long an event is remembered; a repetition that comes later is handled again.
+
+        It may be another than last time: the index is made anew then.
+        """
+        options = {"expireAfterSeconds": int(keep.total_seconds())}
+        try:
+            await collection.create_index([("at", 1)], **options)
+        except Exception as error:  # PyMongo's `OperationFailure`: this package does not depend on it
+            if getattr(error, "code", None) not in _OTHER_OPTIONS:
+                raise
+            # The collection was opened with another `keep` before. Meanwhile nothing expires, and nothing is lost.
+            try:
+                await collection.drop_index("at_1")
+            except Exception as second:  # another process has just done the same
+                if getattr(second, "code", None) != _NO_SUCH_INDEX:
+                    raise
+            await collection.create_index([("at", 1)], **options)
         await collection.create_index([("job", 1), ("sequence", 1)])
         return cls(collection)
 

@@ -34,7 +34,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from batchbus_events import topics
-from batchbus_events.backoff import Backoff
+from batchbus_events.backoff import Backoff, delay
 from batchbus_events.bus import Bus, BusError, Delivery
 from batchbus_events.deduplication import Deduplication, Key, Record
 from batchbus_events.event import Event, InvalidEvent
@@ -71,7 +71,8 @@ class Retry:
     longest: float = 60.0
 
     def pause(self, failures: int) -> float:
-        return min(self.longest, self.first * self.factor ** (failures - 1)) * random.uniform(0.5, 1)
+        pause = delay(failures, first=self.first, longest=self.longest, factor=self.factor)
+        return pause * random.uniform(0.5, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -17,6 +18,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
+from batchbus_service.background import Background
 from batchbus_service.clock import ServerClock
 from batchbus_service.doorbell import Doorbell
 from batchbus_service.files import FileStore
@@ -88,6 +90,7 @@ class Service:
     watch: Watch
     player: Player
     meter: PrometheusMeter
+    background: Background
 
 
 @asynccontextmanager
@@ -121,12 +124,13 @@ async def open_service(
         await mongo.prepare()
         store = MeteredJobStore(mongo, meter)
         await clock.measure()
-        measuring = asyncio.create_task(clock.keep(log))
+        background = Background(log)
+        measuring = background.start("comparing clocks", partial(clock.keep, log))
         stack.callback(measuring.cancel)
         if bus is None:
             bus = await _bus(settings, stack)
         files = FileStore.open(settings.files_url or (settings.data_dir / "files").absolute().as_uri())
-        sweeping = asyncio.create_task(files.keep_clean(log))
+        sweeping = background.start("sweeping unfinished files", partial(files.keep_clean, log))
         stack.callback(sweeping.cancel)
 
         async def make_services(on_loop: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:
@@ -145,12 +149,12 @@ async def open_service(
         )
         doorbell = Doorbell(bus, log)
         stack.push_async_callback(doorbell.close)
-        outbox = Outbox(bus, store, clock, policy, name, log, meter)
+        outbox = Outbox(bus, store, clock, policy, name, log, meter, background=background)
         await outbox.start()
         stack.push_async_callback(outbox.close, patience.last_answers)
         meter.look_at_engine(bus, outbox)
         ledger = Ledger(store, outbox, clock, Decider(policy, new_ulid), log, meter, tracer or _tracer(stack))
-        watch = Watch(ledger, log)
+        watch = Watch(ledger, log, background=background)
         await watch.start()
         stack.push_async_callback(watch.close)
         player = Player(
@@ -161,6 +165,7 @@ async def open_service(
             folder=settings.data_dir / "replays",
             claim=timedelta(seconds=settings.lease_seconds),
             log=log,
+            background=background,
         )
         await player.start()
         stack.push_async_callback(player.close)
@@ -185,7 +190,7 @@ async def open_service(
                 give_up=give_up or _last_resort(stack, log),
             )
             types = [name for name in registry.strategies if not settings.worker_types or name in settings.worker_types]
-            worker = Worker(around, registry.get, types, doorbell, log)
+            worker = Worker(around, registry.get, types, doorbell, log, background=background)
             await worker.start()
             stack.push_async_callback(worker.close)
             intake = Intake(bus, ledger, worker, log, look_for=patience.look_for, last_answers=patience.last_answers)
@@ -193,11 +198,11 @@ async def open_service(
             stack.push_async_callback(intake.close)
         else:
             outbox.on_settled = doorbell.ring_for
-        queues = QueueWatch(bus, log)
+        queues = QueueWatch(bus, log, background=background)
         await queues.start()
         stack.push_async_callback(queues.close)
         meter.look_at_queues(queues)
-        yield Service(settings, bus, ledger, registry, host, files, database, worker, watch, player, meter)
+        yield Service(settings, bus, ledger, registry, host, files, database, worker, watch, player, meter, background)
 
 
 def worker_id() -> str:

@@ -33,6 +33,7 @@ from urllib.parse import quote
 import structlog
 import tenacity
 
+from batchbus_events.backoff import Backoff
 from batchbus_events.tasks import end
 
 __all__ = [
@@ -177,6 +178,7 @@ class EmbeddedMongo:
 
     async def _supervise(self) -> None:
         """Start the database again, on its old port, whenever it ends."""
+        backoff = Backoff()
         while self._process is not None:
             code = await self._process.wait()
             _log.error("embedded_database_ended", exit_code=code)
@@ -184,7 +186,7 @@ class EmbeddedMongo:
                 await self._launch()
             except EmbeddedMongoFailed as error:
                 _log.critical("embedded_database_gone", reason=str(error))
-                return
+                await backoff.wait()
 
     async def _stop(self) -> None:
         process = self._process

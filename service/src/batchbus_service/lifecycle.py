@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from batchbus_events.backoff import delay
 from batchbus_service.job import MAX_ERRORS, MAX_TEXT, Checkpoint, HistoryEntry, Job, Lease, Status, plain
 from batchbus_strategies import Json
 
@@ -246,7 +247,8 @@ class Decider:
         job = replace(job, failures=failures)
         if not retry or failures >= self.policy.max_attempts:
             return self.failed(job, now, error, cause)
-        delay = min(self.policy.retry_base * 2 ** (failures - 1), self.policy.retry_cap) * jitter
+        first, longest = self.policy.retry_base.total_seconds(), self.policy.retry_cap.total_seconds()
+        pause = timedelta(seconds=delay(failures, first=first, longest=longest)) * jitter
         # Errors behind the checkpoint come up again in the next run; the one that ended this run does not.
         checkpoint = (
             job.checkpoint if job.checkpoint and job.checkpoint.phase == job.phase else Checkpoint(job.phase, None)
@@ -254,7 +256,7 @@ class Decider:
         waiting = replace(
             job,
             lease=None,
-            ready_at=_ms(now + delay),
+            ready_at=_ms(now + pause),
             result=_with_error(job.result, checkpoint.errors, error),
             checkpoint=replace(checkpoint, errors=checkpoint.errors + 1),
         )

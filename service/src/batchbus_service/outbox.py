@@ -18,6 +18,7 @@ from batchbus_events import topics
 from batchbus_events.bus import BusError
 from batchbus_events.tasks import end
 from batchbus_service import announce
+from batchbus_service.background import Background
 from batchbus_service.job import HistoryEntry, Job
 from batchbus_service.lifecycle import Policy, alarm
 from batchbus_service.meter import MEASURES_NOTHING, Meter
@@ -33,6 +34,7 @@ __all__ = ["Outbox"]
 _RIDE_ALONG: Final = 0.25
 """Seconds that the mark of a running job waits for a write of the run to ride along with."""
 _ASK_AGAIN: Final = 0.02
+_MARKING: Final = "marks of published events"
 _MARKS_AT_A_TIME: Final = 50
 """In one bulk write, which is to be short beside the writes of the jobs that run."""
 _MARKS_IN_TIME: Final = 100
@@ -64,6 +66,8 @@ class Outbox:
         worker: str,
         log: FilteringBoundLogger,
         meter: Meter = MEASURES_NOTHING,
+        *,
+        background: Background | None = None,
     ) -> None:
         self._bus = bus
         self._store = store
@@ -72,6 +76,7 @@ class Outbox:
         self._worker = worker
         self._log = log
         self._meter = meter
+        self._background = background or Background(log)
         self._pending: dict[str, _Pending] = {}
         self._marks: dict[str, _Pending] = {}
         self._due = asyncio.Event()
@@ -125,7 +130,7 @@ class Outbox:
         return sum(len(pending.job.history) - pending.done for pending in self._pending.values())
 
     async def start(self) -> None:
-        self._flusher = asyncio.create_task(self._flush_for_ever())
+        self._flusher = self._background.start(_MARKING, self._flush_for_ever)
 
     async def close(self, timeout: float) -> None:
         """Publish and mark what is left, for at most `timeout` seconds; the night watch finds the rest."""
@@ -237,7 +242,7 @@ class Outbox:
                 await asyncio.sleep(1.0)
                 self._due.set()
             except Exception as error:  # noqa: BLE001 - the operator gets to know; other marks have to be written
-                self._log.error("marks_not_written", exc_info=error)
+                self._background.broke(_MARKING, error)
 
     async def _flush(self) -> None:
         """Bulk writes, until no mark is due any more."""

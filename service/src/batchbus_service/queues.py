@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError, QueueState
 from batchbus_events.tasks import end
+from batchbus_service.background import Background
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -25,14 +26,15 @@ class QueueWatch:
 
     queues: Sequence[str] = _QUEUES
 
-    def __init__(self, bus: Bus, log: FilteringBoundLogger) -> None:
+    def __init__(self, bus: Bus, log: FilteringBoundLogger, *, background: Background | None = None) -> None:
         self._bus = bus
         self._log = log
+        self._background = background or Background(log)
         self._known: dict[str, QueueState | None] = {}
         self._asking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._asking = asyncio.create_task(self._ask_for_ever(), name="queue depths")
+        self._asking = self._background.start("queue depths", self._ask_for_ever)
 
     async def close(self) -> None:
         if self._asking:

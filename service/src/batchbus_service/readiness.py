@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from pymongo.errors import PyMongoError
-
 from batchbus_events.bus import Bus
+from batchbus_service.background import Background
 from batchbus_service.outbox import Outbox
+from batchbus_service.ports import StoreUnavailable
+from batchbus_service.stores.driver import try_out
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -16,16 +17,22 @@ if TYPE_CHECKING:
 __all__ = ["Readiness"]
 
 _DATABASE_SECONDS: Final = 2.0
+_WRITE_EVERY: Final = 5.0
+"""Seconds between two small writes that try the database out, unless one was refused: then each question tries again."""
 
 
 class Readiness:
     """One per process. However many ask, and however often, the database is asked by one call at a time."""
 
-    def __init__(self, database: AsyncIOMotorDatabase[dict[str, Any]], bus: Bus, outbox: Outbox) -> None:
+    def __init__(
+        self, database: AsyncIOMotorDatabase[dict[str, Any]], bus: Bus, outbox: Outbox, background: Background
+    ) -> None:
         self._database = database
         self._bus = bus
         self._outbox = outbox
+        self._background = background
         self._pinging: asyncio.Task[str] | None = None
+        self._write_again_at = 0.0
 
     async def needed(self) -> dict[str, str]:
         """What the process cannot do without: `ok`, or what is wrong."""
@@ -33,7 +40,8 @@ class Readiness:
 
     def advisory(self) -> dict[str, str]:
         """What goes wrong without keeping the process from its work."""
-        return {"outbox": self._outbox.trouble or "ok"}
+        tasks = "; ".join(f"{name}: {trouble}" for name, trouble in sorted(self._background.troubles.items()))
+        return {"outbox": self._outbox.trouble or "ok", "tasks": tasks or "ok"}
 
     async def _ask_database(self) -> str:
         if self._pinging is None or self._pinging.done():
@@ -46,10 +54,14 @@ class Readiness:
             return f"no answer within {_DATABASE_SECONDS:g} seconds"
 
     async def _ping(self) -> str:
+        loop = asyncio.get_running_loop()
         try:
-            await self._database.command("ping")
-        except PyMongoError as error:
-            return f"cannot be reached: {type(error).__name__}"
+            await try_out(self._database, write=loop.time() >= self._write_again_at)
+        except StoreUnavailable as error:
+            self._write_again_at = 0.0
+            return str(error)
+        if loop.time() >= self._write_again_at:
+            self._write_again_at = loop.time() + _WRITE_EVERY
         return "ok"
 
     def _broker(self) -> str:

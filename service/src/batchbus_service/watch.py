@@ -11,6 +11,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events.tasks import end
+from batchbus_service.background import Background
 from batchbus_service.job import Job
 from batchbus_service.ledger import Ledger
 from batchbus_service.lifecycle import NotAllowed, alarm
@@ -25,18 +26,20 @@ __all__ = ["Watch"]
 
 _ROUND_EVERY: Final = 1.0
 _WANT: Final = 100
+_NAME: Final = "night watch"
 
 
 class Watch:
     """One per process."""
 
-    def __init__(self, ledger: Ledger, log: FilteringBoundLogger) -> None:
+    def __init__(self, ledger: Ledger, log: FilteringBoundLogger, *, background: Background | None = None) -> None:
         self._ledger = ledger
         self._log = log
+        self._background = background or Background(log)
         self._walker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._walker = asyncio.create_task(self._walk())
+        self._walker = self._background.start(_NAME, self._walk)
 
     async def close(self) -> None:
         if self._walker:
@@ -63,7 +66,7 @@ class Watch:
                 self._log.warning("watch_interrupted", reason=str(error))
                 seen = 0
             except Exception as error:  # noqa: BLE001 - the operator gets to know; the watch has to go on
-                self._log.error("watch_broke", exc_info=error)
+                self._background.broke(_NAME, error)
                 seen = 0
             if seen < _WANT:
                 # The alarm clocks are in the database: there is nothing to wait on but the next round.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from batchbus_events import topics
 from batchbus_events.bus import Consumer, Delivery
 from batchbus_service import announce
+from batchbus_service.background import Background
 from batchbus_service.doorbell import Doorbell
 from batchbus_service.job import Job, Status, lane
 from batchbus_service.lifecycle import NotAllowed
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker"]
 
+_LOOKING: Final = "looking for work"
 _LOOK_EVERY: Final = 1.0
 """Seconds between two looks for waiting jobs, when nobody rings."""
 _WANT: Final = 32
@@ -50,6 +52,8 @@ class Worker:
         types: Collection[str],
         doorbell: Doorbell,
         log: FilteringBoundLogger,
+        *,
+        background: Background | None = None,
     ) -> None:
         self.id = around.worker
         self._around = around
@@ -59,6 +63,7 @@ class Worker:
         self._types = tuple(types)
         self._doorbell = doorbell
         self._log = log
+        self._background = background or Background(log)
         self._runs: dict[str, Run] = {}
         self._tasks: dict[asyncio.Task[None], Run] = {}
         self._found: dict[Phase, deque[Job]] = {phase: deque() for phase in _PHASES}
@@ -120,7 +125,7 @@ class Worker:
 
     async def start(self) -> None:
         self._interrupts = await self._around.bus.consume(topics.worker_queue(self.id), self._interrupted, prefetch=100)
-        self._looker = asyncio.create_task(self._keep_looking())
+        self._looker = self._background.start(_LOOKING, self._keep_looking)
 
     async def close(self) -> None:
         """Take no more jobs, have the running ones stop at their next chunk, and give them back."""
@@ -219,7 +224,7 @@ class Worker:
             except StoreUnavailable as error:
                 self._log.warning("look_failed", reason=str(error))
             except Exception as error:  # noqa: BLE001 - the operator gets to know; the worker has to go on looking
-                self._log.error("look_broke", exc_info=error)
+                self._background.broke(_LOOKING, error)
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(look_everywhere_at):
                     await self._look_now.wait()

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from httpx_sse import ServerSentEvent, SSEError, connect_sse
 
+from batchbus_events.backoff import delay
 from batchbus_service.cli.credentials import Credentials, find_credentials
 from batchbus_service.cli.output import Refusal
 
@@ -128,7 +129,7 @@ class Client:
                 if broken == _RECONNECTS:
                     raise self._unreachable(error) from None
             broken += 1
-            time.sleep(min(0.1 * 2**broken, 5.0))
+            time.sleep(delay(broken, first=0.2, longest=5.0))
 
     def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
         with self._in_words():

@@ -99,24 +99,26 @@ async def _database(settings: Settings) -> Finding:
     from pymongo.errors import PyMongoError
 
     from batchbus_service.embedded import DataDirInUse, EmbeddedMongoError
+    from batchbus_service.ports import StoreUnavailable
+    from batchbus_service.stores.driver import try_out
 
     try:
         async with _client(settings) as client:
             if client is None:
                 return Finding("database", True, "embedded; it is created by the first `batchbus up`")
             version = (await client.server_info())["version"]
-            await client[settings.mongodb_database]["jobs"].find_one({"_id": "batch_none"})
+            await try_out(client[settings.mongodb_database])
     except DataDirInUse as error:
         process = f"process {error.holder.pid}" if error.holder else "another process"
         return Finding("database", True, f"embedded, in use by {process}")
     except EmbeddedMongoError as error:
         return Finding("database", False, str(error), "Set BATCHBUS_MONGODB_URL to use a MongoDB server instead.")
-    except PyMongoError as error:
+    except (PyMongoError, StoreUnavailable) as error:
         return Finding(
             "database",
             False,
             f"MongoDB cannot be used: {type(error).__name__}: {str(error).split(', Timeout')[0]}",
-            "Check BATCHBUS_MONGODB_URL, that the server runs, and that its user may read and write.",
+            "Check BATCHBUS_MONGODB_URL, that the server runs, has room on its disk, and that its user may read and write.",
         )
     return Finding("database", True, f"MongoDB {version}, database {settings.mongodb_database}")
 

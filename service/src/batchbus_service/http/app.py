@@ -69,7 +69,13 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
         patience=patience,
         plans=LinePages(service.files),
-        keeper=Keeper(service.bus, ParkedMessages(service.database, service.files), service.ledger.clock, log),
+        keeper=Keeper(
+            service.bus,
+            ParkedMessages(service.database, service.files),
+            service.ledger.clock,
+            log,
+            background=service.background,
+        ),
     )
     of_jobs = (jobs, plan, row_errors, history, uploads, downloads, batch_types, past, streams)
     for routes in (auth, users, tokens, *of_jobs, replays, parked, origins, pages):

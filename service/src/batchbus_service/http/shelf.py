@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import WriteConcern
-from pymongo.errors import PyMongoError
 
 from batchbus_events.ids import new_ulid
 from batchbus_service.files import FileFacts, FileStore, InvalidKey, check_key, clean_name
 from batchbus_service.ports import StoreUnavailable
+from batchbus_service.stores.driver import answered
 from batchbus_service.users import Principal
 from batchbus_strategies import FileMissing
 
@@ -51,25 +51,21 @@ class Shelf:
         """
         upload = Upload(f"{new_ulid()}-{clean_name(name)}", user_id, public)
         document = {"_id": upload.key, "user_id": user_id, "public": public, "created_at": datetime.now(UTC)}
-        try:
+        with answered():
             await self._uploads.insert_one(document)
-        except PyMongoError as error:
-            raise StoreUnavailable("The upload could not be noted down") from error
         try:
             async with self.files.write(upload.key, max_bytes=self._max_bytes) as file:
                 async for piece in pieces:
                     await file.write(piece)
         except BaseException:
-            with suppress(PyMongoError):  # a note about a file that is not there does no harm
+            with suppress(StoreUnavailable), answered():  # a note about a file that is not there does no harm
                 await self._uploads.delete_one({"_id": upload.key})
             raise
         return upload
 
     async def find(self, key: str) -> Upload | None:
-        try:
+        with answered():
             document = await self._uploads.find_one({"_id": key})
-        except PyMongoError as error:
-            raise StoreUnavailable("The database did not answer") from error
         return Upload(document["_id"], document["user_id"], document["public"]) if document else None
 
     async def facts(self, key: str) -> FileFacts | None:
@@ -101,23 +97,19 @@ class Shelf:
         """Take back files that were just put here. Raises nothing because of the database: only the files matter."""
         for upload in uploads:
             await self.files.delete(upload.key)
-            with suppress(PyMongoError):
+            with suppress(StoreUnavailable), answered():
                 await self._uploads.delete_one({"_id": upload.key})
 
     async def remove(self, key: str) -> None:
         """Does nothing if there is no such file."""
         await self.files.delete(key)
-        try:
+        with answered():
             await self._uploads.delete_one({"_id": key})
-        except PyMongoError as error:
-            raise StoreUnavailable("The database did not answer") from error
 
     async def _owner(self, key: str) -> str | None:
         """Who uploaded the file, or who made the job that made it."""
         if (upload := await self.find(key)) is not None:
             return upload.user_id
-        try:
+        with answered():
             job = await self._jobs.find_one({"result.file_key": key}, {"created_by": True})
-        except PyMongoError as error:
-            raise StoreUnavailable("The database did not answer") from error
         return str(job["created_by"]) if job else None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from batchbus_events import topics
 from batchbus_events.bus import Bus, Consumer, Delivery, Message
 from batchbus_events.tasks import end
+from batchbus_service.background import Background
 from batchbus_service.parked.record import ParkedMessage, ParkedRefused, State, parked_as
 from batchbus_service.parked.store import Filter, ParkedMessages
 from batchbus_service.ports import Clock, StoreUnavailable
@@ -34,11 +35,20 @@ _COUNT_EVERY: Final = 10.0
 class Keeper:
     """One in each process that serves operators."""
 
-    def __init__(self, bus: Bus, messages: ParkedMessages, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        messages: ParkedMessages,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        *,
+        background: Background | None = None,
+    ) -> None:
         self.messages = messages
         self._bus = bus
         self._clock = clock
         self._log = log
+        self._background = background or Background(log)
         self._consumer: Consumer | None = None
         self._counting: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -48,7 +58,7 @@ class Keeper:
     async def start(self) -> None:
         await self.messages.prepare()
         self._consumer = await self._bus.consume(topics.PARKED_QUEUE, self._keep, prefetch=_PREFETCH)
-        self._counting = asyncio.create_task(self._count_for_ever(), name="parked messages")
+        self._counting = self._background.start("count of parked messages", self._count_for_ever)
 
     async def close(self) -> None:
         """Messages that could not be kept yet are given back."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import bson
 from bson.codec_options import CodecOptions
+from pymongo.errors import CursorNotFound
 
 from batchbus_events import topics
 from batchbus_events.event import Event, encode
@@ -176,7 +177,7 @@ def _documents(jobs: Collection[dict[str, Any]], selection: Selection) -> Iterat
     """
     query = selection.query()
     if selection.job_ids:
-        yield from jobs.find(query, list(_PROJECTION))
+        yield from _found(jobs, query)
         return
     high, width = selection.until or datetime.now(UTC), _FIRST_SLICE
     while high > _BEFORE_ALL:
@@ -187,10 +188,26 @@ def _documents(jobs: Collection[dict[str, Any]], selection: Selection) -> Iterat
             width /= 2
             continue
         if size:
-            yield from jobs.find(where, list(_PROJECTION))
+            yield from _found(jobs, where)
         high = low
         if size < _FEW:
             width *= 4
+
+
+def _found(jobs: Collection[dict[str, Any]], where: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The jobs; by a new query for the rest where the server has ended the cursor, as it does to slow readers."""
+    seen: list[Any] = []
+    while True:
+        before = len(seen)
+        query = {"$and": [where, {"_id": {"$nin": seen}}]} if seen else where
+        try:
+            for document in jobs.find(query, list(_PROJECTION)):
+                seen.append(document["_id"])
+                yield document
+            return
+        except CursorNotFound:
+            if len(seen) == before:
+                raise
 
 
 def _past_event(position: Position, batch_type: str, entry: HistoryEntry, marks: Marks) -> PastEvent:

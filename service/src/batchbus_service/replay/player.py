@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_events.bus import Bus, BusError
 from batchbus_events.tasks import end
+from batchbus_service.background import Background
 from batchbus_service.ports import Clock, StoreUnavailable
 from batchbus_service.replay.past import Stopped
 from batchbus_service.replay.record import Replay
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Player"]
 
+_PLAYING: Final = "replays"
 _LOOK_EVERY: Final = 2.0
 """Seconds; more often where claims are short."""
 _LAST_BATCH: Final = 5.0
@@ -48,6 +50,7 @@ class Player:
         folder: Path,
         claim: timedelta,
         log: FilteringBoundLogger,
+        background: Background | None = None,
     ) -> None:
         """`folder`: where there is room for the events of a replay. `claim`: how long a process that ended is waited for."""
         self.replays = Replays(database)
@@ -63,12 +66,13 @@ class Player:
         )
         self._look_every = min(_LOOK_EVERY, claim.total_seconds() / 3)
         self._log = log
+        self._background = background or Background(log)
         self._wanted = asyncio.Event()
         self._worked = asyncio.Condition()
         self._player: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._player = asyncio.create_task(self._play(), name="replays")
+        self._player = self._background.start(_PLAYING, self._play)
 
     async def close(self) -> None:
         """Stop after the batch that is on its way, and leave the rest to another process."""
@@ -115,7 +119,7 @@ class Player:
             self._log.warning("replays_interrupted", reason=str(error))
             return False
         except Exception as error:  # noqa: BLE001 - the operator gets to know; the other replays have to go on
-            self._log.error("replays_broke", exc_info=error)
+            self._background.broke(_PLAYING, error)
             return False
         async with self._worked:
             self._worked.notify_all()

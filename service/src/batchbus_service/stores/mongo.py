@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, UpdateOne, WriteConcern
-from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
+from pymongo.errors import DuplicateKeyError
 
 from batchbus_service.job import Job, lane
-from batchbus_service.ports import Beat, JobExists, StoreUnavailable, TooLarge
+from batchbus_service.ports import Beat, JobExists
 from batchbus_service.stores.document import Document, encodable, from_document, readable, to_document, update_of
 from batchbus_service.stores.driver import answered
 from batchbus_service.stores.indexes import INDEXES
@@ -30,7 +30,6 @@ __all__ = ["MongoJobStore"]
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
 _INDEX_SECONDS: Final = 1800.0
-_TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420, 2})
 
 
 class MongoJobStore:
@@ -126,14 +125,5 @@ class MongoJobStore:
 @contextmanager
 def _translated() -> Iterator[None]:
     """The driver's errors in the port's words."""
-    try:
-        with answered(), encodable():
-            yield
-    except DocumentTooLarge as error:
-        raise TooLarge("The job is too large for a document") from error
-    except OperationFailure as error:
-        if error.code in _TOO_LARGE_CODES and "large" in str(error).lower():
-            raise TooLarge("The job is too large for a document") from error
-        # Not primary, shutting down, disk full, not authorized: none of it is the job's fault.
-        name = (error.details or {}).get("codeName", "")
-        raise StoreUnavailable(f"The database refuses: {name or error.code}") from error
+    with answered(), encodable():
+        yield

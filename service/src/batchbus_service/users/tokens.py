@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +12,7 @@ from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, DESCENDING, IndexModel, WriteConcern
 
 from batchbus_events.ids import new_ulid
+from batchbus_service.ports import StoreUnavailable
 from batchbus_service.stores.driver import answered
 from batchbus_service.users.principals import Principal, Scope, User
 from batchbus_service.users.secrets import digest, new_secret, now
@@ -99,7 +101,8 @@ class Tokens:
         if user is None:
             return None
         if token.last_used_at is None or token.last_used_at <= time - _USE_EVERY:
-            await self._used(document, time)
+            with suppress(StoreUnavailable):  # a use that is not noted keeps nobody out
+                await self._used(document, time)
         return Principal(user, user.role.scopes.intersection(token.scopes))
 
     async def get(self, token_id: str) -> ApiToken | None:

@@ -1,0 +1,157 @@
+"""Tasks that run as long as the process does: whatever ends one, it is begun again, and readiness knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchbus_events.backoff import Backoff, delay
+from batchbus_events.ids import new_job_id, new_ulid
+from batchbus_events.tasks import end
+from batchbus_service.background import Background
+from batchbus_service.bootstrap import open_service
+from batchbus_service.job import Status
+from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy
+from batchbus_service.readiness import Readiness
+from batchbus_service.settings import Settings
+from batchbus_service.submission import submit
+
+PATIENCE = 10.0
+
+
+@pytest.fixture
+def settings(tmp_path: Path, mongo_url: str, database_name: str) -> Settings:
+    return Settings(
+        mongodb_url=mongo_url,
+        mongodb_database=database_name[-38:],
+        data_dir=tmp_path,
+        jwt_secret="known to this test alone",
+    )
+
+
+async def test_a_task_that_raises_is_begun_again_and_its_trouble_passes() -> None:
+    background = Background(structlog.get_logger(), well_again=0.05)
+    began, again = asyncio.Event(), asyncio.Event()
+
+    async def body() -> None:
+        if not began.is_set():
+            began.set()
+            raise KeyError("the first time")
+        again.set()
+        await asyncio.Event().wait()
+
+    task = background.start("a task", body)
+    async with asyncio.timeout(PATIENCE):
+        await again.wait()
+        assert background.troubles == {"a task": "KeyError: 'the first time'"}
+        while background.troubles:  # noqa: ASYNC110 - nothing signals it
+            await asyncio.sleep(0)
+    await end(task)
+
+
+async def test_a_task_that_returns_is_done() -> None:
+    async def body() -> None:
+        pass
+
+    background = Background(structlog.get_logger())
+    async with asyncio.timeout(PATIENCE):
+        await background.start("a task", body)
+    assert background.troubles == {}
+
+
+_TASKS = {
+    "comparing clocks",
+    "looking for work",
+    "marks of published events",
+    "night watch",
+    "queue depths",
+    "replays",
+    "sweeping unfinished files",
+}
+
+
+async def test_a_service_whose_every_task_breaks_once_goes_on_and_readiness_names_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Background.start
+
+    def start_broken(self: Background, name: str, body: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        broken = False
+
+        async def breaks_once() -> None:
+            nonlocal broken
+            if not broken:
+                broken = True
+                raise RuntimeError(f"{name} was never so unlucky")
+            await body()
+
+        return start(self, name, breaks_once)
+
+    monkeypatch.setattr(Background, "start", start_broken)
+    async with open_service(settings) as service:
+        readiness = Readiness(service.database, service.bus, service.ledger.outbox, service.background)
+        request = NewJob(
+            id=new_job_id(), type="product-export", context={}, dry_run=False, created_by="usr_1", request_digest=""
+        )
+        await submit(service.ledger, service.worker, request, Cause())
+        async with asyncio.timeout(PATIENCE):
+            while (job := await service.ledger.get(request.id)).published < 5:  # noqa: ASYNC110 - nothing signals it
+                await asyncio.sleep(0.01)
+        assert job.status is Status.COMPLETED
+        assert set(service.background.troubles) == _TASKS
+        assert (await readiness.needed())["database"] == "ok"
+        assert "night watch: RuntimeError: night watch was never so unlucky" in readiness.advisory()["tasks"]
+        running = {task.get_name() for task in asyncio.all_tasks()}
+        assert running >= _TASKS
+
+
+# -- pauses ------------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.integers(1, 10**9),
+    st.floats(0, 1000),
+    st.floats(0, 10_000),
+    st.floats(0, 100),
+)
+def test_a_delay_is_within_its_bounds_after_any_number_of_tries(
+    tries: int, first: float, longest: float, factor: float
+) -> None:
+    assert 0 <= delay(tries, first=first, longest=longest, factor=factor) <= longest
+    if factor >= 1:
+        again = delay(tries + 1, first=first, longest=longest, factor=factor)
+        assert again >= delay(tries, first=first, longest=longest, factor=factor)
+
+
+async def test_a_supervisor_waits_after_any_number_of_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("batchbus_events.backoff.asyncio.sleep", sleep)
+    waiting = Backoff()
+    for _ in range(3000):
+        await waiting.wait()
+    assert len(pauses) == 2999  # the first try is made at once
+    assert 5 <= pauses[-1] <= 10
+
+
+@pytest.mark.parametrize("failures", [1, 47, 1024, 10**6])
+def test_a_run_is_tried_again_however_often_it_has_failed(failures: int) -> None:
+    decider = Decider(Policy(max_attempts=10**9), new_ulid)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    request = NewJob(id="batch_1", type="noop", context={}, dry_run=False, created_by="usr_1", request_digest="")
+    job = decider.claim(decider.create(request, now, Cause()), "worker", now)
+    lost = decider.run_lost(replace(job, failures=failures), now, "again", Cause())
+    assert lost.ready_at is not None
+    assert now < lost.ready_at <= now + timedelta(minutes=5)
