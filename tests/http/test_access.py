@@ -183,3 +183,60 @@ async def test_no_job_reads_a_file_of_somebody_else(ann: Person, bob: Person, ol
 async def test_a_job_may_read_a_public_file_of_somebody_else(ann: Person, bob: Person) -> None:
     answer = await ann.http.post("/admin/uploads", files={"files": ("rows.txt", b"one\n")})
     await bob.create("rows", {"fileKey": answer.json()["uploads"][0]["key"]})
+
+
+async def test_a_file_is_denied_by_every_door_unless_it_is_granted(
+    site: Site, ann: Person, bob: Person, olga: Person
+) -> None:
+    planned = await ann.create("planned", {"rows": 2}, dry_run=True)
+    await ann.until(planned["id"], "batch.pre_processed")
+    plan = (await ann.job(planned["id"]))["result"]["files"]["PLAN"]
+    exported = await ann.create("product-export")
+    await ann.until(exported["id"], "batch.completed")
+    result = (await ann.job(exported["id"]))["result"]["file_key"]
+    for nobodys in ("errors/batch_x/process-1-1.jsonl", "parked/x", "catalogue.csv"):
+        async with site.service.files.write(nobodys) as file:
+            await file.write(b"not for members\n")
+    public = (await ann.http.post("/admin/uploads", files={"files": ("rows.txt", b"one\n")})).json()["uploads"][0][
+        "key"
+    ]
+    everyone = (ann, bob, olga)
+    granted = {
+        await ann.upload(b"one\n"): (ann, olga),
+        public: everyone,
+        result: (ann, olga),
+        plan: (olga,),
+        "errors/batch_x/process-1-1.jsonl": (olga,),
+        "parked/x": (olga,),
+        "catalogue.csv": (olga,),
+        "plans/that-is-not-there.jsonl": (olga,),
+        "../outside": (),
+    }
+    for key, readers in granted.items():
+        for person in everyone:
+            context = {"fileKey": key}
+            created = await person.http.post(
+                "/admin/batch-jobs", json={"type": "rows", "context": context, "dry_run": True}
+            )
+            linked = await person.http.post("/admin/uploads/download-url", json={"file_key": key})
+            there = key not in ("plans/that-is-not-there.jsonl", "../outside")
+            assert (created.status_code == 201) == (person in readers and there), (key, person.user.email, created.text)
+            assert (linked.status_code == 200) == (person in readers and there), (key, person.user.email)
+            if person not in readers and person is not olga:
+                assert created.json()["message"] == f"fileKey: There is no file with the key {key}"
+            if key != "catalogue.csv":  # which no one but an operator can have put there
+                hidden = {"files": [{"mapping": key}]}
+                named = await person.http.post(
+                    "/admin/batch-jobs", json={"type": "gated", "context": hidden, "dry_run": True}
+                )
+                assert (named.status_code == 201) == (person in readers or key == "../outside"), (
+                    key,
+                    person.user.email,
+                )
+
+
+async def test_only_ones_own_files_can_be_deleted(ann: Person, bob: Person) -> None:
+    answer = await ann.http.post("/admin/uploads", files={"files": ("rows.txt", b"one\n")})
+    asked = {"file_key": answer.json()["uploads"][0]["key"]}
+    assert (await bob.http.request("DELETE", "/admin/uploads", json=asked)).status_code == 400
+    assert (await ann.http.request("DELETE", "/admin/uploads", json=asked)).status_code == 200

@@ -152,9 +152,9 @@ async def test_a_type_that_nobody_serves_is_not_found(ann: Person) -> None:
             }
 
 
-async def test_what_the_strategy_refuses_is_refused_naming_the_field(ann: Person) -> None:
+async def test_what_the_strategy_refuses_is_refused_naming_the_field(olga: Person) -> None:
     async def refusal(context: dict[str, Any]) -> str:
-        refused = await ann.http.post("/admin/batch-jobs", json={"type": "rows", "context": context})
+        refused = await olga.http.post("/admin/batch-jobs", json={"type": "rows", "context": context})
         assert (refused.status_code, refused.json()["type"]) == (400, "invalid_data")
         message: str = refused.json()["message"]
         return message

@@ -196,6 +196,9 @@ async def shop(settings: Settings, database_name: str) -> AsyncIterator[Shop]:
         async with service.files.write("bad-columns.csv") as file:
             await file.write(b"Product Handle,Product Title,Nonsense\nblue-mug,Blue mug,1\n")
         admin, other = await site.person("admin", password=PASSWORD), await site.person("other")
+        # Medusa chose the key of what the recorded user had uploaded: no upload of ours would be called so.
+        note = {"_id": "bad-columns.csv", "user_id": admin.user.id, "public": False}
+        await service.database["uploads"].insert_one(note)
         yield Shop(site, bus, admin, other)
 
 

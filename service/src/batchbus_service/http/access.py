@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from fastapi import Request
 
@@ -14,7 +16,10 @@ from batchbus_service.job import Job
 from batchbus_service.users import Principal
 from batchbus_strategies import Json
 
-__all__ = ["admit", "job_for", "require_file"]
+__all__ = ["admit", "job_for", "require_files"]
+
+_A_KEY: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}-.|(imports|exports|plans|errors|parked)/.", re.DOTALL)
+"""How the keys of uploads begin, and those of what jobs and batchbus itself write."""
 
 
 async def admit(request: Request) -> None:
@@ -39,8 +44,25 @@ async def job_for(api: Api, caller: Principal, id: str) -> Job:
     return job
 
 
-async def require_file(api: Api, caller: Principal, context: Mapping[str, Json]) -> None:
-    """Refuse a job that would read somebody else's file, in the words for one that does not exist. Raises `ApiError`."""
-    key = context.get("fileKey")
-    if isinstance(key, str) and await api.shelf.withheld_from(caller, key):
-        raise invalid(f"fileKey: There is no file with the key {key}")
+async def require_files(api: Api, caller: Principal, context: Mapping[str, Json]) -> None:
+    """Refuse a job that would read a file that is not the caller's to read, in the words for one that does not exist.
+
+    Whatever a strategy calls it: `fileKey`, and every text in the context that has the form of a key of ours.
+    Raises `ApiError`.
+    """
+    for path, text in _texts(context, ""):
+        if (path == "fileKey" or _A_KEY.match(text)) and not await api.shelf.may_read(caller, text):
+            raise invalid(f"{path}: There is no file with the key {text[:200]}")
+
+
+def _texts(value: Json | Mapping[str, Json], path: str) -> Iterator[tuple[str, str]]:
+    """Every text in a context, with its path."""
+    match value:
+        case str():
+            yield path, value
+        case Mapping():
+            for key, below in value.items():
+                yield from _texts(below, f"{path}.{key}" if path else key)
+        case list():
+            for number, below in enumerate(value):
+                yield from _texts(below, f"{path}.{number}")

@@ -36,7 +36,7 @@ _STRANGE: Final = re.compile(r"[^A-Za-z0-9 ._()@+-]")
 async def download_url(request: Request, api: ApiState, caller: Reader, body: JsonBody) -> Response:
     """A link with which anyone can fetch the file for an hour."""
     key = read_file_key(body)
-    if not await api.shelf.belongs_to(caller, key) or await api.shelf.size(key) is None:
+    if not await api.shelf.may_read(caller, key) or await api.shelf.size(key) is None:
         raise not_found(f"There is no file with the key {key[:200]}")
     return ApiJson({"download_url": f"{address(request, key)}?{urlencode(api.keys.link(key))}"})
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
-from batchbus_service.http.access import job_for, require_file
+from batchbus_service.http.access import job_for, require_files
 from batchbus_service.http.bodies import AnyBody, JsonBody, read_create
 from batchbus_service.http.callers import Reader, Writer
 from batchbus_service.http.creating import create_job
@@ -45,7 +45,7 @@ async def create(
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= _MAX_KEY:
         raise invalid(f"Idempotency-Key must have 1 to {_MAX_KEY} characters")
     asked = read_create(body)
-    await require_file(api, caller, asked.context)
+    await require_files(api, caller, asked.context)
     job = await create_job(
         api.service,
         asked,

@@ -81,17 +81,15 @@ class Shelf:
         return facts.size if facts else None
 
     async def belongs_to(self, caller: Principal, key: str) -> bool:
-        """Whether the caller may fetch and delete the file: what they uploaded or a job of theirs made; operators, any."""
-        return caller.sees_all or await self._owner(key) == caller.user.id
+        """Whether the caller may delete the file: what they uploaded or a job of theirs made; operators, any."""
+        return caller.sees_all or await self._granted(caller, key, public=False)
 
-    async def withheld_from(self, caller: Principal, key: str) -> bool:
-        """Whether there is such a file and it is somebody else's, so that no job of the caller's may read it."""
-        with suppress(InvalidKey):
-            key = check_key(key)
-            if not caller.sees_all and await self._owner(key) not in (None, caller.user.id):
-                upload = await self.find(key)
-                return upload is None or not upload.public
-        return False
+    async def may_read(self, caller: Principal, key: str) -> bool:
+        """Whether they may fetch it, and their jobs may read it: what belongs to them, and public uploads.
+
+        What is nobody's, such as plans and row errors, and what is not there is refused all the same, but to operators.
+        """
+        return caller.sees_all or await self._granted(caller, key, public=True)
 
     async def discard(self, uploads: Iterable[Upload]) -> None:
         """Take back files that were just put here. Raises nothing because of the database: only the files matter."""
@@ -106,10 +104,14 @@ class Shelf:
         with answered():
             await self._uploads.delete_one({"_id": key})
 
-    async def _owner(self, key: str) -> str | None:
-        """Who uploaded the file, or who made the job that made it."""
-        if (upload := await self.find(key)) is not None:
-            return upload.user_id
+    async def _granted(self, caller: Principal, key: str, *, public: bool) -> bool:
+        try:
+            key = check_key(key)
+        except InvalidKey:
+            return False
+        upload = await self.find(key)
+        if upload and (upload.user_id == caller.user.id or (public and upload.public)):
+            return True
         with answered():
-            job = await self._jobs.find_one({"result.file_key": key}, {"created_by": True})
-        return str(job["created_by"]) if job else None
+            made = {"result.file_key": key, "created_by": caller.user.id}
+            return await self._jobs.find_one(made, {"_id": True}) is not None
