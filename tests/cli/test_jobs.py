@@ -34,6 +34,27 @@ def test_a_dry_run_shows_its_plan_and_how_to_carry_it_out(batchbus: Command, row
     assert '1 could not be used; the first: Line 3, column "text": it is bad (value: "bad")' in done.out
 
 
+def test_what_was_skipped_is_told_by_every_command_and_what_is_over_in_the_past_tense(
+    batchbus: Command, tmp_path: Path
+) -> None:
+    header = "Product Handle,Product Title,Variant Title," + ",".join(f"Sales Channel {n} Name" for n in range(1, 13))
+    channels = ",".join(f"[No such shop {n:02}]" for n in range(1, 13))
+    (tmp_path / "products.csv").write_text(f"{header}\nskipped-channels,Bowl,Small,{channels}\n")
+    submit = ("submit", "product-import", "--file", str(tmp_path / "products.csv"))
+
+    planned = batchbus.fine(*submit, "--dry-run", "--watch").out
+    assert "There will be 1 products created" in planned
+    assert "warning There is no sales channel [No such shop 01]; it was skipped" in planned
+    assert "… and 2 more warnings" in planned
+    job_id = planned.split()[1]
+    completed = batchbus.fine("confirm", job_id, "--watch").out
+    assert "warning There is no sales channel [No such shop 10]; it was skipped" in completed
+    assert "No such shop 11" not in completed
+    shown = batchbus.fine("show", job_id).out
+    assert "warning There is no sales channel [No such shop 01]; it was skipped" in shown
+    assert "There were 1 products created" in shown and "will be" not in shown
+
+
 def test_a_watched_job_tells_programs_every_event(batchbus: Command) -> None:
     told = batchbus.fine("submit", "slow", "--context", '{"steps": 5}', "--watch", "--json").json_lines
     assert told[0]["batch_job"]["type"] == "slow"

@@ -4,12 +4,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const pages = process.env.PAGES;
-const { brief, bytes, cell, clock, counted, duration, number, percent, pieces, progressLine, ago, words } =
-  await import(`${pages}/format.js`);
+const format = await import(`${pages}/format.js`);
+const { brief, bytes, cell, clock, counted, duration, number, percent, pieces, progressLine, ago, words } = format;
+const { firstOf, isDryRun, tensed } = format;
 const { address, readAddress } = await import(`${pages}/routes.js`);
 const { contextOf, fieldsOf, valueOf } = await import(`${pages}/schema.js`);
 const { EventParser } = await import(`${pages}/sse.js`);
-const { refusal, SignedOut } = await import(`${pages}/api.js`);
+const { ApiError, refusal, SignedOut } = await import(`${pages}/api.js`);
 const { listing } = await import(`${pages}/jobs.js`);
 const { columnsOf } = await import(`${pages}/plan.js`);
 
@@ -74,6 +75,36 @@ test("times are told from now, whatever the clocks say", () => {
   );
   assert.match(clock("2026-03-01T12:00:00.000Z"), /^2026-0[23]-\d\d \d\d:\d\d:00$/);
   assert.deepEqual([clock(null), clock("never")], ["–", "–"]);
+});
+
+test("a job is a dry run until it is confirmed", () => {
+  const told = [
+    { dry_run: true, confirmed_at: null },
+    { dry_run: true, confirmed_at: "2026-03-01T12:00:00Z" },
+    { dry_run: false, confirmed_at: null },
+    { dry_run: true },
+  ];
+  assert.deepEqual(told.map(isDryRun), [true, false, false, true]);
+});
+
+test("what a job said beforehand is told in the tense of where it is now", () => {
+  const said = "There will be 1 products created (0  updated).\n 2 variants will be created and 0 updated";
+  assert.equal(tensed(said, "pre_processed"), said);
+  assert.equal(tensed(said, "processing"), said);
+  assert.equal(
+    tensed(said, "completed"),
+    "There were 1 products created (0  updated).\n 2 variants were created and 0 updated",
+  );
+  assert.match(tensed(said, "failed"), /^There would have been 1 products created/);
+});
+
+test("of many warnings the first are shown, and how many more there are", () => {
+  assert.deepEqual(firstOf([1, 2]), { shown: [1, 2], more: 0 });
+  assert.deepEqual(firstOf([1, 2, 3], 2), { shown: [1, 2], more: 1 });
+});
+
+test("that nobody answered may be over by the next request", () => {
+  assert.deepEqual([new ApiError(0, "").unreachable, new ApiError(503, "").unreachable], [true, false]);
 });
 
 test("names and commands are told as people write them", () => {

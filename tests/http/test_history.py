@@ -176,6 +176,15 @@ SITUATIONS: dict[str, tuple[Callable[[], Job], float, Served, str, str | None]] 
         "again by itself.",
         "Mend what the error names; then `batchbus retry batch_1`: it is processed from the beginning.",
     ),
+    "failed for good with a file": (
+        lambda: replace(failed_after(), context={"fileKey": "rows.csv"}),
+        6,
+        Served.HERE,
+        "It failed at 2024-03-01 12:05:00 UTC: The file is empty. Another run would end the same way, so it is not tried "
+        "again by itself.",
+        "Mend what the error names; then `batchbus retry batch_1`: it is processed from the beginning. It reads the same "
+        "file again; for another one, `batchbus submit rows --file FILE` makes another job.",
+    ),
     "failed behind a checkpoint": (
         lambda: failed_after(Checkpoint("process", 7)),
         6,

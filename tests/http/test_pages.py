@@ -161,6 +161,11 @@ def test_the_pages_need_nothing_from_anywhere_else() -> None:
         assert "@import" not in text and "url(" not in text, name
 
 
+def test_words_are_broken_in_no_table_but_on_a_phone() -> None:
+    desktop = FILES["style.css"].partition("@media (max-width")[0]
+    assert not re.search(r"\btd\b[^{]*\{[^}]*(overflow-wrap: anywhere|word-break)", desktop)
+
+
 def test_what_a_script_imports_is_exported_where_it_says() -> None:
     for name, text in SCRIPTS.items():
         assert len(IMPORT.findall(text)) == len(re.findall("^import ", text, re.MULTILINE)), name

@@ -64,7 +64,13 @@ def _ended(job: Job, policy: Policy) -> Standing:
                 why += f" {job.failures} runs in a row were lost, which is the most that may be."
             else:
                 why += " Another run would end the same way, so it is not tried again by itself."
-            return Standing(why, f"Mend what the error names; then `batchbus retry {job.id}`: {_resumed(job)}.")
+            way_out = f"Mend what the error names; then `batchbus retry {job.id}`: {_resumed(job)}."
+            if isinstance(job.context.get("fileKey"), str):
+                way_out += (
+                    " It reads the same file again; for another one, "
+                    f"`batchbus submit {job.type} --file FILE` makes another job."
+                )
+            return Standing(why, way_out)
         case _:
             return _canceled(job)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -17,9 +18,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 from batchbus_service.cli.client import Client, Document, job_path
 from batchbus_service.cli.output import Refusal, local_time, out, print_json, status_text
 
-__all__ = ["follow", "print_outcome", "show_plan", "upload"]
+__all__ = ["follow", "print_outcome", "show_plan", "show_warnings", "upload"]
 
 _TERMINAL: Final = ("completed", "failed", "canceled")
+_TENSES: Final = {"completed": "were", "failed": "would have been", "canceled": "would have been"}
+_WARNINGS: Final = 10
 _LINE_EVERY: Final = 2.0
 """Seconds between two lines about progress, where there is no bar."""
 _PHASES: Final = {"pre_process": "previewing", "process": "processing"}
@@ -66,6 +69,7 @@ def print_outcome(job: Document) -> None:
     console = out()
     if job["status"] == "pre_processed":
         show_plan(console, job)
+        show_warnings(console, job)
         console.print(f"Carry it out with:  batchbus confirm {job['id']}")
         return
     done, count = result.get("advancement_count", 0), result.get("count", 0)
@@ -73,14 +77,27 @@ def print_outcome(job: Document) -> None:
     if errors := result.get("errors"):
         number = result.get("error_count", len(errors))
         console.print(f"{number:,} could not be used; the first: {escape(str(errors[0]))}")
+    show_warnings(console, job)
     if key := result.get("file_key"):
         console.print(f"It made the file {escape(key)} ({result.get('file_size', 0):,} bytes)")
 
 
 def show_plan(console: Console, job: Document) -> None:
-    """What the job says it will do, or did."""
+    """What the job says it will do, in the tense of where it is now: strategies say it before it is done."""
     for entry in (job["result"] or {}).get("stat_descriptors", []):
-        console.print(f"{escape(entry['name'])}: {escape(' '.join(entry['message'].split()))}")
+        message = " ".join(entry["message"].split())
+        if tense := _TENSES.get(job["status"]):
+            message = re.sub(r"\bwill be\b", tense, message)
+        console.print(f"{escape(entry['name'])}: {escape(message)}")
+
+
+def show_warnings(console: Console, job: Document) -> None:
+    """What was skipped, and why: nobody is to find out from the shop."""
+    warnings = (job["result"] or {}).get("warnings") or []
+    for warning in warnings[:_WARNINGS]:
+        console.print(f"[yellow]warning[/] {escape(str(warning))}", soft_wrap=True)
+    if len(warnings) > _WARNINGS:
+        console.print(f"… and {len(warnings) - _WARNINGS:,} more warnings: batchbus show {job['id']} --json")
 
 
 def upload(client: Client, file: Path, *, as_json: bool) -> str:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from batchbus_service.cli.client import Client, Document, NotFound, connect, job_path
-from batchbus_service.cli.following import follow, print_outcome, show_plan, upload
+from batchbus_service.cli.following import follow, print_outcome, show_plan, show_warnings, upload
 from batchbus_service.cli.options import AsJson, JobId, json_object
 from batchbus_service.cli.output import Refusal, local_time, out, print_json, print_table, status_text
 
@@ -182,6 +182,7 @@ def _print_job(job: Document, told: Document) -> None:
     console.print(f"created {local_time(job['created_at'])} by {escape(job['created_by'] or 'nobody')}")
     console.print(f"context {escape(json.dumps(job['context'], ensure_ascii=False))}", soft_wrap=True)
     show_plan(console, job)
+    show_warnings(console, job)
     result = job["result"] or {}
     if result.get("count") is not None:
         console.print(f"done {_progress(job)}")

@@ -10,6 +10,11 @@ export class ApiError extends Error {
     this.status = status;
   }
 
+  /** Whether nobody answered: that may be over by the next request. */
+  get unreachable() {
+    return this.status === 0;
+  }
+
   /** Whether the same request would be refused again. */
   get final() {
     return this.status >= 400 && this.status < 500 && this.status !== 429;
@@ -41,6 +46,7 @@ export async function request(method, path, { body, headers = {}, signal } = {})
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, "The server cannot be reached. Nothing was changed, as far as is known here.");
   }
+  document.dispatchEvent(new CustomEvent("reached"));
   if (response.ok) return response;
   throw refusal(response.status, await response.text());
 }

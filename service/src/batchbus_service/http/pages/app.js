@@ -1,6 +1,6 @@
 // Where everything begins: who is signed in, which page the address names, and what went wrong.
 
-import { SignedOut, signOut, whoAmI } from "./api.js";
+import { ApiError, request, SignedOut, signOut, whoAmI } from "./api.js";
 import { button, fill, h } from "./dom.js";
 import { showJob } from "./job.js";
 import { showJobs } from "./jobs.js";
@@ -9,6 +9,7 @@ import { showNew } from "./new.js";
 import { showParked, showParkedMessage } from "./parked.js";
 import { planReplay, showReplay, showReplays } from "./replays.js";
 import { readAddress } from "./routes.js";
+import { pause } from "./sse.js";
 
 const PAGES = {
   jobs: { one: showJob, list: showJobs, label: "Jobs" },
@@ -20,8 +21,13 @@ const PAGES = {
 
 const main = document.getElementById("main");
 const notice = document.getElementById("notice");
+const LOOK_AGAIN = 2000;
 let caller = null;
 let leaving = new AbortController();
+/** What the notice says while the server cannot be reached: it is untrue as soon as that answers. */
+let unreachable = false;
+/** What could not be shown meanwhile. */
+let waiting = null;
 
 /** Shows the page of the current address. What the last one still does ends. */
 async function show() {
@@ -44,6 +50,7 @@ async function show() {
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof SignedOut)) fill(main, h("h1", {}, "This cannot be shown"));
+    if (error instanceof ApiError && error.unreachable) waiting = show;
     trouble(error);
   }
 }
@@ -86,22 +93,44 @@ function trouble(error) {
     show();
   }
   say(error.message);
+  if (error instanceof ApiError && error.unreachable) lookAgain();
 }
 
 function say(text) {
   notice.textContent = text;
+  unreachable = false;
+}
+
+/** Asks for the server until it answers; `reached` does the rest. */
+async function lookAgain() {
+  unreachable = true;
+  while (unreachable) {
+    await pause(LOOK_AGAIN, new AbortController().signal);
+    if (unreachable && !document.hidden) await request("GET", "health/live").catch(() => null);
+  }
+}
+
+/** The server answers: what the notice says is over, and what could not be shown can be. */
+function reached() {
+  if (!unreachable) return;
+  say("");
+  const again = waiting;
+  waiting = null;
+  again?.();
 }
 
 async function start() {
   try {
     caller = await whoAmI();
   } catch (error) {
-    return say(error.message);
+    if (error instanceof ApiError && error.unreachable) waiting = start;
+    return trouble(error);
   }
   await show();
 }
 
 document.addEventListener("trouble", (event) => trouble(event.detail));
+document.addEventListener("reached", reached);
 window.addEventListener("hashchange", show);
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // what follows the # is a page's address

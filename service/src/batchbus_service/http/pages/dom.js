@@ -72,6 +72,7 @@ export function facts(pairs) {
 
 /** A table in a frame that scrolls by itself, and so has to take the keyboard's focus. */
 export function table(caption, columns, rows) {
+  rows.forEach((one) => label(one, columns));
   const head = h(
     "tr",
     {},
@@ -82,6 +83,14 @@ export function table(caption, columns, rows) {
     { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, head), h("tbody", {}, rows)),
   );
+}
+
+/** Tells each cell of a row which column it is in: a phone has no room for the head of a table. */
+export function label(row, columns) {
+  [...row.children].forEach((one, index) => {
+    one.dataset.label = columns[index] ?? "";
+  });
+  return row;
 }
 
 /** A value of whatever form in a cell: what has parts is told in a line, and opens. */

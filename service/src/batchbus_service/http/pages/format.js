@@ -76,6 +76,22 @@ export function progressLine({ advancement_count: done, count, progress, rate, s
   return parts.join(" · ");
 }
 
+/** Whether a job is a dry run still: once it was confirmed, it does what it says. */
+export function isDryRun({ dry_run: dryRun, confirmed_at: confirmedAt }) {
+  return Boolean(dryRun) && !confirmedAt;
+}
+
+/** What a job said that it would do, in the tense of where it is now: strategies say it before it is done. */
+export function tensed(message, status) {
+  const tense = { completed: "were", failed: "would have been", canceled: "would have been" }[status];
+  return tense ? message.replace(/\bwill be\b/g, tense) : message;
+}
+
+/** The first of many, and how many more there are. */
+export function firstOf(list, most = 20) {
+  return { shown: list.slice(0, most), more: Math.max(0, list.length - most) };
+}
+
 /** A status or an event's name, as people write it. */
 export function words(name) {
   return name.replace(/^batch\./, "").replaceAll("_", "-");

@@ -2,9 +2,10 @@
 
 import { get, post, save, saveFile } from "./api.js";
 import { ask, badge, button, facts, fill, h, prose, row, table, tell, time } from "./dom.js";
-import { bytes, cell, number, percent, progressLine, words } from "./format.js";
+import { bytes, cell, firstOf, isDryRun, number, percent, progressLine, tensed, words } from "./format.js";
 import { person } from "./people.js";
 import { plan } from "./plan.js";
+import { address } from "./routes.js";
 import { follow } from "./sse.js";
 
 const ENDED = ["completed", "failed", "canceled"];
@@ -16,6 +17,7 @@ export async function showJob(main, { id, caller, signal }) {
 }
 
 class JobView {
+  #kind = h("span", {});
   #status = h("div", { class: "standing", role: "status" });
   #actions = h("div", { class: "actions" });
   #bar = h("progress", { max: 1, "aria-label": "Progress of this phase" });
@@ -62,10 +64,12 @@ class JobView {
     this.job = job;
     if (first) this.#frame();
     this.sequence = told.history.length;
+    this.#put(this.#kind, isDryRun(job), (dry) => dry && h("span", { class: "badge plain" }, "dry run"));
     this.#put(this.#status, [job.status, told.why, told.way_out], () => standing(job, told));
     this.#put(this.#actions, job.status, () => this.#offers());
-    this.#put(this.#result, job.result, () => result(job, this.path));
-    this.#put(this.#plan, job.result?.files?.PLAN ?? null, (file) => file && plan(`${this.path}/plan`, signal));
+    this.#put(this.#result, [job.result, job.status], () => result(job, this.path));
+    const planned = [job.result?.files?.PLAN ?? null, ENDED.includes(job.status) && job.status];
+    this.#put(this.#plan, planned, ([file]) => file && plan(`${this.path}/plan`, signal, job.status));
     this.#put(this.#history, told.history, (entries) => history(entries, this.caller));
     this.progress(job.result ?? {});
   }
@@ -87,7 +91,7 @@ class JobView {
         "div",
         { class: "heading" },
         h("h1", {}, job.type),
-        job.dry_run && h("span", { class: "badge plain" }, "dry run"),
+        this.#kind,
       ),
       h("p", { class: "id" }, job.id),
       h("section", { class: "card" }, this.#status, this.#bar, this.#line, this.#actions),
@@ -128,15 +132,19 @@ class JobView {
           { class: "danger" },
           true,
         ),
-      ["failed", "canceled"].includes(status) &&
-        does(
-          "Retry",
-          "retry",
-          "The job goes on from its last checkpoint, or begins anew if it has none.",
-          { class: "primary" },
-          false,
-        ),
+      ...(["failed", "canceled"].includes(status) ? this.#tryAgain(does) : []),
     ];
+  }
+
+  /** A retry reads the same file again: with another one it is another job. */
+  #tryAgain(does) {
+    const { type, context, status } = this.job;
+    const goesOn = "The job goes on from its last checkpoint, or begins anew if it has none.";
+    if (typeof context?.fileKey !== "string") return [does("Retry", "retry", goesOn, { class: "primary" }, false)];
+    const other = h("a", { class: "button primary", href: address("new", "", { type }) }, "New job with another file");
+    const same = `${goesOn} It reads the same file again, as it was uploaded: what is wrong in it stays wrong.`;
+    const retry = does("Retry with the same file", "retry", same, {}, false);
+    return status === "failed" ? [other, retry] : [retry, other];
   }
 
   progress(told) {
@@ -184,15 +192,16 @@ function standing(job, { why, way_out: wayOut }) {
 function result(job, path) {
   const { result: told } = job;
   if (!told) return null;
-  const { errors = [], stat_descriptors: described, file_key: file } = told;
+  const { errors = [], warnings = [], stat_descriptors: described, file_key: file } = told;
   const count = told.error_count ?? errors.length;
   return [
-    described?.length > 0 && facts(described.map((one) => [one.name, one.message])),
+    described?.length > 0 && facts(described.map((one) => [one.name, tensed(one.message, job.status)])),
     facts([
       ["Records", typeof told.count === "number" ? number(told.count) : null],
       ["Done", typeof told.advancement_count === "number" ? number(told.advancement_count) : null],
       ["File", file && button(`Download (${bytes(told.file_size)})`, () => saveFile(file))],
     ]),
+    warned(Array.isArray(warnings) ? warnings : [warnings]),
     errors.length > 0 && [
       h(
         "div",
@@ -202,6 +211,17 @@ function result(job, path) {
       ),
       errorTable(errors),
     ],
+  ];
+}
+
+/** What was skipped, and why: nobody is to find out from the shop. */
+function warned(warnings) {
+  if (warnings.length === 0) return null;
+  const { shown, more } = firstOf(warnings);
+  return [
+    h("h2", {}, `Warnings (${number(warnings.length)})`),
+    h("ul", { class: "warnings" }, shown.map((one) => h("li", {}, cell(one)))),
+    more > 0 && h("p", { class: "hint" }, `And ${number(more)} more.`),
   ];
 }
 

@@ -1,12 +1,13 @@
 // The list of jobs: filters, pages, and live progress.
 
 import { get } from "./api.js";
-import { badge, choices, field, fill, h, pager, select, tell } from "./dom.js";
-import { ago, clock, percent, progressLine } from "./format.js";
+import { badge, choices, field, fill, h, label, pager, select, tell } from "./dom.js";
+import { ago, clock, isDryRun, percent, progressLine } from "./format.js";
 import { address } from "./routes.js";
 import { follow, pause } from "./sse.js";
 
 const STATUSES = ["created", "pre_processed", "confirmed", "processing", "completed", "failed", "canceled"];
+const COLUMNS = ["Job", "Status", "Progress", "Created", "By"];
 const LIMIT = 25;
 const POLL = 5000;
 /** Milliseconds in which several events make one look at the list. */
@@ -93,7 +94,7 @@ class List {
   constructor(element, caller, address) {
     this.element = element;
     this.address = address;
-    const columns = ["Job", "Status", "Progress", "Created", caller.operator && "By"].filter(Boolean);
+    const columns = COLUMNS.slice(0, caller.operator ? 5 : 4);
     this.operator = caller.operator;
     this.table = h(
       "div",
@@ -161,13 +162,14 @@ class Row {
       h("td", {}, this.#created),
       operator && h("td", { class: "by" }, by),
     );
+    label(this.element, COLUMNS);
     this.#bar.setAttribute("aria-label", `Progress of ${job.id}`);
     this.#created.dateTime = job.created_at;
     this.#created.title = clock(job.created_at);
   }
 
   show(job) {
-    fill(this.#status, badge(job.status), job.dry_run && h("span", { class: "badge plain" }, "dry run"));
+    fill(this.#status, badge(job.status), isDryRun(job) && h("span", { class: "badge plain" }, "dry run"));
     this.#created.textContent = ago(job.created_at);
     if (job.status !== "processing" || this.status !== "processing") this.progress(job.result ?? {}, job.status);
     this.status = job.status;

@@ -5,9 +5,14 @@ import { anything, busy, button, fill, h, row, table } from "./dom.js";
 import { counted } from "./format.js";
 
 const LIMIT = 50;
+const SUMMARY = {
+  completed: "Plan: what it did, row by row",
+  failed: "Plan: what it was to do, row by row",
+  canceled: "Plan: what it was to do, row by row",
+};
 
 /** The plan's first page, fetched when somebody opens it, with buttons for those before and after. */
-export function plan(path, signal) {
+export function plan(path, signal, status) {
   const page = h("div", {});
   let shown = false;
 
@@ -42,7 +47,7 @@ export function plan(path, signal) {
     );
   }
 
-  const summary = h("summary", {}, "Plan: what it does, row by row");
+  const summary = h("summary", {}, SUMMARY[status] ?? "Plan: what it will do, row by row");
   const ontoggle = () => {
     if (shown) return;
     shown = true;
