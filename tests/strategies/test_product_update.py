@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from motor.motor_asyncio import AsyncIOMotorCollection
 
+from batchbus_strategies.product_import import applying
 from batchbus_strategies.product_import.applying import CatalogChanged
 from tests.strategies.shop import THEN, Shop, price, stool, table, timeless, variant
 
@@ -210,13 +211,143 @@ async def test_a_sku_taken_since_the_plan_is_a_conflict(shop: Shop) -> None:
         await job.process()
 
 
-async def test_a_variant_that_is_in_another_place_now_is_not_written_over(shop: Shop) -> None:
+async def test_a_variant_is_found_by_its_id_wherever_it_is_by_then(shop: Shop) -> None:
     await shop.catalog["products"].insert_one(stool())
     row = {"Product Id": "prod_stool", "Product Handle": "stool", "Variant Id": "variant_stool_l"}
     job = await shop.plan(table(row | {"Variant Title": "Huge"}))
     other = {"id": "variant_other", "title": "Other"}
     products: AsyncIOMotorCollection[dict[str, Any]] = shop.catalog["products"]
     await products.update_one({"_id": "prod_stool"}, {"$set": {"variants": [other, *stool()["variants"]]}})
-    with pytest.raises(CatalogChanged):
-        await job.process()
-    assert [each["title"] for each in (await shop.product("stool"))["variants"]] == ["Other", "Large"]
+    await job.process()
+    assert [each["title"] for each in (await shop.product("stool"))["variants"]] == ["Other", "Huge"]
+
+
+WEB = {"id": "sc_web", "name": "Web shop", "description": "The web"}
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        (["Webshop"], ["sc_web"]),
+        (["Webshop", "Fairs"], ["sc_web", "sc_fair"]),
+        (["Web shop", "Nowhere"], ["sc_web"]),
+        (["Fairs"], ["sc_fair"]),
+        ([""], []),
+    ],
+)
+async def test_a_sales_channel_that_is_skipped_takes_none_away(
+    shop: Shop, named: list[str], expected: list[str]
+) -> None:
+    await shop.catalog["products"].insert_one(stool(sales_channels=[WEB]))
+    row = {"Product Id": "prod_stool", "Product Handle": "stool", "Variant Id": "variant_stool_l"}
+    row |= {f"Sales Channel {n} Name": name for n, name in enumerate(named, 1)}
+    job = await shop.load(table(row | {"Product Title": "Oak stool"}))
+    found = await shop.product("stool")
+    assert ([channel["id"] for channel in found["sales_channels"]], found["title"]) == (expected, "Oak stool")
+    skipped = [name for name in named if name in ("Webshop", "Nowhere")]
+    assert job.result.get("warnings", []) == [f"There is no sales channel {name}; it was skipped" for name in skipped]
+
+
+def priced(**amounts: int) -> list[dict[str, Any]]:
+    """Prices for everyone, as another service may have them, without ids."""
+    return [{"currency_code": currency, "amount": amount, "region_id": None} for currency, amount in amounts.items()]
+
+
+THEIRS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "another price": ({"$set": {"variants.0.prices.1.amount": 700}}, None),
+    "a variant of their own": (
+        {"$push": {"variants": {"id": "v_theirs", "title": "Theirs", "sku": "T-1"}, "skus": "T-1"}},
+        None,
+    ),
+    "a variant in front": (
+        {"$push": {"variants": {"$each": [{"id": "v_theirs", "title": "Theirs"}], "$position": 0}}},
+        None,
+    ),
+    "another field of the variant": ({"$set": {"variants.0.inventory_quantity": 77}}, None),
+    "a barcode where there was none": ({"$set": {"variants.0.barcode": "4006381333931"}}, "another barcode"),
+    "a field of the product": ({"$set": {"subtitle": "Theirs"}}, None),
+    "the same price": ({"$set": {"variants.0.prices.0.amount": 555}}, "another price in USD"),
+    "the same price, gone": ({"$pop": {"variants.0.prices": -1}}, "another price in USD"),
+    "the same title": ({"$set": {"title": "Their stool"}}, "it has another title"),
+    "the same variant's title": (
+        {"$set": {"variants.0.title": "Theirs"}},
+        "its variant variant_stool_l has another title",
+    ),
+    "the same variant, deleted": (
+        {"$set": {"variants.0.deleted_at": THEN}},
+        "its variant variant_stool_l has been deleted",
+    ),
+    "the same variant, removed": ({"$pop": {"variants": -1}}, "its variant variant_stool_l has been deleted"),
+    "the product, deleted": ({"$set": {"deleted_at": THEN}}, "it has been deleted"),
+    "the sku of the new variant": (
+        {"$push": {"variants": {"id": "v_theirs", "title": "Theirs", "sku": "STOOL-S"}, "skus": "STOOL-S"}},
+        "another of its variants has got the same sku",
+    ),
+}
+
+
+@pytest.mark.parametrize("between", ["plan and confirmation", "read and write"])
+@pytest.mark.parametrize("theirs", THEIRS)
+async def test_what_others_do_meanwhile_stays_and_the_same_thing_is_a_conflict(
+    shop: Shop, theirs: str, between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that know nothing of `revision`."""
+    large = stool()["variants"][0] | {"prices": priced(usd=500, eur=600)}
+    await shop.catalog["products"].insert_one(stool(variants=[large]))
+    row = {"Product Id": "prod_stool", "Product Handle": "stool", "Product Title": "Oak stool"}
+    changed = row | {
+        "Variant Id": "variant_stool_l",
+        "Variant Title": "Huge",
+        "Price USD": "9.90",
+        "Variant SKU": "STOOL-L",
+    }
+    changed["Variant Barcode"] = "9783161484100"
+    added = row | {"Variant Title": "Small", "Variant SKU": "STOOL-S"}
+    job = await shop.plan(table(changed, added))
+    write, conflict = THEIRS[theirs]
+
+    async def do_theirs() -> None:
+        # Not `revision`, but everything else.
+        assert (await shop.catalog["products"].update_one({"_id": "prod_stool"}, write)).modified_count == 1
+
+    if between == "plan and confirmation":
+        await do_theirs()
+    else:
+        requests = applying._requests
+
+        async def requests_and_then_theirs(*arguments: Any) -> Any:
+            monkeypatch.undo()
+            made = await requests(*arguments)
+            await do_theirs()
+            return made
+
+        monkeypatch.setattr(applying, "_requests", requests_and_then_theirs)
+    if conflict:
+        with pytest.raises(CatalogChanged, match=conflict):
+            await job.process()
+        assert "revision" not in await shop.catalog["products"].find_one({"_id": "prod_stool"})  # type: ignore[operator]
+        return
+    await job.process()
+    found = await shop.product("stool")
+    variants = {each["id"] if each["id"].startswith("v_") else each["title"]: each for each in found["variants"]}
+    assert found["title"] == "Oak stool"
+    assert {"Huge", "Small"} <= set(variants)
+    assert {price["currency_code"]: price["amount"] for price in variants["Huge"]["prices"]} == {
+        "usd": 990,
+        "eur": 700 if theirs == "another price" else 600,
+    }
+    assert ("v_theirs" in variants) == ("variant" in theirs and "field" not in theirs)
+    assert variants["Huge"]["inventory_quantity"] == (77 if theirs == "another field of the variant" else 3)
+    assert found.get("subtitle") == ("Theirs" if theirs == "a field of the product" else None)
+    assert sorted(found["skus"]) == sorted(each["sku"] for each in variants.values() if each.get("sku"))
+
+
+async def test_a_chunk_that_is_repeated_after_others_have_gone_on_is_no_conflict(shop: Shop) -> None:
+    await shop.catalog["products"].insert_one(stool())
+    row = {"Product Id": "prod_stool", "Product Handle": "stool", "Variant Id": "variant_stool_l"}
+    job = await shop.plan(table(row | {"Product Title": "Oak stool"}))
+    await job.process()
+    await shop.catalog["products"].update_one({"_id": "prod_stool"}, {"$set": {"title": "Theirs"}})
+    job.rewind("process", 0)
+    await job.process()
+    assert job.errors == [] and (await shop.product("stool"))["title"] == "Theirs"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from batchbus_strategies.catalog.documents import Category, Collection, ProductType, Region, SalesChannel
+from batchbus_strategies.catalog.living import living
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class References:
     regions: dict[str, Region] = field(default_factory=dict)
     collections: dict[str, Collection] = field(default_factory=dict)
     types: dict[str, ProductType] = field(default_factory=dict)
+    deleted_types: frozenset[str] = frozenset()
+    """Ids of product types that are deleted: a product may bear one of them still."""
     sales_channels: dict[str, SalesChannel] = field(default_factory=dict)
     categories: dict[str, Category] = field(default_factory=dict)
     _collections_by_handle: dict[str, Collection] = field(init=False)
@@ -103,23 +106,22 @@ class References:
 
 
 async def load_references(catalog: AsyncIOMotorDatabase[Document]) -> References:
-    """All of them, with the fields that imports and exports need."""
+    """All that are not deleted, with the fields that imports and exports need."""
+    types = await _all(catalog, "product_types")
     return References(
         regions={
             found["_id"]: Region(id=found["_id"], name=found["name"], currency_code=found["currency_code"].lower())
-            for found in await _all(catalog, "regions")
+            for found in living(await _all(catalog, "regions"))
         },
         collections={
             found["_id"]: Collection(id=found["_id"], title=found.get("title") or "", handle=found.get("handle"))
-            for found in await _all(catalog, "product_collections")
+            for found in living(await _all(catalog, "product_collections"))
         },
-        types={
-            found["_id"]: ProductType(id=found["_id"], value=found["value"])
-            for found in await _all(catalog, "product_types")
-        },
+        types={found["_id"]: ProductType(id=found["_id"], value=found["value"]) for found in living(types)},
+        deleted_types=frozenset(found["_id"] for found in types if found.get("deleted_at") is not None),
         sales_channels={
             found["_id"]: SalesChannel(id=found["_id"], name=found["name"], description=found.get("description"))
-            for found in await _all(catalog, "sales_channels")
+            for found in living(await _all(catalog, "sales_channels"))
         },
         categories={
             found["_id"]: Category(
@@ -128,7 +130,7 @@ async def load_references(catalog: AsyncIOMotorDatabase[Document]) -> References
                 name=found.get("name") or "",
                 description=found.get("description"),
             )
-            for found in await _all(catalog, "product_categories")
+            for found in living(await _all(catalog, "product_categories"))
         },
     )
 
@@ -136,8 +138,7 @@ async def load_references(catalog: AsyncIOMotorDatabase[Document]) -> References
 async def _all(catalog: AsyncIOMotorDatabase[Document], collection: str) -> list[Document]:
     wanted = {"name": 1, "title": 1, "handle": 1, "value": 1, "description": 1, "currency_code": 1, "deleted_at": 1}
     found = await catalog[collection].find({}, wanted).to_list(None)
-    found.sort(key=lambda document: str(document["_id"]))
-    return [document for document in found if document.get("deleted_at") is None]
+    return sorted(found, key=lambda document: str(document["_id"]))
 
 
 def _first_by(pairs: Iterable[tuple[str, V]]) -> dict[str, V]:

@@ -120,6 +120,8 @@ def _flattened(product: Document, references: References) -> Document:
         product.get("collection_id") or (product.get("collection") or {}).get("id") or ""
     )
     kind = product.get("type") or references.types.get(product.get("type_id") or "")
+    if kind and kind["id"] in references.deleted_types:
+        kind = None
     profile = product.get("profile") or {}
     return {
         **product,

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from batchbus_strategies.catalog.columns import STATUSES
 from batchbus_strategies.catalog.documents import Document
+from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.strategy import JobRefused, Json
 
 __all__ = ["ORDERS", "Order", "after", "filters", "order_of", "place_of"]
@@ -54,7 +55,7 @@ def order_of(config: Mapping[str, Any]) -> Order:
 
 def filters(fields: Mapping[str, Any]) -> Document:
     """The query for `filterable_fields`. Raises `JobRefused` for a filter that there is not, or a wrong value."""
-    conditions: list[Document] = [{"deleted_at": None}]
+    conditions: list[Document] = [dict(LIVING)]
     for name, value in fields.items():
         make = _FILTERS.get(name)
         field = f"filterable_fields.{name}"
@@ -125,15 +126,17 @@ def _time(path: str) -> Callable[[object], Document]:
 
 def _tags(value: object) -> Document:
     values = _texts(value)
-    return {"$or": [{"tags.id": {"$in": values}}, {"tags.value": {"$in": values}}]}
+    wanted = {"$or": [{"id": {"$in": values}}, {"value": {"$in": values}}], **LIVING}
+    return {"tags": {"$elemMatch": wanted}}
 
 
 def _search(value: object) -> Document:
     if not isinstance(value, str):
         raise ValueError("takes a text")
     pattern = {"$regex": re.escape(value), "$options": "i"}
-    paths = ("title", "subtitle", "description", "handle", "variants.title", "variants.sku")
-    return {"$or": [{path: pattern} for path in paths]}
+    paths = ("title", "subtitle", "description", "handle")
+    of_variant = {"$or": [{"title": pattern}, {"sku": pattern}], **LIVING}
+    return {"$or": [*({path: pattern} for path in paths), {"variants": {"$elemMatch": of_variant}}]}
 
 
 def _texts(value: object) -> list[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_strategies.catalog.documents import Document
+from batchbus_strategies.catalog.living import living_product
 from batchbus_strategies.catalog.references import References, load_references
 from batchbus_strategies.product_export.lines import decode_entries, encode_entry, entry_of, header_line, lines_of
 from batchbus_strategies.product_export.query import Order, after, filters, order_of, place_of
@@ -154,9 +155,10 @@ async def _write_parts(
 
 
 def _entries(products: Sequence[Document], shape: Shape, references: References) -> bytes:
-    for product in products:
+    there = [living_product(product) for product in products]
+    for product in there:
         shape.fit(product, references)
-    return b"".join([encode_entry(entry_of(product, references)) for product in products])
+    return b"".join([encode_entry(entry_of(product, references)) for product in there])
 
 
 async def _join(run: JobRun[Any], parts: Sequence[str], key: str, shape: Shape, references: References) -> int:

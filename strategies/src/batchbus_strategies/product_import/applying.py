@@ -1,13 +1,13 @@
 """Processing an import: carry out the plan, chunk by chunk.
 
 Every chunk may be carried out twice, by this worker or another: a new record has an id that only this plan knows, and
-an update finds its product only at the revision that the plan saw. What was written already is recognised by its id or
-revision; what someone else has changed since is a conflict, and is left alone.
+an update finds its product only at the revision and with the old values that the plan saw (`merging`). What was written
+already is recognised by its id or revision; what someone else has changed since is a conflict, and is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo import InsertOne, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
-from batchbus_strategies.catalog.documents import Document, Variant
-from batchbus_strategies.catalog.indexes import ensure_indexes
+from batchbus_strategies.catalog.documents import Document
+from batchbus_strategies.catalog.indexes import ensure_indexes, release_stale_keys
+from batchbus_strategies.product_import.merging import ARRAYS, Changed, merged, stamped
 from batchbus_strategies.product_import.plan import Create, CreateType, Update, read_chunks
 from batchbus_strategies.strategy import StrategyError
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["CatalogChanged", "apply_plan"]
 
 _DUPLICATE_KEY: Final = 11000
-_SETTLED: Final = 100
+_READ: Final = 100
 """Looked up in one query; see `lookup`."""
+_TRIES: Final = 5
+"""How often a chunk is worked out anew because others have changed its products in the moment between read and write."""
 
 # A checkpoint must never outlive what it stands for, so both are in the journal of a majority.
 _DURABLE: Final = WriteConcern(w="majority", j=True)
@@ -95,25 +98,59 @@ async def _write_types(run: JobRun[ProductImportContext], types: Sequence[Create
 async def _write(
     run: JobRun[ProductImportContext], records: Sequence[Create | Update], now: datetime
 ) -> list[_Conflict]:
-    """One bulk write. Returns what could not be written because of others."""
-    if not records:
-        return []
+    """Bulk writes: one, unless others write to the same products. Returns what could not be written because of others."""
     products = run.catalog["products"].with_options(write_concern=_DURABLE)
-    updates = [record for record in records if record["op"] == "update"]
-    requests = [_request(record, now) for record in records]
-    refused: set[int] = set()
-    run.ensure_lease()
-    try:
-        matched = (await products.bulk_write(requests, ordered=False)).matched_count
-    except BulkWriteError as error:
-        refused = _raise_unless_duplicates(error)
-        matched = error.details["nMatched"]
-    doubtful = [record for place, record in enumerate(records) if place in refused]
-    if matched + sum(record["op"] == "update" for record in doubtful) < len(updates):
-        doubtful += [
-            record for place, record in enumerate(records) if record["op"] == "update" and place not in refused
+    conflicts: list[_Conflict] = []
+    waiting: Sequence[Create | Update] = records
+    for _ in range(_TRIES):
+        requests, refused = await _requests(products, waiting, now)
+        conflicts += refused
+        if not requests:
+            return conflicts
+        run.ensure_lease()
+        taken: set[int] = set()
+        try:
+            result = await products.bulk_write([request for _, request in requests], ordered=False)
+            written = result.matched_count + result.inserted_count
+        except BulkWriteError as error:
+            taken = _raise_unless_duplicates(error)
+            written = error.details["nMatched"] + error.details["nInserted"]
+        if written == len(requests):
+            return conflicts
+        # Those that broke a unique index, and those whose product has changed since it was read a moment ago.
+        duplicates = [record for place, (record, _) in enumerate(requests) if place in taken]
+        freed = await release_stale_keys(products, [key for record in duplicates for key in _keys(record)])
+        conflicts += [] if freed else await _settle(products, duplicates)
+        waiting = [
+            record for place, (record, _) in enumerate(requests) if record["op"] == "update" and place not in taken
         ]
-    return await _settle(products, doubtful)
+        waiting += duplicates if freed else []
+        if not waiting:
+            return conflicts
+    return [*conflicts, *(_Conflict(record, "others change it again and again") for record in waiting)]
+
+
+async def _requests(
+    products: AsyncIOMotorCollection[Document], records: Sequence[Create | Update], now: datetime
+) -> tuple[list[tuple[Create | Update, _Request]], list[_Conflict]]:
+    """The writes that are still to be made, from the products as they are now; and the conflicts that show already."""
+    ids = [record["id"] for record in records if record["op"] == "update"]
+    current: dict[str, Document] = {}
+    for first in range(0, len(ids), _READ):
+        found = await products.find({"_id": {"$in": ids[first : first + _READ]}}).to_list(None)
+        current |= {product["_id"]: product for product in found}
+    requests: list[tuple[Create | Update, _Request]] = []
+    conflicts = []
+    for record in records:
+        if record["op"] == "create":
+            requests.append((record, _insert(record, now)))
+            continue
+        try:
+            if (request := merged(record, current.get(record["id"]), now)) is not None:
+                requests.append((record, request))
+        except Changed as error:
+            conflicts.append(_Conflict(record, str(error)))
+    return requests, conflicts
 
 
 def _raise_unless_duplicates(error: BulkWriteError) -> set[int]:
@@ -124,61 +161,41 @@ def _raise_unless_duplicates(error: BulkWriteError) -> set[int]:
     return {one["index"] for one in failed}
 
 
-async def _settle(products: AsyncIOMotorCollection[Document], doubtful: Sequence[Create | Update]) -> list[_Conflict]:
-    """Which of the writes that did nothing had been carried out before, and which are in conflict with others."""
-    revisions: dict[str, str | None] = {}
-    for first in range(0, len(doubtful), _SETTLED):
-        ids = [_target(record) for record in doubtful[first : first + _SETTLED]]
-        for found in await products.find({"_id": {"$in": ids}}, {"revision": 1}).to_list(None):
-            revisions[found["_id"]] = found.get("revision")
+async def _settle(products: AsyncIOMotorCollection[Document], refused: Sequence[Create | Update]) -> list[_Conflict]:
+    """Which of the writes that broke a unique index had been carried out before, and which are in conflict with others."""
+    created = [record["product"]["_id"] for record in refused if record["op"] == "create"]
+    there: set[str] = set()
+    for first in range(0, len(created), _READ):
+        found = await products.find({"_id": {"$in": created[first : first + _READ]}}, {"_id": 1}).to_list(None)
+        there |= {product["_id"] for product in found}
     conflicts = []
-    for record in doubtful:
-        if record["op"] == "create":
-            if record["product"]["_id"] not in revisions:
-                reason = "its handle, or a SKU or barcode of its variants, has been taken since the plan was made"
-                conflicts.append(_Conflict(record, reason))
-        elif record["id"] not in revisions:
-            conflicts.append(_Conflict(record, "it has been deleted since the plan was made"))
-        elif revisions[record["id"]] == record["seen"]:
+    for record in refused:
+        if record["op"] == "update":
             reason = "its new handle, or a new SKU or barcode of its variants, has been taken since the plan was made"
             conflicts.append(_Conflict(record, reason))
-        elif revisions[record["id"]] != record["revision"]:
-            conflicts.append(_Conflict(record, "it has been changed since the plan was made"))
+        elif record["product"]["_id"] not in there:
+            reason = "its handle, or a SKU or barcode of its variants, has been taken since the plan was made"
+            conflicts.append(_Conflict(record, reason))
     return conflicts
 
 
-def _target(record: Create | Update) -> str:
-    return record["product"]["_id"] if record["op"] == "create" else record["id"]
-
-
-def _request(record: Create | Update, now: datetime) -> _Request:
-    return _insert(record, now) if record["op"] == "create" else _update(record, now)
+def _keys(record: Create | Update) -> Iterator[tuple[str, str]]:
+    """The SKUs and barcodes that a record would have, each with its array."""
+    if record["op"] == "create":
+        variants: list[Mapping[str, Any]] = [*record["product"]["variants"]]
+    else:
+        set_ = ({name: new for name, (_, new) in change["set"].items()} for change in record["variants"].values())
+        variants = [*record["added"], *set_]
+    for variant in variants:
+        for key, array in ARRAYS.items():
+            if value := variant.get(key):
+                yield array, value
 
 
 def _insert(record: Create, now: datetime) -> InsertOne[Document]:
+    variants = [stamped(variant, now) for variant in record["product"]["variants"]]
     document: Document = {**record["product"], "created_at": now, "updated_at": now, "deleted_at": None}
-    for variant in record["product"]["variants"]:
-        _stamp(variant, now)
-    return InsertOne(document)
-
-
-def _update(record: Update, now: datetime) -> UpdateOne:
-    where: Document = {"_id": record["id"], "revision": record["seen"]}
-    changes = {**record["set"], "revision": record["revision"], "updated_at": now}
-    for place, variant_id in record["changed"].items():
-        where[f"variants.{place}.id"] = variant_id
-        changes[f"variants.{place}.updated_at"] = now
-    for variant in changes.get("variants", [changes.get(f"variants.{place}") for place in record["added"]]):
-        _stamp(variant, now)
-    update: Document = {"$set": changes}
-    if record["unset"]:
-        update["$unset"] = dict.fromkeys(record["unset"], "")
-    return UpdateOne(where, update)
-
-
-def _stamp(variant: Variant, now: datetime) -> None:
-    variant["created_at"] = variant["updated_at"] = now
-    variant["deleted_at"] = None
+    return InsertOne(document | {"variants": variants})
 
 
 def _report(run: JobRun[ProductImportContext], conflicts: Sequence[_Conflict]) -> None:

@@ -10,6 +10,7 @@ from bson import decode
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
+from batchbus_strategies.catalog.living import LIVING, unique_keys
 from batchbus_strategies.product_import.staging import FoundKeys, Staging
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ async def look_up_existing(run: JobRun[Any], staging: Staging) -> None:
 
 
 async def _whole(products: AsyncIOMotorCollection[RawBSONDocument]) -> AsyncIterator[Sequence[RawBSONDocument]]:
-    cursor = products.find({}, batch_size=_BATCH)
+    cursor = products.find(LIVING, batch_size=_BATCH)
     while batch := await cursor.to_list(_BATCH):
         yield batch
 
@@ -56,7 +57,7 @@ async def _named(
     for field, path in _FIELDS.items():
         keys = staging.keys(field, _KEYS)
         while batch := await asyncio.to_thread(next, keys, None):
-            if found := await products.find({path: {"$in": batch}}).to_list(None):
+            if found := await products.find({path: {"$in": batch}, **LIVING}).to_list(None):
                 yield found
 
 
@@ -71,7 +72,7 @@ def _keys(found: RawBSONDocument) -> FoundKeys:
     return FoundKeys(
         id=product["_id"],
         handle=product.get("handle"),
-        skus=[variant["sku"] for variant in variants if variant.get("sku")],
-        barcodes=[variant["barcode"] for variant in variants if variant.get("barcode")],
+        skus=unique_keys(variants, "sku"),
+        barcodes=unique_keys(variants, "barcode"),
         document=bytes(found.raw),
     )

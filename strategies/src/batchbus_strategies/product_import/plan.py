@@ -13,10 +13,24 @@ from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from pydantic_core import from_json, to_json
 
-from batchbus_strategies.catalog.documents import Product
+from batchbus_strategies.catalog.documents import OptionValue, Price, Product, Variant
 from batchbus_strategies.strategy import Files, StrategyError
 
-__all__ = ["Counts", "Create", "CreateType", "Operation", "PlanChunk", "Update", "encode", "plan_key", "read_chunks"]
+__all__ = [
+    "Counts",
+    "Create",
+    "CreateType",
+    "Operation",
+    "OptionChange",
+    "PlanChunk",
+    "PriceChange",
+    "Update",
+    "VariantChange",
+    "Was",
+    "encode",
+    "plan_key",
+    "read_chunks",
+]
 
 
 class Counts(NamedTuple):
@@ -53,8 +67,39 @@ class Create(TypedDict):
     """The document, times apart."""
 
 
+Was = tuple[Any, Any]
+"""What a field was when the plan was made, as JSON has it, and what it is to be."""
+
+
+class PriceChange(TypedDict):
+    """One price of a variant, for everyone and any quantity."""
+
+    region_id: str | None
+    currency_code: str
+    was: int | float | None
+    """The amount when the plan was made; None if there was no such price."""
+    price: Price | None
+    """What it is to be, with the id that it has if it is new; None if it is to go."""
+
+
+class OptionChange(TypedDict):
+    """One option value of a variant."""
+
+    was: str | None
+    value: OptionValue
+    """With the id that it has if it is new."""
+
+
+class VariantChange(TypedDict):
+    """Changes to one variant."""
+
+    set: dict[str, Was]
+    prices: list[PriceChange]
+    options: list[OptionChange]
+
+
 class Update(TypedDict):
-    """Changes to one product. Nothing of it that is not named here is written."""
+    """Changes to one product, each with what was there before. Nothing of it that is not named here is written."""
 
     op: Literal["update"]
     line: int
@@ -64,13 +109,12 @@ class Update(TypedDict):
     seen: str | None
     """The revision of the product that the changes were worked out from."""
     revision: str
-    set: dict[str, Any]
-    """By path, such as `title` or `variants.2.sku`."""
-    unset: list[str]
-    changed: dict[str, str]
-    """Place and id of every variant that is changed: the update finds nothing if another one is there."""
-    added: list[int]
-    """Places of new variants; each is at `variants.<place>` of `set`, or all of them at `variants`."""
+    set: dict[str, Was]
+    """Of the product's own fields."""
+    variants: dict[str, VariantChange]
+    """By the variant's id: where it is in the product by then is nobody's to know now."""
+    added: list[Variant]
+    """New variants, times apart."""
 
 
 Operation = CreateType | Create | Update

@@ -139,7 +139,15 @@ class Records:
 
     def type(self, value: str) -> ProductType:
         """The one that exists, or the one that will."""
-        return self.references.find_type(value) or {"id": derived_id(Prefix.TYPE, value), "value": value}
+        return self.references.find_type(value) or {"id": self._new_type_id(value), "value": value}
+
+    def _new_type_id(self, value: str) -> str:
+        """Derived from the value, so that two imports make one type of it; but not that of one that was deleted."""
+        type_id, times = derived_id(Prefix.TYPE, value), 1
+        while type_id in self.references.deleted_types:
+            times += 1
+            type_id = derived_id(Prefix.TYPE, f"{value}\0{times}")
+        return type_id
 
     def images(self, urls: Iterable[str]) -> list[Image]:
         return [{"id": derived_id(Prefix.IMAGE, url), "url": url} for url in urls]

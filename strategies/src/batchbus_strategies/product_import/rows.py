@@ -48,6 +48,8 @@ class ProductRow(TypedDict, total=False):
     images: list[str]
     sales_channels: list[str]
     """Ids."""
+    sales_channels_skipped: bool
+    """Whether the row names one that there is not."""
     categories: list[str]
     """Ids."""
 
@@ -105,7 +107,9 @@ class RowReader:
         if layout.images:
             row["images"] = [cells[index] for index in layout.images if cells[index]]
         if layout.sales_channels:
-            row["sales_channels"] = self._sales_channels(cells)
+            row["sales_channels"], skipped = self._sales_channels(cells)
+            if skipped:
+                row["sales_channels_skipped"] = True
         if layout.categories:
             row["categories"] = self._categories(line, cells, faults)
         return row
@@ -137,16 +141,20 @@ class RowReader:
             column = "Product Collection Handle" if handle else "Product Collection Title"
             faults.append(RowFault(line, column, "unknown_collection", str(error), handle or title))
 
-    def _sales_channels(self, cells: list[str]) -> list[str]:
+    def _sales_channels(self, cells: list[str]) -> tuple[list[str], bool]:
+        """The ids of those that there are, and whether any was skipped."""
         found: dict[str, None] = {}
+        skipped = False
         for parts in self._layout.sales_channels:
             named = {part: cells[index] for part, index in parts.items()}
             channel = self._references.find_sales_channel(named.get("Id", ""), named.get("Name", ""))
             if channel:
                 found[channel["id"]] = None
-            elif any(named.values()) and len(self.unknown_channels) < 20:
-                self.unknown_channels.add(named.get("Name") or named["Id"])
-        return list(found)
+            elif any(named.values()):
+                skipped = True
+                if len(self.unknown_channels) < 20:
+                    self.unknown_channels.add(named.get("Name") or named["Id"])
+        return list(found), skipped
 
     def _categories(self, line: int, cells: list[str], faults: list[RowFault]) -> list[str]:
         found: dict[str, None] = {}

@@ -1,0 +1,33 @@
+"""What of the catalogue is there: anything that bears a `deleted_at` is not, wherever it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+__all__ = ["LIVING", "living", "living_product", "unique_keys"]
+
+LIVING: Final[Mapping[str, Any]] = {"deleted_at": None}
+"""The query for documents that are not deleted; it also finds those that never had the field."""
+
+T = TypeVar("T", bound=Mapping[str, Any])
+
+
+def living(records: Iterable[T] | None) -> list[T]:
+    """Those of a product's variants, prices, options, images or tags that are not deleted."""
+    return [record for record in records or () if record.get("deleted_at") is None]
+
+
+def unique_keys(variants: Iterable[Mapping[str, Any]] | None, key: str) -> list[str]:
+    """The SKUs or barcodes of the variants that are not deleted, as `skus` or `barcodes` repeat them."""
+    return [variant[key] for variant in living(variants) if variant.get(key)]
+
+
+def living_product(product: Mapping[str, Any]) -> dict[str, Any]:
+    """A product without those of its parts that are deleted."""
+    parts = {part: living(product[part]) for part in ("options", "images", "tags") if product.get(part)}
+    variants = [
+        {**variant, "prices": living(variant.get("prices")), "options": living(variant.get("options"))}
+        for variant in living(product.get("variants"))
+    ]
+    return {**product, **parts, "variants": variants}
