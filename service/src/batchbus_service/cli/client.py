@@ -13,7 +13,6 @@ from urllib.parse import quote, urlsplit
 import httpx
 from httpx_sse import ServerSentEvent, SSEError, connect_sse
 
-from batchbus_events.backoff import delay
 from batchbus_service.cli.credentials import Credentials, find_credentials
 from batchbus_service.cli.output import Refusal
 
@@ -129,6 +128,8 @@ class Client:
                 if broken == _RECONNECTS:
                     raise self._unreachable(error) from None
             broken += 1
+            from batchbus_events.backoff import delay  # here, as a command that needs no pause starts faster
+
             time.sleep(delay(broken, first=0.2, longest=5.0))
 
     def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
