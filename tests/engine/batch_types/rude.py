@@ -9,6 +9,7 @@ import math
 import sys
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -81,6 +82,11 @@ class _OfTheWrongKind(Exception):
         return 3  # type: ignore[return-value]
 
 
+@dataclass(frozen=True)
+class _Frozen(Exception):
+    reason: str = "nothing of it can be set"
+
+
 RAISED: Final[dict[str, Callable[[], BaseException]]] = {
     "StopIteration": StopIteration,
     "StopAsyncIteration": StopAsyncIteration,
@@ -94,6 +100,7 @@ RAISED: Final[dict[str, Callable[[], BaseException]]] = {
     "_Silent": _Silent,
     "_SilentRefusal": _SilentRefusal,
     "_OfTheWrongKind": _OfTheWrongKind,
+    "_Frozen": _Frozen,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from batchbus_strategies.product_import.faults import OnError
 from batchbus_strategies.tables import NotATable, text_encoding
@@ -33,5 +34,5 @@ class ProductImportContext(BaseModel):
             try:
                 text_encoding(encoding)
             except NotATable as error:
-                raise ValueError(str(error)) from None
+                raise PydanticCustomError("encoding", "{reason}", {"reason": str(error)}) from None
         return encoding
