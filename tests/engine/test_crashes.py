@@ -42,18 +42,15 @@ async def test_jobs_outlive_their_only_worker(installation: Installation, ending
 
 
 async def test_a_worker_that_is_stopped_gives_its_jobs_to_the_others_at_once(installation: Installation) -> None:
-    # On a machine that has little time for us, a chunk takes longer than the grace that a worker gives it.
-    patience = Patience(cancel_grace=30.0)
-    async with (
-        installation.worker_process(lease_seconds=60, patience=patience) as stops,
-        installation.worker_process(lease_seconds=60),
-    ):
+    async with installation.worker_process(lease_seconds=60) as stops, installation.worker_process(lease_seconds=60):
         jobs = [await installation.create("chunks", chunks=20, seconds=0.1) for _ in range(4)]
         await installation.followed.every("batch.processing", jobs)
         assert await stops.stop() == 0
         await installation.followed.every("batch.completed", jobs)
     for job_id in jobs:
-        assert [trace["chunk"] for trace in await traces(installation, job_id)] == list(range(20))
+        done = [trace["chunk"] for trace in await traces(installation, job_id)]
+        assert sorted(set(done)) == list(range(20))
+        assert len(done) <= 21, "a stop between a chunk's write and its checkpoint costs that one chunk"
 
 
 async def test_a_frozen_worker_that_wakes_up_writes_nothing_any_more(installation: Installation) -> None:
