@@ -7,18 +7,16 @@ import time
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-from batchbus_service.bootstrap import Patience
 from tests.benchmarks.ground import Ground
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
+from tests.patience import SLOW_MACHINE
 
 __all__ = ["run", "work_off"]
 
 SHORT: Final = 1_000
 LONG: Final = 20_000
 AT_ONCE: Final = 200
-PUBLISH_GRACE: Final = 120.0
-"""Seconds: on a machine that has little time for us, a worker that is slow is not to be taken for one that died."""
 EVENTS_OF_A_JOB: Final = ("created", "pre_processed", "confirmed", "processing", "completed")
 
 
@@ -52,5 +50,6 @@ async def work_off(installation: Installation, jobs: int) -> float:
 
 
 def _worker(installation: Installation) -> AbstractAsyncContextManager[WorkerProcess]:
-    patience = Patience(publish_grace=PUBLISH_GRACE)
-    return installation.worker_process(lease_seconds=30, patience=patience, log_level="warning", worker_types="noop")
+    return installation.worker_process(
+        lease_seconds=30, patience=SLOW_MACHINE, log_level="warning", worker_types="noop"
+    )

@@ -21,12 +21,12 @@ from unittest import mock
 import pytest
 
 from batchbus_service.cli import main
+from tests.patience import PATIENCE
 
 __all__ = ["Command", "Result", "Running", "start"]
 
 BATCH_TYPES = Path(__file__).parent.parent / "batch_types"
 COMMAND = Path(sys.executable).with_name("batchbus")
-PATIENCE = 60
 _SERVICE = ("up", "serve", "worker")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.cli.conftest import PATIENCE
+from tests.patience import PATIENCE
 
 
 def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind() -> None:

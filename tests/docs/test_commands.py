@@ -20,8 +20,8 @@ from typing import Final
 import pytest
 
 from tests.docs.pages import PAGES, ROOT, Block, blocks_of
+from tests.patience import PATIENCE
 
-_PATIENCE: Final = 120
 _ON_RABBITMQ: Final = ("services.md", "production.md")
 
 
@@ -54,7 +54,7 @@ class Reader:
         for service in reversed(self._services):
             os.killpg(service.pid, signal.SIGINT)
         for service in self._services:
-            service.wait(_PATIENCE)
+            service.wait(PATIENCE)
             assert service.stdout
             service.stdout.close()
 
@@ -71,7 +71,7 @@ class Reader:
             env=self._environment(),
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == expected, f"{block}\n{done.stdout}\n{done.stderr}"

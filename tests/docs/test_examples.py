@@ -25,9 +25,9 @@ from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.parking import parked_queue, subscriber_queue
 from batchbus_events.testing import FakeBatchbus
 from tests.docs.pages import ROOT
+from tests.patience import PATIENCE
 
 EXAMPLES: Final = ROOT / "docs" / "examples"
-PATIENCE: Final = 60.0
 JOBS: Final = 8
 EVENTS_OF_A_JOB: Final = 5
 KILLS: Final = 3

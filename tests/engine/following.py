@@ -6,18 +6,15 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Final
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, Delivery
 from batchbus_events.catalog import EVENTS
 from batchbus_events.event import Event, check_schema_version, decode
 from batchbus_events.ids import new_ulid
+from tests.patience import PATIENCE
 
-__all__ = ["PATIENCE", "Followed"]
-
-PATIENCE: Final = 30.0
-"""Seconds after which a test gives up waiting for a signal."""
+__all__ = ["Followed"]
 
 
 class Followed:

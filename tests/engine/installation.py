@@ -27,8 +27,9 @@ from batchbus_service.settings import Settings
 from batchbus_service.stores.mongo import MongoJobStore
 from batchbus_service.tracing import Tracer
 from batchbus_strategies import Json
-from tests.engine.following import PATIENCE, Followed
+from tests.engine.following import Followed
 from tests.engine.processes import WorkerProcess
+from tests.patience import PATIENCE
 
 __all__ = ["Installation"]
 
@@ -151,6 +152,14 @@ class Installation:
             return job if reached(job) else None
 
         return await _poll(asked)
+
+    async def written(self, job_id: str) -> None:
+        """Until a strategy of the job has left a trace in the catalogue."""
+
+        async def asked() -> bool:
+            return await self.catalog.traces.count_documents({"job": job_id}) > 0
+
+        await _poll(asked)
 
     async def all_published(self) -> None:
         """Until every event of every job is marked as published."""

@@ -17,8 +17,8 @@ from batchbus_events.ids import new_job_id
 from batchbus_service.bootstrap import Patience, Service
 from batchbus_service.lifecycle import Policy
 from batchbus_service.standing import Served, standing
-from tests.engine.following import PATIENCE
 from tests.engine.installation import Installation
+from tests.patience import PATIENCE
 
 
 class Parked:

@@ -12,8 +12,8 @@ from batchbus_events import topics
 from batchbus_events.bus import Delivery
 from batchbus_service.bootstrap import Patience
 from batchbus_service.outbox import Outbox
-from tests.engine.following import PATIENCE
 from tests.engine.installation import Installation
+from tests.patience import PATIENCE
 from tests.rabbitmq import RabbitNode
 
 

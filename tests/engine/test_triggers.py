@@ -13,13 +13,9 @@ import pytest
 
 from batchbus_events import topics
 from batchbus_events.ids import derived_job_id, new_job_id
-from batchbus_service.bootstrap import Patience
 from batchbus_service.job import Status
-from tests.engine.following import PATIENCE
 from tests.engine.installation import Installation
-
-SLOWEST = 120.0
-"""Seconds: on a machine that has little time for us, a worker that is slow is not to be taken for one that died."""
+from tests.patience import PATIENCE, SLOW_MACHINE
 
 
 @pytest.mark.usefixtures("amqp_tools")
@@ -82,11 +78,10 @@ async def test_two_workers_complete_every_job_once_however_often_and_in_whatever
     triggers = [installation.trigger("created", new_job_id(), type="noop") for _ in range(500)]
     twice = triggers * 2
     random.Random(500).shuffle(twice)
-    patience = Patience(publish_grace=SLOWEST)
-    async with installation.worker_process(patience=patience), installation.worker_process(patience=patience):
+    async with installation.worker_process(patience=SLOW_MACHINE), installation.worker_process(patience=SLOW_MACHINE):
         await asyncio.gather(*(installation.publish(trigger) for trigger in twice))
         jobs = [str(trigger.subject) for trigger in triggers]
-        await installation.followed.every("batch.completed", jobs, patience=SLOWEST)
+        await installation.followed.every("batch.completed", jobs)
         await installation.all_published()
     assert Counter(event.type for event in installation.followed.events) == {
         f"batch.{word}": 500 for word in ("created", "pre_processed", "confirmed", "processing", "completed")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from batchbus_events.bus import Delivery
+from tests.patience import PATIENCE
 
-__all__ = ["PATIENCE", "Inbox"]
-
-PATIENCE: Final = 15.0
-"""Seconds after which a test gives up waiting for a signal."""
+__all__ = ["Inbox"]
 
 
 class Inbox:

@@ -17,7 +17,8 @@ from batchbus_events.event import MAX_BYTES
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.topics import Binding, Queue
-from tests.events.inbox import PATIENCE, Inbox
+from tests.events.inbox import Inbox
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True)

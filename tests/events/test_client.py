@@ -20,7 +20,7 @@ from batchbus_events.event import Event, InvalidEvent, encode
 from batchbus_events.ids import new_job_id
 from batchbus_events.memory import MemoryBus
 from batchbus_events.testing import FakeBatchbus, recorded
-from tests.events.inbox import PATIENCE
+from tests.patience import PATIENCE
 from tests.rabbitmq import RabbitNode
 
 WHOLE_LIFE = ["batch.created", "batch.pre_processed", "batch.confirmed", "batch.processing", "batch.completed"]

@@ -9,7 +9,8 @@ import pytest
 from batchbus_events import topics
 from batchbus_events.bus import BusUnavailable, Message
 from batchbus_events.memory import MemoryBus
-from tests.events.inbox import PATIENCE, Inbox
+from tests.events.inbox import Inbox
+from tests.patience import PATIENCE
 
 TRIGGER = Message(body=b"{}", routing_key="batch.created")
 

@@ -22,7 +22,8 @@ from batchbus_events.bus import (
     Unroutable,
 )
 from batchbus_events.topics import Binding, Queue
-from tests.events.inbox import PATIENCE, Inbox
+from tests.events.inbox import Inbox
+from tests.patience import PATIENCE
 from tests.rabbitmq import RabbitNode
 
 EVENTS_QUEUE = Queue(

@@ -24,9 +24,9 @@ from batchbus_events.history import HistoryUnavailable
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.since import LogTruncated
-from tests.events.inbox import PATIENCE
 from tests.events.past import Past
 from tests.events.proxy import Proxy
+from tests.patience import PATIENCE
 from tests.rabbitmq import RabbitNode
 
 BEGIN: Final = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
@@ -81,7 +81,7 @@ class Reading:
         self.told: list[Event] = []
 
     async def read(self, count: int) -> list[Event]:
-        async with asyncio.timeout(2 * PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             self.told += [await anext(self._events) for _ in range(count)]
         return self.told
 

@@ -21,8 +21,9 @@ from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.parking import parked_queue, subscriber_queue
 from batchbus_events.subscriber import EventHandler, Gap, Retry, Subscriber
-from tests.events.inbox import PATIENCE, Inbox
+from tests.events.inbox import Inbox
 from tests.events.past import Past
+from tests.patience import PATIENCE
 
 AT_ONCE: Final = Retry(tries=3, first=0.001)
 EVERYTHING: Final = ["batch.#"]

@@ -23,11 +23,11 @@ from batchbus_service.http.server import serving
 from batchbus_service.http.state import Api
 from batchbus_service.settings import Settings
 from batchbus_service.users import Role, User, passwords
+from tests.patience import PATIENCE
 
 __all__ = ["Person", "Site"]
 
 BATCH_TYPES = Path(__file__).parent.parent / "batch_types"
-PATIENCE = 10.0
 
 
 @dataclass

@@ -12,7 +12,8 @@ from batchbus_events.ids import new_job_id
 from batchbus_service.http.connections import HttpPatience
 from batchbus_service.settings import Settings
 from batchbus_service.users import Role, Scope
-from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.conftest import Person, Site
+from tests.patience import PATIENCE
 
 SIGNING_IN: Final = {("post", "/admin/auth"), ("post", "/admin/auth/token")}
 """Routes for those who have no credential yet."""

@@ -18,7 +18,8 @@ from batchbus_service.bootstrap import open_service
 from batchbus_service.http.listen import listen
 from batchbus_service.http.server import serving_probes
 from batchbus_service.settings import Settings
-from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.conftest import Person, Site
+from tests.patience import PATIENCE
 
 PAGE = Path(__file__).parents[2] / "docs" / "production.md"
 

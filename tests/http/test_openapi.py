@@ -35,7 +35,8 @@ from batchbus_service.http.listen import listen
 from batchbus_service.http.server import serving
 from batchbus_service.settings import Settings
 from batchbus_service.users import Role
-from tests.http.conftest import BATCH_TYPES, PATIENCE, Person
+from tests.http.conftest import BATCH_TYPES, Person
+from tests.patience import PATIENCE
 
 EXAMPLES: Final = int(os.environ.get("BATCHBUS_API_EXAMPLES", "3"))
 CHECKS: Final = [

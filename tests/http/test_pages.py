@@ -12,10 +12,11 @@ from typing import Final
 
 import pytest
 
-from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.conftest import Person, Site
 from tests.http.medusa_js.conftest import node  # noqa: F401 - the fixture
 from tests.http.medusa_js.nodejs import NodeProject
 from tests.http.wire import connected
+from tests.patience import PATIENCE
 
 FOLDER: Final = Path(str(files("batchbus_service.http").joinpath("pages")))
 FILES: Final = {path.name: path.read_text() for path in FOLDER.iterdir()}
@@ -192,6 +193,6 @@ def _run(project: NodeProject, *arguments: str, **told: str) -> None:
         env=project.environment | told,
         capture_output=True,
         text=True,
-        timeout=12 * PATIENCE,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -13,7 +13,8 @@ from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
-from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.conftest import Person, Site
+from tests.patience import PATIENCE
 
 REASON = "the publisher was mended"
 

@@ -14,7 +14,8 @@ from batchbus_events.history import History, HistoryUnavailable, HttpHistory
 from batchbus_events.ids import new_job_id
 from batchbus_service.histories import JobHistories
 from batchbus_service.users import Role
-from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.conftest import Person, Site
+from tests.patience import PATIENCE
 
 BEFORE = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -10,7 +10,8 @@ import httpx
 import psutil
 
 from batchbus_service.settings import Settings
-from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.conftest import Person, Site
+from tests.patience import PATIENCE
 from tests.rabbitmq import RabbitNode
 
 

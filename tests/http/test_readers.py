@@ -19,8 +19,9 @@ from batchbus_service.http.listen import listen
 from batchbus_service.http.server import serving
 from batchbus_service.settings import Settings
 from batchbus_service.users import Role
-from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.conftest import Person, Site
 from tests.http.raw_readers import RawReader
+from tests.patience import PATIENCE
 
 LIFE = ["batch.created", "batch.pre_processed", "batch.confirmed", "batch.processing", "batch.completed"]
 READERS = 200
@@ -46,7 +47,7 @@ async def _a_quick_reader_and_one_that_takes_nothing(
     await never.connect(receive_buffer=receive_buffer)
     await quick.connect()
     quick.start()
-    async with asyncio.timeout(6 * PATIENCE):
+    async with asyncio.timeout(PATIENCE):
         await _readers(site, 2)
         for n in range(LARGE):
             event = Event(
@@ -65,7 +66,7 @@ async def test_two_hundred_readers_of_a_job_get_all_of_it_even_if_they_were_cut_
     path = f"/admin/batch-jobs/{job['id']}/events"
     readers = [RawReader(ann, path) for _ in range(READERS)]
     never = RawReader(ann, path)
-    async with asyncio.timeout(6 * PATIENCE):
+    async with asyncio.timeout(PATIENCE):
         await never.connect(receive_buffer=1024)
         for reader in readers:
             await reader.connect()

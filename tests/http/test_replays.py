@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from batchbus_events.topics import Queue
-from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.conftest import Person, Site
+from tests.patience import PATIENCE
 from tests.replay.conftest import Subscriber
 from tests.replay.histories import finished_jobs
 

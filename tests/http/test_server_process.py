@@ -13,10 +13,10 @@ import pytest
 
 from tests.http.conftest import BATCH_TYPES
 from tests.http.processes import ServerProcess
+from tests.patience import PATIENCE
 
 GIB = 1024**3
 MIB = 1024**2
-PATIENCE = 120.0
 HEAD = b'--B\r\ncontent-disposition: form-data; name="files"; filename="large.csv"\r\n\r\n'
 TAIL = b"\r\n--B--\r\n"
 

@@ -29,8 +29,8 @@ from batchbus_service.http.state import Api
 from batchbus_service.http.streams import of_a_job
 from batchbus_service.job import Job
 from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy
+from tests.patience import PATIENCE
 
-PATIENCE = 10.0
 WORDS = st.from_regex(r"[a-z_.]{1,20}", fullmatch=True)
 Action = Literal["write", "publish", "publish twice", "lose", "progress", "break"]
 ACTIONS = get_args(Action)

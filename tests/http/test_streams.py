@@ -9,7 +9,8 @@ import pytest
 from httpx_sse import ServerSentEvent
 
 from batchbus_events.ids import new_job_id
-from tests.http.conftest import PATIENCE, Person, Site, read_until
+from tests.http.conftest import Person, Site, read_until
+from tests.patience import PATIENCE
 
 LIFE = ["batch.created", "batch.pre_processed", "batch.confirmed", "batch.processing", "batch.completed"]
 

@@ -12,8 +12,9 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from batchbus_service.http.shelf import Upload
-from tests.http.conftest import PATIENCE, Person, Site
+from tests.http.conftest import Person, Site
 from tests.http.wire import connected
+from tests.patience import PATIENCE
 
 LIMIT = 1_000_000
 PART = b'--B\r\ncontent-disposition: form-data; name="files"; filename="a.csv"\r\n\r\n'

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.http.conftest import PATIENCE, Site
+from tests.http.conftest import Site
+from tests.patience import PATIENCE
 
 __all__ = ["Wire", "connected"]
 

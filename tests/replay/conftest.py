@@ -24,9 +24,9 @@ from batchbus_service.clock import ServerClock
 from batchbus_service.replay.player import Player
 from batchbus_service.replay.record import Replay, State
 from batchbus_service.replay.selection import Destination, Selection
+from tests.patience import PATIENCE
 from tests.replay.histories import finished_jobs
 
-PATIENCE = 60.0
 OLGA = "olga@example.com"
 EVERYTHING = Selection()
 

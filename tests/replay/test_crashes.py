@@ -22,6 +22,7 @@ from batchbus_service.replay.store import Replays
 from batchbus_service.replay.turn import BATCH
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
+from tests.patience import PATIENCE
 from tests.replay.asking import planned, reaching
 from tests.replay.conftest import OLGA, Subscriber
 from tests.replay.histories import finished_jobs
@@ -31,7 +32,6 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(300)]
 JOBS: Final = 2000
 EVENTS: Final = 5 * JOBS
 KILLS: Final = 10
-PATIENCE: Final = 120.0
 RUN_FOR_REAL: Final = 200
 
 

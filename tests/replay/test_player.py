@@ -16,7 +16,8 @@ from batchbus_events.topics import Binding, Queue
 from batchbus_service.replay.record import ReplayRefused, State
 from batchbus_service.replay.selection import Selection
 from batchbus_service.replay.turn import BATCH
-from tests.replay.conftest import OLGA, PATIENCE, Stage, Subscriber
+from tests.patience import PATIENCE
+from tests.replay.conftest import OLGA, Stage, Subscriber
 from tests.replay.histories import BEGIN
 
 

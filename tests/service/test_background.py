@@ -24,8 +24,7 @@ from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy
 from batchbus_service.readiness import Readiness
 from batchbus_service.settings import Settings
 from batchbus_service.submission import submit
-
-PATIENCE = 10.0
+from tests.patience import PATIENCE
 
 
 @pytest.fixture

@@ -69,6 +69,9 @@ class RunHandle:
         self._progressed = progressed
         self._lease_ends = lease_ends
         self._stop: type[RunCanceled] | type[LeaseLost] | None = None
+        self._released = False
+        self._in_chunk = False
+        """Between `ensure_lease` and the `advance` behind the write that it was called for."""
         self._signalled = False
         self._message: str | None = None
         self._share: float | None = None
@@ -150,11 +153,12 @@ class RunHandle:
             self._message = plain(as_text(message, "advance: message"))
         self.touched = self._clock.monotonic()
         self._signal()
-        self._check()
+        self._check(may_go_on=self._in_chunk)
+        self._in_chunk = False
         return _Turn()
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
-        self._check()
+        self._check(may_go_on=True)
         state = as_json(state, "checkpoint")
         size = len(to_json(state))
         if size > MAX_CHECKPOINT_BYTES:
@@ -195,6 +199,7 @@ class RunHandle:
         self._check()
         if self._clock.monotonic() >= self._lease_ends:
             raise LeaseLost(f"The lease on job {self.job_id} has run out")
+        self._in_chunk = True
 
     # -- what the engine does with it ------------------------------------------------------------------------------
 
@@ -209,6 +214,10 @@ class RunHandle:
     def cancel(self) -> None:
         """Have `RunCanceled` surface in the strategy."""
         self._stop = self._stop or RunCanceled
+
+    def release(self) -> None:
+        """Have `LeaseLost` surface in the strategy, but not before a chunk that is written has its checkpoint."""
+        self._released = True
 
     def lose(self) -> None:
         """Have `LeaseLost` surface in the strategy."""
@@ -257,9 +266,12 @@ class RunHandle:
             self._signalled = True
             self._engine.call_soon_threadsafe(self._progressed)
 
-    def _check(self) -> None:
+    def _check(self, *, may_go_on: bool = False) -> None:
+        """`may_go_on`: the lease is still held, so that a release can wait until what was written is kept."""
         if self._stop is not None:
             raise self._stop(f"Job {self.job_id}")
+        if self._released and not may_go_on:
+            raise LeaseLost(f"Job {self.job_id}")
 
     async def _saved(self, saved: concurrent.futures.Future[None]) -> None:
         await asyncio.wrap_future(saved)

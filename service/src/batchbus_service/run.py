@@ -339,10 +339,13 @@ class Run:
     # -- interrupts ------------------------------------------------------------------------------------------------
 
     def _tell_strategy(self, handle: RunHandle) -> None:
-        if self._interrupt == "canceled":
-            handle.cancel()
-        else:
-            handle.lose()
+        match self._interrupt:
+            case "canceled":
+                handle.cancel()
+            case "released":
+                handle.release()
+            case _:
+                handle.lose()
 
     def _stop_call(self) -> None:
         if self._call:

@@ -151,6 +151,9 @@ class JobRun(Protocol[C_co]):
     (`LeaseLost`) surfaces, so call one of them once a chunk. `advance` and `checkpoint` take effect when called; in an
     `async def` strategy await them, which lets other runs have their turn. In a plain `def` strategy
     just call them: `checkpoint` blocks until it is durable.
+
+    A chunk is `ensure_lease`, the write, `advance`, `checkpoint`. When the worker is stopped in the middle of one,
+    `LeaseLost` surfaces behind its checkpoint and not before, so that the next run need not repeat it.
     """
 
     @property

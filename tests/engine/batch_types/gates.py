@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -41,6 +42,24 @@ class Gated(BatchStrategy[GateContext]):
             await asyncio.sleep(0.01)
             await run.advance(0)
         await run.advance(message="behind the gate")
+
+
+class GatedWrite(BatchStrategy[GateContext]):
+    """Two chunks; the gate is between the write of the first and its checkpoint."""
+
+    identifier = "gated-write-strategy"
+    batch_type = "gated-write"
+    context_model = GateContext
+
+    async def process(self, run: JobRun[GateContext]) -> None:
+        for chunk in range(run.resume_from if isinstance(run.resume_from, int) else 0, 2):
+            await run.advance(0, message="at the gate")
+            run.ensure_lease()
+            await run.catalog.traces.insert_one({"job": run.job_id, "chunk": chunk, "at": datetime.now(UTC)})
+            while not run.context.gate.exists():  # noqa: ASYNC110 - the test opens it
+                await asyncio.sleep(0.01)
+            await run.advance()
+            await run.checkpoint(chunk + 1)
 
 
 class GatedThread(BatchStrategy[GateContext]):
