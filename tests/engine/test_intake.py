@@ -16,7 +16,8 @@ from batchbus_service.job import Job
 from batchbus_service.ledger import Ledger
 from batchbus_service.lifecycle import Decider, Policy
 from batchbus_service.outbox import Outbox
-from batchbus_service.stores.memory import MemoryJobStore
+from batchbus_service.presence import Presence
+from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
 from tests.engine.virtual_time import VirtualClock, run_virtually
 
 
@@ -42,7 +43,8 @@ async def _poison_and_a_good_one() -> tuple[Message, int]:
     store, parked = BrokenStore(), asyncio.Queue[Delivery]()
     clock, policy = VirtualClock(asyncio.get_running_loop()), Policy(publish_grace=timedelta(seconds=1000))
     async with MemoryBus(publish_timeout=100.0) as bus:
-        outbox = Outbox(bus, store, clock, policy, "worker-1", log)
+        presence = Presence(MemoryProcessStore(), clock, "worker-1", log, lasts=timedelta(seconds=20))
+        outbox = Outbox(bus, store, clock, policy, presence, log)
         intake = Intake(bus, Ledger(store, outbox, clock, Decider(policy, lambda: "id"), log), None, log)
         await bus.consume(topics.PARKED_QUEUE, parked.put, prefetch=1)
         await intake.start()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -26,11 +26,12 @@ from batchbus_service.job import Job
 from batchbus_service.ledger import Ledger
 from batchbus_service.lifecycle import Decider, Policy
 from batchbus_service.outbox import Outbox
-from batchbus_service.ports import Beat, JobStore, StoreUnavailable
+from batchbus_service.ports import Beat, JobStore, ProcessStore, StoreUnavailable
+from batchbus_service.presence import Presence
 from batchbus_service.pulse import RunLimits
 from batchbus_service.run import Surroundings
 from batchbus_service.slots import Slots
-from batchbus_service.stores.memory import MemoryJobStore
+from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
 from batchbus_service.watch import Watch
 from batchbus_service.worker import Worker
 from batchbus_strategies import BatchStrategy, Phase, Services
@@ -97,12 +98,35 @@ class FaultyStore:
     async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
         return bool(await self._do(lambda: self._store.move_alarm(job, wake_at)))
 
+    async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
+        await self._do(lambda: self._store.put_off(jobs, wake_at))
+
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         found = await self._do(lambda: self._store.waiting(phase, job_type, until=until, want=want))
         return cast("list[Job]", found)
 
     async def ringing(self, *, until: datetime, want: int) -> list[Job]:
         return cast("list[Job]", await self._do(lambda: self._store.ringing(until=until, want=want)))
+
+
+class FaultyProcesses:
+    """Who is there, as one process gets to know it."""
+
+    def __init__(self, processes: ProcessStore, faults: Faults) -> None:
+        self._processes = processes
+        self._faults = faults
+
+    async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
+        return await self._faults.around(deed, lambda: StoreUnavailable("simulated"))
+
+    async def renew(self, name: str, until: datetime) -> None:
+        await self._do(lambda: self._processes.renew(name, until))
+
+    async def present(self) -> Mapping[str, datetime]:
+        return cast("Mapping[str, datetime]", await self._do(self._processes.present))
+
+    async def leave(self, name: str) -> None:
+        await self._do(lambda: self._processes.leave(name))
 
 
 class FaultyBus:
@@ -211,6 +235,7 @@ class World:
     strategy: Callable[[str], BatchStrategy[Any]]
     """Makes the strategy of a process, given its name."""
     store: MemoryJobStore = field(default_factory=MemoryJobStore)
+    present: MemoryProcessStore = field(default_factory=MemoryProcessStore)
     bus: MemoryBus = field(default_factory=lambda: MemoryBus(publish_timeout=5.0))
     processes: list[Process] = field(default_factory=list)
     published: list[Message] = field(default_factory=list)
@@ -230,7 +255,9 @@ class World:
         faults = Faults(Random(self.random.random()))
         bus, store = FaultyBus(self.bus, faults), FaultyStore(self.store, faults)
         clock = VirtualClock(asyncio.get_running_loop(), offset=self.random.uniform(-0.05, 0.05))
-        outbox = Outbox(bus, store, clock, _POLICY, name, log)
+        lasts = 2 * _POLICY.publish_grace
+        presence = Presence(FaultyProcesses(self.present, faults), clock, name, log, lasts=lasts)
+        outbox = Outbox(bus, store, clock, _POLICY, presence, log)
         ledger = Ledger(store, outbox, clock, Decider(_POLICY, lambda: f"event-{next(self.numbers)}"), log)
         doorbell = Doorbell(bus, log)
         strategy = self.strategy(name)
@@ -244,6 +271,7 @@ class World:
             give_up=lambda reason: None,
         )
         worker = Worker(around, lambda _: strategy, [strategy.batch_type], doorbell, log)
+        await _in_the_end(presence.start)
         await outbox.start()
         await Watch(ledger, log).start()
         await worker.start()
@@ -251,3 +279,12 @@ class World:
         process = Process(name, faults, bus, worker, outbox)
         self.processes.append(process)
         return process
+
+
+async def _in_the_end(start: Callable[[], Awaitable[None]]) -> None:
+    """As a supervisor does, which starts a process again that could not reach its database."""
+    while True:
+        try:
+            return await start()
+        except StoreUnavailable:
+            await asyncio.sleep(1)

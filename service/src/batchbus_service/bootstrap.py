@@ -28,6 +28,7 @@ from batchbus_service.ledger import Ledger
 from batchbus_service.lent import LentClient
 from batchbus_service.lifecycle import Decider, Policy
 from batchbus_service.outbox import Outbox
+from batchbus_service.presence import Presence
 from batchbus_service.prometheus import PrometheusMeter
 from batchbus_service.pulse import RunLimits
 from batchbus_service.queues import QueueWatch
@@ -37,6 +38,7 @@ from batchbus_service.settings import BadSettings, Settings
 from batchbus_service.slots import Slots
 from batchbus_service.stores.metered import MeteredJobStore
 from batchbus_service.stores.mongo import MongoJobStore
+from batchbus_service.stores.processes import MongoProcessStore
 from batchbus_service.tracing import TRACES_NOTHING, Tracer
 from batchbus_service.watch import Watch
 from batchbus_service.worker import Worker
@@ -147,9 +149,14 @@ async def open_service(
             max_attempts=settings.max_attempts,
             publish_grace=timedelta(seconds=patience.publish_grace),
         )
+        presence = Presence(
+            MongoProcessStore(database), clock, name, log, lasts=2 * policy.publish_grace, background=background
+        )
+        await presence.start()
+        stack.push_async_callback(presence.close)
         doorbell = Doorbell(bus, log)
         stack.push_async_callback(doorbell.close)
-        outbox = Outbox(bus, store, clock, policy, name, log, meter, background=background)
+        outbox = Outbox(bus, store, clock, policy, presence, log, meter, background=background)
         await outbox.start()
         stack.push_async_callback(outbox.close, patience.last_answers)
         meter.look_at_engine(bus, outbox)

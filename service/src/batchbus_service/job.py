@@ -21,6 +21,7 @@ __all__ = [
     "Job",
     "Lease",
     "Status",
+    "Writer",
     "lane",
     "plain",
 ]
@@ -79,6 +80,15 @@ class HistoryEntry:
         """The trace id in its W3C `traceparent`."""
         parts = (self.traceparent or "").split("-")
         return parts[1] if len(parts) == 4 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The process that wrote the last entries of a history."""
+
+    process: str
+    up_to: int
+    """The `seq` of the last of them. Versions before this one add entries and leave it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,7 @@ class Job:
     history: tuple[HistoryEntry, ...] = ()
     published: int = 0
     """The broker has confirmed every entry of the history up to this `seq`."""
+    writer: Writer | None = None
     triggers: tuple[str, ...] = ()
     """Keys of the last 20 triggers handled, so that a late duplicate changes nothing."""
 
@@ -166,6 +177,11 @@ class Job:
         if not isinstance(parts, dict):
             return {}
         return {run: count for run, count in parts.items() if isinstance(count, int)}
+
+    @property
+    def written_by(self) -> str | None:
+        """The process that wrote the last entry of the history, whose part it is to publish it; None if not known."""
+        return self.writer.process if self.writer and self.writer.up_to == len(self.history) else None
 
     @property
     def unpublished(self) -> tuple[HistoryEntry, ...]:

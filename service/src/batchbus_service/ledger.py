@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from batchbus_service.job import Job
+from batchbus_service.job import Job, Writer
 from batchbus_service.lifecycle import Cause, Decider, NewJob
 from batchbus_service.meter import MEASURES_NOTHING, Meter
 from batchbus_service.outbox import Outbox
@@ -78,6 +78,7 @@ class Ledger:
         job = self.decider.create(request, now, cause)
         if claim_for:
             job = self.decider.claim(job, claim_for, now)
+        job = self._signed(job)
         existing = await _unbroken(self._insert(job))
         if existing is None:
             self._wrote(None, job)
@@ -105,6 +106,8 @@ class Ledger:
         decided = decide(known, self.clock.now())
         if decided is known:
             return job
+        if len(decided.history) > len(known.history):
+            decided = self._signed(decided)
         write = self.store.update(job, decided, same_lease=same_lease, by_owner=by_owner)
         if not await _unbroken(self._answered(write, job, decided)):
             return None
@@ -121,6 +124,10 @@ class Ledger:
         if job is None:
             raise UnknownJob(job_id)
         return job
+
+    def _signed(self, job: Job) -> Job:
+        """Others leave it to this process to publish what it has written."""
+        return replace(job, writer=Writer(self.outbox.process, len(job.history)))
 
     async def _insert(self, job: Job) -> Job | None:
         """None once the job is there as written here; else the job that has its id."""
@@ -150,7 +157,7 @@ class Ledger:
 
     def _wrote(self, old: Job | None, new: Job) -> None:
         written = len(new.history) - (len(old.history) if old else 0)
-        self.outbox.hand_over(new, written=written)
+        self.outbox.hand_over(new, written=written, other=old.written_by if old else None)
         self.meter.wrote(old, new)
         for entry in new.history[len(new.history) - written :]:
             self._log.info(

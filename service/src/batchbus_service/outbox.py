@@ -3,7 +3,7 @@
 It lives beside the writes, not in their way: whoever writes a transition hands the job over and goes on. One job's
 events go out one after the other, each with its confirm; different jobs side by side. The marks ride along with the
 job's next write, or are flushed for many jobs in one bulk write. If this process dies, the job's alarm rings, and
-the night watch of any process hands the job to an outbox again.
+the night watch of any process hands the job to an outbox again; while it lives, the job is left to it, however slow it is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ from batchbus_service.job import HistoryEntry, Job
 from batchbus_service.lifecycle import Policy, alarm
 from batchbus_service.meter import MEASURES_NOTHING, Meter
 from batchbus_service.ports import Clock, JobStore, StoreUnavailable
+from batchbus_service.presence import Presence
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -39,6 +41,10 @@ _MARKS_AT_A_TIME: Final = 50
 """In one bulk write, which is to be short beside the writes of the jobs that run."""
 _MARKS_IN_TIME: Final = 100
 """So many marks may wait before new jobs do."""
+_KEEP_UP_SECONDS: Final = 5.0
+"""How long a new job waits for that at most."""
+_WRITER_LIMIT: Final = timedelta(minutes=10)
+"""How long a process that lives is trusted to publish what it wrote."""
 _BACK_OFF: Final = (0.1, 30.0)
 """Seconds: the first and the longest pause after the broker refused."""
 
@@ -50,12 +56,14 @@ class _Pending:
     job: Job
     done: int
     own: set[int] = field(default_factory=set)
-    """The entries that this process wrote; the others are for their writers to publish, until the alarm rings."""
+    """The entries that this process wrote; the others are for their writers to publish, until their time is over."""
+    other: str | None = None
+    """The process that wrote the entries before our own."""
     publishing: asyncio.Task[None] | None = None
 
 
 class Outbox:
-    """One per process. `worker` is the name under which this process holds leases."""
+    """One per process. `presence` has the name under which this process holds leases."""
 
     def __init__(
         self,
@@ -63,7 +71,7 @@ class Outbox:
         store: JobStore,
         clock: Clock,
         policy: Policy,
-        worker: str,
+        presence: Presence,
         log: FilteringBoundLogger,
         meter: Meter = MEASURES_NOTHING,
         *,
@@ -73,7 +81,7 @@ class Outbox:
         self._store = store
         self._clock = clock
         self._policy = policy
-        self._worker = worker
+        self._presence = presence
         self._log = log
         self._meter = meter
         self._background = background or Background(log)
@@ -94,14 +102,23 @@ class Outbox:
         self.on_settled: Callable[[Sequence[Job]], None] = lambda jobs: None
         """Called with the jobs whose events are all out and marked."""
 
-    def hand_over(self, job: Job, *, written: int) -> None:
-        """Publish what `job` has not published. The last `written` entries of its history were written here."""
+    @property
+    def process(self) -> str:
+        """The name of this process."""
+        return self._presence.name
+
+    def hand_over(self, job: Job, *, written: int, other: str | None = None) -> None:
+        """Publish what `job` has not published.
+
+        The last `written` entries of its history were written here, those before by the process `other`, if it is known.
+        """
         pending = self._pending.get(job.id)
         if pending is None:
             pending = self._pending[job.id] = _Pending(job, job.published)
         if job.version >= pending.job.version:  # the night watch may have read it before the last write
             pending.job = job
         pending.done = max(pending.done, job.published)
+        pending.other = other or pending.other
         pending.own.update(range(len(job.history) - written + 1, len(job.history) + 1))
         if pending.publishing is None:
             pending.publishing = asyncio.create_task(self._publish_all(pending))
@@ -117,12 +134,25 @@ class Outbox:
         pending = self._pending.get(job.id)
         return max(job.published, pending.done) if pending else job.published
 
-    async def keep_up(self) -> None:
-        """Wait while so many marks wait for the database that the alarms of their jobs would ring.
+    async def keep_up(self) -> bool:
+        """Wait a little while so many marks wait for the database that new jobs would only make it worse.
 
-        For whoever makes new jobs by the thousand: those would be published twice.
+        Returns whether they are down to few; a broker that is away is no reason to wait.
         """
-        await self._in_time.wait()
+        try:
+            async with asyncio.timeout(_KEEP_UP_SECONDS):
+                await self._in_time.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def expects(self, job: Job) -> bool:
+        """Whether the process that wrote the job's unpublished events lives, and has time left to publish them."""
+        if not job.unpublished or job.written_by is None:
+            return False
+        if job.written_by == self.process:
+            return job.id in self._pending
+        return self._awaits(job.written_by, job.unpublished[0])
 
     @property
     def backlog(self) -> int:
@@ -202,7 +232,7 @@ class Outbox:
         """Whether the process that wrote the entry has let its time pass; False once it has published it."""
         overdue = entry.time + self._policy.publish_grace
         pause = _ASK_AGAIN
-        while entry.seq not in pending.own and self._clock.now() < overdue:
+        while entry.seq not in pending.own and (self._clock.now() < overdue or self._awaits(pending.other, entry)):
             try:
                 stored = await self._store.get(pending.job.id)
             except StoreUnavailable:
@@ -214,6 +244,12 @@ class Outbox:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
         return True
+
+    def _awaits(self, writer: str | None, entry: HistoryEntry) -> bool:
+        """Whether that other process is still trusted to publish the entry."""
+        if writer is None or writer == self.process:
+            return False
+        return self._clock.now() < entry.time + _WRITER_LIMIT and self._presence.lives(writer)
 
     # -- marking ---------------------------------------------------------------------------------------------------
 
@@ -229,7 +265,7 @@ class Outbox:
                 self._in_time.clear()
 
     def _runs_here(self, job: Job) -> bool:
-        return job.lease is not None and job.lease.worker == self._worker
+        return job.lease is not None and job.lease.worker == self.process
 
     async def _flush_for_ever(self) -> None:
         while True:

@@ -6,7 +6,7 @@ The message broker's port, `Bus`, and the files' port, `Files`, belong to the pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -20,6 +20,7 @@ __all__ = [
     "JobExists",
     "JobStore",
     "NotStorable",
+    "ProcessStore",
     "StoreError",
     "StoreUnavailable",
     "TooLarge",
@@ -95,11 +96,27 @@ class JobStore(Protocol):
     async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
         """Compare-and-set of `wake_at`, from `job`'s. Returns whether this call moved it."""
 
+    async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
+        """As `move_alarm`, for many jobs in one go: each to its own time."""
+
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         """Some of the jobs whose `ready_at` is at most `until`, the oldest first."""
 
     async def ringing(self, *, until: datetime, want: int) -> list[Job]:
         """Some of the jobs whose `wake_at` is at most `until`, the earliest first."""
+
+
+class ProcessStore(Protocol):
+    """The processes that are there. Every method may raise `StoreUnavailable`."""
+
+    async def renew(self, name: str, until: datetime) -> None:
+        """The process counts as alive until then."""
+
+    async def present(self) -> Mapping[str, datetime]:
+        """Until when each process counts as alive, by name; those long gone may be left out."""
+
+    async def leave(self, name: str) -> None:
+        """The process ends in good order."""
 
 
 class Clock(Protocol):

@@ -49,7 +49,7 @@ class Watch:
         """Look after every job whose alarm has rung. Returns how many there were."""
         now = self._ledger.clock.now()
         ringing = await self._ledger.store.ringing(until=now, want=_WANT)
-        for job in ringing:
+        for job in await self._without_expected(ringing):
             try:
                 await self._attend(job)
             except StoreUnavailable:
@@ -71,6 +71,16 @@ class Watch:
             if seen < _WANT:
                 # The alarm clocks are in the database: there is nothing to wait on but the next round.
                 await asyncio.sleep(_ROUND_EVERY * random.uniform(0.8, 1.2))
+
+    async def _without_expected(self, ringing: list[Job]) -> list[Job]:
+        """Put off those that ring for nothing but events that their writer, which lives, will publish."""
+        ledger, now = self._ledger, self._ledger.clock.now()
+        policy = ledger.decider.policy
+        put_off = [job for job in ringing if ledger.outbox.expects(job) and ledger.decider.overdue(job, now) is job]
+        later = [alarm(job, now + policy.publish_grace / 2, policy) for job in put_off]
+        await ledger.store.put_off(put_off, later)
+        ids = {job.id for job in put_off}
+        return [job for job in ringing if job.id not in ids]
 
     async def _attend(self, job: Job) -> None:
         ledger = self._ledger
@@ -97,4 +107,4 @@ class Watch:
         late = job.unpublished and job.unpublished[0].time + policy.publish_grace <= now
         if moved and late and ledger.outbox.trouble is None:
             self._log.warning("events_found_unpublished", job_id=job.id, events=len(job.unpublished))
-            ledger.outbox.hand_over(job, written=0)
+            ledger.outbox.hand_over(job, written=0, other=job.written_by)

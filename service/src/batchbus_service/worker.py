@@ -262,7 +262,7 @@ class Worker:
                 self._busy_lanes.add(name)
             else:
                 self._busy_lanes.discard(name)
-            found += (job for job in waiting if _out(job, now))
+            found += (job for job in waiting if self._is_out(job, now))
         # In any order: two workers that read the same jobs should not both begin with the oldest.
         random.shuffle(found)
         self._found[phase].extend(found)
@@ -279,10 +279,11 @@ class Worker:
         except NotAllowed:
             return None
 
+    def _is_out(self, job: Job, now: datetime) -> bool:
+        """Whether the job's events are all published, or their writer has let its time pass: then they come with the job.
 
-def _out(job: Job, now: datetime) -> bool:
-    """Whether the job's events are all published, or their writer has let its time pass: then they come with the job.
-
-    A job that is claimed before that would have its events published twice.
-    """
-    return job.published == len(job.history) or (job.wake_at is not None and job.wake_at <= now)
+        A job that is claimed before that would have its events published twice.
+        """
+        if job.published == len(job.history):
+            return True
+        return job.wake_at is not None and job.wake_at <= now and not self._ledger.outbox.expects(job)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from batchbus_service.bootstrap import Service
 from batchbus_service.host import tamed
 from batchbus_service.http.bodies import CreateRequest
-from batchbus_service.http.errors import invalid, not_found
+from batchbus_service.http.errors import busy, invalid, not_found
 from batchbus_service.job import Job
 from batchbus_service.ledger import Conflict
 from batchbus_service.lifecycle import Cause
@@ -36,6 +36,8 @@ async def create_job(
     prepared = await _prepared(service, draft, user_id)
     if asked.dry_run is None:
         raise invalid("Can't insert null value in field dry_run on insert in table batch_job")
+    if not await service.ledger.outbox.keep_up():
+        raise busy("So many jobs have been made that the database is behind; try again in a moment", seconds=5)
     return await submit(service.ledger, service.worker, from_user(draft, prepared, user_id, idempotency_key), cause)
 
 

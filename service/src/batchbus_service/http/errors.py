@@ -21,7 +21,7 @@ from batchbus_service.lifecycle import NotAllowed
 from batchbus_service.ports import NotStorable, StoreUnavailable, UnreadableJob
 from batchbus_service.users import TryLater
 
-__all__ = ["ApiError", "ApiJson", "Unauthorized", "forbidden", "install", "invalid", "not_allowed", "not_found"]
+__all__ = ["ApiError", "ApiJson", "Unauthorized", "busy", "forbidden", "install", "invalid", "not_allowed", "not_found"]
 
 _UNKNOWN: Final = {
     "code": "unknown_error",
@@ -68,6 +68,11 @@ def not_allowed(message: str) -> ApiError:
 
 def forbidden(message: str) -> ApiError:
     return ApiError(403, "not_allowed", message)
+
+
+def busy(message: str, *, seconds: int) -> ApiError:
+    """Nothing is wrong with the request; it may be sent again after so many seconds."""
+    return ApiError(503, "unavailable", message, {"retry-after": str(seconds)})
 
 
 def not_found(message: str) -> ApiError:

@@ -12,7 +12,7 @@ import structlog
 from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge
 
-from batchbus_service.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, lane
+from batchbus_service.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, Writer, lane
 from batchbus_service.ports import NotStorable, UnreadableJob
 
 __all__ = [
@@ -117,6 +117,7 @@ def from_document(document: Mapping[str, Any]) -> Job:
 def _job(document: Mapping[str, Any]) -> Job:
     lease = document.get("lease")
     checkpoint = document.get("checkpoint")
+    writer = document.get("writer")
     return Job(
         id=document["_id"],
         status=Status(document["status"]),
@@ -124,6 +125,7 @@ def _job(document: Mapping[str, Any]) -> Job:
         lease=Lease(lease["worker"], lease["expires_at"]) if lease else None,
         checkpoint=Checkpoint(**checkpoint) if checkpoint else None,
         history=history_of(document),
+        writer=Writer(**writer) if writer else None,
         triggers=tuple(document.get("triggers", ())),
         **{name: document[name] for name in _PLAIN if name in document},
     )
@@ -200,6 +202,10 @@ def _checkpoint(job: Job) -> Document | None:
     return asdict(job.checkpoint) if job.checkpoint else None
 
 
+def _writer(job: Job) -> Document | None:
+    return asdict(job.writer) if job.writer else None
+
+
 def _lane(job: Job) -> str | None:
     return lane(job.phase, job.type) if job.ready_at else None
 
@@ -212,6 +218,7 @@ _ENCODED: Final[Mapping[str, Callable[[Job], Any]]] = {
     "lease": _lease,
     "checkpoint": _checkpoint,
     "lane": _lane,
+    "writer": _writer,
     "triggers": lambda job: list(job.triggers) or None,
     **{f"{status}_at": _reached_at(status) for status in _TIMED},
 }

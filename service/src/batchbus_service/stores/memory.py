@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from batchbus_service.ports import Beat, JobExists, TooLarge
 from batchbus_service.stores.document import encodable, to_document
 from batchbus_strategies import Phase
 
-__all__ = ["MemoryJobStore"]
+__all__ = ["MemoryJobStore", "MemoryProcessStore"]
 
 _MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 
@@ -70,6 +70,10 @@ class MemoryJobStore:
         self.jobs[job.id] = replace(stored, wake_at=wake_at)
         return True
 
+    async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
+        for job, time in zip(jobs, wake_at, strict=True):
+            await self.move_alarm(job, time)
+
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         ready = [
             (job.ready_at, job.id, job)
@@ -88,6 +92,22 @@ class MemoryJobStore:
         if size > _MAX_DOCUMENT_BYTES:
             raise TooLarge("The job is too large for a document")
         self.jobs[job.id] = job
+
+
+class MemoryProcessStore:
+    """`ProcessStore` in a dict."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, datetime] = {}
+
+    async def renew(self, name: str, until: datetime) -> None:
+        self._until[name] = until
+
+    async def present(self) -> Mapping[str, datetime]:
+        return dict(self._until)
+
+    async def leave(self, name: str) -> None:
+        self._until.pop(name, None)
 
 
 _BEATEN = ("result", "checkpoint", "failures", "lease")

@@ -46,6 +46,10 @@ class MeteredJobStore:
         with self._measured("move_alarm"):
             return await self._store.move_alarm(job, wake_at)
 
+    async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
+        with self._measured("put_off"):
+            await self._store.put_off(jobs, wake_at)
+
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         with self._measured("waiting"):
             return await self._store.waiting(phase, job_type, until=until, want=want)

@@ -80,8 +80,7 @@ class MongoJobStore:
 
     async def settle(self, jobs: Sequence[Job]) -> None:
         def settled(job: Job) -> Document:
-            alarm = {"$set": {"wake_at": job.wake_at}} if job.wake_at else {"$unset": {"wake_at": ""}}
-            return {"$max": {"published": job.published}, **alarm}
+            return {"$max": {"published": job.published}, **_alarm(job.wake_at)}
 
         with _translated():
             result = await self._jobs.bulk_write(
@@ -95,10 +94,18 @@ class MongoJobStore:
             )
 
     async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
-        change = {"$set": {"wake_at": wake_at}} if wake_at else {"$unset": {"wake_at": ""}}
         with _translated():
-            result = await self._jobs.update_one({"_id": job.id, "wake_at": job.wake_at}, change)
+            result = await self._jobs.update_one({"_id": job.id, "wake_at": job.wake_at}, _alarm(wake_at))
         return result.matched_count == 1
+
+    async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
+        moves = [
+            UpdateOne({"_id": job.id, "wake_at": job.wake_at}, _alarm(time))
+            for job, time in zip(jobs, wake_at, strict=True)
+        ]
+        if moves:
+            with _translated():
+                await self._jobs.bulk_write(moves, ordered=False)
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         name = lane(phase, job_type)
@@ -120,6 +127,10 @@ class MongoJobStore:
             order = "ready_at" if "ready_at" in where else "wake_at"
             documents = await self._jobs.find(where).sort(order, ASCENDING).limit(2 * want).to_list(None)
         return readable(documents)
+
+
+def _alarm(time: datetime | None) -> Document:
+    return {"$set": {"wake_at": time}} if time else {"$unset": {"wake_at": ""}}
 
 
 @contextmanager

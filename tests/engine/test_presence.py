@@ -1,0 +1,137 @@
+"""Who is there, and what follows from it: a slow process publishes its own events, and those of a dead one are found."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, timedelta
+from random import Random
+
+import pytest
+import structlog
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from batchbus_events import topics
+from batchbus_events.bus import Message
+from batchbus_events.event import Event, decode, encode
+from batchbus_events.ids import derived_job_id
+from batchbus_service.clock import SystemClock
+from batchbus_service.job import Job, Status
+from batchbus_service.ports import ProcessStore
+from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
+from batchbus_service.stores.processes import MongoProcessStore
+from batchbus_strategies import AnyContext, BatchStrategy
+from tests.engine.virtual_time import run_virtually
+from tests.engine.world import Process, World
+
+NOW = SystemClock().now()
+JOBS = 300
+
+
+@pytest.fixture(params=["memory", "mongodb"])
+async def processes(request: pytest.FixtureRequest) -> AsyncIterator[ProcessStore]:
+    if request.param == "memory":
+        yield MemoryProcessStore()
+        return
+    url, name = request.getfixturevalue("mongo_url"), request.getfixturevalue("database_name")
+    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(url, tz_aware=True, tzinfo=UTC)
+    yield MongoProcessStore(client[name])
+    await client.drop_database(name)
+    client.close()
+
+
+async def test_a_process_is_there_until_the_time_it_said_last_or_until_it_leaves(processes: ProcessStore) -> None:
+    await processes.renew("one", NOW)
+    await processes.renew("other", NOW)
+    await processes.renew("one", NOW + timedelta(seconds=20))
+    assert await processes.present() == {"one": NOW + timedelta(seconds=20), "other": NOW}
+    await processes.leave("one")
+    await processes.leave("never seen")
+    assert await processes.present() == {"other": NOW}
+
+
+async def test_processes_long_gone_are_forgotten_in_the_end(processes: ProcessStore) -> None:
+    await processes.renew("gone", NOW - timedelta(days=30))
+    await processes.renew("here", NOW)
+    await processes.present()
+    assert "here" in await processes.present()
+    if isinstance(processes, MongoProcessStore):
+        assert await processes._processes.count_documents({}) == 1
+
+
+class Nothing(BatchStrategy[AnyContext]):
+    identifier = "nothing-strategy"
+    batch_type = "nothing"
+
+
+class SlowToSettle(MemoryJobStore):
+    """Takes its time for marks, as a database does that has more to write than it can."""
+
+    async def settle(self, jobs: Sequence[Job]) -> None:
+        await asyncio.sleep(10)
+        await super().settle(jobs)
+
+
+def _world() -> World:
+    random.seed(1)
+    return World(Random(1), lambda name: Nothing(), store=SlowToSettle())
+
+
+async def _start(world: World) -> Process:
+    process = await world.start_process()
+    process.faults.chance = 0
+    return process
+
+
+async def _ask(world: World, count: int) -> list[str]:
+    jobs = [derived_job_id("presence", str(number)) for number in range(count)]
+    for job_id in jobs:
+        data = {"type": "nothing", "dry_run": True}
+        event = Event(type="batch.created", source="/tests", id=job_id, subject=job_id, data=data)
+        await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type, message_id=job_id))
+    return jobs
+
+
+async def _all_out(world: World, jobs: list[str]) -> None:
+    def out(job: Job | None) -> bool:
+        return job is not None and job.status is Status.PRE_PROCESSED and job.published == len(job.history)
+
+    async with asyncio.timeout(86400):
+        while not all(out(world.store.jobs.get(job_id)) for job_id in jobs):  # noqa: ASYNC110 - the time is virtual
+            await asyncio.sleep(1)
+
+
+def test_a_process_that_is_slow_to_mark_what_it_published_is_not_taken_for_dead() -> None:
+    async def slow_and_alive() -> None:
+        async with (world := _world()).bus:
+            await world.listen()
+            for _ in range(3):
+                await _start(world)
+            await _all_out(world, await _ask(world, JOBS))
+            ids = Counter(decode(message.body).id for message in world.published)
+            assert len(ids) >= 2 * JOBS
+            assert [event_id for event_id, times in ids.items() if times > 1] == []
+
+    with structlog.testing.capture_logs() as logs:
+        run_virtually(slow_and_alive())
+    assert [line for line in logs if line["event"] == "events_found_unpublished"] == []
+
+
+def test_what_a_dead_process_did_not_publish_is_published_by_another_when_its_last_sign_of_life_is_over() -> None:
+    async def killed() -> float:
+        async with (world := _world()).bus:
+            await world.listen()
+            doomed = await _start(world)
+            jobs = await _ask(world, 1)
+            while not world.store.jobs:  # noqa: ASYNC110 - the time is virtual
+                await asyncio.sleep(0.001)
+            await doomed.crash()
+            crashed_at = asyncio.get_running_loop().time()
+            await _start(world)
+            await _all_out(world, jobs)
+            return asyncio.get_running_loop().time() - crashed_at
+
+    with structlog.testing.capture_logs():
+        assert run_virtually(killed()) < 90
