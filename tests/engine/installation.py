@@ -161,6 +161,15 @@ class Installation:
 
         await _poll(asked)
 
+    async def early(self, job_id: str, count: int) -> None:
+        """Until so many triggers wait for a job that is not there."""
+
+        async def asked() -> bool:
+            found = await self.store.placeholder(job_id)
+            return found is not None and len(found.triggers) >= count
+
+        await _poll(asked)
+
     async def all_published(self) -> None:
         """Until every event of every job is marked as published."""
         unpublished = {"$expr": {"$lt": ["$published", {"$size": "$history"}]}}

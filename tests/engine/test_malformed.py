@@ -14,7 +14,7 @@ from batchbus_events.bus import Delivery, Message
 from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import MAX_BYTES
 from batchbus_events.ids import new_job_id
-from batchbus_service.bootstrap import Patience, Service
+from batchbus_service.bootstrap import Service
 from batchbus_service.lifecycle import Policy
 from batchbus_service.standing import Served, standing
 from tests.engine.installation import Installation
@@ -42,7 +42,7 @@ class Parked:
 
 @pytest.fixture
 async def worker(installation: Installation) -> AsyncIterator[Service]:
-    async with installation.worker(patience=Patience(look_for=0.3)) as service:
+    async with installation.worker(early_trigger_seconds=1) as service:
         yield service
 
 

@@ -22,7 +22,7 @@ from batchbus_service.job import Job, Status
 from batchbus_service.ports import ProcessStore
 from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
 from batchbus_service.stores.processes import MongoProcessStore
-from batchbus_strategies import AnyContext, BatchStrategy
+from batchbus_strategies import AnyContext, BatchStrategy, Json
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import Process, World
 
@@ -88,7 +88,7 @@ async def _start(world: World) -> Process:
 async def _ask(world: World, count: int) -> list[str]:
     jobs = [derived_job_id("presence", str(number)) for number in range(count)]
     for job_id in jobs:
-        data = {"type": "nothing", "dry_run": True}
+        data: dict[str, Json] = {"type": "nothing", "dry_run": True}
         event = Event(type="batch.created", source="/tests", id=job_id, subject=job_id, data=data)
         await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type, message_id=job_id))
     return jobs

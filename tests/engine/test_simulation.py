@@ -135,7 +135,7 @@ def _check_ends(world: World, asked: dict[str, str]) -> None:
     allowed = {
         "run": {Status.COMPLETED},
         "dry run": {Status.PRE_PROCESSED},
-        "confirm": {Status.COMPLETED, Status.PRE_PROCESSED},
+        "confirm": {Status.COMPLETED},
         "cancel": {Status.CANCELED, Status.COMPLETED},
     }
     for job_id, intent in asked.items():

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from batchbus_events.ids import new_ulid
 from batchbus_service.clock import SystemClock
+from batchbus_service.early import MAX_EARLY, ChangeTrigger, Placeholder
 from batchbus_service.job import Checkpoint, Job, Status
 from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy, alarm
 from batchbus_service.ports import Beat, JobExists, JobStore, NotStorable, TooLarge
@@ -238,3 +239,103 @@ def test_an_alarm_is_set_for_events_not_published_a_lease_and_a_confirmation() -
     assert alarm(published, NOW, policy) is None
     claimed = DECIDER.claim(published, "worker-1", NOW)
     assert claimed.wake_at == NOW + policy.lease
+
+
+def change(
+    number: int = 1, *, sender: str = "/shop", word: Literal["confirmed", "canceled"] = "confirmed"
+) -> ChangeTrigger:
+    cause = Cause(event_id=f"c{number}", source="/s", by="bus:/s", traceparent="00-1-2-01")
+    return ChangeTrigger(
+        type="batch.confirmed" if word == "confirmed" else "batch.canceled",
+        cause=cause,
+        sender=sender,
+        received_at=NOW,
+        reason="because",
+    )
+
+
+async def test_early_triggers_are_kept_in_order_each_once_where_the_job_will_be(store: JobStore) -> None:
+    job = job_like()
+    for number in (2, 1, 2, 3):
+        assert await store.keep_early(job.id, change(number), seconds(number)) == "kept"
+    (found,) = await store.ringing(until=seconds(2), want=10)
+    assert found == await store.placeholder(job.id)
+    assert isinstance(found, Placeholder)
+    assert found.triggers == (change(2), change(1), change(3))
+    assert (found.id, found.since, found.wake_at, found.ended) == (job.id, NOW, seconds(2), False)
+    assert await store.get(job.id) is None, "it is no job"
+    assert await store.waiting("pre_process", "noop", until=seconds(999), want=10) == []
+    with pytest.raises(JobExists):
+        await store.insert(job)
+
+
+async def test_early_triggers_are_not_kept_beside_a_job_nor_without_a_limit_nor_once_they_are_answered(
+    store: JobStore,
+) -> None:
+    await store.insert(job_like(1))
+    assert await store.keep_early(job_like(1).id, change(), seconds(9)) == "job"
+    assert await store.placeholder(job_like(1).id) is None
+    other = job_like(2).id
+    for number in range(MAX_EARLY):
+        assert await store.keep_early(other, change(number), seconds(9)) == "kept"
+    assert await store.keep_early(other, change(MAX_EARLY), seconds(9)) == "full"
+    assert await store.keep_early(other, change(0), seconds(9)) == "kept", "it is among them"
+    placeholder = await store.placeholder(other)
+    assert placeholder is not None
+    ended = await store.move_placeholder(placeholder, wake_at=seconds(50), ended=True)
+    assert ended is not None and ended == await store.placeholder(other)
+    assert (ended.wake_at, ended.ended, ended.triggers) == (seconds(50), True, placeholder.triggers)
+    assert await store.keep_early(other, change(99), seconds(9)) == "ended"
+    assert await store.move_placeholder(placeholder, wake_at=seconds(50), ended=True) is None, "it was read before"
+
+
+async def test_a_job_takes_the_place_of_a_placeholder_that_nobody_has_changed(store: JobStore) -> None:
+    job = job_like()
+    await store.keep_early(job.id, change(1), seconds(9))
+    old = await store.placeholder(job.id)
+    await store.keep_early(job.id, change(2), seconds(9))
+    new = await store.placeholder(job.id)
+    assert old is not None and new is not None
+    assert not await store.fill_placeholder(old, job)
+    await store.drop_placeholder(old)
+    assert await store.placeholder(job.id) == new
+    assert await store.fill_placeholder(new, job)
+    assert not await store.fill_placeholder(new, job)
+    await store.drop_placeholder(new)
+    assert await store.get(job.id) == job
+    assert await store.placeholder(job.id) is None
+    changed = DECIDER.cancel(job, seconds(2), Cause())
+    assert await store.update(job, changed)
+    assert await store.get(job.id) == changed
+
+
+async def test_a_placeholder_that_is_dropped_leaves_room_for_the_job(store: JobStore) -> None:
+    await store.keep_early(job_like().id, change(), seconds(9))
+    placeholder = await store.placeholder(job_like().id)
+    assert placeholder is not None
+    await store.drop_placeholder(placeholder)
+    assert await store.placeholder(placeholder.id) is None
+    await store.insert(job_like())
+
+
+async def test_for_how_many_jobs_the_triggers_of_a_sender_wait(store: JobStore) -> None:
+    for number in range(5):
+        await store.keep_early(job_like(number).id, change(1), seconds(10))
+        await store.keep_early(job_like(number).id, change(2, sender="/other" if number < 2 else "/shop"), seconds(10))
+    await store.insert(job_like(9))
+    assert await store.early_of("/shop", since=NOW, up_to=100) == 5
+    assert await store.early_of("/shop", since=NOW, up_to=3) == 3
+    assert await store.early_of("/other", since=NOW, up_to=100) == 2
+    assert await store.early_of("/nobody", since=NOW, up_to=100) == 0
+    assert await store.early_of("/shop", since=seconds(10), up_to=100) == 0
+
+
+async def test_many_alarms_are_put_off_each_unless_it_was_moved(store: JobStore) -> None:
+    jobs = [job_like(number) for number in range(3)]
+    for job in jobs:
+        await store.insert(job)
+    assert await store.move_alarm(jobs[0], seconds(77))
+    await store.put_off(jobs, [seconds(100), seconds(200), None])
+    stored = [await store.get(job.id) for job in jobs]
+    assert [job.wake_at for job in stored if job] == [seconds(77), seconds(200), None]
+    await store.put_off([], [])

@@ -116,6 +116,51 @@ async def test_a_confirmation_that_overtakes_its_job_is_carried_out(installation
     assert not installation.followed.all("batch.rejected")
 
 
+async def test_what_was_asked_of_a_job_before_it_was_there_is_carried_out_in_order_and_the_rest_rejected(
+    installation: Installation,
+) -> None:
+    job_id = new_job_id()
+    async with installation.worker(), installation.worker():
+        first = await installation.confirm(job_id)
+        await installation.early(job_id, 1)
+        cancel = await installation.cancel(job_id)
+        await installation.early(job_id, 2)
+        late = await installation.confirm(job_id)
+        await installation.early(job_id, 3)
+        await installation.create("noop", dry_run=True, job_id=job_id)
+        await installation.followed.event("batch.canceled", job_id)
+        rejected = await installation.followed.event("batch.rejected", job_id)
+        await installation.all_published()
+    job = await installation.job(job_id)
+    assert installation.followed.types(job_id) == ["created", "canceled"]
+    assert installation.followed.all("batch.canceled", job_id)[0].causationid == cancel
+    assert (rejected.causationid, rejected.data["reason"]) == (late, "not_allowed")
+    assert {key.rpartition(" ")[2] for key in job.triggers} >= {first, cancel}
+    assert job.fence == 0, "nobody has run it"
+
+
+async def test_triggers_that_wait_for_jobs_keep_nothing_else_waiting(installation: Installation) -> None:
+    async with installation.worker():
+        await asyncio.gather(*(installation.cancel(new_job_id()) for _ in range(200)))
+        job_id = await installation.create("noop")
+        await installation.followed.event("batch.completed", job_id)
+    assert not installation.followed.all("batch.rejected")
+
+
+async def test_a_burst_of_jobs_and_their_confirmations_by_one_publisher_loses_and_repeats_nothing(
+    installation: Installation,
+) -> None:
+    jobs = [new_job_id() for _ in range(500)]
+    async with installation.worker_process(), installation.worker_process():
+        for job_id in jobs:
+            await installation.create("noop", dry_run=True, job_id=job_id)
+            await installation.confirm(job_id)
+        await installation.followed.every("batch.completed", jobs)
+        await installation.all_published()
+    assert not installation.followed.all("batch.rejected")
+    assert installation.followed.repeated == []
+
+
 async def test_a_confirmation_during_the_preview_is_honoured_when_that_ends_and_a_second_one_rejected(
     installation: Installation,
 ) -> None:

@@ -20,6 +20,7 @@ from batchbus_events import topics
 from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, QueueState
 from batchbus_events.memory import MemoryBus
 from batchbus_service.doorbell import Doorbell
+from batchbus_service.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.host import Call, CallStopped, StrategyHost
 from batchbus_service.intake import Intake
 from batchbus_service.job import Job
@@ -105,8 +106,27 @@ class FaultyStore:
         found = await self._do(lambda: self._store.waiting(phase, job_type, until=until, want=want))
         return cast("list[Job]", found)
 
-    async def ringing(self, *, until: datetime, want: int) -> list[Job]:
-        return cast("list[Job]", await self._do(lambda: self._store.ringing(until=until, want=want)))
+    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+        return cast("list[Job | Placeholder]", await self._do(lambda: self._store.ringing(until=until, want=want)))
+
+    async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
+        return cast("Kept", await self._do(lambda: self._store.keep_early(job_id, trigger, wake_at)))
+
+    async def placeholder(self, job_id: str) -> Placeholder | None:
+        return cast("Placeholder | None", await self._do(lambda: self._store.placeholder(job_id)))
+
+    async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
+        moved = await self._do(lambda: self._store.move_placeholder(old, wake_at=wake_at, ended=ended))
+        return cast("Placeholder | None", moved)
+
+    async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
+        return bool(await self._do(lambda: self._store.fill_placeholder(placeholder, job)))
+
+    async def drop_placeholder(self, placeholder: Placeholder) -> None:
+        await self._do(lambda: self._store.drop_placeholder(placeholder))
+
+    async def early_of(self, sender: str, *, since: datetime, up_to: int) -> int:
+        return int(await self._do(lambda: self._store.early_of(sender, since=since, up_to=up_to)))
 
 
 class FaultyProcesses:
@@ -273,7 +293,7 @@ class World:
         worker = Worker(around, lambda _: strategy, [strategy.batch_type], doorbell, log)
         await _in_the_end(presence.start)
         await outbox.start()
-        await Watch(ledger, log).start()
+        await Watch(ledger, bus, log).start()
         await worker.start()
         await Intake(bus, ledger, worker, log).start()
         process = Process(name, faults, bus, worker, outbox)

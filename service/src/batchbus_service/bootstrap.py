@@ -64,8 +64,6 @@ class Patience:
 
     publish_grace: float = 10.0
     """See `Policy.publish_grace`."""
-    look_for: float = 10.0
-    """How long a confirmation or cancellation waits for its job to appear."""
     cancel_grace: float = 5.0
     """See `RunLimits.cancel_grace`."""
     stuck: float = 600.0
@@ -161,7 +159,8 @@ async def open_service(
         stack.push_async_callback(outbox.close, patience.last_answers)
         meter.look_at_engine(bus, outbox)
         ledger = Ledger(store, outbox, clock, Decider(policy, new_ulid), log, meter, tracer or _tracer(stack))
-        watch = Watch(ledger, log, background=background)
+        early_seconds = settings.early_trigger_seconds
+        watch = Watch(ledger, bus, log, early_seconds=early_seconds, background=background)
         await watch.start()
         stack.push_async_callback(watch.close)
         player = Player(
@@ -200,7 +199,14 @@ async def open_service(
             worker = Worker(around, registry.get, types, doorbell, log, background=background)
             await worker.start()
             stack.push_async_callback(worker.close)
-            intake = Intake(bus, ledger, worker, log, look_for=patience.look_for, last_answers=patience.last_answers)
+            intake = Intake(
+                bus,
+                ledger,
+                worker,
+                log,
+                early_seconds=settings.early_trigger_seconds,
+                last_answers=patience.last_answers,
+            )
             await intake.start()
             stack.push_async_callback(intake.close)
         else:

@@ -12,7 +12,8 @@ from batchbus_events.bus import Bus, BusError, Consumer, Delivery, Message
 from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, parse_trigger
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
 from batchbus_service import announce
-from batchbus_service.job import Job
+from batchbus_service.early import MAX_EARLY, ChangeTrigger
+from batchbus_service.job import Job, plain
 from batchbus_service.ledger import Conflict, Ledger, UnknownJob
 from batchbus_service.lifecycle import NotAllowed
 from batchbus_service.ports import NotStorable, StoreUnavailable
@@ -41,7 +42,7 @@ class _Closing(Exception):
 class Intake:
     """One per process. Without a worker, jobs are persisted and wait for the workers of other processes.
 
-    `look_for`: seconds for which a confirmation or cancellation waits for its job to appear, as it may have overtaken it.
+    `early_seconds`: how long a confirmation or cancellation waits for its job to appear, as it may have overtaken it.
     `last_answers`: seconds for which `close` waits for triggers that are being handled.
     """
 
@@ -52,16 +53,18 @@ class Intake:
         worker: Worker | None,
         log: FilteringBoundLogger,
         *,
-        look_for: float = 10.0,
+        early_seconds: float = 600.0,
         last_answers: float = 5.0,
     ) -> None:
         self._bus = bus
         self._ledger = ledger
         self._worker = worker
         self._log = log
-        self._look_for = look_for
+        self._early_seconds = early_seconds
         self._last_answers = last_answers
         self._consumer: Consumer | None = None
+        self._creating: dict[str, asyncio.Event] = {}
+        """Jobs that are being made here: what follows close behind waits for that."""
         self._waits = asyncio.Lock()
         self._closing = asyncio.Event()
 
@@ -119,7 +122,7 @@ class Intake:
                 if isinstance(request, CreateBatch):
                     await self._create(trigger, request, message.user_id)
                 else:
-                    await self._change(trigger, request)
+                    await self._change(request.job_id, _change_of(trigger, request, message, self._ledger.clock.now()))
                 return None
             except Conflict as error:
                 return "conflict", str(error)
@@ -129,37 +132,51 @@ class Intake:
                 return "not_allowed", str(error)
             except NotStorable as error:
                 return "not_allowed", str(error)
+            except BusError as error:
+                self._log.warning("intake_waits_for_the_broker", reason=str(error), seconds=pause)
+                await self._rest(pause)
+                pause = min(pause * 2, longest)
             except StoreUnavailable as error:
                 self._log.warning("intake_waits_for_the_database", reason=str(error), seconds=pause)
                 await self._hold_back(pause)
                 pause = min(pause * 2, longest)
 
     async def _create(self, trigger: Event, request: CreateBatch, user_id: str | None) -> None:
-        await self._ledger.outbox.keep_up()
-        await submit(self._ledger, self._worker, from_bus(trigger, request, user_id), cause_of(trigger))
+        new = from_bus(trigger, request, user_id)
+        made = self._creating.setdefault(new.id, asyncio.Event())
+        try:
+            await self._ledger.outbox.keep_up()
+            await submit(self._ledger, self._worker, new, cause_of(trigger))
+        finally:
+            made.set()
+            if self._creating.get(new.id) is made:
+                del self._creating[new.id]
 
-    async def _change(self, trigger: Event, request: ConfirmBatch | CancelBatch) -> None:
-        cause, decider = cause_of(trigger), self._ledger.decider
-
+    async def _change(self, job_id: str, trigger: ChangeTrigger) -> None:
         def decide(job: Job, now: datetime) -> Job:
-            if isinstance(request, ConfirmBatch):
-                return decider.confirm(job, now, cause, early=True)
-            return decider.cancel(job, now, cause, reason=request.reason)
+            return trigger.decide(self._ledger.decider, job, now)
 
         pause, longest = _ASK_AGAIN
-        deadline = asyncio.get_running_loop().time() + self._look_for
         while True:
+            if made := self._creating.get(job_id):
+                await made.wait()
             try:
-                job = await self._ledger.change_by_id(request.job_id, decide)
+                job = await self._ledger.change_by_id(job_id, decide)
                 if self._worker:
                     self._worker.offer(job)
                 return
             except UnknownJob:
-                if asyncio.get_running_loop().time() + pause > deadline:
-                    raise
-                # Nothing signals that a job will appear: look again, less and less often.
-                await self._rest(pause)
-                pause = min(pause * 2, longest)
+                kept = await self._ledger.keep_early(job_id, trigger, seconds=self._early_seconds)
+            match kept:
+                case "kept":
+                    self._log.info("trigger_waits_for_its_job", trigger=trigger.type, job_id=job_id)
+                    return
+                case "full":
+                    raise NotAllowed(f"{MAX_EARLY} triggers wait already for the batch job, which is not there")
+                case "ended":
+                    # Those that waited are being answered; nothing signals when that is done.
+                    await self._rest(pause)
+                    pause = min(pause * 2, longest)
 
     async def _hold_back(self, seconds: float) -> None:
         """The database is away: keep what we have, take nothing more, and let one wait at a time resume."""
@@ -201,3 +218,13 @@ class Intake:
                 await self._closing.wait()
         if self._closing.is_set():
             raise _Closing
+
+
+def _change_of(trigger: Event, request: ConfirmBatch | CancelBatch, message: Message, now: datetime) -> ChangeTrigger:
+    return ChangeTrigger(
+        type="batch.confirmed" if isinstance(request, ConfirmBatch) else "batch.canceled",
+        cause=cause_of(trigger),
+        sender=message.user_id or trigger.source,
+        received_at=now,
+        reason=plain(request.reason) if request.reason is not None else None,
+    )

@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from batchbus_service import announce
+from batchbus_service.early import MAX_OF_ONE_SENDER, ChangeTrigger, Kept, Placeholder, carried_out
 from batchbus_service.job import Job, Writer
-from batchbus_service.lifecycle import Cause, Decider, NewJob
+from batchbus_service.lifecycle import Cause, Decider, NewJob, NotAllowed
 from batchbus_service.meter import MEASURES_NOTHING, Meter
 from batchbus_service.outbox import Outbox
 from batchbus_service.ports import Clock, JobExists, JobStore, StoreUnavailable
@@ -71,21 +74,35 @@ class Ledger:
     async def create(self, request: NewJob, cause: Cause, *, claim_for: str | None = None) -> tuple[Job, bool]:
         """Persist a new job; for the worker `claim_for`, if one is named, in the same write.
 
+        What was asked of the job before it was there is carried out with the same write, in the order of its arrival.
         Returns the job and whether it is new. The same request under the same id changes nothing.
-        Raises: `Conflict`, `StoreUnavailable`, `NotStorable`.
+        Raises: `Conflict`, `StoreUnavailable`, `NotStorable`; `BusError` if a refusal of what was asked cannot be told.
         """
-        now = self.clock.now()
-        job = self.decider.create(request, now, cause)
-        if claim_for:
-            job = self.decider.claim(job, claim_for, now)
-        job = self._signed(job)
-        existing = await _unbroken(self._insert(job))
-        if existing is None:
-            self._wrote(None, job)
-            return job, True
-        if existing.request_digest != request.request_digest:
+        job = self.decider.create(request, self.clock.now(), cause)
+        written = self._claimed(job, claim_for)
+        found = await _unbroken(self._insert(written))
+        while isinstance(found, Placeholder):
+            written = self._claimed(await self._after_early(job, found), claim_for)
+            filled = await _unbroken(self._answered(self.store.fill_placeholder(found, written), None, written))
+            if filled:
+                found = None
+            else:  # other triggers have come, or those that waited were answered meanwhile
+                written = self._claimed(job, claim_for)
+                found = await _unbroken(self._insert(written))
+        if found is None:
+            self._wrote(None, written)
+            return written, True
+        if found.request_digest != request.request_digest:
             raise Conflict(job.id)
-        return existing, False
+        return found, False
+
+    async def keep_early(self, job_id: str, trigger: ChangeTrigger, *, seconds: float) -> Kept:
+        """Have a trigger wait for its job for so long. Raises: `NotAllowed` if the sender has too many, `StoreUnavailable`."""
+        now = self.clock.now()
+        sender = trigger.sender
+        if await self.store.early_of(sender, since=now, up_to=MAX_OF_ONE_SENDER) >= MAX_OF_ONE_SENDER:
+            raise NotAllowed(f"Triggers of {sender} for {MAX_OF_ONE_SENDER:,} jobs that are not there wait already")
+        return await self.store.keep_early(job_id, trigger, now + timedelta(seconds=seconds))
 
     async def change(self, job: Job, decide: Decision, *, by_owner: bool = False) -> Job:
         """Write what `decide` makes of the job; of a newer version of it if `job` turns out to be old.
@@ -125,18 +142,48 @@ class Ledger:
             raise UnknownJob(job_id)
         return job
 
+    def _claimed(self, job: Job, worker: str | None) -> Job:
+        if worker and job.ready_at:
+            job = self.decider.claim(job, worker, self.clock.now())
+        return self._signed(job)
+
+    async def _after_early(self, job: Job, placeholder: Placeholder) -> Job:
+        """The new job after the triggers that wait for it. What cannot be carried out is told before it is forgotten."""
+        now = self.clock.now()
+        if placeholder.ended:
+            await self.tell_unknown(placeholder)
+            return job
+        job, refused = carried_out(self.decider, job, placeholder, now)
+        for trigger, words in refused:
+            await self._tell_rejected(job.id, trigger, "not_allowed", words)
+        return job
+
+    async def tell_unknown(self, placeholder: Placeholder) -> None:
+        """Answer every trigger that waited in vain. Raises `BusError`."""
+        for trigger in placeholder.triggers:
+            await self._tell_rejected(placeholder.id, trigger, "unknown_job", str(UnknownJob(placeholder.id)))
+
+    async def _tell_rejected(self, job_id: str, trigger: ChangeTrigger, code: str, words: str) -> None:
+        self.meter.rejected(code)
+        self._log.warning("trigger_rejected", trigger=trigger.type, job_id=job_id, code=code, reason=words)
+        await self.outbox.tell(announce.rejected(trigger.event(job_id), code, words, self.clock.now()))
+
     def _signed(self, job: Job) -> Job:
         """Others leave it to this process to publish what it has written."""
         return replace(job, writer=Writer(self.outbox.process, len(job.history)))
 
-    async def _insert(self, job: Job) -> Job | None:
-        """None once the job is there as written here; else the job that has its id."""
+    async def _insert(self, job: Job) -> Job | Placeholder | None:
+        """None once the job is there as written here; else what has its id."""
         for attempt in range(_WRITE_TRIES):
             try:
                 await self.store.insert(job)
             except JobExists:
                 existing = await self.store.get(job.id)
-                if existing and existing.history[0].id != job.history[0].id:
+                if existing is None:
+                    if (placeholder := await self.store.placeholder(job.id)) is not None:
+                        return placeholder
+                    continue  # a placeholder that has just been dropped
+                if existing.history[0].id != job.history[0].id:
                     return existing
             except StoreUnavailable:
                 if attempt == _WRITE_TRIES - 1:
@@ -145,12 +192,12 @@ class Ledger:
             return None
         raise AssertionError("unreachable")
 
-    async def _answered(self, write: Coroutine[Any, Any, bool], old: Job, new: Job) -> bool:
+    async def _answered(self, write: Coroutine[Any, Any, bool], old: Job | None, new: Job) -> bool:
         try:
             return await write
         except StoreUnavailable:
             # The answer was lost; the write may have happened all the same. The history knows.
-            stored = await self.store.get(old.id)
+            stored = await self.store.get(new.id)
             if stored is None:
                 raise
             return stored.version >= new.version and _carries(stored, old, new)
@@ -171,9 +218,9 @@ class Ledger:
             )
 
 
-def _carries(stored: Job, old: Job, new: Job) -> bool:
+def _carries(stored: Job, old: Job | None, new: Job) -> bool:
     """Whether `stored` is what became of writing `new` over `old`: its events are there, or else its claim is."""
-    added = new.history[len(old.history) :]
+    added = new.history[len(old.history) if old else 0 :]
     if added:
         return {entry.id for entry in added} <= {entry.id for entry in stored.history}
     return stored.fence == new.fence and stored.lease == new.lease

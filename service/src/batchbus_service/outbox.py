@@ -29,7 +29,7 @@ from batchbus_service.presence import Presence
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from batchbus_events.bus import Bus
+    from batchbus_events.bus import Bus, Message
 
 __all__ = ["Outbox"]
 
@@ -145,6 +145,10 @@ class Outbox:
         except TimeoutError:
             return False
         return True
+
+    async def tell(self, message: Message) -> None:
+        """Publish an event that stands in no history. Raises `BusError` unless the broker has confirmed it."""
+        await self._bus.publish(topics.EVENTS, message)
 
     def expects(self, job: Job) -> bool:
         """Whether the process that wrote the job's unpublished events lives, and has time left to publish them."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from batchbus_service.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.job import Checkpoint, Job
 from batchbus_strategies import Json, Phase
 
@@ -74,10 +75,10 @@ class JobStore(Protocol):
     """The jobs. Every method may raise `StoreUnavailable`; writes are durable once they return."""
 
     async def insert(self, job: Job) -> None:
-        """Raises: `JobExists`, `NotStorable`."""
+        """Raises: `JobExists`, also where a placeholder is; `NotStorable`."""
 
     async def get(self, job_id: str) -> Job | None:
-        """Raises `UnreadableJob`."""
+        """A placeholder is no job. Raises `UnreadableJob`."""
 
     async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
         """Write what differs between `old` and `new` if the stored version is still `old.version`.
@@ -102,8 +103,26 @@ class JobStore(Protocol):
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         """Some of the jobs whose `ready_at` is at most `until`, the oldest first."""
 
-    async def ringing(self, *, until: datetime, want: int) -> list[Job]:
-        """Some of the jobs whose `wake_at` is at most `until`, the earliest first."""
+    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+        """Some of the jobs and placeholders whose `wake_at` is at most `until`, the earliest first."""
+
+    async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
+        """Add the trigger to the job's placeholder, once; make one that wakes at `wake_at` if there is none, and no job."""
+
+    async def placeholder(self, job_id: str) -> Placeholder | None:
+        """None if there is none, or the job is there."""
+
+    async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
+        """Compare-and-set. Returns it as it is now, or None if it has changed since it was read."""
+
+    async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
+        """Put the job in its place, unless it has changed. Returns whether it was written. Raises: `NotStorable`."""
+
+    async def drop_placeholder(self, placeholder: Placeholder) -> None:
+        """Take it away, unless it has changed."""
+
+    async def early_of(self, sender: str, *, since: datetime, up_to: int) -> int:
+        """For how many jobs triggers of the sender wait, not counting beyond `up_to`; of placeholders that wake after `since`."""
 
 
 class ProcessStore(Protocol):

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     worker_preview_slots: Annotated[int, Field(ge=1, le=1000)] = 2
     worker_types: Annotated[list[str] | None, NoDecode, BeforeValidator(_list)] = None
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 30
+    early_trigger_seconds: Annotated[float, Field(ge=1, le=86400)] = 600
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
     progress_interval_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 0.25
     http_host: str = "127.0.0.1"

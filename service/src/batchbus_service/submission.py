@@ -13,12 +13,12 @@ __all__ = ["submit"]
 async def submit(ledger: Ledger, worker: Worker | None, request: NewJob, cause: Cause) -> Job:
     """Persist the job and, if `worker` has a free slot for it, run it at once. Otherwise it waits for any worker.
 
-    The same request under the same id changes nothing. Raises: `Conflict`, `StoreUnavailable`, `NotStorable`.
+    The same request under the same id changes nothing. Raises what `Ledger.create` does.
     """
     seat = await worker.seat_for(request.type) if worker else None
     try:
         job, new = await ledger.create(request, cause, claim_for=worker.id if worker and seat else None)
-        if new and worker and seat:
+        if new and worker and seat and job.lease:
             worker.take(job, seat)
             seat = None
         elif new and worker:

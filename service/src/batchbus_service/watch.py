@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from batchbus_events.bus import Bus, BusError
 from batchbus_events.tasks import end
 from batchbus_service.background import Background
+from batchbus_service.early import Placeholder
 from batchbus_service.job import Job
 from batchbus_service.ledger import Ledger
 from batchbus_service.lifecycle import NotAllowed, alarm
@@ -27,13 +30,30 @@ __all__ = ["Watch"]
 _ROUND_EVERY: Final = 1.0
 _WANT: Final = 100
 _NAME: Final = "night watch"
+_OUTAGE: Final = timedelta(seconds=3)
+"""How long broker or database have to be away for an outage."""
+_ANSWER_WITHIN: Final = timedelta(seconds=30)
+"""How long the process that ends a placeholder has to answer its triggers, before another does."""
 
 
 class Watch:
     """One per process."""
 
-    def __init__(self, ledger: Ledger, log: FilteringBoundLogger, *, background: Background | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        bus: Bus,
+        log: FilteringBoundLogger,
+        *,
+        early_seconds: float = 600.0,
+        background: Background | None = None,
+    ) -> None:
         self._ledger = ledger
+        self._bus = bus
+        self._early = timedelta(seconds=early_seconds)
+        self._trouble_since: datetime | None = None
+        self._outage_until = ledger.clock.now()
+        """When broker or database were away last, as far as known here: before the start, nobody knows."""
         self._log = log
         self._background = background or Background(log)
         self._walker: asyncio.Task[None] | None = None
@@ -49,14 +69,27 @@ class Watch:
         """Look after every job whose alarm has rung. Returns how many there were."""
         now = self._ledger.clock.now()
         ringing = await self._ledger.store.ringing(until=now, want=_WANT)
-        for job in await self._without_expected(ringing):
+        self._note_whether_well(self._bus.connected and not self._ledger.outbox.trouble)
+        overdue: list[Job | Placeholder] = [each for each in ringing if isinstance(each, Placeholder)]
+        overdue += await self._without_expected([each for each in ringing if isinstance(each, Job)])
+        for each in overdue:
             try:
-                await self._attend(job)
+                await (self._attend(each) if isinstance(each, Job) else self._end(each))
             except StoreUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - the operator gets to know; the other jobs are looked after
-                self._log.error("overdue_job_left", job_id=job.id, exc_info=error)
+                self._log.error("overdue_job_left", job_id=each.id, exc_info=error)
         return len(ringing)
+
+    def _note_whether_well(self, well: bool) -> None:
+        """A call that fails now and then is no outage: that lasts for some rounds."""
+        now = self._ledger.clock.now()
+        if not well:
+            self._trouble_since = self._trouble_since or now
+            if now - self._trouble_since >= _OUTAGE:
+                self._outage_until = now
+        else:
+            self._trouble_since = None
 
     async def _walk(self) -> None:
         while True:
@@ -64,6 +97,7 @@ class Watch:
                 seen = await self.round()
             except StoreUnavailable as error:
                 self._log.warning("watch_interrupted", reason=str(error))
+                self._note_whether_well(False)
                 seen = 0
             except Exception as error:  # noqa: BLE001 - the operator gets to know; the watch has to go on
                 self._background.broke(_NAME, error)
@@ -81,6 +115,27 @@ class Watch:
         await ledger.store.put_off(put_off, later)
         ids = {job.id for job in put_off}
         return [job for job in ringing if job.id not in ids]
+
+    async def _end(self, placeholder: Placeholder) -> None:
+        """Triggers that waited for their job long enough are answered, then forgotten."""
+        ledger, now = self._ledger, self._ledger.clock.now()
+        if not self._bus.connected:
+            return
+        if not placeholder.ended:
+            # While broker or database were away, the job could not come: its time begins again.
+            if placeholder.since < self._outage_until and (later := self._outage_until + self._early) > now:
+                await ledger.store.move_placeholder(placeholder, wake_at=later, ended=False)
+                return
+            ended = await ledger.store.move_placeholder(placeholder, wake_at=now + _ANSWER_WITHIN, ended=True)
+            if ended is None:
+                return
+            placeholder = ended
+        try:
+            await ledger.tell_unknown(placeholder)
+        except BusError as error:
+            self._log.warning("triggers_not_answered", job_id=placeholder.id, reason=str(error))
+            return
+        await ledger.store.drop_placeholder(placeholder)
 
     async def _attend(self, job: Job) -> None:
         ledger = self._ledger

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import bson
 
+from batchbus_service.early import ChangeTrigger, Kept, Placeholder, why_not_kept
 from batchbus_service.job import Job
 from batchbus_service.ports import Beat, JobExists, TooLarge
 from batchbus_service.stores.document import encodable, to_document
@@ -24,9 +25,10 @@ class MemoryJobStore:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         """By id; for tests to look at."""
+        self.placeholders: dict[str, Placeholder] = {}
 
     async def insert(self, job: Job) -> None:
-        if job.id in self.jobs:
+        if job.id in self.jobs or job.id in self.placeholders:
             raise JobExists(job.id)
         self._put(job)
 
@@ -82,9 +84,54 @@ class MemoryJobStore:
         ]
         return [job for _, _, job in sorted(ready)[:want]]
 
-    async def ringing(self, *, until: datetime, want: int) -> list[Job]:
-        due = [(job.wake_at, job.id, job) for job in self.jobs.values() if job.wake_at and job.wake_at <= until]
-        return [job for _, _, job in sorted(due)[:want]]
+    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+        everything: list[Job | Placeholder] = [*self.jobs.values(), *self.placeholders.values()]
+        due = [(each.wake_at, each.id, each) for each in everything if each.wake_at and each.wake_at <= until]
+        return [each for _, _, each in sorted(due, key=lambda entry: entry[:2])[:want]]
+
+    async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
+        if job_id in self.jobs:
+            return "job"
+        known = self.placeholders.get(job_id)
+        if known is None:
+            self.placeholders[job_id] = Placeholder(
+                id=job_id, triggers=(trigger,), since=trigger.received_at, wake_at=wake_at
+            )
+            return "kept"
+        if refused := why_not_kept(known, trigger):
+            return refused
+        triggers = (*known.triggers, trigger)
+        self.placeholders[job_id] = replace(known, triggers=triggers, revision=known.revision + 1)
+        return "kept"
+
+    async def placeholder(self, job_id: str) -> Placeholder | None:
+        return self.placeholders.get(job_id)
+
+    async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
+        if not self._is_as_read(old):
+            return None
+        moved = replace(old, wake_at=wake_at, ended=ended, revision=old.revision + 1)
+        self.placeholders[old.id] = moved
+        return moved
+
+    async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
+        if not self._is_as_read(placeholder):
+            return False
+        self._put(job)
+        del self.placeholders[job.id]
+        return True
+
+    async def drop_placeholder(self, placeholder: Placeholder) -> None:
+        if self._is_as_read(placeholder):
+            del self.placeholders[placeholder.id]
+
+    async def early_of(self, sender: str, *, since: datetime, up_to: int) -> int:
+        waiting = (each for each in self.placeholders.values() if each.wake_at > since)
+        return min(up_to, sum(any(trigger.sender == sender for trigger in each.triggers) for each in waiting))
+
+    def _is_as_read(self, placeholder: Placeholder) -> bool:
+        known = self.placeholders.get(placeholder.id)
+        return known is not None and known.revision == placeholder.revision
 
     def _put(self, job: Job) -> None:
         with encodable():

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
+from batchbus_service.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.job import Job
 from batchbus_service.meter import Meter
 from batchbus_service.ports import Beat, JobStore, StoreUnavailable
@@ -54,9 +55,33 @@ class MeteredJobStore:
         with self._measured("waiting"):
             return await self._store.waiting(phase, job_type, until=until, want=want)
 
-    async def ringing(self, *, until: datetime, want: int) -> list[Job]:
+    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         with self._measured("ringing"):
             return await self._store.ringing(until=until, want=want)
+
+    async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
+        with self._measured("keep_early"):
+            return await self._store.keep_early(job_id, trigger, wake_at)
+
+    async def placeholder(self, job_id: str) -> Placeholder | None:
+        with self._measured("placeholder"):
+            return await self._store.placeholder(job_id)
+
+    async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
+        with self._measured("move_placeholder"):
+            return await self._store.move_placeholder(old, wake_at=wake_at, ended=ended)
+
+    async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
+        with self._measured("fill_placeholder"):
+            return await self._store.fill_placeholder(placeholder, job)
+
+    async def drop_placeholder(self, placeholder: Placeholder) -> None:
+        with self._measured("drop_placeholder"):
+            await self._store.drop_placeholder(placeholder)
+
+    async def early_of(self, sender: str, *, since: datetime, up_to: int) -> int:
+        with self._measured("early_of"):
+            return await self._store.early_of(sender, since=since, up_to=up_to)
 
     @contextmanager
     def _measured(self, operation: str) -> Iterator[None]:

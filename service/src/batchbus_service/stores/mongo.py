@@ -13,11 +13,14 @@ from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, UpdateOne, WriteConcern
 from pymongo.errors import DuplicateKeyError
 
+from batchbus_service.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.job import Job, lane
 from batchbus_service.ports import Beat, JobExists
 from batchbus_service.stores.document import Document, encodable, from_document, readable, to_document, update_of
 from batchbus_service.stores.driver import answered
 from batchbus_service.stores.indexes import INDEXES
+from batchbus_service.stores.placeholders import Placeholders, is_placeholder
+from batchbus_service.stores.placeholders import from_document as placeholder_of
 from batchbus_service.stores.sweep import Sweep
 from batchbus_strategies import Phase
 
@@ -40,8 +43,9 @@ class MongoJobStore:
         self._jobs: AsyncIOMotorCollection[Document] = database.get_collection(
             "jobs", codec_options=options, write_concern=_DURABLE
         )
+        self._placeholders = Placeholders(self._jobs)
         self._lanes: dict[str, Sweep[Job]] = {}
-        self._alarms: Sweep[Job] = Sweep(lambda job: job.wake_at or job.updated_at)
+        self._alarms: Sweep[Job | Placeholder] = Sweep(_wakes_at)
 
     async def prepare(self) -> None:
         """Create the indexes, if they are not there yet; of a million jobs, that takes its time."""
@@ -58,7 +62,7 @@ class MongoJobStore:
     async def get(self, job_id: str) -> Job | None:
         with _translated():
             document = await self._jobs.find_one({"_id": job_id})
-        return from_document(document) if document else None
+        return from_document(document) if document and not is_placeholder(document) else None
 
     async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
         where: Document = {"_id": old.id, "version": old.version}
@@ -112,21 +116,52 @@ class MongoJobStore:
         sweep = self._lanes.setdefault(name, Sweep(lambda job: job.ready_at or job.updated_at))
 
         async def fetch(after: datetime, up_to: datetime) -> list[Job]:
-            return await self._find({"lane": name, "ready_at": {"$gt": after, "$lte": up_to}}, want)
+            return readable(
+                await self._find("ready_at", {"lane": name, "ready_at": {"$gt": after, "$lte": up_to}}, want)
+            )
 
         return await sweep.first(fetch, until, want)
 
-    async def ringing(self, *, until: datetime, want: int) -> list[Job]:
-        async def fetch(after: datetime, up_to: datetime) -> list[Job]:
-            return await self._find({"wake_at": {"$gt": after, "$lte": up_to}}, want)
+    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+        async def fetch(after: datetime, up_to: datetime) -> list[Job | Placeholder]:
+            documents = await self._find("wake_at", {"wake_at": {"$gt": after, "$lte": up_to}}, want)
+            jobs = readable(document for document in documents if not is_placeholder(document))
+            return [*jobs, *(placeholder_of(document) for document in documents if is_placeholder(document))]
 
         return await self._alarms.first(fetch, until, want)
 
-    async def _find(self, where: Document, want: int) -> list[Job]:
+    async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
         with _translated():
-            order = "ready_at" if "ready_at" in where else "wake_at"
-            documents = await self._jobs.find(where).sort(order, ASCENDING).limit(2 * want).to_list(None)
-        return readable(documents)
+            return await self._placeholders.keep(job_id, trigger, wake_at)
+
+    async def placeholder(self, job_id: str) -> Placeholder | None:
+        with _translated():
+            return await self._placeholders.get(job_id)
+
+    async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
+        with _translated():
+            return await self._placeholders.move(old, wake_at=wake_at, ended=ended)
+
+    async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
+        with _translated():
+            return await self._placeholders.fill(placeholder, to_document(job))
+
+    async def drop_placeholder(self, placeholder: Placeholder) -> None:
+        with _translated():
+            await self._placeholders.drop(placeholder)
+
+    async def early_of(self, sender: str, *, since: datetime, up_to: int) -> int:
+        with _translated():
+            return await self._placeholders.count(sender, since=since, up_to=up_to)
+
+    async def _find(self, order: str, where: Document, want: int) -> list[Document]:
+        with _translated():
+            return await self._jobs.find(where).sort(order, ASCENDING).limit(2 * want).to_list(None)
+
+
+def _wakes_at(entry: Job | Placeholder) -> datetime:
+    assert entry.wake_at is not None
+    return entry.wake_at
 
 
 def _alarm(time: datetime | None) -> Document:
