@@ -93,7 +93,7 @@ async def _queue(bus: RabbitBus) -> str:
 
 async def _replay(installation: Installation, watched: _Watched) -> float:
     """Seconds from its start to its end."""
-    clock = ServerClock(installation.database)
+    clock = ServerClock(installation.database, structlog.get_logger())
     await clock.measure()
     player = Player(
         installation.database,

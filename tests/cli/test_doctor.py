@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.conftest import Command
 
 
@@ -52,3 +54,17 @@ def test_settings_that_fit_no_installation_are_named(folder_command: Command) ->
 
 def test_a_token_that_does_not_fit_is_told(batchbus: Command) -> None:
     assert "does not accept BATCHBUS_TOKEN" in _bad(batchbus, BATCHBUS_TOKEN="wrong")["service"][0]
+
+
+@pytest.mark.rabbitmq
+def test_what_the_broker_lacks_is_told_and_declared_only_if_that_is_asked_for(
+    folder_command: Command, amqp_vhost_url: str
+) -> None:
+    environment = {"BATCHBUS_AMQP_URL": amqp_vhost_url}
+    for _ in range(2):
+        words, way_out = _bad(folder_command, **environment)["broker"]
+        assert "exchange batch.triggers" in words
+        assert "queue batchbus.log" in words
+        assert "batchbus doctor --repair" in way_out
+    assert folder_command("doctor", "--repair", **environment).code == 0
+    assert folder_command("doctor", **environment).code == 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from datetime import timedelta
 
+import pytest
 import structlog
 
 from batchbus_events import topics
-from batchbus_events.bus import Delivery, Message
+from batchbus_events.bus import HELD_SINCE, Delivery, Message, PublishRefused
+from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import Event, encode
 from batchbus_events.memory import MemoryBus
 from batchbus_service.intake import Intake
@@ -56,3 +59,84 @@ async def _poison_and_a_good_one() -> tuple[Message, int]:
         delivery = await parked.get()
         await delivery.ack()
         return delivery.message, len(store.jobs)
+
+
+NEWER = Event(
+    type="batch.created",
+    source="/tests",
+    id="newer",
+    data={"type": "noop"},
+    dataschema=TRIGGERS["batch.created"].dataschema.replace("1.0", "1.9"),
+)
+
+
+@dataclass
+class Taken:
+    """A delivery of a broker that refuses to hold it so many times."""
+
+    message: Message
+    refusals: int = 0
+    redelivered: bool = False
+    answers: list[str] = field(default_factory=list)
+
+    async def ack(self) -> None:
+        self.answers.append("ack")
+
+    async def requeue(self) -> None:
+        self.answers.append("requeue")
+
+    async def hold(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise PublishRefused("an alarm")
+        self.answers.append("hold")
+
+
+async def _handled(delivery: Taken) -> list[Message]:
+    """What was parked of it."""
+    parked: list[Message] = []
+
+    async def note(parked_delivery: Delivery) -> None:
+        parked.append(parked_delivery.message)
+        await parked_delivery.ack()
+
+    log, store, clock, policy = structlog.get_logger(), MemoryJobStore(), _clock(), Policy()
+    async with MemoryBus() as bus:
+        await bus.consume(topics.PARKED_QUEUE, note, prefetch=10)
+        presence = Presence(MemoryProcessStore(), clock, "worker-1", log, lasts=timedelta(seconds=20))
+        outbox = Outbox(bus, store, clock, policy, presence, log)
+        intake = Intake(bus, Ledger(store, outbox, clock, Decider(policy, lambda: "id"), log), None, log)
+        await intake.handle(delivery)
+        await asyncio.sleep(1)
+    return parked
+
+
+def _clock() -> VirtualClock:
+    return VirtualClock(asyncio.get_running_loop())
+
+
+def _newer(held_hours: float | None) -> Message:
+    async def now() -> float:
+        return _clock().now().timestamp()
+
+    headers = {} if held_hours is None else {HELD_SINCE: int(run_virtually(now()) - held_hours * 3600)}
+    return Message(body=encode(NEWER), routing_key="batch.created", headers=headers)
+
+
+def test_a_trigger_that_cannot_be_held_at_the_moment_waits_until_it_can_be_and_counts_as_no_failure() -> None:
+    delivery = Taken(_newer(None), refusals=5)
+    with structlog.testing.capture_logs() as logs:
+        assert run_virtually(_handled(delivery)) == []
+    assert delivery.answers == ["hold"]
+    assert not [line for line in logs if line["event"] == "trigger_broke"]
+
+
+@pytest.mark.parametrize(("hours", "answer"), [(23.9, "hold"), (24.1, "ack")])
+def test_a_trigger_of_a_newer_version_is_parked_when_no_process_has_read_it_for_a_day(
+    hours: float, answer: str
+) -> None:
+    delivery = Taken(_newer(hours))
+    with structlog.testing.capture_logs():
+        parked = run_virtually(_handled(delivery))
+    assert delivery.answers == [answer]
+    assert [message.body for message in parked] == ([encode(NEWER)] if answer == "ack" else [])

@@ -60,6 +60,9 @@ class VirtualClock:
     def monotonic(self) -> float:
         return self._loop.time()
 
+    async def sure(self) -> bool:
+        return True
+
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

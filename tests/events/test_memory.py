@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from batchbus_events import topics
-from batchbus_events.bus import BusUnavailable, Message
+from batchbus_events.bus import HELD_SINCE, BusUnavailable, Message
 from batchbus_events.memory import MemoryBus
 from tests.events.inbox import Inbox
 from tests.patience import PATIENCE
@@ -24,8 +25,10 @@ async def test_a_held_message_comes_again_as_it_was_when_its_time_is_up() -> Non
         await publishing
 
         again = await inbox.next()
-
-        assert (again.message, again.redelivered) == (TRIGGER, False)
+        since = again.message.headers[HELD_SINCE]
+        assert (again.message, again.redelivered) == (replace(TRIGGER, headers={HELD_SINCE: since}), False)
+        await again.hold()
+        assert (await inbox.next()).message.headers[HELD_SINCE] == since, "it tells when it was held first"
 
 
 async def test_publishing_a_trigger_that_nobody_acknowledges_fails_in_time() -> None:

@@ -13,6 +13,7 @@ from yarl import URL
 from batchbus_events import topics
 from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import (
+    HELD_SINCE,
     BusUnavailable,
     Delivery,
     Message,
@@ -50,12 +51,12 @@ def message(body: bytes = b"{}", key: str = "batch.progress") -> Message:
     return Message(body=body, routing_key=key)
 
 
-async def published_to_a_queue(bus: RabbitBus, body: bytes) -> None:
+async def published_to_a_queue(bus: RabbitBus, what: Message) -> None:
     """Publish as soon as there is a queue again to take it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                return await bus.publish(topics.EVENTS, message(body), mandatory=True)
+                return await bus.publish(topics.EVENTS, what, mandatory=True)
             except (Unroutable, BusUnavailable):
                 await asyncio.sleep(0.05)
 
@@ -76,7 +77,7 @@ async def test_a_consumer_outlives_its_connection(rabbit_node: RabbitNode, bus: 
     await bus.consume(queue, inbox, prefetch=10)
 
     await close_connections(rabbit_node)
-    await published_to_a_queue(bus, b"after")
+    await published_to_a_queue(bus, message(b"after"))
 
     assert await inbox.bodies(1) == [b"after"]
 
@@ -94,7 +95,7 @@ async def test_a_consumer_outlives_its_queue(url: str, bus: RabbitBus) -> None:
 
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
         await channel.queue_delete(EVENTS_QUEUE.name)
-    await published_to_a_queue(bus, b"after")
+    await published_to_a_queue(bus, message(b"after"))
 
     assert await inbox.bodies(1) == [b"after"]
 
@@ -123,7 +124,7 @@ async def test_a_paused_consumer_is_still_paused_after_a_reconnect(rabbit_node: 
     await consumer.pause()
 
     await close_connections(rabbit_node)
-    await published_to_a_queue(bus, b"after")
+    await published_to_a_queue(bus, message(b"after"))
     assert inbox.empty
 
     await consumer.resume()
@@ -194,7 +195,7 @@ async def test_a_publish_ends_in_time_when_the_broker_freezes_and_works_when_it_
         assert {type(result) for result in results} == {BusUnavailable}
         inbox = Inbox()
         await bus.consume(EVENTS_QUEUE, inbox, prefetch=10)
-        await published_to_a_queue(bus, b"thawed")
+        await published_to_a_queue(bus, message(b"thawed"))
         assert (await inbox.bodies(1))[-1] == b"thawed"
 
 
@@ -254,7 +255,12 @@ async def test_a_held_message_comes_again_as_it_was(url: str, monkeypatch: pytes
         await first.hold()
 
         second = await inbox.next()
-        await second.ack()
+        since = second.message.headers[HELD_SINCE]
+        await second.hold()
+        third = await inbox.next()
+        await third.ack()
+        assert third.message == second.message
+        assert third.message.headers[HELD_SINCE] == since, "it tells when it was held first"
         assert (second.message.body, second.message.routing_key) == (b"newer", "batch.created.tests")
         assert (second.message.message_id, second.message.user_id) == ("one", "guest")
         assert second.message.headers["count"] == 3
@@ -339,3 +345,44 @@ async def test_reading_the_log_says_so_when_it_is_cut_short(rabbit_node: RabbitN
     with pytest.raises(BusUnavailable):
         async for _ in entries:
             pass
+
+
+async def test_what_somebody_deletes_from_the_broker_is_declared_anew_with_its_bindings(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = Inbox()
+    async with RabbitBus.open(url, look_every=0.1) as bus:
+        await bus.consume(topics.worker_queue("one"), inbox, prefetch=10)
+        assert await bus.missing() == []
+        async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+            for exchange in (topics.TRIGGERS, topics.EVENTS):
+                await channel.exchange_delete(exchange)
+            for queue in (topics.LOG_QUEUE, topics.TRIGGERS_QUEUE):
+                await channel.queue_delete(queue.name)
+        await published_to_a_queue(bus, message(b"canceled", "batch.canceled.noop.batch_1"))
+        assert await inbox.bodies(1) == [b"canceled"]
+        async with asyncio.timeout(PATIENCE):
+            while await bus.missing():  # noqa: ASYNC110 - the port has no signal for it
+                await asyncio.sleep(0.05)
+        await bus.publish(topics.TRIGGERS, message(b"trigger", "batch.created"), mandatory=True)
+    assert "exchange batch.events" in caplog.text
+
+
+async def test_who_only_looks_declares_nothing(url: str) -> None:
+    async with RabbitBus.open(url, declare=False, look_every=0.05) as bus:
+        missing = await bus.missing()
+        assert {"exchange batch.triggers", "queue batchbus.log"} < set(missing)
+        await asyncio.sleep(0.3)  # several looks
+        assert await bus.missing() == missing
+
+
+async def test_a_broker_that_does_not_answer_any_more_is_not_connected(rabbit_node: RabbitNode, url: str) -> None:
+    async with RabbitBus.open(url, look_every=0.1) as bus:
+        rabbit_node.pause()
+        try:
+            await disconnected(bus)
+        finally:
+            rabbit_node.resume()
+        async with asyncio.timeout(PATIENCE):
+            while not bus.connected:  # noqa: ASYNC110 - the port has no signal for it
+                await asyncio.sleep(0.05)

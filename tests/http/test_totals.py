@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from batchbus_service.clock import SystemClock
 from batchbus_service.http.totals import LEAST_REMEMBERED, SECONDS_REMEMBERED, Totals
 
 MANY: Final = LEAST_REMEMBERED
 
 
-class _Clock:
+class _Clock(SystemClock):
     def __init__(self) -> None:
         self.seconds = 0.0
 

@@ -139,7 +139,7 @@ async def stage(mongo_url: str, tmp_path: Path, bus: Bus) -> AsyncIterator[Stage
         stack.callback(client.close)
         database = client[f"replay_{new_ulid().lower()}"]
         stack.push_async_callback(client.drop_database, database.name)
-        clock = ServerClock(database)
+        clock = ServerClock(database, structlog.get_logger())
         await clock.measure()
         yield Stage(database, bus, clock, tmp_path)
 

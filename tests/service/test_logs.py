@@ -1,9 +1,11 @@
 """Logs: what a line holds, what it never holds, and where other libraries' lines go."""
 
+import contextlib
 import io
 import json
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from batchbus_service.logs import LogFormat, configure, redact
+from batchbus_service.logs import LogFormat, Seldom, configure, redact
 
 
 @pytest.fixture(autouse=True)
@@ -165,3 +167,37 @@ def test_any_value_can_be_logged(value: object) -> None:
 def test_no_password_survives_in_a_url(password: str) -> None:
     text = redact(None, "info", {"event": f"no answer from amqp://user:{password}@host/vhost"})["event"]
     assert text == "no answer from amqp://***@host/vhost"
+
+
+def test_lines_that_others_can_cause_without_end_are_told_some_times_a_minute_and_then_how_many_there_were() -> None:
+    now = 0.0
+    seldom = Seldom(most=3, now=lambda: now)
+
+    def written(count: int) -> list[Any]:
+        through = []
+        for number in range(count):
+            with contextlib.suppress(structlog.DropEvent):
+                through.append(seldom(None, "warning", {"event": "message_parked", "number": number}))
+        return through
+
+    assert [line["number"] for line in written(1000)] == [0, 1, 2]
+    assert [seldom(None, "info", {"event": "batch.created"}) for _ in range(9)] == 9 * [{"event": "batch.created"}]
+    now = 59.0
+    assert written(10) == []
+    now = 60.0
+    first, second, *_ = written(2)
+    assert first["left_out"] == 1007
+    assert "left_out" not in second
+    now = 200.0
+    (after_a_quiet_time,) = written(1)
+    assert "left_out" not in after_a_quiet_time
+
+
+def test_a_flood_of_bad_messages_fills_no_log() -> None:
+    configure(format="json", level="info", stream=(out := io.StringIO()))
+    for _ in range(500):
+        structlog.get_logger().warning("message_parked", reason="no JSON")
+        structlog.get_logger().warning("run_failed", reason="no paper")
+    counts = Counter(line["event"] for line in lines(out))
+    assert counts["message_parked"] < 30
+    assert counts["run_failed"] == 500

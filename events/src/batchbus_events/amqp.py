@@ -12,8 +12,9 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from typing import Final
 
 from aio_pika.abc import AbstractChannel
@@ -32,6 +33,7 @@ from batchbus_events.amqp_connection import (
     close_quietly,
     declare_queue,
     declare_topology,
+    missing_topology,
     wire_of,
 )
 from batchbus_events.amqp_log import LogReader
@@ -45,6 +47,8 @@ __all__ = ["RabbitBus"]
 
 _logger = logging.getLogger(__name__)
 
+_BIND_EVERY: Final = 6
+"""Of so many looks at the topology one declares all of it."""
 _LARGE_BODY: Final = 65_536
 """From this size on a publish waits until it is on the wire, so that a few large messages cannot fill the memory."""
 
@@ -52,7 +56,7 @@ _LARGE_BODY: Final = 65_536
 class RabbitBus:
     """A `Bus` on RabbitMQ. Open it with `async with RabbitBus.open(url) as bus`."""
 
-    def __init__(self, url: URL, *, name: str, declare: bool, publish_timeout: float) -> None:
+    def __init__(self, url: URL, *, name: str, declare: bool, publish_timeout: float, look_every: float) -> None:
         self.user = None if url.query.get("auth", "").lower() == "external" else url.user or "guest"
         self.background = Background()
         self.consuming = Link(url, f"{name}: consume", None)
@@ -62,31 +66,44 @@ class RabbitBus:
         self._wire: Wire | None = None
         self._opening = asyncio.Lock()
         self._consumers: set[_Consumer] = set()
+        self._declare = declare
+        self._look_every = look_every
+        self._looking: asyncio.Task[None] | None = None
+        self._silent = False
+        """Whether the broker has not answered lately, although the connections seem to be there."""
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, name: str = "batchbus", declare: bool = True, publish_timeout: float = 10.0
+        cls,
+        url: str,
+        *,
+        name: str = "batchbus",
+        declare: bool = True,
+        publish_timeout: float = 10.0,
+        look_every: float = 10.0,
     ) -> AsyncIterator[RabbitBus]:
         """Connect to `amqp://` or `amqps://`, and declare every exchange and shared queue unless `declare` is False.
 
+        What is declared is looked after: every `look_every` seconds it is seen whether all of it is there still.
         `name` is what operators see in the broker's list of connections; `publish_timeout`, in seconds, covers the
         wait for a connection and that for the confirm. Raises: `BusUnavailable`, `TopologyMismatch`.
         """
         address = URL(url)
         if address.scheme not in ("amqp", "amqps"):
             raise ValueError("the address of RabbitMQ begins with amqp:// or amqps://")
-        bus = cls(address, name=name, declare=declare, publish_timeout=publish_timeout)
+        bus = cls(address, name=name, declare=declare, publish_timeout=publish_timeout, look_every=look_every)
         try:
             await bus._publishing.start()
             await bus.consuming.start()
+            bus._looking = asyncio.get_running_loop().create_task(bus._keep_looking())
             yield bus
         finally:
             await bus._close()
 
     @property
     def connected(self) -> bool:
-        return self._publishing.up and self.consuming.up
+        return self._publishing.up and self.consuming.up and not self._silent
 
     async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
         properties = Basic.Properties(
@@ -157,6 +174,36 @@ class RabbitBus:
                     self.background.close(channel)
         return QueueState(declared.message_count or 0, declared.consumer_count or 0)
 
+    async def missing(self) -> list[str]:
+        """Which exchanges and shared queues are not there, in words. Raises: `BusUnavailable`."""
+        with bus_errors("the topology could not be looked at"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await missing_topology(await self.consuming.connection())
+
+    async def restore(self) -> None:
+        """Declare all that is to be there, with its bindings. Raises: `TopologyMismatch`, `BusUnavailable`."""
+        with bus_errors("the topology cannot be declared"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                if self._declare:
+                    await declare_topology(await self.consuming.connection())
+                await asyncio.gather(*(consumer.bind() for consumer in list(self._consumers)))
+
+    async def _keep_looking(self) -> None:
+        """See to it that what was declared stays, whoever deletes it; and that the broker answers."""
+        for round_ in count(1):
+            await asyncio.sleep(self._look_every)
+            try:
+                missing = await self.missing() if self.consuming.up else []
+                if self._declare and missing:
+                    _logger.warning("gone from the broker, and declared anew: %s", ", ".join(missing))
+                # That a binding is gone cannot be seen; declaring one that is there changes nothing.
+                if missing or round_ % _BIND_EVERY == 0:
+                    await self.restore()
+                self._silent = False
+            except Exception as error:
+                self._silent = isinstance(error, BusUnavailable)
+                _logger.warning("%s", error, exc_info=not isinstance(error, BusError))
+
     def forget(self, consumer: _Consumer) -> None:
         self._consumers.discard(consumer)
 
@@ -171,6 +218,8 @@ class RabbitBus:
             return self._wire
 
     async def _close(self) -> None:
+        if self._looking is not None:
+            await end(self._looking)
         await asyncio.gather(*(consumer.close() for consumer in self._consumers))
         await asyncio.gather(self._publishing.close(), self.consuming.close())
         await self.background.finish()
@@ -234,6 +283,12 @@ class _Consumer:
         else:
             channel, self._channel, self.wire = self._channel, None, None
             await close_quietly(channel)
+
+    async def bind(self) -> None:
+        """Declare the queue and its bindings anew, on the channel that consumes it: what is wrong there ends it."""
+        async with self._turn:
+            if self._channel is not None and not self._lost.is_set():
+                await declare_queue(self._channel, self._queue)
 
     async def _keep_up(self) -> None:
         backoff = Backoff()
@@ -332,7 +387,8 @@ class _Delivery:
         await self._answer(self._wire.basic_reject)
 
     async def hold(self) -> None:
-        await self._consumer.bus.publish("", self.message.addressed(HELD_QUEUE.name), mandatory=True)
+        held = self.message.held(datetime.now(UTC))
+        await self._consumer.bus.publish("", held.addressed(HELD_QUEUE.name), mandatory=True)
         await self.ack()
 
     async def _answer(self, answer: Callable[..., Awaitable[None]]) -> None:

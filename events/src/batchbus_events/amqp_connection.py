@@ -7,11 +7,18 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelPreconditionFailed, DeliveryError, PublishError
+from aio_pika.exceptions import (
+    CONNECTION_EXCEPTIONS,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    DeliveryError,
+    PublishError,
+)
 from aiormq.channel import Channel as Wire
 from yarl import URL
 
@@ -30,6 +37,7 @@ __all__ = [
     "close_quietly",
     "declare_queue",
     "declare_topology",
+    "missing_topology",
     "wire_of",
 ]
 
@@ -37,7 +45,7 @@ _logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS: Final = 10.0
 """How long the broker may take to answer anything but a publish."""
-_HEARTBEAT_SECONDS: Final = 15
+_HEARTBEAT_SECONDS: Final = 10
 _CLOSE_SECONDS: Final = 5.0
 
 
@@ -117,8 +125,36 @@ async def declare_topology(connection: AbstractConnection) -> None:
     async with connection.channel(publisher_confirms=False) as channel:
         for exchange in topics.EXCHANGES:
             await _declare_exchange(channel, exchange)
-        for queue in (topics.PARKED_QUEUE, topics.TRIGGERS_QUEUE, topics.HELD_QUEUE, topics.LOG_QUEUE):
+        for queue in topics.SHARED_QUEUES:
             await declare_queue(channel, queue)
+
+
+async def missing_topology(connection: AbstractConnection) -> list[str]:
+    """Which of the exchanges and shared queues there are none of. Nothing is declared."""
+    asked: list[tuple[str, Callable[[AbstractChannel], Awaitable[object]]]] = [
+        *((f"exchange {each.name}", partial(_find_exchange, each.name)) for each in topics.EXCHANGES),
+        *((f"queue {each.name}", partial(_find_queue, each.name)) for each in topics.SHARED_QUEUES),
+    ]
+    missing: list[str] = []
+    channel = await connection.channel(publisher_confirms=False)
+    try:
+        for name, find in asked:
+            try:
+                await find(channel)
+            except ChannelNotFoundEntity:
+                missing.append(name)
+                channel = await connection.channel(publisher_confirms=False)  # the broker has closed the last one
+    finally:
+        await close_quietly(channel)
+    return missing
+
+
+async def _find_exchange(name: str, channel: AbstractChannel) -> None:
+    await channel.declare_exchange(name, passive=True)
+
+
+async def _find_queue(name: str, channel: AbstractChannel) -> None:
+    await channel.declare_queue(name, passive=True)
 
 
 async def _declare_exchange(channel: AbstractChannel, exchange: Exchange) -> None:
@@ -164,7 +200,9 @@ def bus_errors(what: str) -> Iterator[None]:
     except PublishError as error:
         raise Unroutable(f"{what}: no queue is bound for it") from error
     except DeliveryError as error:
-        raise PublishRefused(f"{what}: the broker refused it; a queue that it is bound to is full") from error
+        raise PublishRefused(
+            f"{what}: the broker refused it; a queue that it is bound to is full, or has no leader at the moment"
+        ) from error
     except ChannelPreconditionFailed as error:
         raise _mismatch(str(error)) or BusUnavailable(f"{what}: {error}") from error
     except TimeoutError as error:

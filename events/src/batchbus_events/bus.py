@@ -23,6 +23,7 @@ from typing import Final, Protocol
 from batchbus_events.topics import Queue
 
 __all__ = [
+    "HELD_SINCE",
     "ROUTING_KEY",
     "USER_ID",
     "Bus",
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 
+HELD_SINCE: Final = "batchbus-held-since"
+"""Header of a message that was set aside: when that was first, in seconds since 1970."""
 ROUTING_KEY: Final = "batchbus-routing-key"
 USER_ID: Final = "batchbus-user-id"
 """Headers of a message sent to one queue: the routing key and the user that it would have had otherwise."""
@@ -54,7 +57,7 @@ class BusUnavailable(BusError):
 
 
 class PublishRefused(BusError):
-    """The broker refused the message (a nack): a queue that it is bound to is full or unavailable."""
+    """The broker refused the message (a nack): a queue that it is bound to is full, or has no leader at the moment."""
 
 
 class Unroutable(BusError):
@@ -87,6 +90,10 @@ class Message:
             routing_key=queue,
             headers={**self.headers, ROUTING_KEY: self.routing_key, USER_ID: self.user_id or ""},
         )
+
+    def held(self, now: datetime) -> Message:
+        """The same, with the time since when it is set aside."""
+        return replace(self, headers={HELD_SINCE: int(now.timestamp()), **self.headers})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +133,8 @@ class Delivery(Protocol):
     async def hold(self) -> None:
         """Set it aside and have it delivered again after `topics.HOLD_SECONDS`, without counting as a failure.
 
-        For a message that this process cannot read yet, such as one of a newer schema version.
+        For a message that this process cannot read yet, such as one of a newer schema version. `HELD_SINCE` in its
+        headers tells whoever gets it next when it was held first. Raises `BusError`: it is still open then.
         """
 
 

@@ -355,5 +355,5 @@ class _Delivery:
     async def hold(self) -> None:
         copy = self._consumer.take(self)
         if copy is not None:
-            self._consumer.bus.hold(copy)
+            self._consumer.bus.hold(_Copy(copy.message.held(datetime.now(UTC))))
             copy.settled.set()

@@ -17,6 +17,7 @@ __all__ = [
     "LOG_QUEUE",
     "PARKED",
     "PARKED_QUEUE",
+    "SHARED_QUEUES",
     "TRIGGERS",
     "TRIGGERS_QUEUE",
     "WORKERS",
@@ -118,6 +119,10 @@ LOG_QUEUE: Final = Queue(
         "x-stream-max-segment-size-bytes": 100_000_000,
     },
 )
+
+
+SHARED_QUEUES: Final = (PARKED_QUEUE, TRIGGERS_QUEUE, HELD_QUEUE, LOG_QUEUE)
+"""The queues that every process declares."""
 
 
 def worker_queue(worker_id: str) -> Queue:

@@ -117,7 +117,7 @@ async def open_service(
             mongo_url = await _mongo_url(settings, stack)
         client = _client(mongo_url, stack, patience.database)
         database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
-        clock = ServerClock(database)
+        clock = ServerClock(database, log)
         registry = Registry.load(settings.strategies_folder)
         meter = PrometheusMeter(registry.strategies)
         mongo = MongoJobStore(database)
@@ -125,7 +125,7 @@ async def open_service(
         store = MeteredJobStore(mongo, meter)
         await clock.measure()
         background = Background(log)
-        measuring = background.start("comparing clocks", partial(clock.keep, log))
+        measuring = background.start("comparing clocks", clock.keep)
         stack.callback(measuring.cancel)
         if bus is None:
             bus = await _bus(settings, stack)

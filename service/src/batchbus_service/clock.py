@@ -19,44 +19,83 @@ _STOPWATCH: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Counts on while the machine sleeps, where there is such a clock: a lease runs out meanwhile."""
 _NEGLIGIBLE: Final = timedelta(milliseconds=50)
 """The jitter of a round trip: below it there is nothing to correct."""
-_MEASURE_EVERY: Final = 60.0
+_MEASURE_EVERY: Final = 30.0
+_STEP: Final = timedelta(seconds=1)
+"""From here on it is no drift: somebody has set the server's clock, or another server has taken over."""
+_ALL_KNOW: Final = 2 * _MEASURE_EVERY
+"""Seconds after which every process has learned of that, and written its leases anew."""
+_FRESH: Final = 1.0
+"""Seconds for which a measurement is as good as a new one."""
 
 
 class SystemClock:
-    """This machine's clock, and what it is off by."""
-
-    def __init__(self) -> None:
-        self.offset = timedelta(0)
+    """This machine's clock."""
 
     def now(self) -> datetime:
-        now = datetime.now(UTC) + self.offset
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return _in_milliseconds(datetime.now(UTC))
 
     def monotonic(self) -> float:
         return time.clock_gettime(_STOPWATCH)
 
+    async def sure(self) -> bool:
+        return True
+
 
 class ServerClock(SystemClock):
-    """Time as the database server has it: `measure` asks what this machine's clock is off by."""
+    """Time as the database server has it: `measure` asks for it, and a stopwatch counts on from there.
 
-    def __init__(self, database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
-        super().__init__()
+    So it does not matter if somebody sets this machine's clock. That of the server may be set, too: then the processes
+    learn of it one after the other, and none may judge by its own time what another has written, until all know.
+    """
+
+    def __init__(self, database: AsyncIOMotorDatabase[dict[str, Any]], log: FilteringBoundLogger) -> None:
         self._database = database
+        self._log = log
+        self._zero = datetime.now(UTC) - timedelta(seconds=self.monotonic())
+        """The server's time when the stopwatch was at 0."""
+        self._measured_at: float | None = None
+        self._unsure_until = float("-inf")
+        self._measuring: asyncio.Task[None] | None = None
+
+    def now(self) -> datetime:
+        return _in_milliseconds(self._zero + timedelta(seconds=self.monotonic()))
 
     async def measure(self) -> None:
         """Ask the server for its time; half of the round trip is taken for the way back. Raises `PyMongoError`."""
-        asked = datetime.now(UTC)
+        asked = self.monotonic()
         hello = await self._database.command("hello")
-        answered = datetime.now(UTC)
+        answered = self.monotonic()
         server: datetime = hello["localTime"]
-        offset = server.replace(tzinfo=UTC) - (asked + (answered - asked) / 2)
-        self.offset = offset if abs(offset) > _NEGLIGIBLE else timedelta(0)
+        zero = server.replace(tzinfo=UTC) - timedelta(seconds=(asked + answered) / 2)
+        off = zero - self._zero
+        # An answer that took long says little: the server may have looked at its clock at any time of it.
+        if abs(off) > max(_NEGLIGIBLE, timedelta(seconds=(answered - asked) / 2)):
+            if self._measured_at is not None and abs(off) > _STEP:
+                self._unsure_until = answered + _ALL_KNOW
+                self._log.warning("database_clock_was_set", seconds=round(off.total_seconds(), 3))
+            self._zero = zero
+        self._measured_at = answered
 
-    async def keep(self, log: FilteringBoundLogger) -> None:
+    async def sure(self) -> bool:
+        if self._measured_at is None or self.monotonic() - self._measured_at > _FRESH:
+            if self._measuring is None or self._measuring.done():
+                self._measuring = asyncio.create_task(self.measure(), name="comparing clocks")
+            try:
+                await asyncio.shield(self._measuring)
+            except PyMongoError as error:
+                self._log.warning("clock_not_compared", reason=type(error).__name__)
+                return False
+        return self.monotonic() >= self._unsure_until
+
+    async def keep(self) -> None:
         """Measure again and again, since clocks drift apart and are set; for ever."""
         while True:
             await asyncio.sleep(_MEASURE_EVERY)
             try:
                 await self.measure()
             except PyMongoError as error:
-                log.warning("clock_not_compared", reason=type(error).__name__)
+                self._log.warning("clock_not_compared", reason=type(error).__name__)
+
+
+def _in_milliseconds(time_: datetime) -> datetime:
+    return time_.replace(microsecond=time_.microsecond // 1000 * 1000)

@@ -11,18 +11,27 @@ import asyncio
 import concurrent.futures
 import contextvars
 import inspect
+import sys
 import threading
+import time
+import traceback
 from collections.abc import Awaitable, Callable, Container, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
+from batchbus_events.tasks import end
 from batchbus_strategies import LeaseLost, RunCanceled, Services, StrategyError
 
-__all__ = ["Call", "CallStopped", "StrategyHost", "tamed"]
+__all__ = ["Call", "CallStopped", "StrategyHost", "forget_locals", "tamed"]
 
 _CLOSE_SECONDS: Final = 5.0
+_BLOCKED_SECONDS: Final = 1.0
+"""How long the strategies' loop may do nothing else before that is told."""
+_STACK: Final = 8
+"""The innermost frames of a strategy that are told."""
+_WAY_OUT: Final = "Await what takes long, or define the method with def: it gets a thread of its own"
 _EXPECTED: Final = (Exception, RunCanceled, LeaseLost)
 _NOT_FOR_FUTURES: Final = (StopIteration, concurrent.futures.CancelledError)
 """A future cannot carry the first, and turns the second into a cancellation of whoever awaits it."""
@@ -48,15 +57,19 @@ class StrategyHost:
         self._thread = threading.Thread(target=self._run_loop, name="batchbus-strategies", daemon=True)
         self._loops = {self._loop}
         self._closing = False
+        self._watching: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
         self.services: Services
 
     async def __aenter__(self) -> StrategyHost:
         self._thread.start()
         self.services = await self._on_loop(self._open())
+        self._watching = asyncio.create_task(self._watch(), name="watching the strategies' loop")
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        if self._watching:
+            await end(self._watching)
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._on_loop(self._close())
@@ -70,7 +83,7 @@ class StrategyHost:
     def start(self, function: Callable[..., Awaitable[T] | T], *args: object) -> Call[T]:
         """Set a method of a run to work."""
         if inspect.iscoroutinefunction(function):
-            return _LoopCall(self._loop, function(*args))
+            return _LoopCall(self._loop, function(*args), _what(function, args))
         return _ThreadCall(function, *args)
 
     async def call(self, function: Callable[..., Awaitable[T] | T], *args: object) -> T:
@@ -106,6 +119,24 @@ class StrategyHost:
             except BaseException as error:  # noqa: BLE001 - the operator gets to know; the other strategies go on
                 structlog.get_logger("batchbus").error("strategies_loop_interrupted", exc_info=error)
 
+    async def _watch(self) -> None:
+        """A strategy that blocks the loop holds up all others on it: it is named, with what it is doing."""
+        log = structlog.get_logger("batchbus")
+        while True:
+            began = time.monotonic()
+            answer = asyncio.ensure_future(self._on_loop(_nothing()))
+            await asyncio.wait([answer], timeout=_BLOCKED_SECONDS)
+            # Both are of a moment ago at most: whoever is named here is at work now.
+            task, frame = asyncio.current_task(self._loop), sys._current_frames().get(self._thread.ident or 0)
+            if not answer.done() and task is not None and frame is not None:
+                stack = "".join(traceback.format_stack(frame)[-_STACK:])
+                log.warning("strategy_blocks_others", strategy=task.get_name(), doing=stack, way_out=_WAY_OUT)
+                await asyncio.wait([answer])
+                seconds = round(time.monotonic() - began, 1)
+                log.warning("strategy_blocked_others", strategy=task.get_name(), seconds=seconds)
+            await answer
+            await asyncio.sleep(_BLOCKED_SECONDS / 2)
+
     async def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
 
@@ -133,9 +164,10 @@ class Call(Generic[T]):
 
 
 class _LoopCall(Call[T]):
-    def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], name: str) -> None:
         super().__init__()
         self._loop = loop
+        self._name = name
         self._task: asyncio.Task[T] | None = None
         self._stopped = False
         loop.call_soon_threadsafe(self._begin, coroutine)
@@ -145,7 +177,7 @@ class _LoopCall(Call[T]):
         self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
 
     def _begin(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        self._task = self._loop.create_task(_tame(coroutine))
+        self._task = self._loop.create_task(_tame(coroutine), name=self._name)
         self._task.add_done_callback(self._end)
         if self._stopped:
             self._task.cancel()
@@ -186,6 +218,30 @@ def tamed(function: Callable[..., T], *args: object) -> T:
         return function(*args)
     except BaseException as error:  # noqa: BLE001 - whoever called gets to know
         raise _tamed(error) from None
+
+
+def forget_locals(error: BaseException) -> None:
+    """Let go of what the functions that raised it held in their variables: a frame with a whole file, for one.
+
+    An exception keeps its frames, and they keep it, until the garbage collector comes across them.
+    """
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        if (known := waiting.pop()) is not None and id(known) not in seen:
+            seen.add(id(known))
+            traceback.clear_frames(known.__traceback__)
+            waiting += [known.__cause__, known.__context__]
+
+
+async def _nothing() -> None:
+    """What a loop that is not blocked does at once."""
+
+
+def _what(function: Callable[..., object], args: tuple[object, ...]) -> str:
+    """The method, and the job that it works on, for people."""
+    job_id = next((job_id for arg in args if (job_id := getattr(arg, "job_id", None))), None)
+    return function.__qualname__ + (f" in job {job_id}" if job_id else "")
 
 
 async def _tame(coroutine: Coroutine[Any, Any, T]) -> T:

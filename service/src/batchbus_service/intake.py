@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
-from batchbus_events.bus import Bus, BusError, Consumer, Delivery, Message
+from batchbus_events.bus import HELD_SINCE, Bus, BusError, Consumer, Delivery, Message
 from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, parse_trigger
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
 from batchbus_service import announce
@@ -31,6 +32,8 @@ __all__ = ["Intake"]
 _PREFETCH: Final = 64
 _TRY_AGAIN: Final = 1.0
 """Seconds until a trigger on which intake broke is put back; the broker counts how often."""
+_HELD_SECONDS: Final = 24 * 3600
+"""How long a trigger of a newer version waits for a process that can read it, before it is parked."""
 _ASK_AGAIN: Final = (0.05, 1.0)
 _BACK_OFF: Final = (0.5, 10.0)
 
@@ -99,8 +102,7 @@ class Intake:
             await self._park(delivery, str(error))
             return
         except NewerSchema as error:
-            self._log.warning("trigger_held", reason=str(error))
-            await delivery.hold()
+            await self._hold(delivery, str(error))
             return
         lag = (self._ledger.clock.now() - trigger.time).total_seconds() if trigger.time else None
         self._ledger.meter.took_trigger(trigger.type, lag)
@@ -188,6 +190,15 @@ class Intake:
             await self._rest(seconds)
             await self._consumer.resume()
 
+    async def _hold(self, delivery: Delivery, reason: str) -> None:
+        """For a newer process, which is expected within a day."""
+        since, now = delivery.message.headers.get(HELD_SINCE), self._ledger.clock.now().timestamp()
+        if isinstance(since, int) and now - since > _HELD_SECONDS:
+            await self._park(delivery, f"{reason}. It was held for {_HELD_SECONDS // 3600} hours, and none has come")
+            return
+        self._log.warning("trigger_held", reason=reason)
+        await self._until_taken(delivery.hold)
+
     async def _park(self, delivery: Delivery, reason: str) -> None:
         self._ledger.meter.parked()
         self._log.warning("message_parked", routing_key=delivery.message.routing_key, reason=reason)
@@ -201,11 +212,13 @@ class Intake:
 
     async def _published(self, exchange: str, message: Message) -> None:
         """Until the broker has confirmed it: only then may the trigger be acknowledged."""
+        await self._until_taken(lambda: self._bus.publish(exchange, message))
+
+    async def _until_taken(self, publish: Callable[[], Awaitable[None]]) -> None:
         pause, longest = _BACK_OFF
         while True:
             try:
-                await self._bus.publish(exchange, message)
-                return
+                return await publish()
             except BusError as error:
                 self._log.warning("intake_waits_for_the_broker", reason=str(error), seconds=pause)
                 await self._rest(pause)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
 import structlog
@@ -20,11 +22,15 @@ from structlog.tracebacks import ExceptionDictTransformer
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-__all__ = ["LogFormat", "LogLevel", "configure", "redact"]
+__all__ = ["LogFormat", "LogLevel", "Seldom", "configure", "redact"]
 
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
+_CAUSED_BY_OTHERS: Final = frozenset({"message_parked", "parked_message_kept", "trigger_held", "trigger_rejected"})
+"""Kinds of lines of which there is one for every message of somebody who sends nonsense."""
+_MOST_IN_A_MINUTE: Final = 20
+_MINUTE: Final = 60.0
 _HIDDEN: Final = "***"
 _SECRET_KEY: Final = re.compile(r"passw(or)?d|secret|token|authorization|cookie|credential|api_?key|\Acontext\Z", re.I)
 _SECRETS_IN_TEXT: Final = (
@@ -42,6 +48,7 @@ def configure(format: LogFormat, level: LogLevel, *, stream: TextIO | None = Non
     """Send every log line of this process to `stream` (standard error). Give uvicorn `log_config=None` beside it."""
     stream = stream or sys.stderr
     enrich: list[Processor] = [
+        Seldom(),
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -75,6 +82,34 @@ def configure(format: LogFormat, level: LogLevel, *, stream: TextIO | None = Non
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
     logging.getLogger("batchbus_events").setLevel(threshold)
     logging.captureWarnings(True)
+
+
+class Seldom:
+    """The processor that leaves lines out which somebody else can cause without end: one for each bad message.
+
+    Of each kind some get through in a minute; the first after that says how many were left out, as `left_out`.
+    """
+
+    def __init__(self, *, most: int = _MOST_IN_A_MINUTE, now: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._now = now
+        self._begun: dict[str, float] = {}
+        self._counts: Counter[str] = Counter()
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        kind = event.get("event")
+        if not isinstance(kind, str) or kind not in _CAUSED_BY_OTHERS:
+            return event
+        now = self._now()
+        if now - self._begun.get(kind, float("-inf")) >= _MINUTE:
+            left_out = self._counts[kind] - self._most
+            self._begun[kind], self._counts[kind] = now, 0
+            if left_out > 0:
+                event["left_out"] = left_out
+        self._counts[kind] += 1
+        if self._counts[kind] > self._most:
+            raise structlog.DropEvent
+        return event
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

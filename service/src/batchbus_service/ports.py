@@ -146,3 +146,6 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that never jumps: for deadlines within this process."""
+
+    async def sure(self) -> bool:
+        """Whether `now` may judge a deadline that another process has set; to be asked before anything is taken from it."""

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from batchbus_events.bus import Bus
 from batchbus_service.handle import MAX_RESULT_BYTES, RunHandle
-from batchbus_service.host import Call, StrategyHost, tamed
+from batchbus_service.host import Call, StrategyHost, forget_locals, tamed
 from batchbus_service.job import Job, Status
 from batchbus_service.ledger import Ledger, UnknownJob
 from batchbus_service.lifecycle import Cause
@@ -171,7 +171,10 @@ class Run:
                 # A phase that could not say which records it did not use has not succeeded: it is tried again.
                 await self._write_row_errors(pulse.handle)
             except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001 - `_ended_by` writes it into the job
-                return await self._ended_by(error, pulse)
+                try:
+                    return await self._ended_by(error, pulse)
+                finally:
+                    forget_locals(error)
             return await self._succeeded(pulse, draft)
         finally:
             self._pulse = None

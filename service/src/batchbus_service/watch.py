@@ -139,6 +139,8 @@ class Watch:
 
     async def _attend(self, job: Job) -> None:
         ledger = self._ledger
+        if job.lease and job.lease.expires_at <= ledger.clock.now() and not await ledger.clock.sure():
+            return
         jitter = random.uniform(0.5, 1.5)
 
         def decide(known: Job, now: datetime) -> Job:

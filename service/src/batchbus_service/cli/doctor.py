@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.markup import escape
@@ -36,8 +36,13 @@ class Finding:
     way_out: str | None = None
 
 
-def doctor(as_json: AsJson = False) -> None:
-    """Check settings, database, broker, files, strategies and the running service."""
+def doctor(
+    as_json: AsJson = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Declare exchanges and queues that the broker lacks.")
+    ] = False,
+) -> None:
+    """Check settings, database, broker, files, strategies and the running service. It only looks, unless told to repair."""
     from batchbus_service.settings import BadSettings, Settings
 
     try:
@@ -47,7 +52,7 @@ def doctor(as_json: AsJson = False) -> None:
         findings = [Finding("settings", False, str(error), way_out)]
     else:
         with _silence():
-            findings = asyncio.run(examine(settings))
+            findings = asyncio.run(examine(settings, repair=repair))
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -78,8 +83,12 @@ def _silence() -> Iterator[None]:
         structlog.configure(**before)
 
 
-async def examine(settings: Settings) -> list[Finding]:
+async def examine(settings: Settings, *, repair: bool = False) -> list[Finding]:
     """One finding for each thing that the service needs."""
+
+    async def _broker(settings: Settings) -> Finding:
+        return await _broker_of(settings, repair=repair)
+
     looks: tuple[Callable[[Settings], Awaitable[Finding]], ...] = (_database, _broker, _files, _strategies, _service)
     return [_settings(settings), *[await look(settings) for look in looks]]
 
@@ -154,7 +163,7 @@ async def _client(settings: Settings) -> AsyncIterator[AsyncIOMotorClient[dict[s
             client.close()
 
 
-async def _broker(settings: Settings) -> Finding:
+async def _broker_of(settings: Settings, *, repair: bool) -> Finding:
     from batchbus_events.bus import BusError, TopologyMismatch
 
     if settings.amqp_url.startswith("memory://"):
@@ -162,8 +171,19 @@ async def _broker(settings: Settings) -> Finding:
     from batchbus_events.amqp import RabbitBus
 
     try:
-        async with asyncio.timeout(2 * _PATIENCE), RabbitBus.open(settings.amqp_url, name="batchbus doctor"):
-            return Finding("broker", True, "RabbitMQ, with every exchange and queue in place")
+        async with (
+            asyncio.timeout(2 * _PATIENCE),
+            RabbitBus.open(settings.amqp_url, name="batchbus doctor", declare=repair) as bus,
+        ):
+            missing = await bus.missing()
+        if missing:
+            return Finding(
+                "broker",
+                False,
+                f"RabbitMQ lacks what batchbus needs: {', '.join(missing)}",
+                "Start a process of batchbus, which declares it; or run `batchbus doctor --repair`.",
+            )
+        return Finding("broker", True, "RabbitMQ, with every exchange and queue in place")
     except TopologyMismatch as error:
         return Finding("broker", False, str(error), "Delete the queue or exchange that it names, once it is empty.")
     except (BusError, TimeoutError) as error:

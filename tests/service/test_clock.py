@@ -1,0 +1,123 @@
+"""Time as the database has it, whoever sets which clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+import structlog
+from pymongo.errors import AutoReconnect
+
+from batchbus_service import clock as module
+from batchbus_service.clock import ServerClock
+
+BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class Server:
+    """A database with a clock that can be set, and a way to it that takes a while."""
+
+    def __init__(self) -> None:
+        self.stopwatch = 1000.0
+        self.set_ahead = timedelta(0)
+        self.takes = 0.002
+        self.away = False
+        self.asked = 0
+
+    async def command(self, name: str) -> dict[str, Any]:
+        assert name == "hello"
+        self.asked += 1
+        self.stopwatch += self.takes / 2
+        time = BEGIN + timedelta(seconds=self.stopwatch) + self.set_ahead
+        self.stopwatch += self.takes / 2
+        if self.away:
+            raise AutoReconnect("away")
+        return {"localTime": time}
+
+
+class Stopped(ServerClock):
+    """On a stopwatch that the test moves."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        super().__init__(cast(Any, server), structlog.get_logger())
+
+    def monotonic(self) -> float:
+        return self._server.stopwatch
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def clock(server: Server) -> Stopped:
+    clock = Stopped(server)
+    await clock.measure()
+    return clock
+
+
+def off(clock: Stopped, server: Server) -> float:
+    return abs((clock.now() - BEGIN - timedelta(seconds=server.stopwatch) - server.set_ahead).total_seconds())
+
+
+async def test_it_is_the_time_of_the_database_whatever_this_machine_thinks(
+    clock: Stopped, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AnHourAhead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> AnHourAhead:
+            return cls.fromtimestamp(datetime.now(UTC).timestamp() + 3600, tz)
+
+    assert off(clock, server) < 0.1
+    monkeypatch.setattr(module, "datetime", AnHourAhead)
+    server.stopwatch += 5
+    assert off(clock, server) < 0.1
+    await clock.measure()
+    assert off(clock, server) < 0.1
+    assert await clock.sure()
+
+
+async def test_while_not_all_can_know_that_the_clock_of_the_database_was_set_nothing_is_judged_by_it(
+    clock: Stopped, server: Server
+) -> None:
+    assert await clock.sure()
+    server.set_ahead = timedelta(hours=1)
+    server.stopwatch += 2
+    assert not await clock.sure(), "it asks before it answers"
+    assert off(clock, server) < 0.1
+    server.stopwatch += 59
+    assert not await clock.sure()
+    server.stopwatch += 2
+    assert await clock.sure()
+    server.set_ahead = timedelta(hours=-1)
+    server.stopwatch += 2
+    assert not await clock.sure()
+
+
+async def test_clocks_that_drift_are_no_reason_to_wait(clock: Stopped, server: Server) -> None:
+    server.set_ahead = timedelta(seconds=0.5)
+    server.stopwatch += 2
+    assert await clock.sure()
+    assert off(clock, server) < 0.1
+
+
+async def test_an_answer_that_took_long_moves_nothing_that_it_does_not_prove(clock: Stopped, server: Server) -> None:
+    before = clock.now() - timedelta(seconds=server.stopwatch)
+    server.takes = 8.0
+    await clock.measure()
+    assert clock.now() - timedelta(seconds=server.stopwatch) == before
+
+
+async def test_nothing_is_sure_while_the_database_does_not_answer_and_it_is_asked_once_a_second(
+    clock: Stopped, server: Server
+) -> None:
+    asked = server.asked
+    assert await clock.sure()
+    assert await clock.sure()
+    assert server.asked == asked
+    server.away = True
+    server.stopwatch += 2
+    assert not await clock.sure()

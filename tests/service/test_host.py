@@ -1,0 +1,81 @@
+"""The loop that strategies share: who blocks it is named."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Container
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+import pytest
+import structlog
+
+from batchbus_service.host import Call, StrategyHost, forget_locals
+from batchbus_strategies import Services
+from tests.patience import PATIENCE
+
+
+class Job:
+    job_id = "batch_1"
+
+
+async def _services(_stack: AsyncExitStack, _loops: Container[asyncio.AbstractEventLoop]) -> Services:
+    return cast(Services, None)
+
+
+async def test_a_strategy_that_blocks_the_others_is_named_with_its_job_and_what_it_is_doing() -> None:
+    let_go = threading.Event()
+
+    async def blocks_them_all(_run: Any) -> None:
+        let_go.wait(PATIENCE)
+
+    with structlog.testing.capture_logs() as logs:
+        async with StrategyHost(_services) as host:
+            call: Call[None] = host.start(blocks_them_all, Job())
+            async with asyncio.timeout(PATIENCE):
+                while not logs:  # noqa: ASYNC110 - a log has no signal
+                    await asyncio.sleep(0.01)
+            let_go.set()
+            await asyncio.wrap_future(call.future)
+            async with asyncio.timeout(PATIENCE):
+                while len(logs) < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+    blocks, blocked = logs
+    assert blocks["event"] == "strategy_blocks_others"
+    assert blocks["strategy"].endswith("blocks_them_all in job batch_1")
+    assert "let_go.wait(PATIENCE)" in blocks["doing"]
+    assert (blocked["event"], blocked["strategy"]) == ("strategy_blocked_others", blocks["strategy"])
+
+
+async def test_a_strategy_that_awaits_is_not_named() -> None:
+    async def awaits(_run: Any) -> None:
+        await asyncio.sleep(1.6)
+
+    with structlog.testing.capture_logs() as logs:
+        async with StrategyHost(_services) as host:
+            call: Call[None] = host.start(awaits, Job())
+            await asyncio.wrap_future(call.future)
+    assert logs == []
+
+
+def test_what_a_failed_function_held_is_let_go_of_at_once() -> None:
+    class Large:
+        pass
+
+    kept: list[weakref.ref[Large]] = []
+
+    def fails() -> None:
+        large = Large()
+        kept.append(weakref.ref(large))
+        try:
+            raise OSError
+        except OSError as error:
+            raise ValueError("large") from error
+
+    with pytest.raises(ValueError, match="large") as caught:
+        fails()
+    assert kept[0]() is not None
+    forget_locals(caught.value)
+    assert kept[0]() is None
