@@ -67,6 +67,20 @@ async def test_a_chunk_that_is_written_when_its_worker_stops_gets_its_checkpoint
     assert [trace["chunk"] for trace in await traces(installation, job_id)] == [0, 1]
 
 
+@pytest.mark.parametrize("batch_type", ["fenced-chunks", "fenced-chunks-thread"])
+async def test_a_step_that_a_killed_worker_has_done_is_not_done_again(
+    installation: Installation, batch_type: str
+) -> None:
+    async with installation.worker_process(patience=IMPATIENT, lease_seconds=1) as worker:
+        jobs = [await installation.create(batch_type, chunks=10, seconds=0.2) for _ in range(4)]
+        await installation.followed.every("batch.progress", jobs)
+        await worker.kill()
+    async with installation.worker_process(patience=IMPATIENT, lease_seconds=1):
+        await installation.followed.every("batch.completed", jobs)
+    counts = {each["_id"]: each["count"] for each in await installation.catalog.counts.find().to_list(None)}
+    assert counts == {f"{job_id} {name}": 10 if name == "all" else 1 for job_id in jobs for name in (*range(10), "all")}
+
+
 async def test_a_frozen_worker_that_wakes_up_writes_nothing_any_more(installation: Installation) -> None:
     async with installation.worker_process(lease_seconds=1, patience=IMPATIENT) as frozen:
         job_id = await installation.create("chunks", chunks=40, seconds=0.05)

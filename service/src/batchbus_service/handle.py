@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ from batchbus_service.job import ERROR_PARTS, MAX_ERRORS, Checkpoint, Job, plain
 from batchbus_service.ports import Clock
 from batchbus_service.row_errors import RowErrorLog
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
+from batchbus_strategies.fenced import FencedWriter, RecordWrite, Written, in_a_loop
 from batchbus_strategies.json_values import CheckedResult, NotJson, as_count, as_json, as_object, as_text
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class RunHandle:
         self._released = False
         self._in_chunk = False
         """Between `ensure_lease` and the `advance` behind the write that it was called for."""
+        self._writer = FencedWriter(job.id, job.fence)
         self._signalled = False
         self._message: str | None = None
         self._share: float | None = None
@@ -166,9 +168,7 @@ class RunHandle:
         self.touched = self._clock.monotonic()
         checkpoint = Checkpoint(self.phase, state, self._advanced, self.error_count, self.row_errors.cut())
         saved = asyncio.run_coroutine_threadsafe(self._save(checkpoint), self._engine)
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:  # a plain `def` strategy, in a thread of its own: block
+        if not in_a_loop():
             saved.result()
             self._check()
             return _Turn()
@@ -200,6 +200,13 @@ class RunHandle:
         if self._clock.monotonic() >= self._lease_ends:
             raise LeaseLost(f"The lease on job {self.job_id} has run out")
         self._in_chunk = True
+
+    def write(self, collection: str, records: Sequence[RecordWrite], *, step: int | None = None) -> Awaitable[Written]:
+        self.ensure_lease()
+        self.touched = self._clock.monotonic()
+        if in_a_loop():
+            return self._writer.write(self.catalog[collection], records, step)
+        return self._writer.write_blocking(self.catalog[collection].delegate, records, step)
 
     # -- what the engine does with it ------------------------------------------------------------------------------
 

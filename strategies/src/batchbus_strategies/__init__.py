@@ -1,5 +1,6 @@
 """Batch types: the contract for writing your own, and the built-in imports and exports."""
 
+from batchbus_strategies.fenced import RecordWrite, Written
 from batchbus_strategies.registry import Registry, RegistryEntry, RegistryError
 from batchbus_strategies.strategy import (
     Actor,
@@ -34,10 +35,12 @@ __all__ = [
     "Json",
     "LeaseLost",
     "Phase",
+    "RecordWrite",
     "Registry",
     "RegistryEntry",
     "RegistryError",
     "RunCanceled",
     "Services",
     "StrategyError",
+    "Written",
 ]

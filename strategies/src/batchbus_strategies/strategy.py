@@ -9,7 +9,7 @@ a thread of its own). Neither can hold up a heartbeat.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
     from structlog.typing import FilteringBoundLogger
+
+    from batchbus_strategies.fenced import RecordWrite, Written
 
 __all__ = [
     "Actor",
@@ -208,6 +210,19 @@ class JobRun(Protocol[C_co]):
 
     def ensure_lease(self) -> None:
         """Raise `LeaseLost` unless this run still owns the job, judged by a monotonic clock. Call before each write."""
+
+    def write(self, collection: str, records: Sequence[RecordWrite], *, step: int | None = None) -> Awaitable[Written]:
+        """Write records of the catalogue, so that an older run of the job cannot write over them afterwards.
+
+        A process may be frozen between `ensure_lease` and its write; this is refused by the database itself then. `step`:
+        a number that rises with each write of the job to the same record, such as that of the chunk: then each step takes
+        effect once, however often its chunk is repeated. Await it in an `async def`; in a `def` it blocks, and what it
+        returns is the `Written` itself.
+
+        Promised: once a newer run has written a record, no older one does; each step takes effect once. Not promised:
+        anything of deletes, of other jobs, and of increments without a step.
+        Raises: `LeaseLost`; `StrategyError` for a key that no unique index covers.
+        """
 
 
 class BatchStrategy(Generic[C]):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
-from batchbus_strategies import BatchStrategy, JobRun
+from batchbus_strategies import BatchStrategy, JobRun, RecordWrite
 
 
 class ChunksContext(BaseModel):
@@ -38,3 +39,36 @@ class Chunks(BatchStrategy[ChunksContext]):
             )
             await run.advance(message=f"chunk {chunk}")
             await run.checkpoint(chunk + 1)
+
+
+class FencedChunks(BatchStrategy[ChunksContext]):
+    """Counts on two records in each chunk: one of the chunk's own, one that all chunks share."""
+
+    identifier = "fenced-chunks-strategy"
+    batch_type = "fenced-chunks"
+    context_model = ChunksContext
+
+    async def process(self, run: JobRun[ChunksContext]) -> None:
+        first = run.resume_from if isinstance(run.resume_from, int) else 0
+        for chunk in range(first, run.context.chunks):
+            records = [RecordWrite({"_id": f"{run.job_id} {name}"}, {"$inc": {"count": 1}}) for name in (chunk, "all")]
+            await run.write("counts", records, step=chunk)
+            await asyncio.sleep(run.context.seconds)
+            await run.advance()
+            await run.checkpoint(chunk + 1)
+
+
+class FencedChunksThread(FencedChunks):
+    """The same, in a thread."""
+
+    identifier = "fenced-chunks-thread-strategy"
+    batch_type = "fenced-chunks-thread"
+
+    def process(self, run: JobRun[ChunksContext]) -> None:  # type: ignore[override]
+        first = run.resume_from if isinstance(run.resume_from, int) else 0
+        for chunk in range(first, run.context.chunks):
+            records = [RecordWrite({"_id": f"{run.job_id} {name}"}, {"$inc": {"count": 1}}) for name in (chunk, "all")]
+            run.write("counts", records, step=chunk)
+            time.sleep(run.context.seconds)
+            run.advance()
+            run.checkpoint(chunk + 1)

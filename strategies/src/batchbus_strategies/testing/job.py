@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from batchbus_events.ids import new_job_id
+from batchbus_strategies.fenced import FencedWriter, RecordWrite, Written, in_a_loop
 from batchbus_strategies.json_values import CheckedResult, as_count, as_json, as_object, as_text
 from batchbus_strategies.strategy import (
     Actor,
@@ -126,7 +127,7 @@ class FakeJob(Generic[C]):
     ) -> FakeRun[C]:
         """One run of a phase, from its last checkpoint on.
 
-        At its `stop_at`-th call of `advance`, `checkpoint` or `ensure_lease`, counted from 1, `stop_with` surfaces;
+        At its `stop_at`-th call of `advance`, `checkpoint`, `ensure_lease` or `write`, counted from 1, `stop_with` surfaces;
         or else as soon as its `stop_behind`-th checkpoint is kept.
         """
         saved = deepcopy(self.saved[phase][-1] if self.saved[phase] else replace(self.kept, state=None, advanced=0))
@@ -184,6 +185,7 @@ class FakeRun(Generic[C]):
         self.catalog: AsyncIOMotorDatabase[dict[str, Any]] = job.services.catalog
         self.log: FilteringBoundLogger = structlog.get_logger("batchbus.test").bind(job_id=job.id)
 
+        self._writer = FencedWriter(self.job_id, self.run_number)
         self.count = saved.count
         self.advanced = saved.advanced
         self.errors = saved.errors
@@ -225,6 +227,12 @@ class FakeRun(Generic[C]):
 
     def ensure_lease(self) -> None:
         self._may_stop("ensure_lease")
+
+    def write(self, collection: str, records: Sequence[RecordWrite], *, step: int | None = None) -> Awaitable[Written]:
+        self._may_stop("write")
+        if in_a_loop():
+            return self._writer.write(self.catalog[collection], records, step)
+        return self._writer.write_blocking(self.catalog[collection].delegate, records, step)
 
     def snapshot(self) -> _Saved:
         result = as_object(self.result, "result")

@@ -1,0 +1,183 @@
+"""Writes to the catalogue that a run which was presumed dead cannot do over what the next one has written.
+
+A run may be frozen between `ensure_lease` and its write for longer than its lease; when it wakes up, the write goes out
+all the same, and only the database can refuse it. So each record keeps who wrote it: the job, the run's fencing token,
+and the step. A write matches unless a newer run of the same job has written the record, or this step is done. Where it
+does not match, the upsert finds the record in its way: that duplicate key is the refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from batchbus_strategies.json_values import as_count
+from batchbus_strategies.strategy import LeaseLost, StrategyError
+
+if TYPE_CHECKING:
+    import pymongo.collection
+    from motor.motor_asyncio import AsyncIOMotorCollection
+
+__all__ = ["MARK", "FencedWriter", "RecordWrite", "Written", "in_a_loop"]
+
+MARK: Final = "_batchbus"
+"""The field of a record that says who wrote it: `{job, fence, step}`."""
+_DUPLICATE_KEY: Final = 11000
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWrite:
+    """One record, and what to make of it; it is inserted if it is not there."""
+
+    key: Mapping[str, Any]
+    """What names the record: `{"_id": …}`, or the fields of a unique index, each with its value."""
+    update: Mapping[str, Mapping[str, Any]]
+    """Update operators of MongoDB: `{"$set": {…}, "$inc": {…}}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the records of one write. It may be awaited, for `async def` and `def` alike."""
+
+    done: int
+    repeated: int
+    """Records on which this job had done the step before: they are left as they are."""
+
+    def __await__(self) -> Generator[None, None, Written]:
+        yield
+        return self
+
+
+class FencedWriter:
+    """Writes for one run: `fence` is its number, greater than that of every earlier run of the job."""
+
+    def __init__(self, job_id: str, fence: int) -> None:
+        self._job_id = job_id
+        self._fence = fence
+        self._named: dict[str, list[frozenset[str]]] = {}
+        """The sets of fields that name a record, by collection."""
+
+    async def write(
+        self, collection: AsyncIOMotorCollection[Document], records: Sequence[RecordWrite], step: int | None
+    ) -> Written:
+        """Raises: `LeaseLost` if a newer run has written one of the records, `StrategyError`, and what the driver raises."""
+        if collection.name not in self._named or not self._names(collection.name, records):
+            self._learn(collection.name, await collection.index_information())
+        updates = self._updates(collection.name, records, step)
+        if not updates:
+            return Written(0, 0)
+        try:
+            await collection.bulk_write(updates, ordered=False)
+        except BulkWriteError as error:
+            refused = _refused(error, records)
+            return self._judged(records, refused, await collection.find(*_of(refused)).to_list(None), step)
+        return Written(len(records), 0)
+
+    def write_blocking(
+        self, collection: pymongo.collection.Collection[Document], records: Sequence[RecordWrite], step: int | None
+    ) -> Written:
+        """As `write`, with PyMongo's own collection."""
+        if collection.name not in self._named or not self._names(collection.name, records):
+            self._learn(collection.name, collection.index_information())
+        updates = self._updates(collection.name, records, step)
+        if not updates:
+            return Written(0, 0)
+        try:
+            collection.bulk_write(updates, ordered=False)
+        except BulkWriteError as error:
+            refused = _refused(error, records)
+            return self._judged(records, refused, list(collection.find(*_of(refused))), step)
+        return Written(len(records), 0)
+
+    def _learn(self, collection: str, indexes: Mapping[str, Mapping[str, Any]]) -> None:
+        whole = (
+            index for index in indexes.values() if index.get("unique") and not index.get("partialFilterExpression")
+        )
+        self._named[collection] = [
+            frozenset({"_id"}),
+            *(frozenset(field for field, _ in each["key"]) for each in whole),
+        ]
+
+    def _names(self, collection: str, records: Iterable[RecordWrite]) -> bool:
+        return all(frozenset(record.key) in self._named[collection] for record in records)
+
+    def _updates(self, collection: str, records: Sequence[RecordWrite], step: int | None) -> list[UpdateOne]:
+        step = None if step is None else as_count(step, "write: step")
+        _check(records)
+        for record in records:
+            if frozenset(record.key) not in self._named[collection]:
+                fields = ", ".join(record.key)
+                raise StrategyError(
+                    f"write: a record of {collection} is not named by {fields}: use _id, or give these a unique index"
+                )
+        unless: list[Document] = [{f"{MARK}.job": self._job_id, f"{MARK}.fence": {"$gt": self._fence}}]
+        if step is not None:
+            unless.append({f"{MARK}.job": self._job_id, f"{MARK}.step": {"$gte": step}})
+        mark: Document = {"job": self._job_id, "fence": self._fence, "step": step}
+        return [
+            UpdateOne(
+                {**record.key, "$nor": unless},
+                {**record.update, "$set": {**record.update.get("$set", {}), MARK: mark}},
+                upsert=True,
+            )
+            for record in records
+        ]
+
+    def _judged(
+        self,
+        records: Sequence[RecordWrite],
+        refused: Collection[RecordWrite],
+        found: Sequence[Document],
+        step: int | None,
+    ) -> Written:
+        """What stood in the way of those that were refused. Raises `LeaseLost`, `StrategyError`."""
+        ours = [mark for document in found if (mark := document.get(MARK, {})).get("job") == self._job_id]
+        if any(mark["fence"] > self._fence for mark in ours):
+            raise LeaseLost(f"A newer run of job {self._job_id} has written what this one was about to write")
+        repeated = [mark for mark in ours if step is not None and mark["step"] is not None and mark["step"] >= step]
+        if len(repeated) < len(refused):
+            raise StrategyError(
+                "write: a record has a value that another has already, and a unique index allows it once"
+            )
+        return Written(len(records) - len(refused), len(refused))
+
+
+def in_a_loop() -> bool:
+    """Whether an `async def` strategy calls; a plain `def` is in a thread of its own, without an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _check(records: Sequence[RecordWrite]) -> None:
+    for record in records:
+        if any(isinstance(value, Mapping | list | tuple) for value in record.key.values()):
+            raise StrategyError(f"write: the values of a key have to be plain, not {dict(record.key)!r}")
+        for operator, fields in record.update.items():
+            if not operator.startswith("$"):
+                raise StrategyError(f"write: {operator} is no update operator, such as $set")
+            if any(field.partition(".")[0] == MARK for field in fields):
+                raise StrategyError(f"write: the field {MARK} is batchbus's own")
+
+
+def _refused(error: BulkWriteError, records: Sequence[RecordWrite]) -> list[RecordWrite]:
+    """Raises the error itself, unless it speaks of nothing but duplicate keys."""
+    details = error.details
+    failures = details.get("writeErrors", [])
+    if details.get("writeConcernErrors") or any(failure.get("code") != _DUPLICATE_KEY for failure in failures):
+        raise error
+    return [records[failure["index"]] for failure in failures]
+
+
+def _of(records: Iterable[RecordWrite]) -> tuple[Document, list[str]]:
+    """The query for these records, and what of them is read."""
+    return {"$or": [dict(record.key) for record in records]}, [MARK]
