@@ -50,13 +50,15 @@ class Faults:
     random: Random
     chance: float = 0.02
     slowest: float = 0.05
+    away: set[str] = field(default_factory=set)
+    """What nobody reaches at the moment: `broker`, `database`. Shared by all processes."""
     crashed: bool = False
     frozen_until: float = 0.0
 
-    async def around(self, deed: Callable[[], Awaitable[Any]], lost: Callable[[], Exception]) -> Any:
+    async def around(self, what: str, deed: Callable[[], Awaitable[Any]], lost: Callable[[], Exception]) -> Any:
         """Do the deed, after a while; or fail before it, or after it."""
         await self.pause()
-        if self.random.random() < self.chance:
+        if what in self.away or self.random.random() < self.chance:
             raise lost()
         done = await deed()
         await self.pause()
@@ -79,7 +81,7 @@ class FaultyStore:
         self._faults = faults
 
     async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._faults.around(deed, lambda: StoreUnavailable("simulated"))
+        return await self._faults.around("database", deed, lambda: StoreUnavailable("simulated"))
 
     async def insert(self, job: Job) -> None:
         await self._do(lambda: self._store.insert(job))
@@ -137,7 +139,7 @@ class FaultyProcesses:
         self._faults = faults
 
     async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._faults.around(deed, lambda: StoreUnavailable("simulated"))
+        return await self._faults.around("database", deed, lambda: StoreUnavailable("simulated"))
 
     async def renew(self, name: str, until: datetime) -> None:
         await self._do(lambda: self._processes.renew(name, until))
@@ -155,7 +157,7 @@ class FaultyBus:
     def __init__(self, bus: MemoryBus, faults: Faults) -> None:
         self._bus = bus
         self._faults = faults
-        self._consumers: list[Consumer] = []
+        self._consumers: list[_Rebuilt] = []
         self.connected = True
         self.user = bus.user
 
@@ -163,7 +165,7 @@ class FaultyBus:
         def deed() -> Awaitable[None]:
             return self._bus.publish(exchange, message, mandatory=mandatory)
 
-        await self._faults.around(deed, lambda: BusUnavailable("simulated"))
+        await self._faults.around("broker", deed, lambda: BusUnavailable("simulated"))
 
     async def consume(
         self, queue: topics.Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None
@@ -174,13 +176,21 @@ class FaultyBus:
                 tasks.append(asyncio.ensure_future(handler(delivery)))
 
         tasks: list[asyncio.Future[None]] = []
-        consumer = await self._bus.consume(queue, unless_crashed, prefetch=prefetch, on_rebuilt=on_rebuilt)
+        consumer = _Rebuilt(lambda: self._bus.consume(queue, unless_crashed, prefetch=prefetch))
+        await consumer.build()
         self._consumers.append(consumer)
         return consumer
 
     async def vanish(self) -> None:
+        """The connection is lost: what was not acknowledged goes back to the queue."""
+        self.connected = False
         for consumer in self._consumers:
-            await consumer.close()
+            await consumer.lose()
+
+    async def come_back(self) -> None:
+        for consumer in self._consumers:
+            await consumer.build()
+        self.connected = True
 
     async def inspect(self, queue: str) -> QueueState | None:
         return await self._bus.inspect(queue)
@@ -193,6 +203,38 @@ class FaultyBus:
 
     async def declare(self, queue: topics.Queue) -> None:
         await self._bus.declare(queue)
+
+
+class _Rebuilt:
+    """A consumer that is built anew when its connection comes back."""
+
+    def __init__(self, consume: Callable[[], Awaitable[Consumer]]) -> None:
+        self._consume = consume
+        self._consumer: Consumer | None = None
+        self._paused = False
+
+    async def build(self) -> None:
+        self._consumer = await self._consume()
+        if self._paused:
+            await self._consumer.pause()
+
+    async def lose(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer:
+            await consumer.close()
+
+    async def pause(self) -> None:
+        self._paused = True
+        if self._consumer:
+            await self._consumer.pause()
+
+    async def resume(self) -> None:
+        self._paused = False
+        if self._consumer:
+            await self._consumer.resume()
+
+    async def close(self) -> None:
+        await self.lose()
 
 
 class HostHere:
@@ -236,6 +278,7 @@ class Process:
     bus: FaultyBus
     worker: Worker
     outbox: Outbox
+    ledger: Ledger
 
     async def crash(self) -> None:
         """As `kill -9`: nothing of it does anything any more, and its deliveries go back to the queue."""
@@ -260,6 +303,10 @@ class World:
     processes: list[Process] = field(default_factory=list)
     published: list[Message] = field(default_factory=list)
     numbers: Any = field(default_factory=itertools.count)
+    chance: float = 0.02
+    """See `Faults`, as are the next two."""
+    slowest: float = 0.05
+    away: set[str] = field(default_factory=set)
 
     async def listen(self) -> None:
         async def note(delivery: Delivery) -> None:
@@ -269,10 +316,29 @@ class World:
         everything = topics.Queue(name="world", bindings=(topics.Binding(topics.EVENTS, "batch.#"),))
         await self.bus.consume(everything, note, prefetch=1000)
 
+    @property
+    def alive(self) -> list[Process]:
+        return [process for process in self.processes if not process.faults.crashed]
+
+    async def take_away(self, what: str) -> None:
+        """`broker` or `database`, for every process."""
+        self.away.add(what)
+        if what == "broker":
+            for process in self.alive:
+                await process.bus.vanish()
+
+    async def bring_back(self, what: str) -> None:
+        self.away.discard(what)
+        if what == "broker":
+            for process in self.alive:
+                await process.bus.come_back()
+
     async def start_process(self) -> Process:
         name = f"process-{next(self.numbers)}"
         log = structlog.get_logger(name)
-        faults = Faults(Random(self.random.random()))
+        while self.away:  # noqa: ASYNC110 - the time is virtual
+            await asyncio.sleep(1)  # it does not start without
+        faults = Faults(Random(self.random.random()), self.chance, self.slowest, self.away)
         bus, store = FaultyBus(self.bus, faults), FaultyStore(self.store, faults)
         clock = VirtualClock(asyncio.get_running_loop(), offset=self.random.uniform(-0.05, 0.05))
         lasts = 2 * _POLICY.publish_grace
@@ -296,7 +362,7 @@ class World:
         await Watch(ledger, bus, log).start()
         await worker.start()
         await Intake(bus, ledger, worker, log).start()
-        process = Process(name, faults, bus, worker, outbox)
+        process = Process(name, faults, bus, worker, outbox, ledger)
         self.processes.append(process)
         return process
 

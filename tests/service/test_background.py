@@ -74,6 +74,7 @@ _TASKS = {
     "night watch",
     "queue depths",
     "replays",
+    "signs of life",
     "sweeping unfinished files",
 }
 

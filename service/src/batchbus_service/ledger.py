@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Conflict", "Ledger", "UnknownJob"]
+__all__ = ["Conflict", "Ledger", "UnknownJob", "Unsure"]
 
 _WRITE_TRIES = 3
 
 T = TypeVar("T")
 Decision = Callable[[Job, "datetime"], Job]
+Unsure = tuple[Job, Job]
+"""A write of which nobody knows whether it has arrived: the job before, and the job that was written."""
 
 
 class UnknownJob(Exception):
@@ -104,19 +106,33 @@ class Ledger:
             raise NotAllowed(f"Triggers of {sender} for {MAX_OF_ONE_SENDER:,} jobs that are not there wait already")
         return await self.store.keep_early(job_id, trigger, now + timedelta(seconds=seconds))
 
-    async def change(self, job: Job, decide: Decision, *, by_owner: bool = False) -> Job:
+    async def change(
+        self, job: Job, decide: Decision, *, by_owner: bool = False, unsure: list[Unsure] | None = None
+    ) -> Job:
         """Write what `decide` makes of the job; of a newer version of it if `job` turns out to be old.
 
         `decide` may be called several times; what it raises passes through. It returns the same object for no change.
-        `by_owner`: the caller holds the lease (see `JobStore.update`).
+        `by_owner`: the caller holds the lease (see `JobStore.update`). `unsure`: writes of earlier tries whose answers were
+        lost, and then that of this one; whoever tries again gives them back, and what has arrived is not decided twice.
         Raises: `UnknownJob`, `StoreUnavailable` (the change may or may not have been written), `NotStorable`.
         """
-        while (changed := await self.try_change(job, decide, by_owner=by_owner)) is None:
+        unsure = [] if unsure is None else unsure
+        while (changed := await self.try_change(job, decide, by_owner=by_owner, unsure=unsure)) is None:
             job = await self.get(job.id)
+            for known, decided in unsure:
+                if _carries(job, known, decided):
+                    self._wrote(known, decided)
+                    return decided
         return changed
 
     async def try_change(
-        self, job: Job, decide: Decision, *, same_lease: bool = False, by_owner: bool = False
+        self,
+        job: Job,
+        decide: Decision,
+        *,
+        same_lease: bool = False,
+        by_owner: bool = False,
+        unsure: list[Unsure] | None = None,
     ) -> Job | None:
         """As `change`, but None if the job has moved on since it was read, or its lease was renewed (`same_lease`)."""
         known = replace(job, published=self.outbox.published(job))
@@ -126,8 +142,13 @@ class Ledger:
         if len(decided.history) > len(known.history):
             decided = self._signed(decided)
         write = self.store.update(job, decided, same_lease=same_lease, by_owner=by_owner)
-        if not await _unbroken(self._answered(write, job, decided)):
-            return None
+        try:
+            if not await _unbroken(self._answered(write, job, decided)):
+                return None
+        except StoreUnavailable:
+            if unsure is not None:
+                unsure.append((known, decided))
+            raise
         self._wrote(known, decided)
         return decided
 

@@ -236,7 +236,7 @@ class Outbox:
         """Whether the process that wrote the entry has let its time pass; False once it has published it."""
         overdue = entry.time + self._policy.publish_grace
         pause = _ASK_AGAIN
-        while entry.seq not in pending.own and (self._clock.now() < overdue or self._awaits(pending.other, entry)):
+        while entry.seq not in pending.own:
             try:
                 stored = await self._store.get(pending.job.id)
             except StoreUnavailable:
@@ -244,6 +244,9 @@ class Outbox:
             if stored and stored.published >= entry.seq:
                 pending.done = max(pending.done, stored.published)
                 return False
+            # Not before it is asked once: what is known here of a job that waited long is old.
+            if self._clock.now() >= overdue and not self._awaits(pending.other, entry):
+                return True
             # Nothing signals another process's mark but the database: ask again, less and less often.
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)

@@ -17,7 +17,7 @@ from batchbus_events.bus import Bus
 from batchbus_service.handle import MAX_RESULT_BYTES, RunHandle
 from batchbus_service.host import Call, StrategyHost, forget_locals, tamed
 from batchbus_service.job import Job, Status
-from batchbus_service.ledger import Ledger, UnknownJob
+from batchbus_service.ledger import Ledger, UnknownJob, Unsure
 from batchbus_service.lifecycle import Cause
 from batchbus_service.meter import Outcome
 from batchbus_service.ports import Clock, NotStorable, StoreUnavailable
@@ -312,10 +312,11 @@ class Run:
             job = replace(job, result=result, checkpoint=pulse.checkpoint, failures=pulse.failures)
             return self._decider.stopped(job, now, self._cause) if job.terminal else decide(job, now)
 
+        unsure: list[Unsure] = []
         while True:
             self._lease_ends = self._ledger.clock.monotonic() + self._around.limits.lease
             try:
-                return await self._ledger.change(self.job, decide_ours, by_owner=True)
+                return await self._ledger.change(self.job, decide_ours, by_owner=True, unsure=unsure)
             except _CanceledMeanwhile:
                 self._interrupt = "canceled"
                 pulse.start()

@@ -111,6 +111,8 @@ class Watch:
         ledger, now = self._ledger, self._ledger.clock.now()
         policy = ledger.decider.policy
         put_off = [job for job in ringing if ledger.outbox.expects(job) and ledger.decider.overdue(job, now) is job]
+        if not put_off:
+            return ringing
         later = [alarm(job, now + policy.publish_grace / 2, policy) for job in put_off]
         await ledger.store.put_off(put_off, later)
         ids = {job.id for job in put_off}

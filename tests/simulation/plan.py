@@ -1,0 +1,209 @@
+"""What happens in one simulated run, made up from its number: data, so that parts of it can be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Final, Literal
+
+from batchbus_events.ids import derived_job_id
+
+__all__ = ["SIZES", "Action", "Ask", "Crash", "Freeze", "Operate", "Outage", "Plan", "Script", "Size", "planned"]
+
+Size = Literal["small", "burst", "long"]
+SIZES: Final[tuple[Size, ...]] = ("small", "burst", "long")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How the strategy works on one job."""
+
+    chunks: int = 2
+    seconds: float = 0.1
+    """Of each chunk, and of the preview."""
+    breaks: int = 0
+    """So many of its runs end with an error."""
+    refuses: bool = False
+    """It says that the job cannot be done."""
+    deaf: float = 0.0
+    """Seconds for which it does not notice that it is to stop, nor lets itself be cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A trigger is published, once more after each of these pauses."""
+
+    at: float
+    job: int
+    word: Literal["created", "confirmed", "canceled"]
+    number: int = 0
+    """Tells triggers of the same kind for the same job apart."""
+    dry_run: bool = False
+    again_after: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operate:
+    """Somebody does something to a job over HTTP."""
+
+    at: float
+    job: int
+    what: Literal["confirm", "cancel", "retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A process is killed, and another started somewhat later."""
+
+    at: float
+    process: int
+    """Of those that live."""
+    back_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """The calls of a process hang, while it thinks that nothing has happened."""
+
+    at: float
+    process: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Broker or database are away for everyone."""
+
+    at: float
+    what: Literal["broker", "database"]
+    seconds: float
+
+
+Action = Ask | Operate | Crash | Freeze | Outage
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run of the simulation."""
+
+    name: str
+    processes: int
+    lost: float
+    """How likely the answer of a call is lost."""
+    slowest: float
+    """How long a call takes at most, in seconds."""
+    scripts: Sequence[Script]
+    actions: Sequence[Action]
+
+    @property
+    def without_faults(self) -> bool:
+        return not self.lost and all(isinstance(action, Ask | Operate) for action in self.actions)
+
+    def without(self, action: Action) -> Plan:
+        return replace(self, actions=[each for each in self.actions if each is not action])
+
+    def job_id(self, job: int) -> str:
+        return derived_job_id("simulation", f"{self.name} {job}")
+
+
+def planned(name: str) -> Plan:
+    """The plan of that name. Raises `ValueError`."""
+    size, _, number = name.partition(":")
+    if size not in SIZES or not number.isdigit():
+        raise ValueError(f"a run is named small:17, burst:3 or long:2, not {name!r}")
+    chance = Random(name)
+    return {"small": _small, "burst": _burst, "long": _long}[size](name, chance)
+
+
+def _small(name: str, chance: Random) -> Plan:
+    """Up to 15 jobs within a minute, and then whatever it takes."""
+    jobs, until, faults = chance.randint(1, 15), chance.choice([5.0, 60.0]), chance.random() < 0.8
+    actions: list[Action] = []
+    for job in range(jobs):
+        actions += _asked(job, chance.uniform(0, until), chance, spread=chance.choice([0.01, 3.0, 30.0]))
+    if faults:
+        for _ in range(chance.choice([0, 0, 1, 2, 3])):
+            actions.append(Crash(chance.uniform(0, until), chance.randrange(3), chance.choice([0.1, 5.0, 40.0])))
+        for _ in range(chance.choice([0, 0, 1, 2])):
+            actions.append(Freeze(chance.uniform(0, until), chance.randrange(3), chance.choice([2.0, 20.0, 90.0])))
+        for what in ("broker", "database"):
+            if chance.random() < 0.3:
+                actions.append(Outage(chance.uniform(0, until), what, chance.choice([0.5, 12.0, 45.0])))
+    return Plan(
+        name,
+        processes=chance.randint(1, 3),
+        lost=chance.choice([0.0, 0.02, 0.1]) if faults else 0.0,
+        slowest=chance.choice([0.001, 0.05, 0.5]),
+        scripts=[_script(chance) for _ in range(jobs)],
+        actions=sorted(actions, key=lambda action: action.at),
+    )
+
+
+def _burst(name: str, chance: Random) -> Plan:
+    """750 to 2,500 jobs, each created and then confirmed or canceled, as fast as one publisher can."""
+    jobs = chance.choice([750, 750, 1000, 2500])
+    actions: list[Action] = []
+    for job in range(jobs):
+        at = job * 0.001
+        actions.append(Ask(at, job, "created", dry_run=True))
+        actions.append(Ask(at + 0.0005, job, chance.choice(["confirmed", "confirmed", "confirmed", "canceled"])))
+    if chance.random() < 0.5:
+        actions.append(Crash(chance.uniform(0, 20), 0, 1.0))
+    return Plan(
+        name,
+        processes=3,
+        lost=0.0,
+        slowest=chance.choice([0.005, 0.02]),
+        scripts=[Script(chunks=1, seconds=0.0)] * jobs,
+        actions=sorted(actions, key=lambda action: action.at),
+    )
+
+
+def _long(name: str, chance: Random) -> Plan:
+    """A few jobs, and broker or database away for hours or days."""
+    jobs = chance.randint(3, 10)
+    actions: list[Action] = []
+    for job in range(jobs):
+        actions += _asked(job, chance.uniform(0, 300), chance, spread=60.0)
+    actions.append(
+        Outage(
+            chance.uniform(10, 200), chance.choice(["broker", "database"]), chance.choice([3600.0, 86400.0, 259200.0])
+        )
+    )
+    return Plan(
+        name,
+        processes=2,
+        lost=0.0,
+        slowest=0.05,
+        scripts=[_script(chance) for _ in range(jobs)],
+        actions=sorted(actions, key=lambda action: action.at),
+    )
+
+
+def _asked(job: int, at: float, chance: Random, *, spread: float) -> list[Action]:
+    """What is asked of one job: in any order, some of it more than once."""
+    dry_run = chance.random() < 0.5
+    again = tuple(chance.uniform(0, 2 * spread) for _ in range(chance.choice([0, 0, 0, 1, 2])))
+    asked: list[Action] = [Ask(at, job, "created", dry_run=dry_run, again_after=again)]
+    for number in range(chance.choice([0, 1, 1, 2]) if dry_run else chance.choice([0, 0, 0, 1])):
+        word = chance.choice(["confirmed", "confirmed", "canceled"]) if dry_run else "canceled"
+        then = max(0.0, at + chance.uniform(-spread, 2 * spread))
+        if chance.random() < 0.7:
+            again = (chance.uniform(0, spread),) if chance.random() < 0.3 else ()
+            asked.append(Ask(then, job, "confirmed" if word == "confirmed" else "canceled", number, again_after=again))
+        else:
+            asked.append(Operate(then, job, "confirm" if word == "confirmed" else "cancel"))
+    if chance.random() < 0.2:
+        asked.append(Operate(at + chance.uniform(0, 4 * spread), job, "retry"))
+    return asked
+
+
+def _script(chance: Random) -> Script:
+    return Script(
+        chunks=chance.randint(0, 4),
+        seconds=chance.choice([0.0, 0.1, 1.0, 8.0]),
+        breaks=chance.choice([0, 0, 0, 0, 1, 2]),
+        refuses=chance.random() < 0.05,
+        deaf=chance.choice([0.0, 0.0, 0.0, 2.0, 8.0]),
+    )

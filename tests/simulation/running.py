@@ -1,0 +1,238 @@
+"""Carries a plan out, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import defaultdict
+from datetime import datetime
+from random import Random
+from typing import Final
+
+import structlog
+from structlog.typing import EventDict
+
+from batchbus_events import topics
+from batchbus_events.bus import BusError, BusUnavailable, Message
+from batchbus_events.event import Event, encode
+from batchbus_service.job import Job
+from batchbus_service.ledger import UnknownJob
+from batchbus_service.lifecycle import Cause, Decider, NotAllowed
+from batchbus_service.ports import StoreUnavailable
+from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json, StrategyError
+from tests.engine.virtual_time import run_virtually
+from tests.engine.world import World
+from tests.simulation.checks import CheckedStore, Effects, Violation, check_end, rests, trigger_id_of
+from tests.simulation.plan import Action, Ask, Crash, Freeze, Operate, Outage, Plan, Script
+
+__all__ = ["Told", "carry_out"]
+
+_REST_SECONDS: Final = 2 * 3600.0
+"""How long after the last thing that happens everything may take to come to rest, placeholders included."""
+
+Told = list[tuple[float, str, EventDict]]
+"""What the log said, with the virtual time."""
+
+
+def carry_out(plan: Plan) -> Told:
+    """Returns what happened. Raises `Violation`, with what happened in its `__notes__`."""
+    told: Told = []
+
+    def note(_logger: object, _method: str, event: EventDict) -> EventDict:
+        with contextlib.suppress(RuntimeError):
+            told.append((asyncio.get_running_loop().time(), str(event.pop("event")), event))
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    state = random.getstate()
+    random.seed(plan.name)  # the engine's own jitter
+    structlog.configure(processors=[note], cache_logger_on_first_use=False)
+    try:
+        run_virtually(_Run(plan, told).run())
+    except Violation as violation:
+        violation.add_note(_in_words(told, str(violation).partition(":")[0]))
+        raise
+    finally:
+        structlog.configure(**before)
+        random.setstate(state)
+    return told
+
+
+def _in_words(told: Told, job_id: str) -> str:
+    lines = [
+        f"{time:10.3f}  {event:28} " + " ".join(f"{key}={value}" for key, value in more.items() if key != "job_id")
+        for time, event, more in told
+        if more.get("job_id", job_id) == job_id
+    ]
+    return "\n".join(lines[-400:])
+
+
+class _Run:
+    def __init__(self, plan: Plan, told: Told) -> None:
+        self._plan = plan
+        self._told = told
+        self._store = CheckedStore()
+        self._effects: Effects = defaultdict(list)
+        scripts = {plan.job_id(number): script for number, script in enumerate(plan.scripts)}
+        self._broken: dict[str, int] = defaultdict(int)
+        self._world = World(
+            Random(plan.name),
+            lambda name: Scripted(scripts, self._effects, self._broken),
+            store=self._store,
+            chance=plan.lost,
+            slowest=plan.slowest,
+        )
+        self._violations: list[Violation] = []
+
+    async def run(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: self._noticed(context.get("exception")))
+        async with self._world.bus:
+            await self._world.listen()
+            for _ in range(self._plan.processes):
+                await self._world.start_process()
+            async with asyncio.TaskGroup() as doing:
+                for action in self._plan.actions:
+                    doing.create_task(self._do(action))
+            await self._come_to_rest()
+            check_end(self._plan, self._store.jobs, self._world.published, self._effects)
+
+    def _noticed(self, error: BaseException | None) -> None:
+        if isinstance(error, Violation):
+            self._violations.append(error)
+
+    async def _come_to_rest(self) -> None:
+        asks = [action for action in self._plan.actions if isinstance(action, Ask) and action.word == "created"]
+        wanted = {self._plan.job_id(ask.job) for ask in asks}
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _REST_SECONDS
+        while True:
+            for _, event, more in self._told:
+                if isinstance(error := more.get("exc_info"), Violation):
+                    raise error
+                if event in ("background_task_broke", "run_broke", "trigger_broke") and error is not None:
+                    raise Violation(f"{more.get('job_id')}: {event}: {error!r}")
+            if self._violations:
+                raise self._violations[0]
+            jobs = self._store.jobs
+            tired = [job_id for job_id in wanted if job_id not in jobs or not rests(jobs[job_id])]
+            queue = await self._world.bus.inspect(topics.TRIGGERS_QUEUE.name)
+            if not tired and not self._store.placeholders and queue and not queue.messages:
+                await asyncio.sleep(60)  # what is being answered still
+                if not [job_id for job_id in wanted if not rests(jobs[job_id])]:
+                    return
+            if loop.time() > until:
+                stuck = next(iter(tired), None) or next(iter(self._store.placeholders), "?")
+                raise Violation(f"{stuck}: it does not come to rest: {jobs.get(stuck)}")
+            await asyncio.sleep(5)
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    async def _do(self, action: Action) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, action.at - loop.time()))
+        self._told.append((loop.time(), f"-- {action}", {}))
+        match action:
+            case Ask():
+                await self._ask(action)
+            case Operate():
+                await self._operate(action)
+            case Outage():
+                await self._world.take_away(action.what)
+                await asyncio.sleep(action.seconds)
+                await self._world.bring_back(action.what)
+            case Crash():
+                if alive := self._world.alive:
+                    await alive[action.process % len(alive)].crash()
+                await asyncio.sleep(action.back_after)
+                await self._world.start_process()
+            case Freeze():
+                if alive := self._world.alive:
+                    alive[action.process % len(alive)].freeze(action.seconds)
+
+    async def _ask(self, ask: Ask) -> None:
+        data: dict[str, Json] = {"type": "scripted", "dry_run": ask.dry_run} if ask.word == "created" else {}
+        event = Event(
+            type=f"batch.{ask.word}",
+            source="/simulation",
+            id=trigger_id_of(self._plan, ask),
+            subject=self._plan.job_id(ask.job),
+            data=data,
+        )
+        message = Message(body=encode(event), routing_key=event.type, message_id=event.id)
+        for pause in (0.0, *ask.again_after):
+            await asyncio.sleep(pause)
+            while "broker" in self._world.away:  # noqa: ASYNC110 - the time is virtual
+                await asyncio.sleep(1)
+            # The memory bus waits for the acknowledgement; without one, the trigger is in the queue all the same.
+            with contextlib.suppress(BusUnavailable):
+                await self._world.bus.publish(topics.TRIGGERS, message)
+
+    async def _operate(self, operate: Operate) -> None:
+        alive = self._world.alive
+        if not alive:
+            return
+        ledger = alive[0].ledger
+
+        def decide(job: Job, now: datetime) -> Job:
+            return _asked_for(operate, ledger.decider, job, now)
+
+        # A process that is killed does not answer any more, and a write that is on its way cannot be called back.
+        asking = asyncio.ensure_future(ledger.change_by_id(self._plan.job_id(operate.job), decide))
+        done, _ = await asyncio.wait([asking], timeout=60)
+        if done:
+            with contextlib.suppress(UnknownJob, NotAllowed, StoreUnavailable, BusError):
+                asking.result()
+
+
+def _asked_for(operate: Operate, decider: Decider, job: Job, now: datetime) -> Job:
+    match operate.what:
+        case "confirm":
+            return decider.confirm(job, now, Cause())
+        case "cancel":
+            return decider.cancel(job, now, Cause())
+        case "retry":
+            return decider.retry(job, now, Cause())
+
+
+class Scripted(BatchStrategy[AnyContext]):
+    """Does what the plan says of each job."""
+
+    identifier = "scripted-strategy"
+    batch_type = "scripted"
+
+    def __init__(self, scripts: dict[str, Script], effects: Effects, broken: dict[str, int]) -> None:
+        self._scripts = scripts
+        self._effects = effects
+        self._broken = broken
+
+    async def pre_process(self, run: JobRun[AnyContext]) -> None:
+        script = self._scripts[run.job_id]
+        await asyncio.sleep(script.seconds)
+        run.expect(script.chunks)
+        if script.refuses:
+            raise StrategyError("it cannot be done")
+
+    async def process(self, run: JobRun[AnyContext]) -> None:
+        script = self._scripts[run.job_id]
+        done = run.resume_from if isinstance(run.resume_from, int) else 0
+        for chunk in range(done, script.chunks):
+            await self._work(script)
+            if self._broken[run.job_id] < script.breaks:
+                self._broken[run.job_id] += 1
+                raise OSError("simulated")
+            run.ensure_lease()
+            self._effects[run.job_id].append((run.run_number, chunk))
+            await run.advance()
+            await run.checkpoint(chunk + 1)
+
+    @staticmethod
+    async def _work(script: Script) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + max(script.seconds, script.deaf)
+        while (left := until - loop.time()) > 0:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                if not script.deaf:
+                    raise
