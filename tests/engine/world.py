@@ -285,6 +285,10 @@ class Process:
         self.faults.crashed = True
         await self.bus.vanish()
 
+    @property
+    def frozen(self) -> bool:
+        return self.faults.frozen_until > asyncio.get_running_loop().time()
+
     def freeze(self, seconds: float) -> None:
         """Its calls hang for so long, while its strategies think that nothing has happened."""
         self.faults.frozen_until = asyncio.get_running_loop().time() + seconds

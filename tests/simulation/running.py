@@ -63,7 +63,7 @@ def _in_words(told: Told, job_id: str) -> str:
     lines = [
         f"{time:10.3f}  {event:28} " + " ".join(f"{key}={value}" for key, value in more.items() if key != "job_id")
         for time, event, more in told
-        if more.get("job_id", job_id) == job_id
+        if more.get("job_id") == job_id or event.startswith("--")
     ]
     return "\n".join(lines[-400:])
 
@@ -117,7 +117,8 @@ class _Run:
             jobs = self._store.jobs
             tired = [job_id for job_id in wanted if job_id not in jobs or not rests(jobs[job_id])]
             queue = await self._world.bus.inspect(topics.TRIGGERS_QUEUE.name)
-            if not tired and not self._store.placeholders and queue and not queue.messages:
+            busy = not queue or queue.messages or any(process.frozen for process in self._world.alive)
+            if not tired and not self._store.placeholders and not busy:
                 await asyncio.sleep(60)  # what is being answered still
                 if not [job_id for job_id in wanted if not rests(jobs[job_id])]:
                     return

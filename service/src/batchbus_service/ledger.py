@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from batchbus_service import announce
 from batchbus_service.early import MAX_OF_ONE_SENDER, ChangeTrigger, Kept, Placeholder, carried_out
@@ -240,11 +240,25 @@ class Ledger:
 
 
 def _carries(stored: Job, old: Job | None, new: Job) -> bool:
-    """Whether `stored` is what became of writing `new` over `old`: its events are there, or else its claim is."""
+    """Whether `stored` is what became of writing `new` over `old`, and not of what somebody else wrote over it."""
     added = new.history[len(old.history) if old else 0 :]
-    if added:
+    if added or old is None:
         return {entry.id for entry in added} <= {entry.id for entry in stored.history}
-    return stored.fence == new.fence and stored.lease == new.lease
+    if stored.version == new.version:
+        return all(getattr(stored, name) == getattr(new, name) for name in _TELLING) and _holder(stored) == _holder(new)
+    # Others have written since. What is left of a claim is its lease, of a trigger its key; else it is decided anew.
+    if new.fence > old.fence:
+        return stored.fence == new.fence and _holder(stored) == _holder(new)
+    keys = set(new.triggers) - set(old.triggers)
+    return bool(keys) and keys <= set(stored.triggers)
+
+
+_TELLING: Final = ("status", "updated_at", "history", "fence", "triggers", "confirmed_early", "ready_at", "confirm_by")
+"""What tells two writes of the same version apart that add nothing to the history; heartbeats leave it alone."""
+
+
+def _holder(job: Job) -> str | None:
+    return job.lease.worker if job.lease else None
 
 
 async def _unbroken(write: Coroutine[Any, Any, T]) -> T:

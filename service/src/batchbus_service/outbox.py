@@ -155,7 +155,9 @@ class Outbox:
         if not job.unpublished or job.written_by is None:
             return False
         if job.written_by == self.process:
-            return job.id in self._pending
+            # A write of this process whose answer was lost is in the database, and not here.
+            pending = self._pending.get(job.id)
+            return pending is not None and len(pending.job.history) >= len(job.history)
         return self._awaits(job.written_by, job.unpublished[0])
 
     @property

@@ -275,9 +275,12 @@ class Worker:
             return self._ledger.decider.claim(known, self.id, now)
 
         try:
-            return await self._ledger.try_change(job, decide)
+            claimed = await self._ledger.try_change(job, decide)
         except NotAllowed:
             return None
+        # Of two claims by one worker the second, whose answer is lost, cannot be told from the first.
+        run = self._runs.get(job.id)
+        return None if claimed and run and run.job.fence >= claimed.fence else claimed
 
     def _is_out(self, job: Job, now: datetime) -> bool:
         """Whether the job's events are all published, or their writer has let its time pass: then they come with the job.
