@@ -8,10 +8,10 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test check bench fuzz lock
+.PHONY: help demo up test test-long simulate check bench fuzz lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the main job on the embedded default, from a sample file to its export
 	@$(PY) -m batchbus_service.demo
@@ -21,6 +21,13 @@ up: $(READY) ## the service on http://127.0.0.1:8000, until Ctrl-C
 
 test: $(READY) ## every test, those against a real RabbitMQ included
 	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-long: $(READY) ## the long forms of the tests that have one, half an hour or so
+	@BATCHBUS_LONG_TESTS=1 $(PY) -m pytest --numprocesses 2 tests/imports tests/simulation $(ARGS)
+
+SEEDS ?= 2000
+simulate: $(READY) ## so many simulated runs with faults of every kind: make simulate SEEDS=100000
+	@$(PY) -m tests.simulation small:0-$(SEEDS) $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts, generated files
 	@$(PY) -m ruff format --check .

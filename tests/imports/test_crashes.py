@@ -12,11 +12,12 @@ from batchbus_service.job import Status
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
 from tests.imports.catalogue import contents, put_sample, seed_catalogue
+from tests.long import LONG
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROWS: Final = 5000
-MOMENTS: Final = 20
+MOMENTS: Final = 20 if LONG else 6
 
 Loss = Literal["kill", "freeze"]
 

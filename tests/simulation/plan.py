@@ -161,14 +161,16 @@ def _burst(name: str, chance: Random) -> Plan:
 
 
 def _long(name: str, chance: Random) -> Plan:
-    """A few jobs, and broker or database away for hours or days."""
+    """A few jobs, and broker or database away for hours, or a day."""
     jobs = chance.randint(3, 10)
     actions: list[Action] = []
     for job in range(jobs):
         actions += _asked(job, chance.uniform(0, 300), chance, spread=60.0)
     actions.append(
         Outage(
-            chance.uniform(10, 200), chance.choice(["broker", "database"]), chance.choice([3600.0, 86400.0, 259200.0])
+            chance.uniform(10, 200),
+            chance.choice(["broker", "database"]),
+            chance.choice([3600.0, 3600.0, 21600.0, 86400.0]),
         )
     )
     return Plan(
