@@ -19,14 +19,14 @@ from batchbus_service.job import ERROR_PARTS, MAX_ERRORS, Checkpoint, Job, plain
 from batchbus_service.ports import Clock
 from batchbus_service.row_errors import RowErrorLog
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
-from batchbus_strategies.fenced import FencedWriter, RecordWrite, Written, in_a_loop
+from batchbus_strategies.fenced import FencedWriter, in_a_loop
 from batchbus_strategies.json_values import CheckedResult, NotJson, as_count, as_json, as_object, as_text
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
     from structlog.typing import FilteringBoundLogger
 
-    from batchbus_strategies import Files
+    from batchbus_strategies import Files, RecordWrite, Written
 
 __all__ = ["MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "Progress", "RunHandle"]
 

@@ -1,6 +1,6 @@
 """Batch types: the contract for writing your own, and the built-in imports and exports."""
 
-from batchbus_strategies.fenced import RecordWrite, Written
+from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.registry import Registry, RegistryEntry, RegistryError
 from batchbus_strategies.strategy import (
     Actor,

@@ -9,50 +9,27 @@ does not match, the upsert finds the record in its way: that duplicate key is th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from batchbus_strategies.json_values import as_count
+from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.strategy import LeaseLost, StrategyError
 
 if TYPE_CHECKING:
     import pymongo.collection
     from motor.motor_asyncio import AsyncIOMotorCollection
 
-__all__ = ["MARK", "FencedWriter", "RecordWrite", "Written", "in_a_loop"]
+__all__ = ["MARK", "FencedWriter", "in_a_loop"]
 
 MARK: Final = "_batchbus"
 """The field of a record that says who wrote it: `{job, fence, step}`."""
 _DUPLICATE_KEY: Final = 11000
 
 Document = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordWrite:
-    """One record, and what to make of it; it is inserted if it is not there."""
-
-    key: Mapping[str, Any]
-    """What names the record: `{"_id": …}`, or the fields of a unique index, each with its value."""
-    update: Mapping[str, Mapping[str, Any]]
-    """Update operators of MongoDB: `{"$set": {…}, "$inc": {…}}`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What became of the records of one write. It may be awaited, for `async def` and `def` alike."""
-
-    done: int
-    repeated: int
-    """Records on which this job had done the step before: they are left as they are."""
-
-    def __await__(self) -> Generator[None, None, Written]:
-        yield
-        return self
 
 
 class FencedWriter:

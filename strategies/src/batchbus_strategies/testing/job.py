@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from batchbus_events.ids import new_job_id
-from batchbus_strategies.fenced import FencedWriter, RecordWrite, Written, in_a_loop
+from batchbus_strategies.fenced import FencedWriter, in_a_loop
 from batchbus_strategies.json_values import CheckedResult, as_count, as_json, as_object, as_text
+from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.strategy import (
     Actor,
     BatchStrategy,
