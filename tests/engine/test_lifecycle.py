@@ -210,3 +210,21 @@ def _check(before: Job, job: Job, now: datetime) -> None:
     if job.lease or job.confirm_by or job.published < len(job.history):
         assert job.wake_at is not None
     assert standing(job, now, POLICY, Served.HERE).why
+
+
+def test_a_job_waits_an_hour_for_room_and_then_that_is_a_failure_like_any_other() -> None:
+    decider = Decider(Policy(max_attempts=2), lambda: "id")
+    request = NewJob(id="batch_1", type="noop", context={}, dry_run=False, created_by="ann", request_digest="d")
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    job = decider.create(request, begin, Cause())
+    for minutes in (0, 1, 30, 59):
+        now = begin + timedelta(minutes=minutes)
+        job = decider.no_room(decider.claim(job, "worker-1", now), now, "no room", Cause())
+        assert (job.failures, job.lease, job.no_room_since) == (0, None, begin)
+        assert job.ready_at == now + timedelta(minutes=1)
+        job = replace(job, ready_at=now)
+    late = begin + timedelta(hours=1)
+    lost = decider.no_room(decider.claim(job, "worker-1", late), late, "no room", Cause())
+    assert (lost.failures, lost.status) == (1, Status.CREATED)
+    failed = decider.no_room(decider.claim(replace(lost, ready_at=late), "worker-1", late), late, "no room", Cause())
+    assert failed.status is Status.FAILED

@@ -213,3 +213,20 @@ async def test_what_prepare_and_the_phases_add_to_the_context_is_kept(installati
     assert job.context["nested"] == {"a": "b", "actor": job.created_by}
     assert job.result == {"nested": job.context["nested"]}
     assert job.context["seen_by"] == "process"
+
+
+async def test_a_job_for_which_there_is_no_room_waits_without_a_slot_and_that_is_no_failure(
+    installation: Installation,
+) -> None:
+    async with installation.worker(worker_slots=1, max_attempts=1) as service:
+        job_id = await installation.create("no-room", gate=str(installation.gate()))
+        waits = await installation.until(job_id, lambda job: job.no_room_since is not None and job.lease is None)
+        assert (waits.status, waits.failures) == (Status.PROCESSING, 0)
+        assert waits.ready_at is not None and waits.ready_at > service.ledger.clock.now()
+        told = await installation.followed.event("batch.updated", job_id)
+        assert "the export cannot be written" in str(told.data["error"])
+        await installation.followed.event("batch.completed", await installation.create("noop"))
+        installation.gate().touch()
+        await installation.database.jobs.update_one({"_id": job_id}, {"$set": {"ready_at": waits.updated_at}})
+        await installation.followed.event("batch.completed", job_id)
+    assert (await installation.job(job_id)).no_room_since is None

@@ -1,6 +1,7 @@
 """What every file store does, in a folder and in memory alike."""
 
 import asyncio
+import errno
 import os
 import time
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from obstore.exceptions import GenericError
 
-from batchbus_service.files import FileStore, FileTooLarge, InvalidKey, check_key, clean_name
+from batchbus_service.files import FileStore, FileTooLarge, InvalidKey, check_key, clean_name, is_full
 from batchbus_strategies.strategy import FileMissing, Files
 
 MIB = 1024 * 1024
@@ -254,3 +256,25 @@ def test_a_cleaned_name_keeps_what_it_can(name: str, cleaned: str) -> None:
 
 def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (
+            GenericError(
+                "Generic LocalFileSystem error: Unable to copy data to file: No space left on device (os error 28)"
+            ),
+            True,
+        ),
+        (OSError(errno.EACCES, "Permission denied"), False),
+        (ValueError("os error 28"), False),
+    ],
+)
+def test_whether_there_is_no_room_is_seen_in_whatever_was_raised_and_in_its_cause(error: Exception, full: bool) -> None:
+    wrapped = RuntimeError("the export cannot be written")
+    wrapped.__cause__ = error
+    assert is_full(error) is full
+    assert is_full(wrapped) is full

@@ -10,6 +10,7 @@ Nothing here belongs to an event loop: one `FileStore` serves the engine's and t
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import time
 import unicodedata
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, from_url
 
 from batchbus_strategies.strategy import FileMissing, StrategyError
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["FileFacts", "FileStore", "FileTooLarge", "InvalidKey", "StoreWriter", "check_key", "clean_name"]
+__all__ = ["FileFacts", "FileStore", "FileTooLarge", "InvalidKey", "StoreWriter", "check_key", "clean_name", "is_full"]
 
 _READ_BYTES: Final = 64 * 1024
 _WRITE_BYTES: Final = 256 * 1024
@@ -46,6 +48,7 @@ _ABANDONED_SECONDS: Final = 24 * 3600
 _SWEEP_EVERY: Final = 3600
 _KEY_BYTES: Final = 900
 _SEGMENT_BYTES: Final = 240
+_CAUSES: Final = 10
 _SCHEMES: Final = ("file", "s3", "gs", "az", "memory")
 
 
@@ -63,6 +66,23 @@ class FileTooLarge(StrategyError):
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"The file is larger than the {max_bytes:,} bytes allowed; nothing was kept of it.")
         self.max_bytes = max_bytes
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk or a quota has no room left, according to an exception or what caused it.
+
+    What object stores raise has no number; they tell the error of the system in words.
+    """
+    known: BaseException | None = error
+    for _ in range(_CAUSES):
+        if known is None:
+            return False
+        if isinstance(known, OSError) and known.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if isinstance(known, BaseError) and "os error 28" in str(known).lower():
+            return True
+        known = known.__cause__ or known.__context__
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,8 @@ class Job:
     failures: int = 0
     """Runs lost to an error or an expired lease since the last new checkpoint."""
     checkpoint: Checkpoint | None = None
+    no_room_since: datetime | None = None
+    """Since when it waits for room in the file store; None once a run has got on."""
     confirmed_early: str | None = None
     """Id of a confirmation that came before pre-processing had ended, to be honoured when it ends."""
     confirm_by: datetime | None = None

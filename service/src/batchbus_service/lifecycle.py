@@ -76,6 +76,9 @@ class Policy:
     publish_grace: timedelta = timedelta(seconds=10)
     """How long whoever wrote an event has to publish it before the night watch does."""
     confirm_within: timedelta = timedelta(days=7)
+    wait_for_room: timedelta = timedelta(hours=1)
+    """How long a job waits for a file store that is full, before that counts as a failure like any other."""
+    room_every: timedelta = timedelta(seconds=60)
     retry_base: timedelta = timedelta(seconds=1)
     retry_cap: timedelta = timedelta(minutes=5)
 
@@ -263,6 +266,16 @@ class Decider:
         entry = self._entry(waiting, "batch.updated", now, cause, {"error": error, "attempt": failures})
         return self._sealed(waiting, now, entry)
 
+    def no_room(self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0) -> Job:
+        """The file store is full: wait without a slot, for an hour at most. That is no failure of the job."""
+        since = job.no_room_since or now
+        if now - since >= self.policy.wait_for_room:
+            return self.run_lost(job, now, error, cause, jitter=jitter)
+        ready_at = _ms(now + self.policy.room_every * jitter)
+        waiting = replace(job, lease=None, ready_at=ready_at, no_room_since=since)
+        entry = self._entry(waiting, "batch.updated", now, cause, {"error": plain(error), "attempt": job.failures})
+        return self._sealed(waiting, now, entry)
+
     def released(self, job: Job, now: datetime) -> Job:
         """A worker that shuts down gives the job back. This is no failure."""
         return self._sealed(replace(job, lease=None, ready_at=now), now)
@@ -345,7 +358,7 @@ def _reached(job: Job, status: Status, now: datetime, times: Mapping[Status, dat
     reached = dict(job.status_at if times is None else times)
     if status is not Status.CREATED:
         reached[status] = now
-    return replace(job, status=status, status_at=reached)
+    return replace(job, status=status, status_at=reached, no_room_since=None)
 
 
 def _numbers(job: Job) -> dict[str, Json]:

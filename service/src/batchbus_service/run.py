@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from batchbus_events.bus import Bus
+from batchbus_service.files import is_full
 from batchbus_service.handle import MAX_RESULT_BYTES, RunHandle
 from batchbus_service.host import Call, StrategyHost, forget_locals, tamed
 from batchbus_service.job import Job, Status
@@ -266,6 +267,11 @@ class Run:
     async def _lost(self, error: Exception, pulse: Pulse) -> Job:
         """The run failed; the strategy says whether another may do better."""
         text = str(error) if isinstance(error, RunStalled) else f"{type(error).__name__}: {error}"
+        if is_full(error):
+            return await self._end(
+                pulse,
+                lambda job, now: self._decider.no_room(job, now, text, self._cause, jitter=random.uniform(0.5, 1.5)),
+            )
         view = JobView(self.job.id, self.job.type, self.job.phase, pulse.failures + 1)
         try:
             async with asyncio.timeout(_ADVICE_SECONDS):
@@ -299,7 +305,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
             self._log.error("row_errors_not_kept", exc_info=error)
         await pulse.stop(tell=True)
-        fence = self.job.fence
+        fence, began_at = self.job.fence, self.job.checkpoint
         result, fault = _kept(pulse.handle)
         if fault:
             decide = self._dropped(fault)
@@ -309,7 +315,8 @@ class Run:
                 raise LeaseLost(f"Job {job.id} was given to another worker")
             if job.terminal and not self._cleaned_up:
                 raise _CanceledMeanwhile
-            job = replace(job, result=result, checkpoint=pulse.checkpoint, failures=pulse.failures)
+            since = job.no_room_since if pulse.checkpoint == began_at else None
+            job = replace(job, result=result, checkpoint=pulse.checkpoint, failures=pulse.failures, no_room_since=since)
             return self._decider.stopped(job, now, self._cause) if job.terminal else decide(job, now)
 
         unsure: list[Unsure] = []

@@ -106,6 +106,15 @@ def _running(job: Job, lease: Lease, now: datetime) -> Standing:
 
 
 def _waiting(job: Job, served: Served) -> Standing:
+    if job.no_room_since:
+        return Standing(
+            f"The file store has had no room for it since {_at(job.no_room_since)}. It waits without a slot, and tries "
+            f"again at {_at(job.ready_at)}."
+            if job.ready_at
+            else "The file store has no room for it.",
+            f"Make room where BATCHBUS_FILES_URL points to, within an hour; then it goes on by itself. "
+            f"`batchbus cancel {job.id}` calls it off.",
+        )
     since = f", since {_at(job.ready_at)}," if job.ready_at else ""
     why = f"It waits{since} for a worker that serves the type {job.type}"
     slots = "BATCHBUS_WORKER_PREVIEW_SLOTS" if job.phase == "pre_process" else "BATCHBUS_WORKER_SLOTS"

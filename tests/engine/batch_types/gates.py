@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -138,3 +139,18 @@ class Stalled(BatchStrategy[GateContext]):
         await run.advance(message="at the gate")
         while not run.context.gate.exists():  # noqa: ASYNC110 - other processes open it
             await asyncio.sleep(0.01)
+
+
+class NoRoom(BatchStrategy[GateContext]):
+    """Finds the disk full until the gate is open."""
+
+    identifier = "no-room-strategy"
+    batch_type = "no-room"
+    context_model = GateContext
+
+    async def process(self, run: JobRun[GateContext]) -> None:
+        if not run.context.gate.exists():
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError as error:
+                raise RuntimeError("the export cannot be written") from error

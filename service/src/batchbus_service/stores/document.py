@@ -44,6 +44,7 @@ _PLAIN: Final = (
     "version",
     "fence",
     "failures",
+    "no_room_since",
     "confirmed_early",
     "confirm_by",
     "published",
