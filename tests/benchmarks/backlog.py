@@ -10,7 +10,6 @@ from typing import Final
 from tests.benchmarks.ground import Ground
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
-from tests.patience import SLOW_MACHINE
 
 __all__ = ["run", "work_off"]
 
@@ -50,6 +49,4 @@ async def work_off(installation: Installation, jobs: int) -> float:
 
 
 def _worker(installation: Installation) -> AbstractAsyncContextManager[WorkerProcess]:
-    return installation.worker_process(
-        lease_seconds=30, patience=SLOW_MACHINE, log_level="warning", worker_types="noop"
-    )
+    return installation.worker_process(lease_seconds=30, log_level="warning", worker_types="noop")

@@ -43,7 +43,7 @@ async def _answered_after(outage: tuple[float, float] | None, *, crashes: bool =
         if crashes:
             await asyncio.sleep(300)
             await process.crash()
-            await world.start_process()
+            (await world.start_process()).faults.chance = 0
         async with asyncio.timeout(86400):
             while not world.published or JOB in world.store.placeholders:  # noqa: ASYNC110 - the time is virtual
                 await asyncio.sleep(1)

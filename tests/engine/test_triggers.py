@@ -15,7 +15,7 @@ from batchbus_events import topics
 from batchbus_events.ids import derived_job_id, new_job_id
 from batchbus_service.job import Status
 from tests.engine.installation import Installation
-from tests.patience import PATIENCE, SLOW_MACHINE
+from tests.patience import PATIENCE
 
 
 @pytest.mark.usefixtures("amqp_tools")
@@ -78,7 +78,7 @@ async def test_two_workers_complete_every_job_once_however_often_and_in_whatever
     triggers = [installation.trigger("created", new_job_id(), type="noop") for _ in range(500)]
     twice = triggers * 2
     random.Random(500).shuffle(twice)
-    async with installation.worker_process(patience=SLOW_MACHINE), installation.worker_process(patience=SLOW_MACHINE):
+    async with installation.worker_process(), installation.worker_process():
         await asyncio.gather(*(installation.publish(trigger) for trigger in twice))
         jobs = [str(trigger.subject) for trigger in triggers]
         await installation.followed.every("batch.completed", jobs)

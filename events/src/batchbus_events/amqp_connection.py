@@ -125,7 +125,7 @@ async def declare_topology(connection: AbstractConnection) -> None:
     async with connection.channel(publisher_confirms=False) as channel:
         for exchange in topics.EXCHANGES:
             await _declare_exchange(channel, exchange)
-        for queue in topics.SHARED_QUEUES:
+        for queue in topics.shared_queues():
             await declare_queue(channel, queue)
 
 
@@ -133,7 +133,7 @@ async def missing_topology(connection: AbstractConnection) -> list[str]:
     """Which of the exchanges and shared queues there are none of. Nothing is declared."""
     asked: list[tuple[str, Callable[[AbstractChannel], Awaitable[object]]]] = [
         *((f"exchange {each.name}", partial(_find_exchange, each.name)) for each in topics.EXCHANGES),
-        *((f"queue {each.name}", partial(_find_queue, each.name)) for each in topics.SHARED_QUEUES),
+        *((f"queue {each.name}", partial(_find_queue, each.name)) for each in topics.shared_queues()),
     ]
     missing: list[str] = []
     channel = await connection.channel(publisher_confirms=False)

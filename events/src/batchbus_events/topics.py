@@ -17,7 +17,6 @@ __all__ = [
     "LOG_QUEUE",
     "PARKED",
     "PARKED_QUEUE",
-    "SHARED_QUEUES",
     "TRIGGERS",
     "TRIGGERS_QUEUE",
     "WORKERS",
@@ -26,6 +25,7 @@ __all__ = [
     "Queue",
     "matches",
     "routing_key",
+    "shared_queues",
     "worker_queue",
 ]
 
@@ -121,8 +121,9 @@ LOG_QUEUE: Final = Queue(
 )
 
 
-SHARED_QUEUES: Final = (PARKED_QUEUE, TRIGGERS_QUEUE, HELD_QUEUE, LOG_QUEUE)
-"""The queues that every process declares."""
+def shared_queues() -> tuple[Queue, ...]:
+    """The queues that every process declares."""
+    return PARKED_QUEUE, TRIGGERS_QUEUE, HELD_QUEUE, LOG_QUEUE
 
 
 def worker_queue(worker_id: str) -> Queue:

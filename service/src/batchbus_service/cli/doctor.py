@@ -164,6 +164,7 @@ async def _client(settings: Settings) -> AsyncIterator[AsyncIOMotorClient[dict[s
 
 
 async def _broker_of(settings: Settings, *, repair: bool) -> Finding:
+    from batchbus_events import topics
     from batchbus_events.bus import BusError, TopologyMismatch
 
     if settings.amqp_url.startswith("memory://"):
@@ -176,6 +177,8 @@ async def _broker_of(settings: Settings, *, repair: bool) -> Finding:
             RabbitBus.open(settings.amqp_url, name="batchbus doctor", declare=repair) as bus,
         ):
             missing = await bus.missing()
+        if len(missing) == len(topics.EXCHANGES) + len(topics.shared_queues()):
+            return Finding("broker", True, "RabbitMQ, with nothing of batchbus yet; the first process declares it")
         if missing:
             return Finding(
                 "broker",
