@@ -13,6 +13,7 @@ from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, decode, encode
 from batchbus_events.ids import derived_job_id
+from batchbus_service import ledger
 from batchbus_strategies import AnyContext, BatchStrategy
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import World
@@ -69,3 +70,23 @@ def test_a_process_that_starts_gives_what_waits_its_time_again() -> None:
     """It does not know what was away before: the job may still be in the queue."""
     with structlog.testing.capture_logs():
         assert 900 <= run_virtually(_answered_after(None, crashes=True)) < 910
+
+
+def test_of_one_sender_so_many_triggers_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MAX_OF_ONE_SENDER", 5)
+
+    async def flood() -> tuple[int, list[str]]:
+        random.seed(1)
+        async with (world := World(Random(1), lambda name: Nothing())).bus:
+            await world.listen()
+            (await world.start_process()).faults.chance = 0
+            for number in range(8):
+                for source in ("/flood", "/shop") if number < 2 else ("/flood",):
+                    job_id = derived_job_id(source, str(number))
+                    event = Event(type="batch.canceled", source=source, id=f"{number}", subject=job_id, data={})
+                    await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+            await asyncio.sleep(1)
+            return len(world.store.placeholders), [str(decode(told.body).causationid) for told in world.published]
+
+    with structlog.testing.capture_logs():
+        assert run_virtually(flood()) == (7, ["5", "6", "7"])

@@ -201,7 +201,8 @@ class RabbitBus:
                     await self.restore()
                 self._silent = False
             except Exception as error:
-                self._silent = isinstance(error, BusUnavailable)
+                # A connection that is known to be lost is another matter: it is back as soon as it is back.
+                self._silent = isinstance(error, BusUnavailable) and self._publishing.up and self.consuming.up
                 _logger.warning("%s", error, exc_info=not isinstance(error, BusError))
 
     def forget(self, consumer: _Consumer) -> None:

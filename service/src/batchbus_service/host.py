@@ -124,17 +124,18 @@ class StrategyHost:
         log = structlog.get_logger("batchbus")
         while True:
             began = time.monotonic()
-            answer = asyncio.ensure_future(self._on_loop(_nothing()))
-            await asyncio.wait([answer], timeout=_BLOCKED_SECONDS)
+            answer = asyncio.run_coroutine_threadsafe(_nothing(), self._loop)
+            answered = asyncio.wrap_future(answer)
+            await asyncio.wait([answered], timeout=_BLOCKED_SECONDS)
             # Both are of a moment ago at most: whoever is named here is at work now.
             task, frame = asyncio.current_task(self._loop), sys._current_frames().get(self._thread.ident or 0)
-            if not answer.done() and task is not None and frame is not None:
+            if not answered.done() and task is not None and frame is not None:
                 stack = "".join(traceback.format_stack(frame)[-_STACK:])
                 log.warning("strategy_blocks_others", strategy=task.get_name(), doing=stack, way_out=_WAY_OUT)
-                await asyncio.wait([answer])
+                await asyncio.wait([answered])
                 seconds = round(time.monotonic() - began, 1)
                 log.warning("strategy_blocked_others", strategy=task.get_name(), seconds=seconds)
-            await answer
+            await answered
             await asyncio.sleep(_BLOCKED_SECONDS / 2)
 
     async def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -223,14 +224,15 @@ def tamed(function: Callable[..., T], *args: object) -> T:
 def forget_locals(error: BaseException) -> None:
     """Let go of what the functions that raised it held in their variables: a frame with a whole file, for one.
 
-    An exception keeps its frames, and they keep it, until the garbage collector comes across them.
+    An exception keeps its frames, and they keep it, until the garbage collector comes across them. The frames are not
+    cleared: one may belong to a coroutine that has caught the exception, and goes on.
     """
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
         if (known := waiting.pop()) is not None and id(known) not in seen:
             seen.add(id(known))
-            traceback.clear_frames(known.__traceback__)
+            known.__traceback__ = None
             waiting += [known.__cause__, known.__context__]
 
 

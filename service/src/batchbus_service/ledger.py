@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Conflict", "Ledger", "UnknownJob", "Unsure"]
 
 _WRITE_TRIES = 3
+_COUNT_EVERY: Final = 5.0
+_SENDERS: Final = 1000
+"""The most senders that are kept in mind."""
 
 T = TypeVar("T")
 Decision = Callable[[Job, "datetime"], Job]
@@ -72,6 +75,8 @@ class Ledger:
         self.meter = meter
         self.tracer = tracer
         self._log = log
+        self._early: dict[str, tuple[float, int]] = {}
+        """Of each sender: when the jobs were counted for which triggers wait, and how many there are."""
 
     async def create(self, request: NewJob, cause: Cause, *, claim_for: str | None = None) -> tuple[Job, bool]:
         """Persist a new job; for the worker `claim_for`, if one is named, in the same write.
@@ -100,11 +105,10 @@ class Ledger:
 
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, *, seconds: float) -> Kept:
         """Have a trigger wait for its job for so long. Raises: `NotAllowed` if the sender has too many, `StoreUnavailable`."""
-        now = self.clock.now()
-        sender = trigger.sender
-        if await self.store.early_of(sender, since=now, up_to=MAX_OF_ONE_SENDER) >= MAX_OF_ONE_SENDER:
-            raise NotAllowed(f"Triggers of {sender} for {MAX_OF_ONE_SENDER:,} jobs that are not there wait already")
-        return await self.store.keep_early(job_id, trigger, now + timedelta(seconds=seconds))
+        if await self._waiting_of(trigger.sender) >= MAX_OF_ONE_SENDER:
+            words = f"Triggers of {trigger.sender} for {MAX_OF_ONE_SENDER:,} jobs that are not there wait already"
+            raise NotAllowed(words)
+        return await self.store.keep_early(job_id, trigger, self.clock.now() + timedelta(seconds=seconds))
 
     async def change(
         self, job: Job, decide: Decision, *, by_owner: bool = False, unsure: list[Unsure] | None = None
@@ -162,6 +166,17 @@ class Ledger:
         if job is None:
             raise UnknownJob(job_id)
         return job
+
+    async def _waiting_of(self, sender: str) -> int:
+        """For how many jobs triggers of the sender wait: counted now and then, and counted on in between."""
+        counted_at, number = self._early.get(sender, (float("-inf"), 0))
+        if self.clock.monotonic() - counted_at > _COUNT_EVERY:
+            if len(self._early) >= _SENDERS:
+                self._early.clear()
+            counted_at = self.clock.monotonic()
+            number = await self.store.early_of(sender, since=self.clock.now(), up_to=MAX_OF_ONE_SENDER)
+        self._early[sender] = (counted_at, number + 1)
+        return number
 
     def _claimed(self, job: Job, worker: str | None) -> Job:
         if worker and job.ready_at:
