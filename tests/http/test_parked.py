@@ -111,6 +111,25 @@ async def test_many_are_dealt_with_at_once(site: Site, olga: Person) -> None:
     assert len(await parked(site, olga, 6, state="discarded")) == 6
 
 
+async def test_a_message_that_fails_again_before_that_it_was_put_back_is_written_stays_parked(
+    site: Site, olga: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publish(site, b"no json")
+    (message,) = await parked(site, olga)
+    bus, real = site.service.bus, site.service.bus.publish
+
+    async def publish_and_see_it_fail(exchange: str, what: Message, *, mandatory: bool = False) -> None:
+        await real(exchange, what, mandatory=mandatory)
+        async with asyncio.timeout(PATIENCE):
+            while not exchange and (await parked(site, olga))[0]["times"] < 2:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(bus, "publish", publish_and_see_it_fail)
+    assert (await act(olga, message, "requeue")).status_code == 200
+    (again,) = await parked(site, olga)
+    assert (again["state"], again["times"], [deed["what"] for deed in again["audit"]]) == ("parked", 2, ["requeue"])
+
+
 async def test_what_is_dealt_with_is_not_dealt_with_again(site: Site, olga: Person) -> None:
     await publish(site, b"no json")
     (message,) = await parked(site, olga)

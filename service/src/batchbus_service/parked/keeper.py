@@ -111,7 +111,13 @@ class Keeper:
         # If the process ends in between, the message is put back and still parked: a trigger that comes twice does no harm.
         await self._bus.publish("", message.addressed(topics.TRIGGERS_QUEUE.name), mandatory=True)
         self._log.info("parked_message_requeued", parked_id=parked.id, routing_key=message.routing_key)
-        return await self._change(parked, decide)
+
+        def decide_unless_it_failed(known: ParkedMessage, now: datetime) -> ParkedMessage:
+            changed = decide(known, now)
+            # It may have failed and be parked again before this is written: then it waits for an operator again.
+            return replace(changed, state=known.state) if known.times > parked.times else changed
+
+        return await self._change(parked, decide_unless_it_failed)
 
     async def _change(
         self, parked: ParkedMessage, decide: Callable[[ParkedMessage, datetime], ParkedMessage]
