@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -81,6 +82,7 @@ class Installation:
             "strategies_dir": _BATCH_TYPES,
             "lease_seconds": 3,
             "progress_interval_seconds": 0.05,
+            "isolation": os.environ.get("BATCHBUS_TEST_ISOLATION", "marked"),
             **settings,
         }
         return {f"BATCHBUS_{name}".upper(): str(value) for name, value in values.items()}

@@ -120,10 +120,37 @@ def test_a_job_whose_runs_are_lost_is_tried_again_later_and_later_and_then_faile
     assert job.result == {"errors": ["boom", "boom", "boom"], "error_count": 3}
 
 
+def test_of_two_runs_that_end_a_process_of_their_own_the_second_fails_the_job(decider: Decider) -> None:
+    job = decider.claim(new_job(decider), "worker-1", later(0))
+    job = decider.crashed(job, later(1), "SIGSEGV", Cause())
+    assert (job.crashes, job.failures, job.suspected) == (1, 1, True)
+    assert job.ready_at == later(2)
+    job = decider.crashed(decider.claim(job, "worker-1", later(3)), later(4), "SIGSEGV", Cause())
+    assert job.status is Status.FAILED
+    again = decider.retry(job, later(5), Cause())
+    assert (again.crashes, again.failures, again.suspected) == (0, 0, True), "nothing has shown that it does no harm"
+
+
+def test_a_job_is_not_failed_for_the_workers_that_it_lost_until_there_are_very_many(decider: Decider) -> None:
+    job, lost = new_job(decider), 0
+    while not job.terminal:
+        now = later(100 * lost)
+        job = decider.overdue(decider.claim(job, "worker-1", now), later(100 * lost + 31))
+        lost += 1
+        assert job.terminal or (job.ready_at == later(100 * (lost - 1) + 31) and job.suspected and job.failures == 0)
+    assert (lost, job.status) == (20, Status.FAILED)
+
+
+def test_whatever_got_a_job_on_clears_it_of_suspicion(decider: Decider) -> None:
+    job = decider.overdue(decider.claim(new_job(decider), "worker-1", later(0)), later(31))
+    job = decider.pre_processed(decider.claim(job, "worker-1", later(32)), later(33), Cause(), go_on=True)
+    assert not job.suspected
+
+
 def test_a_lease_that_ran_out_gives_the_job_to_the_next_worker(decider: Decider) -> None:
     job = decider.claim(new_job(decider), "worker-1", later(0))
-    assert decider.overdue(job, later(29), 1.0) is job
-    rescued = decider.overdue(job, later(31), 1.0)
+    assert decider.overdue(job, later(29)) is job
+    rescued = decider.overdue(job, later(31))
     assert rescued.lease is None and rescued.ready_at is not None
     assert decider.claim(rescued, "worker-2", later(40)).fence == job.fence + 1
 
@@ -132,7 +159,7 @@ def test_a_dry_run_that_nobody_confirms_is_called_off(decider: Decider) -> None:
     job = decider.claim(new_job(decider, dry_run=True), "worker-1", later(1))
     job = decider.pre_processed(job, later(2), Cause(), go_on=True)
     assert job.confirm_by is not None
-    assert decider.overdue(job, job.confirm_by, 1.0).status is Status.CANCELED
+    assert decider.overdue(job, job.confirm_by).status is Status.CANCELED
 
 
 def test_the_diagram_shows_every_move_of_the_table() -> None:
@@ -150,15 +177,16 @@ STEPS: dict[str, Step] = {
     "complete": lambda d, job, now, n: d.completed(job, now, Cause()),
     "fail": lambda d, job, now, n: d.failed(job, now, "no", Cause()),
     "lose": lambda d, job, now, n: d.run_lost(job, now, "lost", Cause()),
+    "crash": lambda d, job, now, n: d.crashed(job, now, "SIGSEGV", Cause()),
     "release": lambda d, job, now, n: d.released(job, now),
     "stop": lambda d, job, now, n: d.stopped(job, now, Cause()),
     "confirm": lambda d, job, now, n: d.confirm(job, now, Cause(event_id=f"c{n}", source="/s")),
     "confirm early": lambda d, job, now, n: d.confirm(job, now, Cause(event_id=f"c{n}", source="/s"), early=True),
     "cancel": lambda d, job, now, n: d.cancel(job, now, Cause(event_id=f"x{n}", source="/s")),
     "retry": lambda d, job, now, n: d.retry(job, now, Cause()),
-    "watch": lambda d, job, now, n: d.overdue(job, now, 1.0),
+    "watch": lambda d, job, now, n: d.overdue(job, now),
 }
-NEEDS_LEASE = {"go on", "wait", "complete", "fail", "lose", "release", "stop"}
+NEEDS_LEASE = {"go on", "wait", "complete", "fail", "lose", "crash", "release", "stop"}
 
 
 @given(

@@ -116,7 +116,7 @@ async def test_a_heartbeat_of_a_lost_lease_is_refused(store: JobStore) -> None:
     job = DECIDER.claim(job_like(), "worker-1", NOW)
     await store.insert(job)
     beat = Beat(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=None, published=0)
-    rescued = DECIDER.overdue(job, seconds(31), 1.0)
+    rescued = DECIDER.overdue(job, seconds(31))
     assert await store.update(job, rescued)
     assert not await store.beat(beat), "the lease was taken away"
     assert await store.update(rescued, DECIDER.claim(rescued, "worker-2", seconds(40)))
@@ -127,7 +127,7 @@ async def test_a_lease_renewed_since_the_read_is_not_taken_away(store: JobStore)
     job = DECIDER.claim(job_like(), "worker-1", NOW)
     await store.insert(job)
     await store.beat(Beat(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=None, published=0))
-    assert not await store.update(job, DECIDER.overdue(job, seconds(31), 1.0), same_lease=True)
+    assert not await store.update(job, DECIDER.overdue(job, seconds(31)), same_lease=True)
 
 
 async def test_marks_are_settled_and_an_alarm_only_where_the_job_has_not_moved_on(store: JobStore) -> None:

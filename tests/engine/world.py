@@ -21,6 +21,7 @@ from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Mes
 from batchbus_events.memory import MemoryBus
 from batchbus_service.doorbell import Doorbell
 from batchbus_service.early import ChangeTrigger, Kept, Placeholder
+from batchbus_service.execution import InProcess
 from batchbus_service.host import Call, CallStopped, StrategyHost
 from batchbus_service.intake import Intake
 from batchbus_service.job import Job
@@ -270,6 +271,16 @@ class _CallHere(Call[Any]):
 
 
 @dataclass
+class ExecutionsHere:
+    """Every run on the simulation's own loop."""
+
+    clock: VirtualClock
+
+    def open(self, job: Job, strategy: BatchStrategy[Any], log: Any) -> InProcess:
+        return InProcess(cast("StrategyHost", HostHere()), self.clock, strategy, log)
+
+
+@dataclass
 class Process:
     """One service process: the real engine on faulty ports."""
 
@@ -355,7 +366,7 @@ class World:
             worker=name,
             ledger=ledger,
             bus=bus,
-            host=cast("StrategyHost", HostHere()),
+            executions=ExecutionsHere(clock),
             slots=Slots({"process": 4, "pre_process": 2}),
             limits=RunLimits(lease=30.0),
             give_up=lambda reason: None,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -24,8 +26,9 @@ from batchbus_service.doorbell import Doorbell
 from batchbus_service.files import FileStore
 from batchbus_service.host import StrategyHost
 from batchbus_service.intake import Intake
+from batchbus_service.isolation import Placement, Setup
 from batchbus_service.ledger import Ledger
-from batchbus_service.lent import LentClient
+from batchbus_service.lent import client_options, lend
 from batchbus_service.lifecycle import Decider, Policy
 from batchbus_service.outbox import Outbox
 from batchbus_service.presence import Presence
@@ -53,9 +56,6 @@ __all__ = ["Patience", "Service", "open_service", "worker_id"]
 
 _COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _GIVE_BACK_SECONDS: Final = 30.0
-_SERVER_SELECTION_MS: Final = 5000
-_CATALOG_SECONDS: Final = 120.0
-"""How long the database may take to answer a strategy, which writes and reads in bulk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +129,15 @@ async def open_service(
         stack.callback(measuring.cancel)
         if bus is None:
             bus = await _bus(settings, stack)
-        files = FileStore.open(settings.files_url or (settings.data_dir / "files").absolute().as_uri())
+        files_url = settings.files_url or (settings.data_dir / "files").absolute().as_uri()
+        files = FileStore.open(files_url)
         sweeping = background.start("sweeping unfinished files", partial(files.keep_clean, log))
         stack.callback(sweeping.cancel)
 
+        catalog_url = settings.catalog_url or mongo_url
+
         async def make_services(on_loop: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:
-            lent = LentClient(mongo_url, loops, **_options(_CATALOG_SECONDS))
-            on_loop.callback(lent.close)
-            return Services(files=files, catalog=lent[settings.catalog_database])
+            return lend(catalog_url, settings.catalog_database, files, on_loop, loops)
 
         host = await stack.enter_async_context(StrategyHost(make_services))
         for strategy in registry.strategies.values():
@@ -184,7 +185,12 @@ async def open_service(
                 worker=name,
                 ledger=ledger,
                 bus=bus,
-                host=host,
+                executions=Placement(
+                    host,
+                    clock,
+                    await _setup(settings, client, mongo_url, files_url),
+                    all_isolated=settings.isolation == "all",
+                ),
                 slots=slots,
                 limits=RunLimits(
                     lease=settings.lease_seconds,
@@ -234,27 +240,10 @@ async def _mongo_url(settings: Settings, stack: AsyncExitStack) -> str:
 def _client(url: str, stack: AsyncExitStack, answer_seconds: float) -> AsyncIOMotorClient[dict[str, Any]]:
     """A client bound to the running event loop."""
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-        url, io_loop=asyncio.get_running_loop(), **_options(answer_seconds)
+        url, io_loop=asyncio.get_running_loop(), **client_options(answer_seconds)
     )
     stack.callback(client.close)
     return client
-
-
-def _options(answer_seconds: float) -> dict[str, Any]:
-    """Of every client: times as aware UTC, and what is acknowledged is on the disks of a majority.
-
-    A server that is frozen or cut off breaks no connection: without a limit, a call to it would never return, and
-    neither would the process end.
-    """
-    return {
-        "tz_aware": True,
-        "tzinfo": UTC,
-        "w": "majority",
-        "journal": True,
-        "serverSelectionTimeoutMS": _SERVER_SELECTION_MS,
-        "socketTimeoutMS": int(answer_seconds * 1000),
-        "appname": "batchbus",
-    }
 
 
 async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
@@ -263,6 +252,31 @@ async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
     from batchbus_events.amqp import RabbitBus
 
     return await stack.enter_async_context(RabbitBus.open(settings.amqp_url, name="batchbus"))
+
+
+async def _setup(
+    settings: Settings, client: AsyncIOMotorClient[dict[str, Any]], mongo_url: str, files_url: str
+) -> Setup | None:
+    """What a child process of this worker is given; None if it could not reach the files."""
+    if files_url.startswith("memory://"):
+        return None
+    catalog_url = settings.catalog_url or mongo_url
+    if settings.embedded and settings.catalog_url is None:
+        from batchbus_service.embedded import catalog_user
+
+        catalog_url = await catalog_user(client, mongo_url, settings.catalog_database)
+    folder = settings.strategies_folder
+    return Setup(
+        catalog_url=catalog_url,
+        catalog_database=settings.catalog_database,
+        files_url=files_url,
+        strategies_folder=str(folder.absolute()) if folder else None,
+        memory_mib=settings.isolated_memory_mib,
+        progress_interval=settings.progress_interval_seconds,
+        log_format=settings.log_format,
+        log_level=settings.log_level,
+        path=[str(Path(entry).absolute()) for entry in sys.path],
+    )
 
 
 def _tracer(stack: AsyncExitStack) -> Tracer:

@@ -47,7 +47,7 @@ class Progress:
 
 
 class RunHandle:
-    """Implements `JobRun`. The engine's side of it: `cancel`, `lose`, `renewed`, `progress`, `snapshot`."""
+    """Implements `JobRun`, and for the engine `execution.RunControl`."""
 
     def __init__(
         self,
@@ -213,6 +213,10 @@ class RunHandle:
     def bind(self, context: BaseModel) -> None:
         """Give the strategy its context, checked."""
         self._context = context
+
+    async def write_row_errors(self) -> None:
+        """Put those that belong to a checkpoint into the file store."""
+        await self.row_errors.write()
 
     def allow_cleanup(self) -> None:
         """Stop raising `RunCanceled`, so that `on_canceled` can work."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -22,6 +22,7 @@ __all__ = [
     "Lease",
     "Status",
     "Writer",
+    "got_on",
     "lane",
     "plain",
 ]
@@ -141,7 +142,11 @@ class Job:
     """The fencing token: raised by every claim, never lowered."""
     lease: Lease | None = None
     failures: int = 0
-    """Runs lost to an error or an expired lease since the last new checkpoint."""
+    """Runs that ended with an error since the last new checkpoint."""
+    lost_runs: int = 0
+    """Runs whose worker was lost, with the lease, since the last new checkpoint."""
+    crashes: int = 0
+    """Runs that ended the process of their own that they had, since the last new checkpoint. Each is a failure, too."""
     checkpoint: Checkpoint | None = None
     no_room_since: datetime | None = None
     """Since when it waits for room in the file store; None once a run has got on."""
@@ -168,6 +173,16 @@ class Job:
         return self.status in TERMINAL
 
     @property
+    def suspected(self) -> bool:
+        """Whether the job may be what ended a process: its next run has one of its own, so that it harms no other."""
+        return self.lost_runs > 0 or self.crashes > 0
+
+    @property
+    def bad_ends(self) -> int:
+        """Runs that did not end well since the last new checkpoint, whatever the reason."""
+        return self.failures + self.lost_runs
+
+    @property
     def phase(self) -> Phase:
         """The phase that is running or comes next."""
         return "pre_process" if self.status is Status.CREATED else "process"
@@ -188,6 +203,11 @@ class Job:
     @property
     def unpublished(self) -> tuple[HistoryEntry, ...]:
         return self.history[self.published :]
+
+
+def got_on(job: Job) -> Job:
+    """The job as it is once a run has made a new checkpoint, or ended well: what went wrong before counts no more."""
+    return replace(job, failures=0, lost_runs=0, crashes=0)
 
 
 def plain(text: str, limit: int = MAX_TEXT) -> str:

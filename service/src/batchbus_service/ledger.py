@@ -247,7 +247,7 @@ class Ledger:
                 entry.type,
                 job_id=new.id,
                 job_type=new.type,
-                attempt=new.failures + 1,
+                attempt=new.bad_ends + 1,
                 worker=new.lease.worker if new.lease else None,
                 trace_id=entry.trace_id,
                 sequence=entry.seq,

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from batchbus_events.backoff import delay
-from batchbus_service.job import MAX_ERRORS, MAX_TEXT, Checkpoint, HistoryEntry, Job, Lease, Status, plain
+from batchbus_service.job import MAX_ERRORS, MAX_TEXT, Checkpoint, HistoryEntry, Job, Lease, Status, got_on, plain
 from batchbus_strategies import Json
 
 __all__ = [
@@ -72,7 +72,11 @@ class Policy:
 
     lease: timedelta = timedelta(seconds=30)
     max_attempts: int = 5
-    """Runs that may be lost in a row before the job is failed."""
+    """Runs that may end with an error in a row before the job is failed."""
+    max_crashes: int = 2
+    """Runs that may end a process of their own in a row."""
+    max_lost_runs: int = 20
+    """Runs that may be lost with their worker in a row: as a rule that is not the job's fault."""
     publish_grace: timedelta = timedelta(seconds=10)
     """How long whoever wrote an event has to publish it before the night watch does."""
     confirm_within: timedelta = timedelta(days=7)
@@ -182,7 +186,10 @@ class Decider:
         target = Status.CONFIRMED if Status.CONFIRMED in job.status_at else Status.CREATED
         kept = (Status.PRE_PROCESSED,) if target is Status.CONFIRMED else ()
         times = {status: job.status_at[status] for status in kept}
-        again = replace(_reached(job, target, now, times), ready_at=now, failures=0)
+        # A job that was suspected stays so: nothing has shown yet that it does no harm.
+        again = replace(
+            _reached(job, target, now, times), ready_at=now, failures=0, crashes=0, lost_runs=int(job.suspected)
+        )
         return self._sealed(again, now, self._entry(again, f"batch.{target}", now, cause))
 
     # -- what a worker does ----------------------------------------------------------------------------------------
@@ -207,7 +214,7 @@ class Decider:
         # The errors of the preview stay, however often processing has to begin again.
         errors, parts = _error_count(job), sum(job.error_parts.values())
         checkpoint = Checkpoint("process", None, errors=errors, error_parts=parts) if errors else None
-        job = replace(_reached(job, Status.PRE_PROCESSED, now), failures=0, checkpoint=checkpoint)
+        job = replace(got_on(_reached(job, Status.PRE_PROCESSED, now)), checkpoint=checkpoint)
         entries.append(self._entry(job, "batch.pre_processed", now, cause))
         if job.dry_run and not job.confirmed_early:
             rested = replace(job, lease=None, confirm_by=now + self.policy.confirm_within)
@@ -224,7 +231,7 @@ class Decider:
         return self._sealed(job, now, *entries)
 
     def completed(self, job: Job, now: datetime, cause: Cause) -> Job:
-        done = replace(_reached(job, Status.COMPLETED, now), lease=None, failures=0, checkpoint=None)
+        done = replace(got_on(_reached(job, Status.COMPLETED, now)), lease=None, checkpoint=None)
         return self._sealed(done, now, self._entry(done, "batch.completed", now, cause))
 
     def failed(self, job: Job, now: datetime, error: str, cause: Cause) -> Job:
@@ -242,16 +249,34 @@ class Decider:
     def run_lost(
         self, job: Job, now: datetime, error: str, cause: Cause, *, retry: bool = True, jitter: float = 1.0
     ) -> Job:
-        """A run ended with an error or its lease expired: try again later, or give up.
+        """A run ended with an error: try again later, or give up.
 
         `jitter`: 0.5 to 1.5, or 0 for no delay, times the delay of the exponential back-off.
         """
-        error, failures = plain(error), job.failures + 1
-        job = replace(job, failures=failures)
-        if not retry or failures >= self.policy.max_attempts:
+        job = replace(job, failures=job.failures + 1)
+        if not retry or job.failures >= self.policy.max_attempts:
             return self.failed(job, now, error, cause)
         first, longest = self.policy.retry_base.total_seconds(), self.policy.retry_cap.total_seconds()
-        pause = timedelta(seconds=delay(failures, first=first, longest=longest)) * jitter
+        pause = timedelta(seconds=delay(job.failures, first=first, longest=longest)) * jitter
+        return self._again(job, now, pause, error, cause)
+
+    def crashed(self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0) -> Job:
+        """A run ended the process that it had for itself. Nobody else can have done that: it is the job's fault."""
+        job = replace(job, crashes=job.crashes + 1)
+        return self.run_lost(job, now, error, cause, retry=job.crashes < self.policy.max_crashes, jitter=jitter)
+
+    def worker_lost(self, job: Job, now: datetime, error: str) -> Job:
+        """A lease expired, and with it went every run of that worker: which of them was to blame, nobody knows.
+
+        The job goes on at once, since its next run can harm no other, and the lease was delay enough.
+        """
+        job = replace(job, lost_runs=job.lost_runs + 1)
+        if job.lost_runs >= self.policy.max_lost_runs:
+            return self.failed(job, now, error, Cause())
+        return self._again(job, now, timedelta(0), error, Cause())
+
+    def _again(self, job: Job, now: datetime, pause: timedelta, error: str, cause: Cause) -> Job:
+        error = plain(error)
         # Errors behind the checkpoint come up again in the next run; the one that ended this run does not.
         checkpoint = (
             job.checkpoint if job.checkpoint and job.checkpoint.phase == job.phase else Checkpoint(job.phase, None)
@@ -263,7 +288,7 @@ class Decider:
             result=_with_error(job.result, checkpoint.errors, error),
             checkpoint=replace(checkpoint, errors=checkpoint.errors + 1),
         )
-        entry = self._entry(waiting, "batch.updated", now, cause, {"error": error, "attempt": failures})
+        entry = self._entry(waiting, "batch.updated", now, cause, {"error": error, "attempt": job.bad_ends})
         return self._sealed(waiting, now, entry)
 
     def no_room(self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0) -> Job:
@@ -273,7 +298,7 @@ class Decider:
             return self.run_lost(job, now, error, cause, jitter=jitter)
         ready_at = _ms(now + self.policy.room_every * jitter)
         waiting = replace(job, lease=None, ready_at=ready_at, no_room_since=since)
-        entry = self._entry(waiting, "batch.updated", now, cause, {"error": plain(error), "attempt": job.failures})
+        entry = self._entry(waiting, "batch.updated", now, cause, {"error": plain(error), "attempt": job.bad_ends})
         return self._sealed(waiting, now, entry)
 
     def released(self, job: Job, now: datetime) -> Job:
@@ -287,14 +312,12 @@ class Decider:
 
     # -- what the night watch does ---------------------------------------------------------------------------------
 
-    def overdue(self, job: Job, now: datetime, jitter: float = 1.0) -> Job:
+    def overdue(self, job: Job, now: datetime) -> Job:
         """What has to change about a job whose alarm has rung, if anything; `alarm` says when it rings next."""
         if job.lease and job.lease.expires_at <= now:
             if job.terminal:
                 return self.stopped(job, now, Cause())
-            lost = f"Worker {job.lease.worker} stopped renewing its lease on the job"
-            # The first time the lease was delay enough; a job that takes its workers down has to wait longer.
-            return self.run_lost(job, now, lost, Cause(), jitter=jitter if job.failures else 0.0)
+            return self.worker_lost(job, now, f"Worker {job.lease.worker} stopped renewing its lease on the job")
         if job.confirm_by and job.confirm_by <= now:
             return self.cancel(job, now, Cause(), reason="it was not confirmed in time")
         return job

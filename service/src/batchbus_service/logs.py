@@ -44,9 +44,13 @@ _SECRETS_IN_TEXT: Final = (
 )
 
 
-def configure(format: LogFormat, level: LogLevel, *, stream: TextIO | None = None) -> None:
-    """Send every log line of this process to `stream` (standard error). Give uvicorn `log_config=None` beside it."""
+def configure(format: LogFormat | None, level: LogLevel, *, stream: TextIO | None = None) -> None:
+    """Send every log line of this process to `stream` (standard error). Give uvicorn `log_config=None` beside it.
+
+    Without a format: for people on a terminal, else for programs.
+    """
     stream = stream or sys.stderr
+    as_json = format == "json" or (format is None and not stream.isatty())
     enrich: list[Processor] = [
         Seldom(),
         structlog.contextvars.merge_contextvars,
@@ -55,7 +59,7 @@ def configure(format: LogFormat, level: LogLevel, *, stream: TextIO | None = Non
         structlog.processors.StackInfoRenderer(),
     ]
     render: list[Processor]
-    if format == "json":
+    if as_json:
         # Never with local variables: those of a strategy hold context values.
         exceptions = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
         render = [exceptions, redact, structlog.processors.JSONRenderer(ensure_ascii=False)]

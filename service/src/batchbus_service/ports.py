@@ -68,7 +68,7 @@ class Beat:
     result: dict[str, Json] | None
     published: int
     checkpoint: Checkpoint | None = None
-    """A new checkpoint, which also sets `failures` back to 0; None leaves the old one."""
+    """A new checkpoint, after which no bad end before it counts any more; None leaves the old one."""
 
 
 class JobStore(Protocol):

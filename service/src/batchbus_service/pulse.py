@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, Literal
 from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError
 from batchbus_service import announce
-from batchbus_service.handle import Progress, RunHandle
+from batchbus_service.execution import Begin
+from batchbus_service.handle import Progress
 from batchbus_service.job import Checkpoint, Job, Status
 from batchbus_service.ledger import Ledger
 from batchbus_service.ports import Beat, NotStorable, StoreUnavailable
-from batchbus_strategies import Json, LeaseLost, Services, StrategyError
+from batchbus_strategies import Json, LeaseLost, StrategyError
 from batchbus_strategies.json_values import NotJson
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Pulse:
     def __init__(
         self,
         job: Job,
-        services: Services,
+        begin: Begin,
         ledger: Ledger,
         bus: Bus,
         limits: RunLimits,
@@ -76,8 +77,7 @@ class Pulse:
         self.lease_ends = lease_ends
         """On the monotonic clock, counted from before the write that granted it."""
         self.checkpoint = job.checkpoint
-        self.failures = job.failures
-        """Both as heartbeats have written them."""
+        """As heartbeats have written it."""
         self._result = job.result
         self._one_write = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -85,10 +85,9 @@ class Pulse:
         self._telling: asyncio.Task[None] | None = None
         self._told: Progress | None = None
         self._stopped = False
-        self.handle = RunHandle(
-            job, services, log, self._clock, lease_ends=self.lease_ends, save=self._save, progressed=self._progressed
-        )
-
+        self.got_on = False
+        """Whether this run has made a checkpoint."""
+        self.handle = begin(job, lease_ends=self.lease_ends, save=self._save, progressed=self._progressed)
         self._began = self.handle.progress()
         """Where the run took the phase up: what it does itself is measured from there."""
         self._measured = self._began
@@ -139,7 +138,7 @@ class Pulse:
 
     async def _save(self, checkpoint: Checkpoint) -> None:
         """Make a checkpoint durable, after the row errors up to it, whatever it takes while the lease lasts."""
-        await self.handle.row_errors.write()
+        await self.handle.write_row_errors()
         while True:
             try:
                 return await self._beat(checkpoint)
@@ -180,7 +179,7 @@ class Pulse:
                 return
             self._result = beat.result
             if checkpoint:
-                self.checkpoint, self.failures = checkpoint, 0
+                self.checkpoint, self.got_on = checkpoint, True
             self._beaten_at = started
             self.lease_ends = started + self._limits.lease
             self.handle.renewed(self.lease_ends)

@@ -5,41 +5,34 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from batchbus_events.bus import Bus
+from batchbus_service.execution import Abandoned, Executions, ProcessDied, RaisedInChild, RunControl, RunStalled, told
 from batchbus_service.files import is_full
-from batchbus_service.handle import MAX_RESULT_BYTES, RunHandle
-from batchbus_service.host import Call, StrategyHost, forget_locals, tamed
-from batchbus_service.job import Job, Status
+from batchbus_service.handle import MAX_RESULT_BYTES
+from batchbus_service.host import forget_locals
+from batchbus_service.job import Job, Status, got_on
 from batchbus_service.ledger import Ledger, UnknownJob, Unsure
 from batchbus_service.lifecycle import Cause
 from batchbus_service.meter import Outcome
 from batchbus_service.ports import Clock, NotStorable, StoreUnavailable
 from batchbus_service.pulse import Interrupt, Pulse, RunLimits
 from batchbus_service.slots import Seat, Slots
-from batchbus_strategies import Actor, BatchStrategy, Draft, JobView, Json, LeaseLost, RunCanceled, StrategyError
-from batchbus_strategies.json_values import NotJson, as_object
+from batchbus_strategies import BatchStrategy, Draft, JobView, Json, LeaseLost, RunCanceled, StrategyError
+from batchbus_strategies.json_values import NotJson
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Run", "RunStalled", "Surroundings", "actor_of", "check_draft", "context_faults"]
+__all__ = ["Run", "Surroundings"]
 
 _TRY_AGAIN: Final = 1.0
 """Seconds until a write that the database did not answer is tried again."""
-_ADVICE_SECONDS: Final = 60.0
-"""How long `should_retry` may take."""
-
-
-class _Abandoned(Exception):
-    """The strategy was told to stop, and did not: it is waited for no longer."""
 
 
 class _CanceledMeanwhile(Exception):
@@ -53,7 +46,7 @@ class Surroundings:
     worker: str
     ledger: Ledger
     bus: Bus
-    host: StrategyHost
+    executions: Executions
     slots: Slots
     limits: RunLimits
     give_up: Callable[[str], None]
@@ -76,10 +69,9 @@ class Run:
         self._lease_ends = _lease_ends(job, around.ledger.clock)
         self._cause = Cause(traceparent=job.history[0].traceparent)
         self._pulse: Pulse | None = None
-        self._call: Call[None] | None = None
+        self._execution = around.executions.open(job, strategy, log)
         self._interrupt: Interrupt | None = None
         self._cleaned_up = False
-        self._abandoned = asyncio.Event()
         self._timers: list[asyncio.TimerHandle] = []
 
     def interrupt(self, reason: Interrupt) -> None:
@@ -96,11 +88,11 @@ class Run:
         elif (before, reason) != ("canceled", "released"):
             return
         loop, limits = asyncio.get_running_loop(), self._around.limits
-        self._timers.append(loop.call_later(limits.cancel_grace, self._stop_call))
+        self._timers.append(loop.call_later(limits.cancel_grace, self._execution.stop))
         if reason == "canceled":
             self._timers.append(loop.call_later(limits.stuck, self._give_up))
         else:
-            self._timers.append(loop.call_later(2 * limits.cancel_grace, self._abandoned.set))
+            self._timers.append(loop.call_later(2 * limits.cancel_grace, self._execution.abandon))
 
     async def carry_out(self) -> None:
         """Whatever becomes of the job is written, or else left to the end of its lease."""
@@ -114,6 +106,7 @@ class Run:
             await self._broke(error)
         finally:
             self._cancel_timers()
+            await self._execution.close()
             self._leave_seat()
 
     async def _broke(self, error: Exception) -> None:
@@ -154,7 +147,7 @@ class Run:
         around = self._around
         pulse = self._pulse = Pulse(
             self.job,
-            around.host.services,
+            self._execution.begin,
             around.ledger,
             around.bus,
             around.limits,
@@ -168,9 +161,7 @@ class Run:
         pulse.start()
         try:
             try:
-                draft = await self._work(pulse.handle)
-                # A phase that could not say which records it did not use has not succeeded: it is tried again.
-                await self._write_row_errors(pulse.handle)
+                draft = await self._execution.work()
             except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001 - `_ended_by` writes it into the job
                 try:
                     return await self._ended_by(error, pulse)
@@ -182,35 +173,6 @@ class Run:
             # A strategy that runs on in its thread learns that the job is no longer its own.
             pulse.handle.lose()
             await pulse.stop(tell=False)
-
-    async def _work(self, handle: RunHandle) -> Draft:
-        """Let the strategy do its phase. Returns the draft as `prepare` left it."""
-        job, strategy = self.job, self._strategy
-        draft = Draft(job.type, deepcopy(job.context), job.dry_run)
-        if not job.prepared and _overrides(strategy, "prepare"):
-            await self._let(strategy.prepare, draft, actor_of(job.created_by))
-            check_draft(draft)
-        try:
-            handle.bind(tamed(strategy.context_model.model_validate, draft.context))
-        except ValidationError as error:
-            raise StrategyError(context_faults(error)) from None
-        if _overrides(strategy, job.phase):
-            await self._let(strategy.pre_process if job.phase == "pre_process" else strategy.process, handle)
-        return draft
-
-    async def _let(self, method: Callable[..., Any], *args: object) -> None:
-        """Wait for the strategy; or, if it was told to stop and does not, no longer than until it is abandoned."""
-        call = self._call = self._around.host.start(method, *args)
-        done = asyncio.wrap_future(call.future)
-        abandoned = asyncio.ensure_future(self._abandoned.wait())
-        try:
-            await asyncio.wait((done, abandoned), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            abandoned.cancel()
-        if not done.done():
-            raise _Abandoned
-        self._call = None
-        done.result()
 
     # -- how a phase ends ------------------------------------------------------------------------------------------
 
@@ -241,13 +203,13 @@ class Run:
         match self._interrupt, error:
             case "lost", _:
                 raise LeaseLost(f"The lease on job {self.job.id} was lost") from error
-            case "released" | "canceled", _Abandoned():
+            case "released" | "canceled", Abandoned() if not self._execution.killable:
                 # What it still does, it does under its lease: that is left to run out.
                 raise LeaseLost(f"The strategy {self._strategy.identifier} does not stop") from error
             case "released", _:
                 return await self._end(pulse, self._decider.released)
             case "canceled", _:
-                await self._clean_up(pulse.handle)
+                await self._clean_up()
                 return await self._end(pulse, self._decider.released)
             case "stalled", _:
                 stalled = RunStalled(f"The run made no progress for {self._strategy.stall_seconds:g} seconds")
@@ -255,6 +217,9 @@ class Run:
             case _, StrategyError():
                 reason = str(error)
                 return await self._end(pulse, lambda job, now: self._decider.failed(job, now, reason, self._cause))
+            case _, ProcessDied():
+                self._log.warning("run_ended_its_process", reason=str(error))
+                return await self._crashed(error, pulse)
             case _, Exception():
                 self._log.warning("run_failed", exc_info=error)
                 return await self._lost(error, pulse)
@@ -266,34 +231,36 @@ class Run:
 
     async def _lost(self, error: Exception, pulse: Pulse) -> Job:
         """The run failed; the strategy says whether another may do better."""
-        text = str(error) if isinstance(error, RunStalled) else f"{type(error).__name__}: {error}"
-        if is_full(error):
+        text = told(error)
+        if is_full(error) or (isinstance(error, RaisedInChild) and error.full):
             return await self._end(
                 pulse,
                 lambda job, now: self._decider.no_room(job, now, text, self._cause, jitter=random.uniform(0.5, 1.5)),
             )
-        view = JobView(self.job.id, self.job.type, self.job.phase, pulse.failures + 1)
-        try:
-            async with asyncio.timeout(_ADVICE_SECONDS):
-                retry = tamed(bool, await self._around.host.call(self._strategy.should_retry, view, error))
-        except Exception as second:  # noqa: BLE001 - it must not hide the error that it was asked about
-            self._log.error("should_retry_failed", exc_info=second)
-            retry = True
+        failures = 0 if pulse.got_on else self.job.failures
+        view = JobView(self.job.id, self.job.type, self.job.phase, failures + 1)
+        retry = await self._execution.should_retry(view, error)
         jitter = random.uniform(0.5, 1.5)
         return await self._end(
             pulse, lambda job, now: self._decider.run_lost(job, now, text, self._cause, retry=retry, jitter=jitter)
         )
 
-    async def _clean_up(self, handle: RunHandle) -> None:
+    async def _crashed(self, error: Exception, pulse: Pulse) -> Job:
+        """The run ended the process that it had for itself: there is nobody to ask whether another may do better."""
+        text, jitter = told(error), random.uniform(0.5, 1.5)
+        return await self._end(
+            pulse, lambda job, now: self._decider.crashed(job, now, text, self._cause, jitter=jitter)
+        )
+
+    async def _clean_up(self) -> None:
         self._cleaned_up = True
         self._cancel_timers()
-        if not _overrides(self._strategy, "on_canceled"):
-            return
-        handle.allow_cleanup()
         try:
             async with asyncio.timeout(self._around.limits.stuck):
-                await self._let(self._strategy.on_canceled, handle)
-        except _Abandoned:
+                await self._execution.clean_up()
+        except Abandoned:
+            if self._execution.killable:
+                return
             raise LeaseLost(f"The strategy {self._strategy.identifier} does not stop") from None
         except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - the operator gets to know; canceled it is
             self._log.error("on_canceled_failed", exc_info=error)
@@ -301,7 +268,7 @@ class Run:
     async def _end(self, pulse: Pulse, decide: Callable[[Job, datetime], Job]) -> Job:
         """The write that ends the phase; a job that was canceled meanwhile is cleaned up and stopped instead."""
         try:
-            await self._write_row_errors(pulse.handle)
+            await self._execution.keep_row_errors()
         except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
             self._log.error("row_errors_not_kept", exc_info=error)
         await pulse.stop(tell=True)
@@ -316,7 +283,8 @@ class Run:
             if job.terminal and not self._cleaned_up:
                 raise _CanceledMeanwhile
             since = job.no_room_since if pulse.checkpoint == began_at else None
-            job = replace(job, result=result, checkpoint=pulse.checkpoint, failures=pulse.failures, no_room_since=since)
+            job = got_on(job) if pulse.got_on else job
+            job = replace(job, result=result, checkpoint=pulse.checkpoint, no_room_since=since)
             return self._decider.stopped(job, now, self._cause) if job.terminal else decide(job, now)
 
         unsure: list[Unsure] = []
@@ -327,7 +295,7 @@ class Run:
             except _CanceledMeanwhile:
                 self._interrupt = "canceled"
                 pulse.start()
-                await self._clean_up(pulse.handle)
+                await self._clean_up()
                 return await self._end(pulse, decide)
             except NotStorable as error:
                 if fault:
@@ -343,13 +311,9 @@ class Run:
         reason = f"The run's result was dropped. {fault}"
         return lambda job, now: self._decider.failed(job, now, reason, self._cause)
 
-    async def _write_row_errors(self, handle: RunHandle) -> None:
-        handle.row_errors.cut()
-        await handle.row_errors.write()
-
     # -- interrupts ------------------------------------------------------------------------------------------------
 
-    def _tell_strategy(self, handle: RunHandle) -> None:
+    def _tell_strategy(self, handle: RunControl) -> None:
         match self._interrupt:
             case "canceled":
                 handle.cancel()
@@ -358,11 +322,10 @@ class Run:
             case _:
                 handle.lose()
 
-    def _stop_call(self) -> None:
-        if self._call:
-            self._call.stop()
-
     def _give_up(self) -> None:
+        if self._execution.killable:
+            self._execution.abandon()
+            return
         self._around.give_up(f"The strategy {self._strategy.identifier} cannot be stopped in job {self.job.id}")
 
     def _cancel_timers(self) -> None:
@@ -371,8 +334,8 @@ class Run:
 
     def _leave_seat(self) -> None:
         """A strategy that runs on in its thread keeps its slot until it ends; past a limit the process has to go."""
-        call, loop = self._call, asyncio.get_running_loop()
-        if call is None or call.future.done():
+        running, loop = self._execution.still_running, asyncio.get_running_loop()
+        if running is None:
             self._seat.leave()
             return
         self._log.error("strategy_does_not_stop", strategy=self._strategy.identifier)
@@ -382,11 +345,7 @@ class Run:
             last_resort.cancel()
             self._seat.leave()
 
-        call.future.add_done_callback(lambda _: loop.call_soon_threadsafe(ended))
-
-
-class RunStalled(Exception):
-    """A run made no progress for longer than its strategy allows."""
+        running.add_done_callback(lambda _: loop.call_soon_threadsafe(ended))
 
 
 def _outcome(before: Job, after: Job) -> Outcome:
@@ -402,25 +361,7 @@ def _outcome(before: Job, after: Job) -> Outcome:
             return "done"
 
 
-def actor_of(created_by: str) -> Actor:
-    """Services on the bus are in a name space of their own: `bus:<name>`."""
-    return Actor(created_by, "service" if created_by.startswith("bus:") else "user")
-
-
-def context_faults(error: ValidationError) -> str:
-    """What a context model found wrong, each fault with the field it is about."""
-    faults = (f"{'.'.join(map(str, fault['loc'])) or 'context'}: {fault['msg']}" for fault in error.errors())
-    return "The context is not what this batch type takes: " + "; ".join(faults)
-
-
-def check_draft(draft: Draft) -> None:
-    """What `prepare` made of a job. Raises `NotJson`."""
-    draft.context = as_object(draft.context, "context")
-    if not isinstance(draft.dry_run, bool):
-        raise NotJson(f"prepare: dry_run has to be True or False, not {type(draft.dry_run).__name__}")
-
-
-def _kept(handle: RunHandle) -> tuple[dict[str, Json] | None, str | None]:
+def _kept(handle: RunControl) -> tuple[dict[str, Json] | None, str | None]:
     """The run's result as the job keeps it; and if it cannot keep what the strategy made, why."""
     try:
         result = handle.snapshot()
@@ -436,7 +377,3 @@ def _lease_ends(job: Job, clock: Clock) -> float:
     """On the monotonic clock: the write that granted the lease may have been answered late."""
     assert job.lease is not None
     return clock.monotonic() + (job.lease.expires_at - clock.now()).total_seconds()
-
-
-def _overrides(strategy: BatchStrategy[Any], method: str) -> bool:
-    return getattr(type(strategy), method) is not getattr(BatchStrategy, method)

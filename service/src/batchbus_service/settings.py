@@ -57,12 +57,15 @@ class Settings(BaseSettings):
     mongodb_url: Annotated[str, _scheme("embedded://", "mongodb://", "mongodb+srv://")] = "embedded://"
     mongodb_database: Annotated[str, Field(min_length=1, max_length=38)] = "batchbus"
     catalog_database: Annotated[str, Field(min_length=1, max_length=38)] = "catalog"
+    catalog_url: Annotated[str, _scheme("mongodb://", "mongodb+srv://")] | None = None
     files_url: Annotated[str, _scheme("file://", "s3://", "gs://", "az://", "memory://")] | None = None
     data_dir: Path = Path(".batchbus")
     strategies_dir: Path | None = None
     worker_slots: Annotated[int, Field(ge=1, le=1000)] = 4
     worker_preview_slots: Annotated[int, Field(ge=1, le=1000)] = 2
     worker_types: Annotated[list[str] | None, NoDecode, BeforeValidator(_list)] = None
+    isolation: Literal["marked", "all"] = "marked"
+    isolated_memory_mib: Annotated[int, Field(ge=128, le=1024 * 1024)] = 1024
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 30
     early_trigger_seconds: Annotated[float, Field(ge=1, le=86400)] = 600
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 5

@@ -46,9 +46,9 @@ def standing(job: Job, now: datetime, policy: Policy, served: Served) -> Standin
         )
     if job.ready_at and job.ready_at > now:
         return Standing(
-            f"Its last run was lost: {_told(job, 'batch.updated', 'error') or 'nobody knows why'}. "
-            f"It is tried again at {_at(job.ready_at)}; of {policy.max_attempts} runs that may be lost in a row, "
-            f"{job.failures} have been.",
+            f"Its last run failed: {_told(job, 'batch.updated', 'error') or 'nobody knows why'}. "
+            f"It is tried again at {_at(job.ready_at)}{_of_its_own(job)}; of {policy.max_attempts} runs that may fail in "
+            f"a row, {job.failures} have.",
             f"It goes on by itself. `batchbus cancel {job.id}` stops it.",
         )
     return _waiting(job, served)
@@ -60,8 +60,12 @@ def _ended(job: Job, policy: Policy) -> Standing:
             return Standing(f"It was completed{_when(job)}; nothing more will happen.", None)
         case Status.FAILED:
             why = f"It failed{_when(job)}: {_told(job, 'batch.failed', 'error') or 'nobody knows why'}."
-            if job.failures >= policy.max_attempts:
-                why += f" {job.failures} runs in a row were lost, which is the most that may be."
+            if job.crashes >= policy.max_crashes:
+                why += f" {job.crashes} runs in a row ended the process that each had for itself, so it is the job's fault."
+            elif job.failures >= policy.max_attempts:
+                why += f" {job.failures} runs in a row failed, which is the most that may."
+            elif job.lost_runs >= policy.max_lost_runs:
+                why += f" {job.lost_runs} runs in a row were lost with their workers, which is the most that may be."
             else:
                 why += " Another run would end the same way, so it is not tried again by itself."
             way_out = f"Mend what the error names; then `batchbus retry {job.id}`: {_resumed(job)}."
@@ -99,10 +103,15 @@ def _running(job: Job, lease: Lease, now: datetime) -> Standing:
         )
     what = "pre-processes" if job.phase == "pre_process" else "processes"
     why = f"Worker {lease.worker} {what} it; its lease ends at {_at(lease.expires_at)} unless it is renewed."
-    if job.failures:
-        why += f" Runs that were lost before, in a row: {job.failures}."
+    if job.bad_ends:
+        why += f" Runs that failed or were lost before, in a row: {job.bad_ends}."
     follow = f"`batchbus watch {job.id}` follows it, `batchbus cancel {job.id}` stops it."
     return Standing(why + _confirmed_early(job), follow)
+
+
+def _of_its_own(job: Job) -> str:
+    """Where the next run of a job goes that may have ended a process."""
+    return ", in a process of its own" if job.suspected else ""
 
 
 def _waiting(job: Job, served: Served) -> Standing:

@@ -143,13 +143,8 @@ class Watch:
         ledger = self._ledger
         if job.lease and job.lease.expires_at <= ledger.clock.now() and not await ledger.clock.sure():
             return
-        jitter = random.uniform(0.5, 1.5)
-
-        def decide(known: Job, now: datetime) -> Job:
-            return ledger.decider.overdue(known, now, jitter)
-
         try:
-            changed = await ledger.try_change(job, decide, same_lease=True)
+            changed = await ledger.try_change(job, ledger.decider.overdue, same_lease=True)
         except NotAllowed as error:
             self._log.warning("overdue_job_left", job_id=job.id, reason=str(error))
             return

@@ -111,7 +111,7 @@ class Worker:
         strategy = self._strategies(job.type)
         assert strategy is not None, job.type
         log = self._log.bind(
-            job_id=job.id, job_type=job.type, attempt=job.failures + 1, worker=self.id, trace_id=job.history[0].trace_id
+            job_id=job.id, job_type=job.type, attempt=job.bad_ends + 1, worker=self.id, trace_id=job.history[0].trace_id
         )
         run = Run(job, strategy, seat, self._around, log)
         if self._closing:

@@ -211,6 +211,8 @@ def _faults(strategy_class: type[Strategy]) -> list[str]:
     model: object = strategy_class.context_model
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         faults.append("context_model is not a subclass of pydantic.BaseModel")
+    if strategy_class.isolation not in (None, "process"):
+        faults.append(f'isolation can be "process" or None, not {strategy_class.isolation!r}')
     if abstract := sorted(getattr(strategy_class, "__abstractmethods__", ())):
         faults.append(f"does not implement {', '.join(abstract)}")
     elif required := _required_arguments(strategy_class):

@@ -236,6 +236,8 @@ class BatchStrategy(Generic[C]):
     """What the job's context must look like."""
     stall_seconds: ClassVar[float] = 3600.0
     """A run that neither advances nor checkpoints for so long is failed."""
+    isolation: ClassVar[Literal["process"] | None] = None
+    """`process`: each run has a process of its own, which may end, or use up its memory, without harm to other jobs."""
 
     services: Services
 

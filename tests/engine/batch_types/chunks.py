@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from datetime import UTC, datetime
 
@@ -35,7 +36,13 @@ class Chunks(BatchStrategy[ChunksContext]):
             await asyncio.sleep(run.context.seconds)
             run.ensure_lease()
             await run.catalog.traces.insert_one(
-                {"job": run.job_id, "run": run.run_number, "chunk": chunk, "at": datetime.now(UTC)}
+                {
+                    "job": run.job_id,
+                    "run": run.run_number,
+                    "chunk": chunk,
+                    "process": os.getpid(),
+                    "at": datetime.now(UTC),
+                }
             )
             await run.advance(message=f"chunk {chunk}")
             await run.checkpoint(chunk + 1)

@@ -76,8 +76,7 @@ def _run(settings: Settings, *, work: bool, http: bool, create_admin: str | None
     from batchbus_service.cli.process import Parts, run
     from batchbus_service.logs import configure
 
-    log_format = settings.log_format or ("console" if sys.stderr.isatty() else "json")
-    configure(format=log_format, level=settings.log_level)
+    configure(format=settings.log_format, level=settings.log_level)
     try:
         asyncio.run(run(settings, Parts(work=work, http=http, create_admin=create_admin)))
     except Exception as error:

@@ -8,6 +8,7 @@ from copy import deepcopy
 from pydantic import ValidationError
 
 from batchbus_service.bootstrap import Service
+from batchbus_service.execution import actor_of, check_draft, context_faults
 from batchbus_service.host import tamed
 from batchbus_service.http.bodies import CreateRequest
 from batchbus_service.http.errors import busy, invalid, not_found
@@ -15,7 +16,6 @@ from batchbus_service.job import Job
 from batchbus_service.ledger import Conflict
 from batchbus_service.lifecycle import Cause
 from batchbus_service.requests import from_user
-from batchbus_service.run import actor_of, check_draft, context_faults
 from batchbus_service.submission import submit
 from batchbus_strategies import Draft, JobRefused, StrategyError
 

@@ -44,6 +44,8 @@ _PLAIN: Final = (
     "version",
     "fence",
     "failures",
+    "lost_runs",
+    "crashes",
     "no_room_since",
     "confirmed_early",
     "confirm_by",
@@ -52,7 +54,7 @@ _PLAIN: Final = (
     "wake_at",
     "schema",
 )
-_BEATEN: Final = frozenset({"result", "checkpoint", "failures", "lease"})
+_BEATEN: Final = frozenset({"result", "checkpoint", "failures", "lost_runs", "crashes", "lease"})
 _COMPARED: Final = tuple(name for name in _PLAIN if name != "published")
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import bson
 
 from batchbus_service.early import ChangeTrigger, Kept, Placeholder, why_not_kept
-from batchbus_service.job import Job
+from batchbus_service.job import Job, got_on
 from batchbus_service.ports import Beat, JobExists, TooLarge
 from batchbus_service.stores.document import encodable, to_document
 from batchbus_strategies import Phase
@@ -54,7 +54,7 @@ class MemoryJobStore:
         published = max(stored.published, beat.published)
         beaten = replace(stored, lease=lease, result=beat.result, published=published)
         if beat.checkpoint:
-            beaten = replace(beaten, checkpoint=beat.checkpoint, failures=0)
+            beaten = replace(got_on(beaten), checkpoint=beat.checkpoint)
         self._put(beaten)
         return True
 
@@ -157,5 +157,5 @@ class MemoryProcessStore:
         self._until.pop(name, None)
 
 
-_BEATEN = ("result", "checkpoint", "failures", "lease")
+_BEATEN = ("result", "checkpoint", "failures", "lost_runs", "crashes", "lease")
 _FIELDS = tuple(Job.__dataclass_fields__)

@@ -76,7 +76,7 @@ class MongoJobStore:
         change: Document = {"lease.expires_at": beat.expires_at, "result": beat.result}
         if beat.checkpoint:
             change["checkpoint"] = asdict(beat.checkpoint)
-            change["failures"] = 0
+            change |= {"failures": 0, "lost_runs": 0, "crashes": 0}
         where = {"_id": beat.job_id, "fence": beat.fence, "lease.worker": {"$exists": True}}
         with _translated():
             result = await self._jobs.update_one(where, {"$set": change, "$max": {"published": beat.published}})
