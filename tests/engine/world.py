@@ -41,7 +41,7 @@ from tests.engine.virtual_time import VirtualClock
 
 __all__ = ["Faults", "Process", "World"]
 
-_POLICY = Policy(lease=timedelta(seconds=30), max_attempts=1000)
+_POLICY = Policy(lease=timedelta(seconds=30))
 
 
 @dataclass

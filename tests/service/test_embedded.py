@@ -18,10 +18,17 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 from anyio.from_thread import start_blocking_portal
+from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient, WriteConcern
 from pymongo.errors import OperationFailure, PyMongoError
 
-from batchbus_service.embedded import DataDirInUse, EmbeddedMongo, EmbeddedMongoFailed, EmbeddedMongoMissing
+from batchbus_service.embedded import (
+    DataDirInUse,
+    EmbeddedMongo,
+    EmbeddedMongoFailed,
+    EmbeddedMongoMissing,
+    catalog_user,
+)
 
 Client = MongoClient[dict[str, Any]]
 
@@ -196,3 +203,22 @@ async def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeyp
 async def test_the_tests_share_one_database_server(mongo_url: str, database_name: str) -> None:
     with Client(mongo_url) as client:
         assert client[database_name]["things"].find_one() is None
+
+
+async def test_the_catalogue_has_a_user_who_sees_nothing_else(tmp_path: Path) -> None:
+    async with EmbeddedMongo.start(tmp_path) as url:
+        owner: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(url)
+        await owner["batchbus"].jobs.insert_one({"_id": 1})
+        await catalog_user(owner, url, "catalog")
+        limited = await catalog_user(owner, url, "catalog")  # as by a second start, which finds the user there
+        owner_password, password = urlsplit(url).password, urlsplit(limited).password
+        assert owner_password and password and owner_password not in limited
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(limited)
+        await client["catalog"].products.insert_one({"_id": 1})
+        await client["catalog"].products.create_index("sku")
+        assert await client["catalog"].products.count_documents({}) == 1
+        for refused in (client["batchbus"].jobs.find_one(), client.admin.command("usersInfo")):
+            with pytest.raises(OperationFailure, match="not authorized"):
+                await refused
+        client.close()
+        owner.close()

@@ -175,6 +175,7 @@ _WHOLE = "identifier, batch_type = 'x', 'x'\n    def process(self, run): ...\n  
         ("identifier, batch_type = 'x', 'x'\n    def __init__(self, url): ...", "__init__ asks for url"),
         (_WHOLE + "def __init__(self): 1 / 0", "cannot be made: ZeroDivisionError"),
         (_WHOLE + "def __init__(self): raise SystemExit(3)", "cannot be made: SystemExit: 3"),
+        (_WHOLE + "isolation = 'thread'", "isolation can be \"process\" or None, not 'thread'"),
         ("identifier, batch_type = 'x', 'x'", "class Mine has neither phase"),
         ("identifier, batch_type = 'x', 'x'\n    def proces(self, run): ...", "did you mean process?"),
         ("identifier, batch_type = 'x', 'x'\n    def preProcess(self, run): ...", "did you mean pre_process?"),

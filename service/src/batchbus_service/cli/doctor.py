@@ -235,7 +235,14 @@ async def _strategies(settings: Settings) -> Finding:
             f"BATCHBUS_WORKER_TYPES names types that nobody serves: {', '.join(unknown)}",
             f"There are: {', '.join(registry.strategies) or 'none'}",
         )
-    return Finding("strategies", True, ", ".join(registry.strategies) or "none")
+    words = ", ".join(registry.strategies) or "none"
+    alone = [name for name, each in registry.strategies.items() if each.isolation or settings.isolation == "all"]
+    if alone and not settings.embedded and settings.catalog_url is None:
+        words += (
+            f"; {', '.join(alone)} in processes of their own, which get BATCHBUS_MONGODB_URL, jobs and users included: "
+            "BATCHBUS_CATALOG_URL gives them less"
+        )
+    return Finding("strategies", True, words)
 
 
 async def _service(settings: Settings) -> Finding:

@@ -74,6 +74,7 @@ class ChildProcess:
             raise RaisedInChild(f"The process for the run could not be started: {why}") from None
         except BaseException:
             child.kill()
+            await child.close()
             raise
         log.debug("child_started", pid=process.pid)
         return child
