@@ -12,6 +12,7 @@ from tests.docs.pages import PAGES, ROOT, blocks_of
 
 _COMPUTED = (
     "files_url",
+    "catalog_url",
     "strategies_dir",
     "worker_types",
     "metrics_port",

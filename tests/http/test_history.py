@@ -126,7 +126,7 @@ SITUATIONS: dict[str, tuple[Callable[[], Job], float, Served, str, str | None]] 
         9,
         Served.HERE,
         "Worker w3 processes it; its lease ends at 2024-03-01 12:09:30 UTC unless it is renewed. "
-        "Runs that were lost before, in a row: 2.",
+        "Runs that failed or were lost before, in a row: 2.",
         "`batchbus watch batch_1` follows it, `batchbus cancel batch_1` stops it.",
     ),
     "is left by its worker": (
@@ -149,9 +149,40 @@ SITUATIONS: dict[str, tuple[Callable[[], Job], float, Served, str, str | None]] 
         lambda: lost(3),
         6,
         Served.HERE,
-        "Its last run was lost: OSError: no disk. It is tried again at 2024-03-01 12:06:04 UTC; of 5 runs that may be "
-        "lost in a row, 3 have been.",
+        "Its last run failed: OSError: no disk. It is tried again at 2024-03-01 12:06:04 UTC; of 5 runs that may fail in "
+        "a row, 3 have.",
         "It goes on by itself. `batchbus cancel batch_1` stops it.",
+    ),
+    "was lost with its worker": (
+        lambda: decider.overdue(processing(), at(4)),
+        5,
+        Served.HERE,
+        "It waits, since 2024-03-01 12:04:00 UTC, for a worker that serves the type rows and has a free slot; "
+        "this process does, and takes the oldest first. Its last run was lost with its worker, so the next has a process "
+        "of its own.",
+        "It goes on by itself, and sooner with another `batchbus worker` or more BATCHBUS_WORKER_SLOTS. "
+        "`batchbus cancel batch_1` calls it off.",
+    ),
+    "ended its own process": (
+        lambda: decider.crashed(processing(), at(4), "The process of the run ended by SIGSEGV.", Cause(), jitter=60),
+        4.5,
+        Served.HERE,
+        "Its last run failed: The process of the run ended by SIGSEGV. It is tried again at 2024-03-01 12:05:00 UTC, in a "
+        "process of its own; of 5 runs that may fail in a row, 1 have.",
+        "It goes on by itself. `batchbus cancel batch_1` stops it.",
+    ),
+    "ended its own process twice": (
+        lambda: decider.crashed(
+            decider.claim(decider.crashed(processing(), at(4), "SIGSEGV", Cause()), "w2", at(5)),
+            at(6),
+            "SIGSEGV",
+            Cause(),
+        ),
+        7,
+        Served.HERE,
+        "It failed at 2024-03-01 12:06:00 UTC: SIGSEGV. 2 runs in a row ended the process that each had for itself, so it "
+        "is the job's fault.",
+        "Mend what the error names; then `batchbus retry batch_1`: it is processed from the beginning.",
     ),
     "waits for a confirmation": (
         rests,
@@ -205,8 +236,7 @@ SITUATIONS: dict[str, tuple[Callable[[], Job], float, Served, str, str | None]] 
         lambda: lost(5),
         9,
         Served.HERE,
-        "It failed at 2024-03-01 12:08:00 UTC: OSError: no disk. 5 runs in a row were lost, which is the most that may "
-        "be.",
+        "It failed at 2024-03-01 12:08:00 UTC: OSError: no disk. 5 runs in a row failed, which is the most that may.",
         "Mend what the error names; then `batchbus retry batch_1`: it is processed from the beginning.",
     ),
     "was canceled while it ran": (

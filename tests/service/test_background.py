@@ -76,6 +76,7 @@ _TASKS = {
     "replays",
     "signs of life",
     "sweeping unfinished files",
+    "watching the strategies' loop",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from heapq import heappop, heappush
 from itertools import count
@@ -14,11 +15,13 @@ __all__ = ["Lanes"]
 
 _T = TypeVar("_T")
 
+_logger = logging.getLogger(__name__)
+
 
 class Lanes(Generic[_T]):
     """Does `work` with each item that is added. Of the items of one lane that wait, the lowest place goes first.
 
-    `work` must not raise.
+    What `work` raises is logged, and the lane goes on with the next item.
     """
 
     def __init__(self, work: Callable[[_T], Awaitable[None]]) -> None:
@@ -48,6 +51,9 @@ class Lanes(Generic[_T]):
         try:
             while waiting and not self._closing:
                 *_, item = heappop(waiting)
-                await self._work(item)
+                try:
+                    await self._work(item)
+                except Exception:
+                    _logger.exception("what lane %s was to do has failed; it goes on with the next", lane)
         finally:
             del self._waiting[lane]

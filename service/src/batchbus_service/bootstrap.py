@@ -139,7 +139,7 @@ async def open_service(
         async def make_services(on_loop: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:
             return lend(catalog_url, settings.catalog_database, files, on_loop, loops)
 
-        host = await stack.enter_async_context(StrategyHost(make_services))
+        host = await stack.enter_async_context(StrategyHost(make_services, background=background))
         for strategy in registry.strategies.values():
             strategy.services = host.services
 

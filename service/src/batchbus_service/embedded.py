@@ -177,7 +177,13 @@ class EmbeddedMongo:
         self._lock.describe(database_pid=process.pid, port=self._port)
 
     async def _listen_to(self, stderr: asyncio.StreamReader) -> None:
-        while line := await stderr.readline():
+        # Whatever it says has to be read, or it would stand still once the pipe is full.
+        while True:
+            try:
+                if not (line := await stderr.readline()):
+                    return
+            except ValueError:  # a line that is too long is dropped
+                continue
             text = line.decode(errors="replace").rstrip()
             self._last_words = text or self._last_words
             _log.warning("embedded_database_says", text=text)
@@ -190,8 +196,8 @@ class EmbeddedMongo:
             _log.error("embedded_database_ended", exit_code=code)
             try:
                 await self._launch()
-            except EmbeddedMongoFailed as error:
-                _log.critical("embedded_database_gone", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - also a system without a process or a file to spare
+                _log.critical("embedded_database_gone", reason=f"{type(error).__name__}: {error}")
                 await backoff.wait()
 
     async def _stop(self) -> None:

@@ -22,6 +22,7 @@ from typing import Any, Final, Generic, TypeVar
 import structlog
 
 from batchbus_events.tasks import end
+from batchbus_service.background import Background
 from batchbus_strategies import LeaseLost, RunCanceled, Services, StrategyError
 
 __all__ = ["Call", "CallStopped", "StrategyHost", "forget_locals", "tamed"]
@@ -51,8 +52,9 @@ class StrategyHost:
     told on which loops strategies may use the services, as they come and go.
     """
 
-    def __init__(self, make_services: ServicesFactory) -> None:
+    def __init__(self, make_services: ServicesFactory, *, background: Background | None = None) -> None:
         self._make_services = make_services
+        self._background = background or Background(structlog.get_logger("batchbus"))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="batchbus-strategies", daemon=True)
         self._loops = {self._loop}
@@ -64,7 +66,7 @@ class StrategyHost:
     async def __aenter__(self) -> StrategyHost:
         self._thread.start()
         self.services = await self._on_loop(self._open())
-        self._watching = asyncio.create_task(self._watch(), name="watching the strategies' loop")
+        self._watching = self._background.start("watching the strategies' loop", self._watch)
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -144,6 +144,8 @@ def _waiting(job: Job, served: Served) -> Standing:
                 "Start a worker that has one: from a package, or in the folder BATCHBUS_STRATEGIES_DIR; `batchbus types` "
                 f"says which there are. {cancel}"
             )
+    if job.lost_runs:
+        why += " Its last run was lost with its worker, so the next has a process of its own."
     return Standing(why + _confirmed_early(job), way_out)
 
 

@@ -121,8 +121,8 @@ class ChildProcess:
         try:
             while (message := await read(reader)) is not None:
                 self._heard(message)
-        except (ValueError, KeyError, TypeError) as error:
-            strange = f" It had said something that its worker does not understand: {error}."
+        except Exception as error:  # noqa: BLE001 - the run learns of it, as it waits for an answer
+            strange = f" It had said what its worker does not understand: {type(error).__name__}: {error}."
             self.kill()
         code = await self._process.wait()
         self._died = self._last_words(code) + strange

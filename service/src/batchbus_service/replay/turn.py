@@ -180,6 +180,8 @@ class Turn:
                 self._over.set()  # whoever reads or publishes finds out
             except StoreUnavailable as error:
                 self._log.warning("replay_claim_not_kept", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - the operator gets to know; the claim has to be kept
+                self._log.error("replay_claim_not_kept", exc_info=error)
 
     async def _keep_claim(self) -> None:
         ground = self._ground

@@ -1,0 +1,76 @@
+"""Every task that a process begins by itself has its place here, with the reason why it cannot end unnoticed.
+
+A task whose exception nobody reads ends in silence, and what it did is not done any more. Whoever adds one says here
+which kind it is: `Background.start` is the usual way.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import batchbus_events
+import batchbus_service
+
+_BEGINS: Final = {"create_task", "ensure_future"}
+
+_SUPERVISORS: Final = {
+    "service/background.py Background.start": "begins its body again, whatever ends it",
+    "events/amqp.py _Consumer.start": "`_keep_up` catches every Exception",
+    "events/amqp.py RabbitBus.open": "`_keep_looking` catches every Exception",
+    "events/amqp_connection.py Link.start": "`_keep_up` catches every Exception",
+    "service/embedded.py EmbeddedMongo.start": "`_supervise` catches every Exception",
+    "service/replay/turn.py Turn._claimed": "`_keep_claim_for_ever` catches every Exception",
+}
+_ENDS_WITH_ITS_WORK: Final = {
+    "events/amqp.py _Consumer._on_message": "one delivery; what it raises is logged, and the delivery put back",
+    "events/amqp_connection.py Background.close": "closes one channel quietly",
+    "events/lanes.py Lanes.add": "one lane; what its work raises is logged, and it goes on with the rest",
+    "events/memory.py _Consumer.deliver": "one delivery; what it raises is logged, and the delivery put back",
+    "events/tasks.py merged": "one step of a stream, awaited by whoever reads it",
+    "service/bootstrap.py _last_resort.give_up": "ends the process",
+    "service/clock.py ServerClock.sure": "one measurement, awaited by whoever asks",
+    "service/doorbell.py Doorbell.ring": "a few rings; the next that is needed begins anew",
+    "service/embedded.py EmbeddedMongo._launch": "reads to the end of a pipe",
+    "service/execution.py InProcess._let": "waits for one call",
+    "service/host.py _LoopCall._begin": "one call, whose future carries what it raises",
+    "service/http/server.py _serving": "the process ends when it does",
+    "service/isolation/child.py Child._answer": "one answer; what it raises is the answer",
+    "service/isolation/child.py Child._progressed": "tells of one burst of progress; the next begins anew",
+    "service/isolation/isolated.py Isolated._heard": "one checkpoint; what it raises is told to the child",
+    "service/isolation/isolated.py Isolated._ready": "one start, awaited",
+    "service/isolation/process.py ChildProcess.start": "to the end of the child, and every Exception ends that",
+    "service/ledger.py _unbroken": "one write, awaited",
+    "service/line_pages.py LinePages._marks": "one count, awaited",
+    "service/outbox.py Outbox.hand_over": "the events of one job; the night watch finds what it leaves",
+    "service/pulse.py Pulse._spawn": "one beat or message, which begins the next in any case",
+    "service/readiness.py Readiness._ask_database": "one ping, awaited",
+    "service/replay/turn.py Turn._in_a_thread": "one piece of reading, awaited",
+    "service/worker.py Worker.take": "one run; `_ended` logs what it raises",
+}
+
+
+def test_every_task_is_known_and_none_can_end_unnoticed() -> None:
+    found = set(_begun(batchbus_events)) | set(_begun(batchbus_service))
+    known = {*_SUPERVISORS, *_ENDS_WITH_ITS_WORK}
+    assert sorted(found - known) == [], "say here why it cannot end unnoticed"
+    assert sorted(known - found) == [], "it is not there any more"
+
+
+def _begun(package: object) -> Iterator[str]:
+    root = Path(str(package.__file__)).parent  # type: ignore[attr-defined]
+    for path in sorted(root.rglob("*.py")):
+        place = f"{root.name.removeprefix('batchbus_')}/{path.relative_to(root).as_posix()}"
+        yield from (f"{place} {name}" for name in _begun_in(ast.parse(path.read_text()), ""))
+
+
+def _begun_in(node: ast.AST, name: str) -> Iterator[str]:
+    for below in ast.iter_child_nodes(node):
+        if isinstance(below, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from _begun_in(below, f"{name}.{below.name}".lstrip("."))
+        else:
+            if isinstance(below, ast.Call) and isinstance(below.func, ast.Attribute) and below.func.attr in _BEGINS:
+                yield name
+            yield from _begun_in(below, name)
