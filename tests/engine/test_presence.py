@@ -19,6 +19,7 @@ from batchbus_events.event import Event, decode, encode
 from batchbus_events.ids import derived_job_id
 from batchbus_service.clock import SystemClock
 from batchbus_service.job import Job, Status
+from batchbus_service.lifecycle import Cause
 from batchbus_service.ports import ProcessStore
 from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
 from batchbus_service.stores.processes import MongoProcessStore
@@ -69,8 +70,10 @@ class Nothing(BatchStrategy[AnyContext]):
 class SlowToSettle(MemoryJobStore):
     """Takes its time for marks, as a database does that has more to write than it can."""
 
+    seconds = 15.0
+
     async def settle(self, jobs: Sequence[Job]) -> None:
-        await asyncio.sleep(10)
+        await asyncio.sleep(self.seconds)
         await super().settle(jobs)
 
 
@@ -117,6 +120,32 @@ def test_a_process_that_is_slow_to_mark_what_it_published_is_not_taken_for_dead(
     with structlog.testing.capture_logs() as logs:
         run_virtually(slow_and_alive())
     assert [line for line in logs if line["event"] == "events_found_unpublished"] == []
+
+
+def test_who_waits_for_another_process_to_publish_still_waits_after_writing_more_of_the_same_job() -> None:
+    """One process previews a job, another confirms it and runs it at once, before the first has marked its events."""
+
+    async def confirmed_elsewhere() -> list[str]:
+        async with (world := _world()).bus:
+            await world.listen()
+            one, other = await _start(world), await _start(world)
+            other.faults.frozen_until = asyncio.get_running_loop().time() + 1
+            (job_id,) = await _ask(world, 1)
+            while (job := world.store.jobs.get(job_id)) is None or job.status is not Status.PRE_PROCESSED:  # noqa: ASYNC110 - the time is virtual
+                await asyncio.sleep(0.01)
+            assert job.written_by == one.name
+            decider = other.ledger.decider
+            confirmed = await other.ledger.change_by_id(job_id, lambda job, now: decider.confirm(job, now, Cause()))
+            other.worker.offer(confirmed)
+            while (job := world.store.jobs[job_id]).published < 5:  # noqa: ASYNC110 - the time is virtual
+                await asyncio.sleep(1)
+            assert (job.status, job.written_by) == (Status.COMPLETED, other.name)
+            return [decode(message.body).type for message in world.published if decode(message.body).sequence]
+
+    with structlog.testing.capture_logs():
+        assert run_virtually(confirmed_elsewhere()) == [
+            f"batch.{status}" for status in ("created", "pre_processed", "confirmed", "processing", "completed")
+        ]
 
 
 def test_what_a_dead_process_did_not_publish_is_published_by_another_when_its_last_sign_of_life_is_over() -> None:

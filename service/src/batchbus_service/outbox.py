@@ -57,8 +57,8 @@ class _Pending:
     done: int
     own: set[int] = field(default_factory=set)
     """The entries that this process wrote; the others are for their writers to publish, until their time is over."""
-    other: str | None = None
-    """The process that wrote the entries before our own."""
+    others: dict[int, str | None] = field(default_factory=dict)
+    """Which process wrote each entry that is not our own, as far as that is known."""
     publishing: asyncio.Task[None] | None = None
 
 
@@ -110,7 +110,8 @@ class Outbox:
     def hand_over(self, job: Job, *, written: int, other: str | None = None) -> None:
         """Publish what `job` has not published.
 
-        The last `written` entries of its history were written here, those before by the process `other`, if it is known.
+        The last `written` entries of its history were written here. Those before them that are new to the outbox were
+        written by the process `other`, if it is known.
         """
         pending = self._pending.get(job.id)
         if pending is None:
@@ -118,8 +119,11 @@ class Outbox:
         if job.version >= pending.job.version:  # the night watch may have read it before the last write
             pending.job = job
         pending.done = max(pending.done, job.published)
-        pending.other = other or pending.other
-        pending.own.update(range(len(job.history) - written + 1, len(job.history) + 1))
+        own_from = len(job.history) - written + 1
+        pending.own.update(range(own_from, len(job.history) + 1))
+        for seq in range(pending.done + 1, own_from):
+            # Whoever is waited for stays the same when this process writes more of the job meanwhile.
+            pending.others.setdefault(seq, other)
         if pending.publishing is None:
             pending.publishing = asyncio.create_task(self._publish_all(pending))
 
@@ -247,7 +251,7 @@ class Outbox:
                 pending.done = max(pending.done, stored.published)
                 return False
             # Not before it is asked once: what is known here of a job that waited long is old.
-            if self._clock.now() >= overdue and not self._awaits(pending.other, entry):
+            if self._clock.now() >= overdue and not self._awaits(pending.others.get(entry.seq), entry):
                 return True
             # Nothing signals another process's mark but the database: ask again, less and less often.
             await asyncio.sleep(pause)
