@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from datetime import timedelta
 from random import Random
+from typing import Any
 
 import pytest
 import structlog
@@ -14,6 +16,9 @@ from batchbus_events.bus import Message
 from batchbus_events.event import Event, decode, encode
 from batchbus_events.ids import derived_job_id
 from batchbus_service import ledger
+from batchbus_service.early import ChangeTrigger
+from batchbus_service.lifecycle import Cause, NewJob
+from batchbus_service.ports import JobStore
 from batchbus_strategies import AnyContext, BatchStrategy
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import World
@@ -24,6 +29,18 @@ JOB = derived_job_id("early", "one")
 class Nothing(BatchStrategy[AnyContext]):
     identifier = "nothing-strategy"
     batch_type = "nothing"
+
+
+class Looks:
+    """A store that counts how often it is asked for what is due."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self.times = 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.times += name == "ringing"
+        return getattr(self._store, name)
 
 
 async def _answered_after(outage: tuple[float, float] | None, *, crashes: bool = False) -> float:
@@ -70,6 +87,47 @@ def test_a_process_that_starts_gives_what_waits_its_time_again() -> None:
     """It does not know what was away before: the job may still be in the queue."""
     with structlog.testing.capture_logs():
         assert 900 <= run_virtually(_answered_after(None, crashes=True)) < 910
+
+
+def test_while_nobody_can_be_told_that_the_jobs_do_not_come_the_jobs_that_are_there_are_looked_after() -> None:
+    """More triggers wait in vain than the watch looks at in a round, and a worker is gone meanwhile."""
+
+    async def outage(connected: bool) -> tuple[int, float]:
+        random.seed(1)
+        loop = asyncio.get_running_loop()
+        async with (world := World(Random(1), lambda name: Nothing())).bus:
+            await world.listen()
+            process = await world.start_process()
+            process.faults.chance = 0
+            clock, decider = process.ledger.clock, process.ledger.decider
+            asked = Looks(process.ledger.store)
+            process.ledger.store = asked
+            await asyncio.sleep(10)
+            world.away.add("broker")
+            process.bus.connected = connected
+            for number in range(250):
+                cause = Cause(event_id=str(number), source="/tests")
+                trigger = ChangeTrigger(
+                    type="batch.confirmed", cause=cause, sender="/tests", received_at=clock.now() + timedelta(seconds=1)
+                )
+                await world.store.keep_early(derived_job_id("early", str(number)), trigger, clock.now())
+            request = NewJob(id=JOB, type="nothing", context={}, dry_run=True, created_by="", request_digest="")
+            job = decider.claim(decider.create(request, clock.now(), Cause()), "gone", clock.now())
+            await world.store.insert(job)
+            began = loop.time()
+            async with asyncio.timeout(300):
+                while world.store.jobs[JOB].version == job.version:  # noqa: ASYNC110 - the time is virtual
+                    await asyncio.sleep(0.1)
+            took, asked.times = loop.time() - began, 0
+            await asyncio.sleep(60)
+            assert len(world.store.placeholders) == 250
+            return asked.times, took
+
+    with structlog.testing.capture_logs():
+        for connected in (False, True):
+            looks, took = run_virtually(outage(connected))
+            assert took < 35, "a lease and a few seconds"
+            assert looks < 200, "it pauses between its rounds"
 
 
 def test_of_one_sender_so_many_triggers_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
