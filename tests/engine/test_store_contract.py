@@ -323,11 +323,12 @@ async def test_for_how_many_jobs_the_triggers_of_a_sender_wait(store: JobStore) 
         await store.keep_early(job_like(number).id, change(1), seconds(10))
         await store.keep_early(job_like(number).id, change(2, sender="/other" if number < 2 else "/shop"), seconds(10))
     await store.insert(job_like(9))
-    assert await store.early_of("/shop", since=NOW, up_to=100) == 5
-    assert await store.early_of("/shop", since=NOW, up_to=3) == 3
-    assert await store.early_of("/other", since=NOW, up_to=100) == 2
-    assert await store.early_of("/nobody", since=NOW, up_to=100) == 0
-    assert await store.early_of("/shop", since=seconds(10), up_to=100) == 0
+    assert await store.early_of("/shop", since=NOW, until=seconds(10), up_to=100) == 5
+    assert await store.early_of("/shop", since=NOW, until=seconds(10), up_to=3) == 3
+    assert await store.early_of("/other", since=NOW, until=seconds(10), up_to=100) == 2
+    assert await store.early_of("/nobody", since=NOW, until=seconds(10), up_to=100) == 0
+    assert await store.early_of("/shop", since=seconds(10), until=seconds(99), up_to=100) == 0
+    assert await store.early_of("/shop", since=NOW, until=seconds(9), up_to=100) == 0
 
 
 async def test_many_alarms_are_put_off_each_unless_it_was_moved(store: JobStore) -> None:

@@ -128,8 +128,8 @@ class FaultyStore:
     async def drop_placeholder(self, placeholder: Placeholder) -> None:
         await self._do(lambda: self._store.drop_placeholder(placeholder))
 
-    async def early_of(self, sender: str, *, since: datetime, up_to: int) -> int:
-        return int(await self._do(lambda: self._store.early_of(sender, since=since, up_to=up_to)))
+    async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
+        return int(await self._do(lambda: self._store.early_of(sender, since=since, until=until, up_to=up_to)))
 
 
 class FaultyProcesses:

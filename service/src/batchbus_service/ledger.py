@@ -105,10 +105,11 @@ class Ledger:
 
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, *, seconds: float) -> Kept:
         """Have a trigger wait for its job for so long. Raises: `NotAllowed` if the sender has too many, `StoreUnavailable`."""
-        if await self._waiting_of(trigger.sender) >= MAX_OF_ONE_SENDER:
+        wake_at = self.clock.now() + timedelta(seconds=seconds)
+        if await self._waiting_of(trigger.sender, wake_at) >= MAX_OF_ONE_SENDER:
             words = f"Triggers of {trigger.sender} for {MAX_OF_ONE_SENDER:,} jobs that are not there wait already"
             raise NotAllowed(words)
-        return await self.store.keep_early(job_id, trigger, self.clock.now() + timedelta(seconds=seconds))
+        return await self.store.keep_early(job_id, trigger, wake_at)
 
     async def change(
         self, job: Job, decide: Decision, *, by_owner: bool = False, unsure: list[Unsure] | None = None
@@ -167,14 +168,15 @@ class Ledger:
             raise UnknownJob(job_id)
         return job
 
-    async def _waiting_of(self, sender: str) -> int:
+    async def _waiting_of(self, sender: str, until: datetime) -> int:
         """For how many jobs triggers of the sender wait: counted now and then, and counted on in between."""
         counted_at, number = self._early.get(sender, (float("-inf"), 0))
         if self.clock.monotonic() - counted_at > _COUNT_EVERY:
             if len(self._early) >= _SENDERS:
                 self._early.clear()
             counted_at = self.clock.monotonic()
-            number = await self.store.early_of(sender, since=self.clock.now(), up_to=MAX_OF_ONE_SENDER)
+            since, up_to = self.clock.now(), MAX_OF_ONE_SENDER
+            number = await self.store.early_of(sender, since=since, until=until, up_to=up_to)
         self._early[sender] = (counted_at, number + 1)
         return number
 

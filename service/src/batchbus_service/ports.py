@@ -121,8 +121,11 @@ class JobStore(Protocol):
     async def drop_placeholder(self, placeholder: Placeholder) -> None:
         """Take it away, unless it has changed."""
 
-    async def early_of(self, sender: str, *, since: datetime, up_to: int) -> int:
-        """For how many jobs triggers of the sender wait, not counting beyond `up_to`; of placeholders that wake after `since`."""
+    async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
+        """For how many jobs triggers of the sender wait, not counting beyond `up_to`.
+
+        Of placeholders that wake after `since` and not after `until`: the cost grows with whatever wakes between them.
+        """
 
 
 class ProcessStore(Protocol):

@@ -125,8 +125,8 @@ class MemoryJobStore:
         if self._is_as_read(placeholder):
             del self.placeholders[placeholder.id]
 
-    async def early_of(self, sender: str, *, since: datetime, up_to: int) -> int:
-        waiting = (each for each in self.placeholders.values() if each.wake_at > since)
+    async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
+        waiting = (each for each in self.placeholders.values() if since < each.wake_at <= until)
         return min(up_to, sum(any(trigger.sender == sender for trigger in each.triggers) for each in waiting))
 
     def _is_as_read(self, placeholder: Placeholder) -> bool:

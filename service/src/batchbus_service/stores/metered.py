@@ -79,9 +79,9 @@ class MeteredJobStore:
         with self._measured("drop_placeholder"):
             await self._store.drop_placeholder(placeholder)
 
-    async def early_of(self, sender: str, *, since: datetime, up_to: int) -> int:
+    async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
         with self._measured("early_of"):
-            return await self._store.early_of(sender, since=since, up_to=up_to)
+            return await self._store.early_of(sender, since=since, until=until, up_to=up_to)
 
     @contextmanager
     def _measured(self, operation: str) -> Iterator[None]:

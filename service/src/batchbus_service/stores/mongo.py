@@ -150,9 +150,9 @@ class MongoJobStore:
         with _translated():
             await self._placeholders.drop(placeholder)
 
-    async def early_of(self, sender: str, *, since: datetime, up_to: int) -> int:
+    async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
         with _translated():
-            return await self._placeholders.count(sender, since=since, up_to=up_to)
+            return await self._placeholders.count(sender, since=since, until=until, up_to=up_to)
 
     async def _find(self, order: str, where: Document, want: int) -> list[Document]:
         with _translated():

@@ -87,9 +87,9 @@ class Placeholders:
     async def drop(self, placeholder: Placeholder) -> None:
         await self._jobs.delete_one(_as_read(placeholder))
 
-    async def count(self, sender: str, *, since: datetime, up_to: int) -> int:
-        # The bound on the time has the index on it used: few documents have an alarm.
-        where = {"wake_at": {"$gt": since}, "schema": PLACEHOLDER_SCHEMA, "early.sender": sender}
+    async def count(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
+        # The bounds on the time have the index on it used, without the dry runs that wait for days to be confirmed.
+        where = {"wake_at": {"$gt": since, "$lte": until}, "schema": PLACEHOLDER_SCHEMA, "early.sender": sender}
         return await self._jobs.count_documents(where, limit=up_to)
 
 
