@@ -133,6 +133,10 @@ def test_while_nobody_can_be_told_that_the_jobs_do_not_come_the_jobs_that_are_th
 def test_of_one_sender_so_many_triggers_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "MAX_OF_ONE_SENDER", 5)
 
+    async def ask(world: World, event_type: str, source: str, event_id: str, job_id: str) -> None:
+        event = Event(type=event_type, source=source, id=event_id, subject=job_id, data={})
+        await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+
     async def flood() -> tuple[int, list[str]]:
         random.seed(1)
         async with (world := World(Random(1), lambda name: Nothing())).bus:
@@ -141,9 +145,13 @@ def test_of_one_sender_so_many_triggers_wait_and_no_more(monkeypatch: pytest.Mon
             for number in range(8):
                 for source in ("/flood", "/shop") if number < 2 else ("/flood",):
                     job_id = derived_job_id(source, str(number))
-                    event = Event(type="batch.canceled", source=source, id=f"{number}", subject=job_id, data={})
-                    await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+                    await ask(world, "batch.canceled", source, f"{number}", job_id)
+            # Neither one that is delivered again, nor another one for a job that is waited for, is one job more.
+            for event_type, event_id in (("batch.canceled", "0"), ("batch.confirmed", "another")):
+                await ask(world, event_type, "/flood", event_id, derived_job_id("/flood", "0"))
             await asyncio.sleep(1)
+            waiting = world.store.placeholders[derived_job_id("/flood", "0")].triggers
+            assert [trigger.cause.event_id for trigger in waiting] == ["0", "another"]
             return len(world.store.placeholders), [str(decode(told.body).causationid) for told in world.published]
 
     with structlog.testing.capture_logs():

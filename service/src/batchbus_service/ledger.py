@@ -106,7 +106,9 @@ class Ledger:
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, *, seconds: float) -> Kept:
         """Have a trigger wait for its job for so long. Raises: `NotAllowed` if the sender has too many, `StoreUnavailable`."""
         wake_at = self.clock.now() + timedelta(seconds=seconds)
-        if await self._waiting_of(trigger.sender, wake_at) >= MAX_OF_ONE_SENDER:
+        full = await self._waiting_of(trigger.sender, wake_at) >= MAX_OF_ONE_SENDER
+        # One more for a job that is waited for already may be a trigger that is delivered again, and is kept already.
+        if full and await self.store.placeholder(job_id) is None:
             words = f"Triggers of {trigger.sender} for {MAX_OF_ONE_SENDER:,} jobs that are not there wait already"
             raise NotAllowed(words)
         return await self.store.keep_early(job_id, trigger, wake_at)
