@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from motor.motor_asyncio import AsyncIOMotorDatabase
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
 
 from batchbus_strategies import LeaseLost, RecordWrite, StrategyError, Written
 from batchbus_strategies.fenced import MARK, FencedWriter
@@ -47,6 +50,46 @@ class Runs:
         found = await self.things.find_one(key)
         assert found is not None
         return {name: value for name, value in found.items() if name != MARK}
+
+
+class Overtaken:
+    """A collection into which somebody else puts `document` while the first write to it looks for that record."""
+
+    def __init__(self, things: Any, document: dict[str, Any]) -> None:
+        self._things = things
+        self._document: dict[str, Any] | None = document
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._things, name)
+
+    @property
+    def delegate(self) -> Overtaken:
+        return Overtaken(self._things.delegate, self._document or {})
+
+    def bulk_write(self, updates: list[UpdateOne], *, ordered: bool) -> Any:
+        document, self._document = self._document, None
+        if not document:
+            return self._things.bulk_write(updates, ordered=ordered)
+        found = self._things.insert_one(document)
+        return self._refuse_first(updates, found) if inspect.isawaitable(found) else self._refused(updates)
+
+    async def _refuse_first(self, updates: list[UpdateOne], inserted: Any) -> None:
+        await inserted
+        try:
+            await self._things.bulk_write(updates[1:], ordered=False)
+        except BulkWriteError as error:
+            raise self._with_the_first(error) from None
+
+    def _refused(self, updates: list[UpdateOne]) -> None:
+        try:
+            self._things.bulk_write(updates[1:], ordered=False)
+        except BulkWriteError as error:
+            raise self._with_the_first(error) from None
+
+    @staticmethod
+    def _with_the_first(error: BulkWriteError) -> BulkWriteError:
+        others = [{**each, "index": each["index"] + 1} for each in error.details["writeErrors"]]
+        return BulkWriteError({"writeErrors": [{"index": 0, "code": 11000}, *others]})
 
 
 def setting(**fields: Any) -> dict[str, Any]:
@@ -110,6 +153,23 @@ async def test_a_value_that_another_record_has_is_no_step_that_was_done(runs: Ru
         with pytest.raises(StrategyError, match="unique index"):
             await runs.write(1, key, step=2, update=setting(sku="x"))
     assert (await runs.thing(_id="b"))["sku"] == "y"
+
+
+async def test_a_record_that_somebody_else_makes_in_the_same_moment_is_written_all_the_same(runs: Runs) -> None:
+    """The upsert has found no record, and then there is one."""
+    await runs.write(1, {"_id": "repeated"}, step=3, update=setting(by=1))
+    runs.things = cast(Any, Overtaken(runs.things, {"_id": "a", MARK: {"job": "batch_2", "fence": 9, "step": 9}}))
+    records = [RecordWrite({"_id": name}, {"$inc": {"count": 1}}) for name in ("a", "b", "repeated")]
+    assert await runs.write_all(2, records, step=3) == Written(2, 1)
+    assert (await runs.thing(_id="a"))["count"] == (await runs.thing(_id="b"))["count"] == 1
+
+
+async def test_one_step_cannot_have_two_writes_of_the_same_record(runs: Runs) -> None:
+    twice = [RecordWrite({"_id": "a"}, {"$inc": {"count": 1}}), RecordWrite({"_id": "a"}, {"$inc": {"other": 1}})]
+    with pytest.raises(StrategyError, match="twice"):
+        await runs.write_all(1, twice, step=1)
+    assert await runs.things.count_documents({}) == 0
+    assert await runs.write_all(1, twice) == Written(2, 0)
 
 
 @pytest.mark.parametrize(

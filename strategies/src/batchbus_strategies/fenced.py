@@ -28,6 +28,7 @@ __all__ = ["MARK", "FencedWriter", "in_a_loop"]
 MARK: Final = "_batchbus"
 """The field of a record that says who wrote it: `{job, fence, step}`."""
 _DUPLICATE_KEY: Final = 11000
+_TRIES: Final = 3
 
 Document = dict[str, Any]
 
@@ -47,15 +48,17 @@ class FencedWriter:
         """Raises: `LeaseLost` if a newer run has written one of the records, `StrategyError`, and what the driver raises."""
         if collection.name not in self._named or not self._names(collection.name, records):
             self._learn(collection.name, await collection.index_information())
-        updates = self._updates(collection.name, records, step)
-        if not updates:
-            return Written(0, 0)
-        try:
-            await collection.bulk_write(updates, ordered=False)
-        except BulkWriteError as error:
-            refused = _refused(error, records)
-            return self._judged(records, refused, await collection.find(*_of(refused)).to_list(None), step)
-        return Written(len(records), 0)
+        left, tries = records, 0
+        while left:
+            try:
+                await collection.bulk_write(self._updates(collection.name, left, step), ordered=False)
+            except BulkWriteError as error:
+                left, tries = _refused(error, left), tries + 1
+                if self._done_before(left, await collection.find(*_of(left)).to_list(None), step, last=tries == _TRIES):
+                    break
+            else:
+                left = []
+        return Written(len(records) - len(left), len(left))
 
     def write_blocking(
         self, collection: pymongo.collection.Collection[Document], records: Sequence[RecordWrite], step: int | None
@@ -63,15 +66,17 @@ class FencedWriter:
         """As `write`, with PyMongo's own collection."""
         if collection.name not in self._named or not self._names(collection.name, records):
             self._learn(collection.name, collection.index_information())
-        updates = self._updates(collection.name, records, step)
-        if not updates:
-            return Written(0, 0)
-        try:
-            collection.bulk_write(updates, ordered=False)
-        except BulkWriteError as error:
-            refused = _refused(error, records)
-            return self._judged(records, refused, list(collection.find(*_of(refused))), step)
-        return Written(len(records), 0)
+        left, tries = records, 0
+        while left:
+            try:
+                collection.bulk_write(self._updates(collection.name, left, step), ordered=False)
+            except BulkWriteError as error:
+                left, tries = _refused(error, left), tries + 1
+                if self._done_before(left, list(collection.find(*_of(left))), step, last=tries == _TRIES):
+                    break
+            else:
+                left = []
+        return Written(len(records) - len(left), len(left))
 
     def _learn(self, collection: str, indexes: Mapping[str, Mapping[str, Any]]) -> None:
         whole = (
@@ -88,6 +93,8 @@ class FencedWriter:
     def _updates(self, collection: str, records: Sequence[RecordWrite], step: int | None) -> list[UpdateOne]:
         step = None if step is None else as_count(step, "write: step")
         _check(records)
+        if step is not None and len({frozenset(record.key.items()) for record in records}) < len(records):
+            raise StrategyError("write: a record comes twice in one step, which takes effect once on each")
         for record in records:
             if frozenset(record.key) not in self._named[collection]:
                 fields = ", ".join(record.key)
@@ -107,23 +114,22 @@ class FencedWriter:
             for record in records
         ]
 
-    def _judged(
-        self,
-        records: Sequence[RecordWrite],
-        refused: Collection[RecordWrite],
-        found: Sequence[Document],
-        step: int | None,
-    ) -> Written:
-        """What stood in the way of those that were refused. Raises `LeaseLost`, `StrategyError`."""
+    def _done_before(
+        self, refused: Collection[RecordWrite], found: Sequence[Document], step: int | None, *, last: bool
+    ) -> bool:
+        """Whether the step was done on all that were refused; if not, somebody has made a record in the same moment.
+
+        `last`: a record was in the way each time, so it is one of another key. Raises `LeaseLost`, `StrategyError`.
+        """
         ours = [mark for document in found if (mark := document.get(MARK, {})).get("job") == self._job_id]
         if any(mark["fence"] > self._fence for mark in ours):
             raise LeaseLost(f"A newer run of job {self._job_id} has written what this one was about to write")
         repeated = [mark for mark in ours if step is not None and mark["step"] is not None and mark["step"] >= step]
-        if len(repeated) < len(refused):
+        if len(repeated) < len(refused) and last:
             raise StrategyError(
                 "write: a record has a value that another has already, and a unique index allows it once"
             )
-        return Written(len(records) - len(refused), len(refused))
+        return len(repeated) >= len(refused)
 
 
 def in_a_loop() -> bool:

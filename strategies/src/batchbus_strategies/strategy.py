@@ -221,7 +221,7 @@ class JobRun(Protocol[C_co]):
 
         Promised: once a newer run has written a record, no older one does; each step takes effect once. Not promised:
         anything of deletes, of other jobs, and of increments without a step.
-        Raises: `LeaseLost`; `StrategyError` for a key that no unique index covers.
+        Raises: `LeaseLost`; `StrategyError` for a key that no unique index covers, and for a record that comes twice in a step.
         """
 
 
