@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
@@ -21,10 +21,11 @@ from batchbus_service.clock import SystemClock
 from batchbus_service.job import Job, Status
 from batchbus_service.lifecycle import Cause
 from batchbus_service.ports import ProcessStore
+from batchbus_service.presence import Presence
 from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
 from batchbus_service.stores.processes import MongoProcessStore
 from batchbus_strategies import AnyContext, BatchStrategy, Json
-from tests.engine.virtual_time import run_virtually
+from tests.engine.virtual_time import VirtualClock, run_virtually
 from tests.engine.world import Process, World
 
 NOW = SystemClock().now()
@@ -60,6 +61,44 @@ async def test_processes_long_gone_are_forgotten_in_the_end(processes: ProcessSt
     assert "here" in await processes.present()
     if isinstance(processes, MongoProcessStore):
         assert await processes._processes.count_documents({}) == 1
+
+
+class Slow:
+    """Each call waits its turn before it is carried out, as in a process that has much to ask the database."""
+
+    def __init__(self, seconds: float, shared: MemoryProcessStore) -> None:
+        self._seconds = seconds
+        self._shared = shared
+
+    async def renew(self, name: str, until: datetime) -> None:
+        await asyncio.sleep(self._seconds)
+        await self._shared.renew(name, until)
+
+    async def present(self) -> Mapping[str, datetime]:
+        await asyncio.sleep(self._seconds)
+        return await self._shared.present()
+
+    async def leave(self, name: str) -> None:
+        await self._shared.leave(name)
+
+
+def test_a_process_whose_calls_wait_for_seconds_still_counts_as_alive() -> None:
+    async def looked_at() -> set[bool]:
+        clock, shared = VirtualClock(asyncio.get_running_loop()), MemoryProcessStore()
+        slow, quick = (
+            Presence(Slow(seconds, shared), clock, name, structlog.get_logger(), lasts=timedelta(seconds=20))
+            for name, seconds in (("slow", 7.0), ("quick", 0.01))
+        )
+        await asyncio.gather(slow.start(), quick.start())
+        await asyncio.sleep(5)  # until each has seen the other
+        seen = set()
+        for _ in range(600):
+            await asyncio.sleep(0.5)
+            seen.add(quick.lives("slow"))
+        await asyncio.gather(slow.close(), quick.close())
+        return seen
+
+    assert run_virtually(looked_at()) == {True}
 
 
 class Nothing(BatchStrategy[AnyContext]):

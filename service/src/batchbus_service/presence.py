@@ -70,15 +70,19 @@ class Presence:
         return until is not None and self._clock.now() < until
 
     async def _keep_renewing(self) -> None:
+        every, took = self._lasts.total_seconds() / _SIGNS, 0.0
         while True:
-            await asyncio.sleep(self._lasts.total_seconds() / _SIGNS)
+            await asyncio.sleep(max(0.0, every - took))
+            began = self._clock.monotonic()
             try:
                 await self._renew()
             except StoreUnavailable as error:
                 self._log.warning("no_sign_of_life", reason=str(error))
+            took = self._clock.monotonic() - began
 
     async def _renew(self) -> None:
         asked = self._clock.monotonic()
-        await self._store.renew(self.name, self._clock.now() + self._lasts)
-        self._others = await self._store.present()
+        # Side by side: where each call waits for seconds, signs that wait for looks would come too late for the others.
+        sign = self._store.renew(self.name, self._clock.now() + self._lasts)
+        _, self._others = await asyncio.gather(sign, self._store.present())
         self._looked_at = asked
