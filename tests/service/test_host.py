@@ -48,6 +48,32 @@ async def test_a_strategy_that_blocks_the_others_is_named_with_its_job_and_what_
     assert (blocked["event"], blocked["strategy"]) == ("strategy_blocked_others", blocks["strategy"])
 
 
+async def test_who_blocks_the_others_is_named_even_after_a_strategy_has_cancelled_all_that_is_on_the_loop() -> None:
+    let_go = threading.Event()
+
+    async def cancels_all(_run: Any) -> None:
+        while len(everything := asyncio.all_tasks()) == 1:  # noqa: ASYNC110 - nothing tells when the loop is looked at
+            await asyncio.sleep(0)
+        for task in everything - {asyncio.current_task()}:
+            task.cancel()
+
+    async def blocks_them_all(_run: Any) -> None:
+        let_go.wait(PATIENCE)
+
+    with structlog.testing.capture_logs() as logs:
+        async with StrategyHost(_services) as host:
+            async with asyncio.timeout(PATIENCE):
+                cancels: Call[None] = host.start(cancels_all, Job())
+                await asyncio.wrap_future(cancels.future)
+            call: Call[None] = host.start(blocks_them_all, Job())
+            async with asyncio.timeout(PATIENCE):
+                while not logs:  # noqa: ASYNC110 - a log has no signal
+                    await asyncio.sleep(0.01)
+            let_go.set()
+            await asyncio.wrap_future(call.future)
+    assert logs[0]["event"] == "strategy_blocks_others"
+
+
 async def test_a_strategy_that_awaits_is_not_named() -> None:
     async def awaits(_run: Any) -> None:
         await asyncio.sleep(1.6)
@@ -80,4 +106,24 @@ def test_what_a_failed_function_held_is_let_go_of_at_once() -> None:
         failed.append(error)
     assert kept[0]() is not None
     forget_locals(failed[0])
+    assert kept[0]() is None
+
+
+def test_what_the_functions_of_a_failed_task_group_held_is_let_go_of_too() -> None:
+    class Large:
+        pass
+
+    kept: list[weakref.ref[Large]] = []
+
+    def fails() -> OSError:
+        large = Large()
+        kept.append(weakref.ref(large))
+        try:
+            raise OSError
+        except OSError as error:
+            return error
+
+    group = ExceptionGroup("of a task group", [fails()])
+    assert kept[0]() is not None
+    forget_locals(group)
     assert kept[0]() is None

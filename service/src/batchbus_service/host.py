@@ -137,7 +137,7 @@ class StrategyHost:
                 await asyncio.wait([answered])
                 seconds = round(time.monotonic() - began, 1)
                 log.warning("strategy_blocked_others", strategy=task.get_name(), seconds=seconds)
-            await answered
+            await asyncio.wait([answered])  # a strategy may have cancelled it, with all that is on the loop
             await asyncio.sleep(_BLOCKED_SECONDS / 2)
 
     async def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -236,6 +236,7 @@ def forget_locals(error: BaseException) -> None:
             seen.add(id(known))
             known.__traceback__ = None
             waiting += [known.__cause__, known.__context__]
+            waiting += known.exceptions if isinstance(known, BaseExceptionGroup) else ()
 
 
 async def _nothing() -> None:
