@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
@@ -19,6 +19,7 @@ from batchbus_service.job import Job
 from batchbus_service.ledger import Ledger
 from batchbus_service.lifecycle import Decider, Policy
 from batchbus_service.outbox import Outbox
+from batchbus_service.parked.record import parked_as
 from batchbus_service.presence import Presence
 from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
 from tests.engine.virtual_time import VirtualClock, run_virtually
@@ -140,3 +141,11 @@ def test_a_trigger_of_a_newer_version_is_parked_when_no_process_has_read_it_for_
         parked = run_virtually(_handled(delivery))
     assert delivery.answers == [answer]
     assert [message.body for message in parked] == ([encode(NEWER)] if answer == "ack" else [])
+
+
+def test_a_trigger_that_an_operator_puts_back_has_another_day() -> None:
+    with structlog.testing.capture_logs():
+        (parked,) = run_virtually(_handled(Taken(_newer(24.1))))
+        put_back = Taken(parked_as(parked, None, datetime.now(UTC)).message(parked.body))
+        assert run_virtually(_handled(put_back)) == []
+    assert put_back.answers == ["hold"]

@@ -9,7 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
-from batchbus_events.bus import Message
+from batchbus_events.bus import HELD_SINCE, Message
 from batchbus_events.ids import derived_ulid
 from batchbus_events.parking import PARKED_AT, PARKED_KEY, PARKED_REASON
 from batchbus_service.announce import PARKED_USER
@@ -18,8 +18,8 @@ __all__ = ["Deed", "ParkedMessage", "ParkedRefused", "State", "parked_as"]
 
 _BROKERS_REASON: Final = "x-first-death-reason"
 _BROKERS_QUEUE: Final = "x-first-death-queue"
-_ADDED: Final = ("x-batchbus-", "x-first-death-", "x-last-death-", "x-death", "x-delivery-count")
-"""How headers begin that parking has added to a message."""
+_ADDED: Final = ("x-batchbus-", "x-first-death-", "x-last-death-", "x-death", "x-delivery-count", HELD_SINCE)
+"""How headers begin that holding and parking have added to a message: put back, it has all its time again."""
 
 
 class State(StrEnum):
