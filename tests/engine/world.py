@@ -21,7 +21,7 @@ from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Mes
 from batchbus_events.memory import MemoryBus
 from batchbus_service.doorbell import Doorbell
 from batchbus_service.early import ChangeTrigger, Kept, Placeholder
-from batchbus_service.execution import InProcess
+from batchbus_service.execution import InProcess, ProcessDied
 from batchbus_service.host import Call, CallStopped, StrategyHost
 from batchbus_service.intake import Intake
 from batchbus_service.job import Job
@@ -36,10 +36,10 @@ from batchbus_service.slots import Slots
 from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
 from batchbus_service.watch import Watch
 from batchbus_service.worker import Worker
-from batchbus_strategies import BatchStrategy, Phase, Services
+from batchbus_strategies import BatchStrategy, Draft, Phase, Services
 from tests.engine.virtual_time import VirtualClock
 
-__all__ = ["Faults", "Process", "World"]
+__all__ = ["EndsProcess", "Faults", "Process", "World"]
 
 _POLICY = Policy(lease=timedelta(seconds=30))
 
@@ -270,14 +270,37 @@ class _CallHere(Call[Any]):
             self.future.set_result(task.result())
 
 
+class EndsProcess(BaseException):
+    """Raised by a strategy that ends the process it is in."""
+
+
 @dataclass
 class ExecutionsHere:
-    """Every run on the simulation's own loop."""
+    """Every run on the simulation's own loop; a suspect's is said to be in a process of its own."""
 
     clock: VirtualClock
+    crash: Callable[[], Awaitable[None]]
+    """What becomes of the process when a strategy ends it."""
 
     def open(self, job: Job, strategy: BatchStrategy[Any], log: Any) -> InProcess:
-        return InProcess(cast("StrategyHost", HostHere()), self.clock, strategy, log)
+        return _ExecutionHere(self, strategy, log, alone=job.suspected)
+
+
+class _ExecutionHere(InProcess):
+    def __init__(self, place: ExecutionsHere, strategy: BatchStrategy[Any], log: Any, *, alone: bool) -> None:
+        super().__init__(cast("StrategyHost", HostHere()), place.clock, strategy, log)
+        self._crash = place.crash
+        self._alone = alone
+
+    async def work(self) -> Draft:
+        try:
+            return await super().work()
+        except EndsProcess:
+            if self._alone:
+                raise ProcessDied("simulated") from None
+            await self._crash()
+            nothing_more: asyncio.Future[Draft] = asyncio.get_running_loop().create_future()
+            return await nothing_more
 
 
 @dataclass
@@ -317,6 +340,7 @@ class World:
     bus: MemoryBus = field(default_factory=lambda: MemoryBus(publish_timeout=5.0))
     processes: list[Process] = field(default_factory=list)
     published: list[Message] = field(default_factory=list)
+    restarts: list[asyncio.Future[None]] = field(default_factory=list)
     numbers: Any = field(default_factory=itertools.count)
     chance: float = 0.02
     """See `Faults`, as are the next two."""
@@ -362,11 +386,16 @@ class World:
         ledger = Ledger(store, outbox, clock, Decider(_POLICY, lambda: f"event-{next(self.numbers)}"), log)
         doorbell = Doorbell(bus, log)
         strategy = self.strategy(name)
+
+        async def ended() -> None:
+            await process.crash()
+            self.restarts.append(asyncio.ensure_future(self._restart()))
+
         around = Surroundings(
             worker=name,
             ledger=ledger,
             bus=bus,
-            executions=ExecutionsHere(clock),
+            executions=ExecutionsHere(clock, ended),
             slots=Slots({"process": 4, "pre_process": 2}),
             limits=RunLimits(lease=30.0),
             give_up=lambda reason: None,
@@ -380,6 +409,11 @@ class World:
         process = Process(name, faults, bus, worker, outbox, ledger)
         self.processes.append(process)
         return process
+
+    async def _restart(self) -> None:
+        """As a supervisor does with a process that has ended."""
+        await asyncio.sleep(1)
+        await self.start_process()
 
 
 async def _in_the_end(start: Callable[[], Awaitable[None]]) -> None:

@@ -79,6 +79,9 @@ def check_end(plan: Plan, jobs: Mapping[str, Job], published: Iterable[Message],
     events = [decode(message.body) for message in published]
     _check_events(plan, jobs, events)
     _check_answers(plan, jobs, events)
+    for number, script in enumerate(plan.scripts):
+        if (job := jobs.get(plan.job_id(number))) and not (script.refuses or script.deaths):
+            _must(job.status is not Status.FAILED, job.id, f"it failed, and has done nothing wrong: {job.result}")
     for job_id, done in effects.items():
         runs = [run for run, _ in done]
         _must(runs == sorted(runs), job_id, f"an earlier run wrote after a later one: {done}")

@@ -24,6 +24,8 @@ class Script:
     """Of each chunk, and of the preview."""
     breaks: int = 0
     """So many of its runs end with an error."""
+    deaths: int = 0
+    """So many of its runs end the process that they are in."""
     refuses: bool = False
     """It says that the job cannot be done."""
     deaf: float = 0.0
@@ -98,7 +100,8 @@ class Plan:
 
     @property
     def without_faults(self) -> bool:
-        return not self.lost and all(isinstance(action, Ask | Operate) for action in self.actions)
+        innocent = not any(script.deaths for script in self.scripts)
+        return innocent and not self.lost and all(isinstance(action, Ask | Operate) for action in self.actions)
 
     def without(self, action: Action) -> Plan:
         return replace(self, actions=[each for each in self.actions if each is not action])
@@ -135,7 +138,9 @@ def _small(name: str, chance: Random) -> Plan:
         processes=chance.randint(1, 3),
         lost=chance.choice([0.0, 0.02, 0.1]) if faults else 0.0,
         slowest=chance.choice([0.001, 0.05, 0.5]),
-        scripts=[_script(chance) for _ in range(jobs)],
+        scripts=_some_deadly([_script(chance) for _ in range(jobs)], name)
+        if faults
+        else [_script(chance) for _ in range(jobs)],
         actions=sorted(actions, key=lambda action: action.at),
     )
 
@@ -199,6 +204,14 @@ def _asked(job: int, at: float, chance: Random, *, spread: float) -> list[Action
     if chance.random() < 0.2:
         asked.append(Operate(at + chance.uniform(0, 4 * spread), job, "retry"))
     return asked
+
+
+def _some_deadly(scripts: list[Script], name: str) -> list[Script]:
+    """Some jobs end their processes. By a chance of its own, so that all else of a plan is as its number always was."""
+    chance = Random(f"{name} deaths")
+    if chance.random() < 0.7:
+        return scripts
+    return [replace(script, deaths=chance.choice([0, 0, 1, 2, 3, 5])) for script in scripts]
 
 
 def _script(chance: Random) -> Script:

@@ -22,7 +22,7 @@ from batchbus_service.lifecycle import Cause, Decider, NotAllowed
 from batchbus_service.ports import StoreUnavailable
 from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json, StrategyError
 from tests.engine.virtual_time import run_virtually
-from tests.engine.world import World
+from tests.engine.world import EndsProcess, World
 from tests.simulation.checks import CheckedStore, Effects, Violation, check_end, rests, trigger_id_of
 from tests.simulation.plan import Action, Ask, Crash, Freeze, Operate, Outage, Plan, Script
 
@@ -76,9 +76,10 @@ class _Run:
         self._effects: Effects = defaultdict(list)
         scripts = {plan.job_id(number): script for number, script in enumerate(plan.scripts)}
         self._broken: dict[str, int] = defaultdict(int)
+        self._deaths: dict[str, int] = defaultdict(int)
         self._world = World(
             Random(plan.name),
-            lambda name: Scripted(scripts, self._effects, self._broken),
+            lambda name: Scripted(scripts, self._effects, self._broken, self._deaths),
             store=self._store,
             chance=plan.lost,
             slowest=plan.slowest,
@@ -202,10 +203,13 @@ class Scripted(BatchStrategy[AnyContext]):
     identifier = "scripted-strategy"
     batch_type = "scripted"
 
-    def __init__(self, scripts: dict[str, Script], effects: Effects, broken: dict[str, int]) -> None:
+    def __init__(
+        self, scripts: dict[str, Script], effects: Effects, broken: dict[str, int], deaths: dict[str, int]
+    ) -> None:
         self._scripts = scripts
         self._effects = effects
         self._broken = broken
+        self._deaths = deaths
 
     async def pre_process(self, run: JobRun[AnyContext]) -> None:
         script = self._scripts[run.job_id]
@@ -222,6 +226,9 @@ class Scripted(BatchStrategy[AnyContext]):
             if self._broken[run.job_id] < script.breaks:
                 self._broken[run.job_id] += 1
                 raise OSError("simulated")
+            if self._deaths[run.job_id] < script.deaths:
+                self._deaths[run.job_id] += 1
+                raise EndsProcess
             run.ensure_lease()
             self._effects[run.job_id].append((run.run_number, chunk))
             await run.advance()
