@@ -47,8 +47,8 @@ __all__ = ["RabbitBus"]
 
 _logger = logging.getLogger(__name__)
 
-_BIND_EVERY: Final = 6
-"""Of so many looks at the topology one declares all of it."""
+_DECLARE_EVERY: Final = 6
+"""Of so many looks at the topology one declares all of it; each binds the queues that are consumed here."""
 _LARGE_BODY: Final = 65_536
 """From this size on a publish waits until it is on the wire, so that a few large messages cannot fill the memory."""
 
@@ -186,6 +186,12 @@ class RabbitBus:
             async with asyncio.timeout(ANSWER_SECONDS):
                 if self._declare:
                     await declare_topology(await self.consuming.connection())
+                await self._bind()
+
+    async def _bind(self) -> None:
+        """Have the queues that are consumed here, and their bindings, if a broker is connected."""
+        with bus_errors("queues cannot be bound"):
+            async with asyncio.timeout(ANSWER_SECONDS):
                 await asyncio.gather(*(consumer.bind() for consumer in list(self._consumers)))
 
     async def _keep_looking(self) -> None:
@@ -196,13 +202,15 @@ class RabbitBus:
                 missing = await self.missing() if self.consuming.up else []
                 if self._declare and missing:
                     _logger.warning("gone from the broker, and declared anew: %s", ", ".join(missing))
-                # That a binding is gone cannot be seen; declaring one that is there changes nothing.
-                if missing or round_ % _BIND_EVERY == 0:
-                    await self.restore()
+                # That a binding is gone cannot be seen, as when another process was faster to declare an exchange anew;
+                # declaring one that is there changes nothing.
+                await (self.restore() if missing or round_ % _DECLARE_EVERY == 0 else self._bind())
                 self._silent = False
             except Exception as error:
-                # A connection that is known to be lost is another matter: it is back as soon as it is back.
-                self._silent = isinstance(error, BusUnavailable) and self._publishing.up and self.consuming.up
+                # A connection that is known to be lost is another matter: it is back as soon as it is back. And what is
+                # refused, as for an exchange that goes in this moment, is an answer.
+                unanswered = isinstance(error.__cause__, TimeoutError)
+                self._silent = unanswered and self._publishing.up and self.consuming.up
                 _logger.warning("%s", error, exc_info=not isinstance(error, BusError))
 
     def forget(self, consumer: _Consumer) -> None:
