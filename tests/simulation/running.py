@@ -31,6 +31,19 @@ __all__ = ["Told", "carry_out"]
 _REST_SECONDS: Final = 2 * 3600.0
 """How long after the last thing that happens everything may take to come to rest, placeholders included."""
 
+_BROKEN: Final = frozenset(
+    {
+        "background_task_broke",
+        "events_not_published",
+        "heartbeat_failed",
+        "overdue_job_left",
+        "row_errors_not_kept",
+        "run_broke",
+        "trigger_broke",
+    }
+)
+"""Lines of what the engine could not cope with; with an exception, since some of them tell of a refusal, too."""
+
 Told = list[tuple[float, str, EventDict]]
 """What the log said, with the virtual time."""
 
@@ -111,7 +124,7 @@ class _Run:
             for _, event, more in self._told:
                 if isinstance(error := more.get("exc_info"), Violation):
                     raise error
-                if event in ("background_task_broke", "run_broke", "trigger_broke") and error is not None:
+                if event in _BROKEN and error is not None:
                     raise Violation(f"{more.get('job_id')}: {event}: {error!r}")
             if self._violations:
                 raise self._violations[0]
