@@ -14,7 +14,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the main job on the embedded default, from a sample file to its export
-	@$(PY) -m batchbus_service.demo
+	@$(PY) -m batchbus_service.app.demo
 
 up: $(READY) ## the service on http://127.0.0.1:8000, until Ctrl-C
 	@.venv/bin/batchbus up

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from batchbus_service.embedded import EmbeddedMongo
+from batchbus_service.storage.embedded import EmbeddedMongo
 
 pytest_plugins = ["tests.rabbitmq"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from batchbus_service.settings import Settings
+from batchbus_service.domain.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 MEMBERS = {"events": "batchbus_events", "strategies": "batchbus_strategies", "service": "batchbus_service"}
@@ -74,8 +74,8 @@ def test_a_wheel_holds_one_typed_package(member: str, tmp_path: Path) -> None:
 
 def test_the_services_wheel_holds_the_operators_pages(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(build("service", tmp_path)).namelist())
-    pages = ROOT / "service" / "src" / "batchbus_service" / "http" / "pages"
-    assert {f"batchbus_service/http/pages/{page.name}" for page in pages.iterdir()} <= names
+    pages = ROOT / "service" / "src" / "batchbus_service" / "http" / "pages" / "static"
+    assert {f"batchbus_service/http/pages/static/{page.name}" for page in pages.iterdir()} <= names
 
 
 def test_all_three_have_one_version_and_require_it_of_each_other() -> None:

@@ -21,11 +21,11 @@ from pymongo import WriteConcern
 from batchbus_events import topics
 from batchbus_events.bus import Delivery
 from batchbus_events.ids import new_job_id, new_ulid
-from batchbus_service import announce
-from batchbus_service.job import HistoryEntry, Job
-from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy
-from batchbus_service.stores.document import to_document, update_of
-from batchbus_service.stores.indexes import INDEXES
+from batchbus_service.domain.job import HistoryEntry, Job
+from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
+from batchbus_service.journal import messages
+from batchbus_service.storage.mongo.document import to_document, update_of
+from batchbus_service.storage.mongo.indexes import INDEXES
 from tests.benchmarks.ground import Ground
 from tests.engine.installation import Installation
 
@@ -132,7 +132,7 @@ class _Bare:
 
     async def _publish(self, job: Job, entries: Sequence[HistoryEntry]) -> None:
         for entry in entries:
-            message = announce.lifecycle(job, entry)
+            message = messages.lifecycle(job, entry)
             await self._exchange.publish(
                 aio_pika.Message(
                     message.body,

@@ -18,13 +18,13 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo import WriteConcern
 
 from batchbus_events.ids import new_job_id, new_ulid
-from batchbus_service.clock import SystemClock
-from batchbus_service.http.finding import JobFinder
-from batchbus_service.http.listing import Listing, read_listing
-from batchbus_service.job import TERMINAL, Job, Status
-from batchbus_service.lifecycle import Cause, Decider, Policy
-from batchbus_service.stores.document import Document, to_document, update_of
-from batchbus_service.stores.indexes import ENGINE, INDEXES
+from batchbus_service.domain.job import TERMINAL, Job, Status
+from batchbus_service.domain.lifecycle import Cause, Decider, Policy
+from batchbus_service.http.medusa.finding import JobFinder
+from batchbus_service.http.medusa.listing import Listing, read_listing
+from batchbus_service.storage.clock import SystemClock
+from batchbus_service.storage.mongo.document import Document, to_document, update_of
+from batchbus_service.storage.mongo.indexes import ENGINE, INDEXES
 from tests.benchmarks.ground import Ground
 from tests.engine.stored import new_request
 from tests.http.sent import Sent, explained

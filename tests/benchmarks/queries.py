@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from batchbus_events.ids import new_ulid
-from batchbus_service.clock import SystemClock
-from batchbus_service.lifecycle import Cause, Decider, Policy
-from batchbus_service.ports import Beat
-from batchbus_service.stores.mongo import MongoJobStore
+from batchbus_service.domain.lifecycle import Cause, Decider, Policy
+from batchbus_service.domain.ports import Beat
+from batchbus_service.storage.clock import SystemClock
+from batchbus_service.storage.mongo.mongo import MongoJobStore
 from tests.benchmarks.ground import Ground
 from tests.engine.stored import new_request, store_done_jobs
 

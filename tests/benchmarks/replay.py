@@ -18,12 +18,12 @@ from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Message, QueueState
 from batchbus_events.ids import new_ulid
 from batchbus_events.topics import Queue
-from batchbus_service.clock import ServerClock
-from batchbus_service.replay.player import Player
-from batchbus_service.replay.record import MAX_RATE, Replay, State
-from batchbus_service.replay.selection import Selection
-from batchbus_service.replay.store import Replays
-from batchbus_service.replay.turn import BATCH
+from batchbus_service.operations.replay.player import Player
+from batchbus_service.operations.replay.record import MAX_RATE, Replay, State
+from batchbus_service.operations.replay.selection import Selection
+from batchbus_service.operations.replay.store import Replays
+from batchbus_service.operations.replay.turn import BATCH
+from batchbus_service.storage.clock import ServerClock
 from tests.benchmarks.ground import Ground, peak_memory
 from tests.engine.installation import Installation
 from tests.replay.asking import planned, reaching

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from batchbus_service.access import Role, Scope
 from batchbus_service.cli import access
-from batchbus_service.users import Role, Scope
 from tests.cli.conftest import Command
 
 

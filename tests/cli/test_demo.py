@@ -10,7 +10,11 @@ from tests.patience import PATIENCE
 
 def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind() -> None:
     told = subprocess.run(
-        [sys.executable, "-m", "batchbus_service.demo"], capture_output=True, text=True, timeout=PATIENCE, check=False
+        [sys.executable, "-m", "batchbus_service.app.demo"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert told.returncode == 0, told.stdout + told.stderr
     story = told.stdout

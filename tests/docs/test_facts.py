@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from batchbus_service.lifecycle import diagram
-from batchbus_service.settings import Settings
+from batchbus_service.domain.lifecycle import diagram
+from batchbus_service.domain.settings import Settings
 from tests.docs.pages import PAGES, ROOT, blocks_of
 
 _COMPUTED = (

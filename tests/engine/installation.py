@@ -21,12 +21,12 @@ from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
-from batchbus_service.bootstrap import Patience, Service, open_service
-from batchbus_service.job import Job
-from batchbus_service.lifecycle import Cause
-from batchbus_service.settings import Settings
-from batchbus_service.stores.mongo import MongoJobStore
-from batchbus_service.tracing import Tracer
+from batchbus_service.app.bootstrap import Patience, Service, open_service
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.lifecycle import Cause
+from batchbus_service.domain.settings import Settings
+from batchbus_service.storage.mongo.mongo import MongoJobStore
+from batchbus_service.telemetry.tracing import Tracer
 from batchbus_strategies import Json
 from tests.engine.following import Followed
 from tests.engine.processes import WorkerProcess

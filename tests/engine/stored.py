@@ -11,10 +11,10 @@ from typing import Any, Final
 from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from batchbus_events.ids import new_job_id, new_ulid
-from batchbus_service.clock import SystemClock
-from batchbus_service.job import Job
-from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy
-from batchbus_service.stores.document import to_document
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
+from batchbus_service.storage.clock import SystemClock
+from batchbus_service.storage.mongo.document import to_document
 
 __all__ = ["new_request", "store_done_jobs"]
 

@@ -10,9 +10,9 @@ import pytest
 from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import encode
-from batchbus_service.bootstrap import Patience, Service
-from batchbus_service.job import Job, Status
-from batchbus_service.lifecycle import Cause, NotAllowed
+from batchbus_service.app.bootstrap import Patience, Service
+from batchbus_service.domain.job import Job, Status
+from batchbus_service.domain.lifecycle import Cause, NotAllowed
 from tests.engine.installation import Installation
 
 IMPATIENT = Patience(cancel_grace=0.3)

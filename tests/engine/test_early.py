@@ -15,10 +15,10 @@ from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, decode, encode
 from batchbus_events.ids import derived_job_id
-from batchbus_service import ledger
-from batchbus_service.early import ChangeTrigger
-from batchbus_service.lifecycle import Cause, NewJob
-from batchbus_service.ports import JobStore
+from batchbus_service.domain.early import ChangeTrigger
+from batchbus_service.domain.lifecycle import Cause, NewJob
+from batchbus_service.domain.ports import JobStore
+from batchbus_service.journal import transitions
 from batchbus_strategies import AnyContext, BatchStrategy
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import World
@@ -131,7 +131,7 @@ def test_while_nobody_can_be_told_that_the_jobs_do_not_come_the_jobs_that_are_th
 
 
 def test_of_one_sender_so_many_triggers_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "MAX_OF_ONE_SENDER", 5)
+    monkeypatch.setattr(transitions, "MAX_OF_ONE_SENDER", 5)
 
     async def ask(world: World, event_type: str, source: str, event_id: str, job_id: str) -> None:
         event = Event(type=event_type, source=source, id=event_id, subject=job_id, data={})

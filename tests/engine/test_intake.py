@@ -14,14 +14,14 @@ from batchbus_events.bus import HELD_SINCE, Delivery, Message, PublishRefused
 from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import Event, encode
 from batchbus_events.memory import MemoryBus
-from batchbus_service.intake import Intake
-from batchbus_service.job import Job
-from batchbus_service.ledger import Ledger
-from batchbus_service.lifecycle import Decider, Policy
-from batchbus_service.outbox import Outbox
-from batchbus_service.parked.record import parked_as
-from batchbus_service.presence import Presence
-from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.lifecycle import Decider, Policy
+from batchbus_service.engine.intake import Intake
+from batchbus_service.journal.outbox import Outbox
+from batchbus_service.journal.presence import Presence
+from batchbus_service.journal.transitions import Ledger
+from batchbus_service.operations.parked.record import parked_as
+from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
 from tests.engine.virtual_time import VirtualClock, run_virtually
 
 

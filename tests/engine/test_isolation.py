@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from batchbus_service.bootstrap import Patience
-from batchbus_service.job import Status
+from batchbus_service.app.bootstrap import Patience
+from batchbus_service.domain.job import Status
 from tests.engine.installation import Installation
 from tests.patience import PATIENCE
 

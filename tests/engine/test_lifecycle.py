@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchbus_service.job import TERMINAL, Job, Status
-from batchbus_service.lifecycle import MOVES, Cause, Decider, NewJob, NotAllowed, Policy, alarm, diagram
-from batchbus_service.standing import Served, standing
+from batchbus_service.domain.explanation import Served, standing
+from batchbus_service.domain.job import TERMINAL, Job, Status
+from batchbus_service.domain.lifecycle import MOVES, Cause, Decider, NewJob, NotAllowed, Policy, alarm, diagram
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(max_attempts=3)

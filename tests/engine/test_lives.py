@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from batchbus_service.bootstrap import Patience
-from batchbus_service.handle import MAX_RESULT_BYTES
-from batchbus_service.job import Status
+from batchbus_service.app.bootstrap import Patience
+from batchbus_service.domain.job import Status
+from batchbus_service.execution.job_run import MAX_RESULT_BYTES
 from tests.engine.installation import Installation
 
 TO_PROCESSING = ["created", "pre_processed", "confirmed", "processing"]

@@ -14,9 +14,9 @@ from batchbus_events.bus import Delivery, Message
 from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import MAX_BYTES
 from batchbus_events.ids import new_job_id
-from batchbus_service.bootstrap import Service
-from batchbus_service.lifecycle import Policy
-from batchbus_service.standing import Served, standing
+from batchbus_service.app.bootstrap import Service
+from batchbus_service.domain.explanation import Served, standing
+from batchbus_service.domain.lifecycle import Policy
 from tests.engine.installation import Installation
 from tests.patience import PATIENCE
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchbus_service.bootstrap import Patience
+from batchbus_service.app.bootstrap import Patience
 from tests.engine.commands import Commands
 from tests.engine.installation import Installation
 from tests.engine.stored import store_done_jobs

@@ -10,8 +10,8 @@ import pytest
 
 from batchbus_events import topics
 from batchbus_events.bus import Delivery
-from batchbus_service.bootstrap import Patience
-from batchbus_service.outbox import Outbox
+from batchbus_service.app.bootstrap import Patience
+from batchbus_service.journal.outbox import Outbox
 from tests.engine.installation import Installation
 from tests.patience import PATIENCE
 from tests.rabbitmq import RabbitNode
@@ -19,7 +19,9 @@ from tests.rabbitmq import RabbitNode
 
 def database_server() -> psutil.Process:
     """The embedded server that `mongo_url` has started."""
-    (server,) = (child for child in psutil.Process().children() if "batchbus_service.embedded" in child.cmdline())
+    (server,) = (
+        child for child in psutil.Process().children() if "batchbus_service.storage.embedded" in child.cmdline()
+    )
     return server
 
 

@@ -17,13 +17,13 @@ from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, decode, encode
 from batchbus_events.ids import derived_job_id
-from batchbus_service.clock import SystemClock
-from batchbus_service.job import Job, Status
-from batchbus_service.lifecycle import Cause
-from batchbus_service.ports import ProcessStore
-from batchbus_service.presence import Presence
-from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
-from batchbus_service.stores.processes import MongoProcessStore
+from batchbus_service.domain.job import Job, Status
+from batchbus_service.domain.lifecycle import Cause
+from batchbus_service.domain.ports import ProcessStore
+from batchbus_service.journal.presence import Presence
+from batchbus_service.storage.clock import SystemClock
+from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
+from batchbus_service.storage.mongo.processes import MongoProcessStore
 from batchbus_strategies import AnyContext, BatchStrategy, Json
 from tests.engine.virtual_time import VirtualClock, run_virtually
 from tests.engine.world import Process, World

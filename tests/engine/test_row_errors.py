@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Final
 
-from batchbus_service.files import FileStore
-from batchbus_service.job import Job
-from batchbus_service.row_errors import part_keys
+from batchbus_service.domain.job import Job
+from batchbus_service.execution.row_errors import part_keys
+from batchbus_service.storage.files import FileStore
 from tests.engine.installation import Installation
 
 BATCH_TYPES: Final = Path(__file__).parents[1] / "batch_types"

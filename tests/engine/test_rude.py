@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchbus_service.job import Status
+from batchbus_service.domain.job import Status
 from tests.engine.batch_types.rude import NOT_JSON, RAISED
 from tests.engine.installation import Installation
 

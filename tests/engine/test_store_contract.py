@@ -12,13 +12,13 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from batchbus_events.ids import new_ulid
-from batchbus_service.clock import SystemClock
-from batchbus_service.early import MAX_EARLY, ChangeTrigger, Placeholder
-from batchbus_service.job import Checkpoint, Job, Status
-from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy, alarm
-from batchbus_service.ports import Beat, JobExists, JobStore, NotStorable, TooLarge
-from batchbus_service.stores.memory import MemoryJobStore
-from batchbus_service.stores.mongo import MongoJobStore
+from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger, Placeholder
+from batchbus_service.domain.job import Checkpoint, Job, Status
+from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, alarm
+from batchbus_service.domain.ports import Beat, JobExists, JobStore, NotStorable, TooLarge
+from batchbus_service.storage.clock import SystemClock
+from batchbus_service.storage.memory import MemoryJobStore
+from batchbus_service.storage.mongo.mongo import MongoJobStore
 
 DECIDER = Decider(Policy(), new_ulid)
 NOW = SystemClock().now()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from batchbus_service.stores.sweep import Sweep
+from batchbus_service.storage.mongo.sweep import Sweep
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WANT = 32

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from batchbus_events.ids import new_job_id
-from batchbus_service.otel import OpenTelemetryTracer
+from batchbus_service.telemetry.otel import OpenTelemetryTracer
 from tests.engine.installation import Installation
 
 pytestmark = pytest.mark.rabbitmq

@@ -13,7 +13,7 @@ import pytest
 
 from batchbus_events import topics
 from batchbus_events.ids import derived_job_id, new_job_id
-from batchbus_service.job import Status
+from batchbus_service.domain.job import Status
 from tests.engine.installation import Installation
 from tests.patience import PATIENCE
 

@@ -13,9 +13,9 @@ import signal
 import sys
 import threading
 
-from batchbus_service.bootstrap import Patience, open_service
-from batchbus_service.logs import configure
-from batchbus_service.settings import Settings
+from batchbus_service.app.bootstrap import Patience, open_service
+from batchbus_service.domain.settings import Settings
+from batchbus_service.telemetry.logs import configure
 
 
 async def main() -> None:

@@ -19,23 +19,23 @@ import structlog
 from batchbus_events import topics
 from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, QueueState
 from batchbus_events.memory import MemoryBus
-from batchbus_service.doorbell import Doorbell
-from batchbus_service.early import ChangeTrigger, Kept, Placeholder
-from batchbus_service.execution import InProcess, ProcessDied
-from batchbus_service.host import Call, CallStopped, StrategyHost
-from batchbus_service.intake import Intake
-from batchbus_service.job import Job
-from batchbus_service.ledger import Ledger
-from batchbus_service.lifecycle import Decider, Policy
-from batchbus_service.outbox import Outbox
-from batchbus_service.ports import Beat, JobStore, ProcessStore, StoreUnavailable
-from batchbus_service.presence import Presence
-from batchbus_service.pulse import RunLimits
-from batchbus_service.run import Surroundings
-from batchbus_service.slots import Slots
-from batchbus_service.stores.memory import MemoryJobStore, MemoryProcessStore
-from batchbus_service.watch import Watch
-from batchbus_service.worker import Worker
+from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.lifecycle import Decider, Policy
+from batchbus_service.domain.ports import Beat, JobStore, ProcessStore, StoreUnavailable
+from batchbus_service.engine.dispatcher import Worker
+from batchbus_service.engine.intake import Intake
+from batchbus_service.engine.rescuer import Watch
+from batchbus_service.execution.attempt import Surroundings
+from batchbus_service.execution.execution import InProcess, ProcessDied
+from batchbus_service.execution.executor import Call, CallStopped, StrategyHost
+from batchbus_service.execution.heartbeat import RunLimits
+from batchbus_service.execution.slots import Slots
+from batchbus_service.journal.notifier import Doorbell
+from batchbus_service.journal.outbox import Outbox
+from batchbus_service.journal.presence import Presence
+from batchbus_service.journal.transitions import Ledger
+from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
 from batchbus_strategies import BatchStrategy, Draft, Phase, Services
 from tests.engine.virtual_time import VirtualClock
 

@@ -15,14 +15,14 @@ from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from batchbus_service.bootstrap import Service, open_service
-from batchbus_service.http.connections import PATIENCE as PATIENT
-from batchbus_service.http.connections import HttpPatience
-from batchbus_service.http.listen import listen
-from batchbus_service.http.server import serving
-from batchbus_service.http.state import Api
-from batchbus_service.settings import Settings
-from batchbus_service.users import Role, User, passwords
+from batchbus_service.access import Role, User, passwords
+from batchbus_service.app.bootstrap import Service, open_service
+from batchbus_service.domain.settings import Settings
+from batchbus_service.http.server.connections import PATIENCE as PATIENT
+from batchbus_service.http.server.connections import HttpPatience
+from batchbus_service.http.server.listen import listen
+from batchbus_service.http.server.server import serving
+from batchbus_service.http.server.state import Api
 from tests.patience import PATIENCE
 
 __all__ = ["Person", "Site"]

@@ -9,9 +9,9 @@ from typing import Any, Final
 import httpx
 
 from batchbus_events.ids import new_job_id
-from batchbus_service.http.connections import HttpPatience
-from batchbus_service.settings import Settings
-from batchbus_service.users import Role, Scope
+from batchbus_service.access import Role, Scope
+from batchbus_service.domain.settings import Settings
+from batchbus_service.http.server.connections import HttpPatience
 from tests.http.conftest import Person, Site
 from tests.patience import PATIENCE
 

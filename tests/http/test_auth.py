@@ -9,9 +9,9 @@ from http.cookies import SimpleCookie
 import jwt
 import pytest
 
-from batchbus_service.http.keys import Bearer, Keys
-from batchbus_service.settings import BadSettings, Settings
-from batchbus_service.users import Role
+from batchbus_service.access import Role
+from batchbus_service.domain.settings import BadSettings, Settings
+from batchbus_service.http.medusa.keys import Bearer, Keys
 from tests.http.conftest import Person, Site
 
 PASSWORD = "correct horse battery staple"

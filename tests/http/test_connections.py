@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from batchbus_service.http.bodies import CreateRequest
-from batchbus_service.http.connections import HttpPatience
-from batchbus_service.http.creating import create_job
-from batchbus_service.lifecycle import Cause
-from batchbus_service.settings import Settings
+from batchbus_service.domain.lifecycle import Cause
+from batchbus_service.domain.settings import Settings
+from batchbus_service.http.medusa.bodies import CreateRequest
+from batchbus_service.http.medusa.creating import create_job
+from batchbus_service.http.server.connections import HttpPatience
 from tests.http.conftest import Person, Site
 from tests.http.wire import connected
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchbus_service.http.downloads import attachment, wanted
-from batchbus_service.http.errors import ApiError
+from batchbus_service.http.medusa.downloads import attachment, wanted
+from batchbus_service.http.server.errors import ApiError
 from tests.http.conftest import Person, Site
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchbus_service.files import FileStore
+from batchbus_service.storage.files import FileStore
 from tests.http.conftest import Person, Site, read_until
 
 HEADER = ["line", "column", "code", "message", "value"]

@@ -9,9 +9,9 @@ from itertools import count
 
 import pytest
 
-from batchbus_service.job import Checkpoint, Job, Status
-from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy
-from batchbus_service.standing import Served, standing
+from batchbus_service.domain.explanation import Served, standing
+from batchbus_service.domain.job import Checkpoint, Job, Status
+from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
 from tests.http.conftest import Person, Site
 
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)

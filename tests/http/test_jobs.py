@@ -9,7 +9,7 @@ from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
-from batchbus_service.users import Scope
+from batchbus_service.access import Scope
 from tests.http.conftest import Person, Site
 
 

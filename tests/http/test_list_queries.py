@@ -18,14 +18,14 @@ from typing import Any, Final
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
-from batchbus_service.clock import SystemClock
-from batchbus_service.http.finding import JobFinder
-from batchbus_service.http.listing import ORDERS, TIMES, Listing, read_listing
-from batchbus_service.http.totals import LEAST_REMEMBERED
-from batchbus_service.http.wire import job_on_the_wire
-from batchbus_service.job import Job, Status
-from batchbus_service.stores.document import to_document
-from batchbus_service.stores.mongo import MongoJobStore
+from batchbus_service.domain.job import Job, Status
+from batchbus_service.http.medusa.finding import JobFinder
+from batchbus_service.http.medusa.listing import ORDERS, TIMES, Listing, read_listing
+from batchbus_service.http.medusa.totals import LEAST_REMEMBERED
+from batchbus_service.http.medusa.wire import job_on_the_wire
+from batchbus_service.storage.clock import SystemClock
+from batchbus_service.storage.mongo.document import to_document
+from batchbus_service.storage.mongo.mongo import MongoJobStore
 from tests.http.sent import Query, Sent, explained, scan_of
 
 NOW: Final = SystemClock().now()

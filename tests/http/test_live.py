@@ -14,7 +14,7 @@ from batchbus_events.bus import Message
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
-from batchbus_service.http.live import CutOff, LiveFeed, LiveReader
+from batchbus_service.http.live.feeds import CutOff, LiveFeed, LiveReader
 
 JOB, OTHER = new_job_id(), new_job_id()
 

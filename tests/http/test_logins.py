@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
-from batchbus_service.users import FailureLimits, Logins, Role, TryLater, User
-from batchbus_service.users.passwords import AT_A_TIME
+from batchbus_service.access import FailureLimits, Logins, Role, TryLater, User
+from batchbus_service.access.passwords import AT_A_TIME
 
 ANN = User(
     id="usr_ann",

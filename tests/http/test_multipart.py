@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchbus_service.http.multipart import BadMultipart, PartBegins, PartEnds, read_parts
+from batchbus_service.http.server.multipart import BadMultipart, PartBegins, PartEnds, read_parts
 
 CONTENT_TYPE = "multipart/form-data; boundary=boundary"
 FILES = st.lists(st.tuples(st.sampled_from(["files", "other"]), st.binary(max_size=300)), max_size=4)

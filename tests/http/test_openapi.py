@@ -30,11 +30,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from batchbus_service.bootstrap import open_service
-from batchbus_service.http.listen import listen
-from batchbus_service.http.server import serving
-from batchbus_service.settings import Settings
-from batchbus_service.users import Role
+from batchbus_service.access import Role
+from batchbus_service.app.bootstrap import open_service
+from batchbus_service.domain.settings import Settings
+from batchbus_service.http.server.listen import listen
+from batchbus_service.http.server.server import serving
 from tests.http.conftest import BATCH_TYPES, Person
 from tests.patience import PATIENCE
 

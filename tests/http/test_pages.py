@@ -18,7 +18,7 @@ from tests.http.medusa_js.nodejs import NodeProject
 from tests.http.wire import connected
 from tests.patience import PATIENCE
 
-FOLDER: Final = Path(str(files("batchbus_service.http").joinpath("pages")))
+FOLDER: Final = Path(str(files("batchbus_service.http.pages").joinpath("static")))
 FILES: Final = {path.name: path.read_text() for path in FOLDER.iterdir()}
 SCRIPTS: Final = {name: text for name, text in FILES.items() if name.endswith(".js")}
 MEDIA_TYPES: Final = {
@@ -112,11 +112,11 @@ async def test_nothing_else_is_served_from_the_pages_folder_or_around_it(site: S
         "/pages",
         "/pages/",
         "/pages/.",
-        "/pages/pages.py",
-        "/pages/../pages.py",
-        "/pages/..%2Fpages.py",
-        "/pages/%2e%2e/pages.py",
-        "/pages/..%5Cpages.py",
+        "/pages/routes.py",
+        "/pages/../routes.py",
+        "/pages/..%2Froutes.py",
+        "/pages/%2e%2e/routes.py",
+        "/pages/..%5Croutes.py",
         "/pages/%2Fetc%2Fpasswd",
         "/pages/app.js%00",
         "/pages/app.js/x",

@@ -12,8 +12,8 @@ import pytest
 from batchbus_events.client import Client
 from batchbus_events.history import History, HistoryUnavailable, HttpHistory
 from batchbus_events.ids import new_job_id
-from batchbus_service.histories import JobHistories
-from batchbus_service.users import Role
+from batchbus_service.access import Role
+from batchbus_service.operations.replay.histories import JobHistories
 from tests.http.conftest import Person, Site
 from tests.patience import PATIENCE
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batchbus_service.line_pages import LinePages
+from batchbus_service.storage.line_index import LinePages
 from batchbus_strategies.testing import LocalFiles
 from tests.http.conftest import Person, Site
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import psutil
 
-from batchbus_service.settings import Settings
+from batchbus_service.domain.settings import Settings
 from tests.http.conftest import Person, Site
 from tests.patience import PATIENCE
 from tests.rabbitmq import RabbitNode
@@ -43,7 +43,9 @@ async def test_a_process_is_not_ready_while_its_broker_is_away_and_names_it(
 
 async def test_a_process_is_not_ready_while_its_database_is_frozen_and_asks_it_once(site: Site) -> None:
     stranger = await site.client()
-    (server,) = (child for child in psutil.Process().children() if "batchbus_service.embedded" in child.cmdline())
+    (server,) = (
+        child for child in psutil.Process().children() if "batchbus_service.storage.embedded" in child.cmdline()
+    )
     server.suspend()
     try:
         answers = await asyncio.gather(*(stranger.get("/health/ready") for _ in range(20)))

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from batchbus_service.http.errors import ApiError
-from batchbus_service.http.listing import Listing, read_listing
-from batchbus_service.http.query import parse_query
-from batchbus_service.http.wire import FIELDS
+from batchbus_service.http.medusa.listing import Listing, read_listing
+from batchbus_service.http.medusa.query import parse_query
+from batchbus_service.http.medusa.wire import FIELDS
+from batchbus_service.http.server.errors import ApiError
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -13,12 +13,12 @@ from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_ulid
-from batchbus_service.bootstrap import open_service
-from batchbus_service.http.connections import HttpPatience
-from batchbus_service.http.listen import listen
-from batchbus_service.http.server import serving
-from batchbus_service.settings import Settings
-from batchbus_service.users import Role
+from batchbus_service.access import Role
+from batchbus_service.app.bootstrap import open_service
+from batchbus_service.domain.settings import Settings
+from batchbus_service.http.server.connections import HttpPatience
+from batchbus_service.http.server.listen import listen
+from batchbus_service.http.server.server import serving
 from tests.http.conftest import Person, Site
 from tests.http.raw_readers import RawReader
 from tests.patience import PATIENCE

@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure
 from pymongo.synchronous import command_runner
 
 from batchbus_events.topics import Queue
-from batchbus_service import readiness
+from batchbus_service.engine import readiness
 from tests.http.conftest import Person, Site
 from tests.replay.conftest import Subscriber
 from tests.replay.histories import finished_jobs

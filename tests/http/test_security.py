@@ -14,8 +14,8 @@ import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
-from batchbus_service.settings import Settings
-from batchbus_service.users import Role
+from batchbus_service.access import Role
+from batchbus_service.domain.settings import Settings
 from tests.http.conftest import Person, Site
 
 PASSWORD = "correct horse battery staple"

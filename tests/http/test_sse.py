@@ -21,14 +21,14 @@ from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
-from batchbus_service import announce
-from batchbus_service.http.connections import HttpPatience
-from batchbus_service.http.live import LiveFeed
-from batchbus_service.http.sse import comment, frame, mark, retry_hint
-from batchbus_service.http.state import Api
-from batchbus_service.http.streams import of_a_job
-from batchbus_service.job import Job
-from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
+from batchbus_service.http.live.feeds import LiveFeed
+from batchbus_service.http.live.sse import comment, frame, mark, retry_hint
+from batchbus_service.http.operator.streams import of_a_job
+from batchbus_service.http.server.connections import HttpPatience
+from batchbus_service.http.server.state import Api
+from batchbus_service.journal import messages
 from tests.patience import PATIENCE
 
 WORDS = st.from_regex(r"[a-z_.]{1,20}", fullmatch=True)
@@ -95,7 +95,7 @@ class _Stored:
         if self.published == len(self.job.history):
             return None
         self.published += 1
-        return announce.lifecycle(self.job, self.job.history[self.published - 1])
+        return messages.lifecycle(self.job, self.job.history[self.published - 1])
 
 
 class _Client:
@@ -156,7 +156,7 @@ async def _followed(script: list[Action], stored: _Stored) -> None:
                     stored.next_message()
                 case "progress":
                     now = datetime(2024, 1, 1, tzinfo=UTC)
-                    await bus.publish(topics.EVENTS, announce.progress(stored.job, {"progress": 0.5}, now))
+                    await bus.publish(topics.EVENTS, messages.progress(stored.job, {"progress": 0.5}, now))
                 case "break":
                     await client.break_off()
                     client.connect()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 
-from batchbus_service.http.shelf import Upload
+from batchbus_service.http.medusa.file_access import Upload
 from tests.http.conftest import Person, Site
 from tests.http.wire import connected
 from tests.patience import PATIENCE

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
-from batchbus_service.ports import StoreUnavailable
-from batchbus_service.users import BadUser, Role, Scope, UserExists, Users
+from batchbus_service.access import BadUser, Role, Scope, UserExists, Users
+from batchbus_service.domain.ports import StoreUnavailable
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 

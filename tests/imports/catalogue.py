@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from batchbus_service.files import FileStore
+from batchbus_service.storage.files import FileStore
 from tests.engine.installation import Installation
 from tests.samples.make_products import CATALOG, product_lines
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import pytest
 
-from batchbus_service.job import Status
+from batchbus_service.domain.job import Status
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
 from tests.imports.catalogue import contents, put_sample, seed_catalogue

@@ -20,10 +20,10 @@ from batchbus_events.event import Event, decode
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.topics import Queue
-from batchbus_service.clock import ServerClock
-from batchbus_service.replay.player import Player
-from batchbus_service.replay.record import Replay, State
-from batchbus_service.replay.selection import Destination, Selection
+from batchbus_service.operations.replay.player import Player
+from batchbus_service.operations.replay.record import Replay, State
+from batchbus_service.operations.replay.selection import Destination, Selection
+from batchbus_service.storage.clock import ServerClock
 from tests.patience import PATIENCE
 from tests.replay.histories import finished_jobs
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from batchbus_events.ids import derived_job_id
-from batchbus_service.job import HistoryEntry, Job, Status
-from batchbus_service.stores.document import to_document
+from batchbus_service.domain.job import HistoryEntry, Job, Status
+from batchbus_service.storage.mongo.document import to_document
 
 __all__ = ["BEGIN", "finished_job", "finished_jobs"]
 

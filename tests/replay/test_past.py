@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pymongo.errors import CursorNotFound
 
 from batchbus_events.event import decode
-from batchbus_service.job import Job
-from batchbus_service.replay.past import Marks, PastEvent, Stopped, past_events, sort_past, sum_up
-from batchbus_service.replay.record import Position
-from batchbus_service.replay.selection import Selection
-from batchbus_service.stores.document import to_document
+from batchbus_service.domain.job import Job
+from batchbus_service.operations.replay.past import Marks, PastEvent, Stopped, past_events, sort_past, sum_up
+from batchbus_service.operations.replay.record import Position
+from batchbus_service.operations.replay.selection import Selection
+from batchbus_service.storage.mongo.document import to_document
 from tests.replay.histories import BEGIN, finished_job
 
 MARKS = Marks("replay_1", BEGIN + timedelta(days=1), "olga@example.com")

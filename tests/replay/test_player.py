@@ -13,9 +13,9 @@ from batchbus_events import topics
 from batchbus_events.bus import Bus, BusUnavailable, Message
 from batchbus_events.event import Event
 from batchbus_events.topics import Binding, Queue
-from batchbus_service.replay.record import ReplayRefused, State
-from batchbus_service.replay.selection import Selection
-from batchbus_service.replay.turn import BATCH
+from batchbus_service.operations.replay.record import ReplayRefused, State
+from batchbus_service.operations.replay.selection import Selection
+from batchbus_service.operations.replay.turn import BATCH
 from tests.patience import PATIENCE
 from tests.replay.conftest import OLGA, Stage, Subscriber
 from tests.replay.histories import BEGIN

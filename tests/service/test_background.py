@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from batchbus_events.backoff import Backoff, delay
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.tasks import end
-from batchbus_service.background import Background
-from batchbus_service.bootstrap import open_service
-from batchbus_service.job import Status
-from batchbus_service.lifecycle import Cause, Decider, NewJob, Policy
-from batchbus_service.readiness import Readiness
-from batchbus_service.settings import Settings
-from batchbus_service.submission import submit
+from batchbus_service.app.bootstrap import open_service
+from batchbus_service.domain.job import Status
+from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
+from batchbus_service.domain.settings import Settings
+from batchbus_service.engine.readiness import Readiness
+from batchbus_service.engine.submission import submit
+from batchbus_service.telemetry.background import Background
 from tests.patience import PATIENCE
 
 

@@ -9,8 +9,8 @@ import pytest
 import structlog
 from pymongo.errors import AutoReconnect
 
-from batchbus_service import clock as module
-from batchbus_service.clock import ServerClock
+from batchbus_service.storage import clock as module
+from batchbus_service.storage.clock import ServerClock
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 

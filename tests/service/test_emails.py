@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchbus_service.users.emails import is_email
+from batchbus_service.access.emails import is_email
 
 
 @pytest.mark.parametrize(

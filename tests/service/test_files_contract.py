@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from obstore.exceptions import GenericError
 
-from batchbus_service.files import FileStore, FileTooLarge, InvalidKey, check_key, clean_name, is_full
+from batchbus_service.storage.files import FileStore, FileTooLarge, InvalidKey, check_key, clean_name, is_full
 from batchbus_strategies.strategy import FileMissing, Files
 
 MIB = 1024 * 1024

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import structlog
 
-from batchbus_service.host import Call, StrategyHost, forget_locals
+from batchbus_service.execution.executor import Call, StrategyHost, forget_locals
 from batchbus_strategies import Services
 from tests.patience import PATIENCE
 

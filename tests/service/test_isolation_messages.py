@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchbus_service.execution import RaisedInChild, RunStalled, told
-from batchbus_service.isolation.messages import (
+from batchbus_service.domain.job import Checkpoint, Job, Lease, Status
+from batchbus_service.domain.ports import NotStorable
+from batchbus_service.execution.execution import RaisedInChild, RunStalled, told
+from batchbus_service.execution.isolation.messages import (
     OutOfMemory,
     checkpoint_from,
     error_from,
@@ -20,9 +22,7 @@ from batchbus_service.isolation.messages import (
     packed,
     read,
 )
-from batchbus_service.isolation.setup import Setup
-from batchbus_service.job import Checkpoint, Job, Lease, Status
-from batchbus_service.ports import NotStorable
+from batchbus_service.execution.isolation.setup import Setup
 from batchbus_strategies import JobRefused, LeaseLost, RunCanceled, StrategyError
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0."), min_size=1).filter(

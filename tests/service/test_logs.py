@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from batchbus_service.logs import LogFormat, Seldom, configure, redact
+from batchbus_service.telemetry.logs import LogFormat, Seldom, configure, redact
 
 
 @pytest.fixture(autouse=True)

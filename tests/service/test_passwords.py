@@ -9,8 +9,8 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
-from batchbus_service.users import passwords
-from batchbus_service.users.passwords import AT_A_TIME, Passwords
+from batchbus_service.access import passwords
+from batchbus_service.access.passwords import AT_A_TIME, Passwords
 
 PASSWORD = "correct horse battery staple"
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, decode
-from batchbus_service.job import Job, Status
-from batchbus_service.lifecycle import MOVES
-from batchbus_service.stores.memory import MemoryJobStore
+from batchbus_service.domain.job import Job, Status
+from batchbus_service.domain.lifecycle import MOVES
+from batchbus_service.storage.memory import MemoryJobStore
 from tests.simulation.plan import Ask, Plan
 
 __all__ = ["CheckedStore", "Effects", "Violation", "check_end", "rests"]

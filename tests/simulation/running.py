@@ -16,10 +16,10 @@ from structlog.typing import EventDict
 from batchbus_events import topics
 from batchbus_events.bus import BusError, BusUnavailable, Message
 from batchbus_events.event import Event, encode
-from batchbus_service.job import Job
-from batchbus_service.ledger import UnknownJob
-from batchbus_service.lifecycle import Cause, Decider, NotAllowed
-from batchbus_service.ports import StoreUnavailable
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.lifecycle import Cause, Decider, NotAllowed
+from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.journal.transitions import UnknownJob
 from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json, StrategyError
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import EndsProcess, World

@@ -65,7 +65,7 @@ def test_a_plan_is_the_same_each_time_and_so_is_what_comes_of_it() -> None:
 
 def test_a_plan_that_fails_is_made_small_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """With an engine that forgets what a cancellation is."""
-    from batchbus_service.lifecycle import Decider
+    from batchbus_service.domain.lifecycle import Decider
 
     real = Decider.cancel
 

@@ -15,12 +15,12 @@ import pytest
 
 from batchbus_events.ids import new_job_id
 from batchbus_events.memory import MemoryBus
-from batchbus_service.bootstrap import Service, open_service
-from batchbus_service.http.listen import listen
-from batchbus_service.http.server import serving
-from batchbus_service.http.wire import timestamp
-from batchbus_service.job import Job, Status
-from batchbus_service.settings import Settings
+from batchbus_service.app.bootstrap import Service, open_service
+from batchbus_service.domain.job import Job, Status
+from batchbus_service.domain.settings import Settings
+from batchbus_service.http.medusa.wire import timestamp
+from batchbus_service.http.server.listen import listen
+from batchbus_service.http.server.server import serving
 from tests.http.conftest import Person, Site
 from tests.http.golden.deviations import ANSWERED_DIFFERENTLY, NOT_REPLAYED
 from tests.http.golden.exchange import Answer, Exchange, Names, differences, recorded

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from batchbus_service.settings import Settings
+from batchbus_service.domain.settings import Settings
 from tests.http.conftest import Site
 from tests.http.medusa_js.nodejs import NodeProject
 

@@ -21,7 +21,7 @@ _PAGE = ("limit", "1000")
 
 
 class Role(StrEnum):
-    """As in `batchbus_service.users`, which client commands do not import: it brings the service with it."""
+    """As in `batchbus_service.access`, which client commands do not import: it brings the service with it."""
 
     ADMIN = "admin"
     MEMBER = "member"
@@ -29,7 +29,7 @@ class Role(StrEnum):
 
 
 class Scope(StrEnum):
-    """As in `batchbus_service.users`."""
+    """As in `batchbus_service.access`."""
 
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"

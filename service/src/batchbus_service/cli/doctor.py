@@ -18,7 +18,7 @@ from batchbus_service.cli.output import Refusal, out, print_json
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorClient
 
-    from batchbus_service.settings import Settings
+    from batchbus_service.domain.settings import Settings
 
 __all__ = ["Finding", "doctor", "examine"]
 
@@ -43,7 +43,7 @@ def doctor(
     ] = False,
 ) -> None:
     """Check settings, database, broker, files, strategies and the running service. It only looks, unless told to repair."""
-    from batchbus_service.settings import BadSettings, Settings
+    from batchbus_service.domain.settings import BadSettings, Settings
 
     try:
         settings = Settings.load()
@@ -107,9 +107,9 @@ def _settings(settings: Settings) -> Finding:
 async def _database(settings: Settings) -> Finding:
     from pymongo.errors import PyMongoError
 
-    from batchbus_service.embedded import DataDirInUse, EmbeddedMongoError
-    from batchbus_service.ports import StoreUnavailable
-    from batchbus_service.stores.driver import try_out
+    from batchbus_service.domain.ports import StoreUnavailable
+    from batchbus_service.storage.embedded import DataDirInUse, EmbeddedMongoError
+    from batchbus_service.storage.mongo.driver import try_out
 
     try:
         async with _client(settings) as client:
@@ -137,7 +137,7 @@ async def _client(settings: Settings) -> AsyncIterator[AsyncIOMotorClient[dict[s
     """None for an embedded database that is not there yet."""
     from motor.motor_asyncio import AsyncIOMotorClient
 
-    from batchbus_service.embedded import EmbeddedMongo, EmbeddedMongoMissing
+    from batchbus_service.storage.embedded import EmbeddedMongo, EmbeddedMongoMissing
 
     if not settings.embedded:
         client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
@@ -200,7 +200,7 @@ async def _broker_of(settings: Settings, *, repair: bool) -> Finding:
 
 
 async def _files(settings: Settings) -> Finding:
-    from batchbus_service.files import FileStore
+    from batchbus_service.storage.files import FileStore
 
     if settings.files_url is None and not settings.data_dir.exists():
         return Finding("files", True, "in the data directory, which the first start creates")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from batchbus_service.cli.credentials import client_file, read_client_file, write_client_file
 from batchbus_service.cli.output import Refusal, out
-from batchbus_service.embedded import EmbeddedMongo
-from batchbus_service.http.listen import listen
-from batchbus_service.settings import Settings
+from batchbus_service.domain.settings import Settings
+from batchbus_service.http.server.listen import listen
+from batchbus_service.storage.embedded import EmbeddedMongo
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from batchbus_service.users import User, Users
+    from batchbus_service.access import User, Users
 
 __all__ = ["Parts", "run"]
 
@@ -54,8 +54,8 @@ async def run(settings: Settings, parts: Parts) -> None:
 async def _run(settings: Settings, parts: Parts, ending: _Ending) -> None:
     async with AsyncExitStack() as stack:
         mongo_url, sock = await _prepared(settings, parts, stack)
-        from batchbus_service.bootstrap import open_service
-        from batchbus_service.http.server import serving, serving_probes
+        from batchbus_service.app.bootstrap import open_service
+        from batchbus_service.http.server.server import serving, serving_probes
 
         service = await stack.enter_async_context(open_service(settings, work=parts.work, mongo_url=mongo_url))
         url = f"http://{_shown(settings.http_host)}:{sock.getsockname()[1]}" if sock else None
@@ -81,7 +81,7 @@ async def _prepared(settings: Settings, parts: Parts, stack: AsyncExitStack) -> 
         sock = listen(settings.http_host, settings.http_port)
     elif settings.metrics_port is not None:
         sock = listen(settings.http_host, settings.metrics_port, setting="BATCHBUS_METRICS_PORT")
-    importing = asyncio.to_thread(importlib.import_module, "batchbus_service.http.server")
+    importing = asyncio.to_thread(importlib.import_module, "batchbus_service.http.server.server")
     if not settings.embedded:
         await importing
         return None, sock
@@ -153,7 +153,7 @@ async def _created_admin(users: Users, email: str) -> str:
 
 
 async def _admin(users: Users, email: str) -> User:
-    from batchbus_service.users import Role, UserExists
+    from batchbus_service.access import Role, UserExists
 
     try:
         user = await users.find(email) or await users.add(email, role=Role.ADMIN)

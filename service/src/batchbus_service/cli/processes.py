@@ -11,7 +11,7 @@ import typer
 from batchbus_service.cli.output import Refusal, print_json
 
 if TYPE_CHECKING:
-    from batchbus_service.settings import Settings
+    from batchbus_service.domain.settings import Settings
 
 __all__ = ["asyncapi", "serve", "up", "worker"]
 
@@ -45,7 +45,7 @@ def asyncapi() -> None:
 
 def _load_settings() -> Settings:
     """From the environment; ends the command as wrong usage if they cannot be used."""
-    from batchbus_service.settings import BadSettings, Settings
+    from batchbus_service.domain.settings import BadSettings, Settings
 
     try:
         return Settings.load()
@@ -74,7 +74,7 @@ def _shared(settings: Settings, command: str) -> Settings:
 
 def _run(settings: Settings, *, work: bool, http: bool, create_admin: str | None = None) -> None:
     from batchbus_service.cli.process import Parts, run
-    from batchbus_service.logs import configure
+    from batchbus_service.telemetry.logs import configure
 
     configure(format=settings.log_format, level=settings.log_level)
     try:
@@ -88,11 +88,11 @@ def _run(settings: Settings, *, work: bool, http: bool, create_admin: str | None
 def _in_words(error: Exception) -> Refusal | None:
     """Why the process could not start or go on; None for what nobody expects. Imports nothing before it is needed."""
     from batchbus_events.bus import BusError
-    from batchbus_service.embedded import EmbeddedMongoError
-    from batchbus_service.http.listen import CannotListen
-    from batchbus_service.ports import StoreError
-    from batchbus_service.settings import BadSettings
-    from batchbus_service.users import BadUser
+    from batchbus_service.access import BadUser
+    from batchbus_service.domain.ports import StoreError
+    from batchbus_service.domain.settings import BadSettings
+    from batchbus_service.http.server.listen import CannotListen
+    from batchbus_service.storage.embedded import EmbeddedMongoError
     from batchbus_strategies import RegistryError
 
     match error:

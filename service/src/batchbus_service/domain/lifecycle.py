@@ -1,0 +1,447 @@
+"""The one transition table, and the pure functions that decide what becomes of a job.
+
+Each function takes a job as it was read and returns the job as it is to be written, with the history entries
+that tell of the change; or the very same object, if nothing is to change; or it raises `NotAllowed`. None of them
+does I/O, reads a clock or invents an id: time comes as an argument, ids from a function.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from batchbus_events.backoff import delay
+from batchbus_service.domain.job import (
+    MAX_ERRORS,
+    MAX_TEXT,
+    Checkpoint,
+    HistoryEntry,
+    Job,
+    Lease,
+    Status,
+    got_on,
+    plain,
+)
+from batchbus_strategies import Json
+
+__all__ = [
+    "MOVES",
+    "Cause",
+    "Decider",
+    "Move",
+    "NewJob",
+    "NotAllowed",
+    "Policy",
+    "alarm",
+    "diagram",
+]
+
+_MAX_TRIGGERS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One allowed change of status."""
+
+    source: Status
+    target: Status
+    reason: str
+    by: str
+
+
+_OPEN: Final = (Status.CREATED, Status.PRE_PROCESSED, Status.CONFIRMED, Status.PROCESSING)
+
+MOVES: Final = (
+    Move(Status.CREATED, Status.PRE_PROCESSED, "pre-processing has ended", "worker"),
+    Move(Status.PRE_PROCESSED, Status.CONFIRMED, "confirmed, or not a dry run", "requester"),
+    Move(Status.CONFIRMED, Status.PROCESSING, "a worker with a free slot took it", "worker"),
+    Move(Status.PROCESSING, Status.COMPLETED, "everything is done", "worker"),
+    *(Move(source, Status.FAILED, "it cannot be done", "worker") for source in _OPEN),
+    *(Move(source, Status.CANCELED, "called off", "requester") for source in _OPEN),
+    *(
+        Move(ended, Status.CREATED, "retried before pre-processing", "operator")
+        for ended in (Status.FAILED, Status.CANCELED)
+    ),
+    *(Move(ended, Status.CONFIRMED, "retried", "operator") for ended in (Status.FAILED, Status.CANCELED)),
+)
+"""Every allowed change of status. The store's filter, the errors, the CLI and the diagram derive from it."""
+
+_ALLOWED: Final = {(move.source, move.target): move for move in MOVES}
+
+
+class NotAllowed(Exception):
+    """What was asked for is not possible where the job is. The message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The numbers that decisions depend on."""
+
+    lease: timedelta = timedelta(seconds=30)
+    max_attempts: int = 5
+    """Runs that may end with an error in a row before the job is failed."""
+    max_crashes: int = 2
+    """Runs that may end a process of their own in a row."""
+    max_lost_runs: int = 20
+    """Runs that may be lost with their worker in a row: as a rule that is not the job's fault."""
+    publish_grace: timedelta = timedelta(seconds=10)
+    """How long whoever wrote an event has to publish it before the night watch does."""
+    confirm_within: timedelta = timedelta(days=7)
+    wait_for_room: timedelta = timedelta(hours=1)
+    """How long a job waits for a file store that is full, before that counts as a failure like any other."""
+    room_every: timedelta = timedelta(seconds=60)
+    retry_base: timedelta = timedelta(seconds=1)
+    retry_cap: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What asked for a change: a trigger on the bus, or nothing but an HTTP call."""
+
+    event_id: str | None = None
+    source: str | None = None
+    by: str | None = None
+    """Who asked: a user's id, or `bus:` and the source of a trigger."""
+    traceparent: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        return f"{self.source} {self.event_id}" if self.event_id else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A request for a job, checked and with its id."""
+
+    id: str
+    type: str
+    context: dict[str, Json]
+    dry_run: bool
+    created_by: str
+    request_digest: str
+    prepared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """The decisions, with the policy and the source of event ids that they share."""
+
+    policy: Policy
+    new_id: Callable[[], str]
+
+    # -- what others ask for ---------------------------------------------------------------------------------------
+
+    def create(self, request: NewJob, now: datetime, cause: Cause) -> Job:
+        job = Job(
+            id=request.id,
+            type=request.type,
+            dry_run=request.dry_run,
+            context=request.context,
+            created_by=request.created_by,
+            request_digest=request.request_digest,
+            prepared=request.prepared,
+            status=Status.CREATED,
+            created_at=now,
+            updated_at=now,
+            version=0,
+            ready_at=now,
+            triggers=(cause.key,) if cause.key else (),
+        )
+        return self._sealed(job, now, self._entry(job, "batch.created", now, cause))
+
+    def confirm(self, job: Job, now: datetime, cause: Cause, *, early: bool = False) -> Job:
+        """`early`: a confirmation before pre-processing has ended is remembered, not refused."""
+        if cause.key in job.triggers:
+            return job
+        if early and job.status is Status.CREATED:
+            if job.confirmed_early:
+                raise NotAllowed("The batch job is confirmed already")
+            remembered = replace(job, confirmed_early=cause.event_id or "confirmed", triggers=_with_trigger(job, cause))
+            return self._sealed(remembered, now)
+        if job.status is not Status.PRE_PROCESSED:
+            raise NotAllowed("Cannot confirm processing for a batch job that is not pre processed")
+        confirmed = replace(
+            _reached(job, Status.CONFIRMED, now),
+            ready_at=now,
+            confirm_by=None,
+            triggers=_with_trigger(job, cause),
+        )
+        return self._sealed(confirmed, now, self._entry(confirmed, "batch.confirmed", now, cause))
+
+    def cancel(self, job: Job, now: datetime, cause: Cause, *, reason: str | None = None) -> Job:
+        """A lease stays: whoever runs the job stops, cleans up and writes how far it got (`stopped`)."""
+        if job.status is Status.CANCELED or cause.key in job.triggers:
+            return job
+        if job.terminal:
+            raise NotAllowed(f"Cannot cancel {job.status} batch job")
+        canceled = replace(
+            _reached(job, Status.CANCELED, now),
+            ready_at=None,
+            confirm_by=None,
+            confirmed_early=None,
+            triggers=_with_trigger(job, cause),
+        )
+        entry = self._entry(canceled, "batch.canceled", now, cause, {"reason": reason} if reason else {})
+        return self._sealed(canceled, now, entry)
+
+    def retry(self, job: Job, now: datetime, cause: Cause) -> Job:
+        """A failed or canceled job goes on from its last checkpoint."""
+        if job.status not in (Status.FAILED, Status.CANCELED):
+            raise NotAllowed(f"Cannot retry a batch job that is {job.status}: only a failed or canceled one")
+        if job.lease:
+            raise NotAllowed("Cannot retry a batch job while its last run is still stopping; try again in a moment")
+        target = Status.CONFIRMED if Status.CONFIRMED in job.status_at else Status.CREATED
+        kept = (Status.PRE_PROCESSED,) if target is Status.CONFIRMED else ()
+        times = {status: job.status_at[status] for status in kept}
+        # A job that was suspected stays so: nothing has shown yet that it does no harm.
+        again = replace(
+            _reached(job, target, now, times), ready_at=now, failures=0, crashes=0, lost_runs=int(job.suspected)
+        )
+        return self._sealed(again, now, self._entry(again, f"batch.{target}", now, cause))
+
+    # -- what a worker does ----------------------------------------------------------------------------------------
+
+    def claim(self, job: Job, worker: str, now: datetime) -> Job:
+        """Give the job to a worker that has a free slot; a confirmed job starts processing with the same write."""
+        if job.ready_at is None or job.terminal:
+            raise NotAllowed(f"The job is not ready to be taken: it is {job.status}")
+        claimed = replace(
+            job,
+            fence=job.fence + 1,
+            lease=Lease(worker, now + self.policy.lease),
+            ready_at=None,
+        )
+        if job.status is not Status.CONFIRMED:
+            return self._sealed(claimed, now)
+        return self._processing(claimed, now)
+
+    def pre_processed(self, job: Job, now: datetime, cause: Cause, *, go_on: bool) -> Job:
+        """Pre-processing has ended. `go_on`: this worker has a slot to carry the job out at once, if it is confirmed."""
+        entries: list[HistoryEntry] = []
+        # The errors of the preview stay, however often processing has to begin again.
+        errors, parts = _error_count(job), sum(job.error_parts.values())
+        checkpoint = Checkpoint("process", None, errors=errors, error_parts=parts) if errors else None
+        job = replace(got_on(_reached(job, Status.PRE_PROCESSED, now)), checkpoint=checkpoint)
+        entries.append(self._entry(job, "batch.pre_processed", now, cause))
+        if job.dry_run and not job.confirmed_early:
+            rested = replace(job, lease=None, confirm_by=now + self.policy.confirm_within)
+            return self._sealed(rested, now, *entries)
+        confirmed_by = Cause(event_id=job.confirmed_early) if job.confirmed_early else cause
+        job = replace(_reached(job, Status.CONFIRMED, now), confirmed_early=None)
+        entries.append(self._entry(job, "batch.confirmed", now, confirmed_by, after=1))
+        if not go_on:
+            return self._sealed(replace(job, lease=None, ready_at=now), now, *entries)
+        assert job.lease is not None
+        lease = replace(job.lease, expires_at=now + self.policy.lease)
+        job = replace(_reached(job, Status.PROCESSING, now), lease=lease)
+        entries.append(self._entry(job, "batch.processing", now, cause, after=2))
+        return self._sealed(job, now, *entries)
+
+    def completed(self, job: Job, now: datetime, cause: Cause) -> Job:
+        done = replace(got_on(_reached(job, Status.COMPLETED, now)), lease=None, checkpoint=None)
+        return self._sealed(done, now, self._entry(done, "batch.completed", now, cause))
+
+    def failed(self, job: Job, now: datetime, error: str, cause: Cause) -> Job:
+        """The job cannot be done. The checkpoint stays, for a retry by an operator."""
+        error = plain(error)
+        ended = replace(
+            _reached(job, Status.FAILED, now),
+            lease=None,
+            ready_at=None,
+            confirm_by=None,
+            result=_with_error(job.result, _error_count(job), error),
+        )
+        return self._sealed(ended, now, self._entry(ended, "batch.failed", now, cause, {"error": error}))
+
+    def run_lost(
+        self, job: Job, now: datetime, error: str, cause: Cause, *, retry: bool = True, jitter: float = 1.0
+    ) -> Job:
+        """A run ended with an error: try again later, or give up.
+
+        `jitter`: 0.5 to 1.5, or 0 for no delay, times the delay of the exponential back-off.
+        """
+        job = replace(job, failures=job.failures + 1)
+        if not retry or job.failures >= self.policy.max_attempts:
+            return self.failed(job, now, error, cause)
+        first, longest = self.policy.retry_base.total_seconds(), self.policy.retry_cap.total_seconds()
+        pause = timedelta(seconds=delay(job.failures, first=first, longest=longest)) * jitter
+        return self._again(job, now, pause, error, cause)
+
+    def crashed(self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0) -> Job:
+        """A run ended the process that it had for itself. Nobody else can have done that: it is the job's fault."""
+        job = replace(job, crashes=job.crashes + 1)
+        return self.run_lost(job, now, error, cause, retry=job.crashes < self.policy.max_crashes, jitter=jitter)
+
+    def worker_lost(self, job: Job, now: datetime, error: str) -> Job:
+        """A lease expired, and with it went every run of that worker: which of them was to blame, nobody knows.
+
+        The job goes on at once, since its next run can harm no other, and the lease was delay enough.
+        """
+        job = replace(job, lost_runs=job.lost_runs + 1)
+        if job.lost_runs >= self.policy.max_lost_runs:
+            return self.failed(job, now, error, Cause())
+        return self._again(job, now, timedelta(0), error, Cause())
+
+    def _again(self, job: Job, now: datetime, pause: timedelta, error: str, cause: Cause) -> Job:
+        error = plain(error)
+        # Errors behind the checkpoint come up again in the next run; the one that ended this run does not.
+        checkpoint = (
+            job.checkpoint if job.checkpoint and job.checkpoint.phase == job.phase else Checkpoint(job.phase, None)
+        )
+        waiting = replace(
+            job,
+            lease=None,
+            ready_at=_ms(now + pause),
+            result=_with_error(job.result, checkpoint.errors, error),
+            checkpoint=replace(checkpoint, errors=checkpoint.errors + 1),
+        )
+        entry = self._entry(waiting, "batch.updated", now, cause, {"error": error, "attempt": job.bad_ends})
+        return self._sealed(waiting, now, entry)
+
+    def no_room(self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0) -> Job:
+        """The file store is full: wait without a slot, for an hour at most. That is no failure of the job."""
+        since = job.no_room_since or now
+        if now - since >= self.policy.wait_for_room:
+            return self.run_lost(job, now, error, cause, jitter=jitter)
+        ready_at = _ms(now + self.policy.room_every * jitter)
+        waiting = replace(job, lease=None, ready_at=ready_at, no_room_since=since)
+        entry = self._entry(waiting, "batch.updated", now, cause, {"error": plain(error), "attempt": job.bad_ends})
+        return self._sealed(waiting, now, entry)
+
+    def released(self, job: Job, now: datetime) -> Job:
+        """A worker that shuts down gives the job back. This is no failure."""
+        return self._sealed(replace(job, lease=None, ready_at=now), now)
+
+    def stopped(self, job: Job, now: datetime, cause: Cause) -> Job:
+        """The run of a canceled job has stopped and cleaned up; the result says what had been applied."""
+        rested = replace(job, lease=None)
+        return self._sealed(rested, now, self._entry(rested, "batch.updated", now, cause))
+
+    # -- what the night watch does ---------------------------------------------------------------------------------
+
+    def overdue(self, job: Job, now: datetime) -> Job:
+        """What has to change about a job whose alarm has rung, if anything; `alarm` says when it rings next."""
+        if job.lease and job.lease.expires_at <= now:
+            if job.terminal:
+                return self.stopped(job, now, Cause())
+            return self.worker_lost(job, now, f"Worker {job.lease.worker} stopped renewing its lease on the job")
+        if job.confirm_by and job.confirm_by <= now:
+            return self.cancel(job, now, Cause(), reason="it was not confirmed in time")
+        return job
+
+    # -- one write: the change, its events, the next alarm ---------------------------------------------------------
+
+    def _processing(self, job: Job, now: datetime) -> Job:
+        started = _reached(job, Status.PROCESSING, now)
+        return self._sealed(started, now, self._entry(started, "batch.processing", now, Cause()))
+
+    def _entry(
+        self,
+        job: Job,
+        event: str,
+        now: datetime,
+        cause: Cause,
+        extra: Mapping[str, Json] | None = None,
+        *,
+        after: int = 0,
+    ) -> HistoryEntry:
+        """`after`: entries of the same write that come before this one."""
+        return HistoryEntry(
+            seq=len(job.history) + after + 1,
+            id=self.new_id(),
+            type=event,
+            time=now,
+            data=_numbers(job) | ({"by": cause.by} if cause.by else {}) | dict(extra or {}),
+            causationid=cause.event_id,
+            traceparent=cause.traceparent or (job.history[0].traceparent if job.history else None),
+        )
+
+    def _sealed(self, job: Job, now: datetime, *entries: HistoryEntry) -> Job:
+        changed = replace(job, version=job.version + 1, updated_at=now, history=job.history + entries)
+        return replace(changed, wake_at=alarm(changed, now, self.policy))
+
+
+def alarm(job: Job, now: datetime, policy: Policy) -> datetime | None:
+    """When the night watch has to look at the job next: the one place that knows what can be overdue."""
+    due: list[datetime] = []
+    if job.published < len(job.history):
+        written = job.history[job.published].time
+        due.append(max(written, now - policy.publish_grace / 2) + policy.publish_grace)
+    if job.lease:
+        due.append(job.lease.expires_at)
+    if job.confirm_by:
+        due.append(job.confirm_by)
+    return _ms(min(due)) if due else None
+
+
+def diagram() -> str:
+    """The transition table as a Mermaid state diagram, for the documentation."""
+    lines = ["stateDiagram-v2", f"    [*] --> {Status.CREATED}: batch.created"]
+    lines += [f"    {move.source} --> {move.target}: {move.reason}" for move in MOVES]
+    lines.append(f"    {Status.COMPLETED} --> [*]")
+    return "\n".join(lines) + "\n"
+
+
+def _reached(job: Job, status: Status, now: datetime, times: Mapping[Status, datetime] | None = None) -> Job:
+    if (job.status, status) not in _ALLOWED:
+        raise NotAllowed(f"A batch job cannot go from {job.status} to {status}")
+    reached = dict(job.status_at if times is None else times)
+    if status is not Status.CREATED:
+        reached[status] = now
+    return replace(job, status=status, status_at=reached, no_room_since=None)
+
+
+def _numbers(job: Job) -> dict[str, Json]:
+    """What every lifecycle event says: where the job is, and the numbers of its result, never lists of errors."""
+    data: dict[str, Json] = {
+        "id": job.id,
+        "type": job.type,
+        "status": job.status.value,
+        "dry_run": job.dry_run,
+        "created_by": job.created_by,
+        "run": job.fence,
+    }
+    if job.result:
+        data |= {key: job.result[key] for key in _RESULT_NUMBERS if _short(job.result.get(key))}
+        if errors := _error_count(job):
+            data["errors"] = errors
+    return data
+
+
+_RESULT_NUMBERS: Final = ("count", "advancement_count", "progress", "operations", "file_key", "file_size")
+
+
+def _short(value: Json) -> bool:
+    """Whether this part of a result, which a strategy may have made, has a place in an event."""
+    match value:
+        case float():
+            return math.isfinite(value)
+        case str():
+            return len(value) <= MAX_TEXT
+        case dict():
+            return len(value) <= 20 and all(isinstance(number, int) for number in value.values())
+        case _:
+            return isinstance(value, int)
+
+
+def _with_trigger(job: Job, cause: Cause) -> tuple[str, ...]:
+    return (*job.triggers, cause.key)[-_MAX_TRIGGERS:] if cause.key else job.triggers
+
+
+def _error_count(job: Job) -> int:
+    count = (job.result or {}).get("error_count")
+    return count if isinstance(count, int) else 0
+
+
+def _with_error(result: dict[str, Json] | None, kept: int, error: str) -> dict[str, Json]:
+    """The result with its first `kept` errors and one more, which is listed even if the list is full."""
+    errors = (result or {}).get("errors")
+    listed = errors[: min(kept, MAX_ERRORS - 1)] if isinstance(errors, list) else []
+    return {**(result or {}), "errors": [*listed, error], "error_count": kept + 1}
+
+
+def _ms(time: datetime) -> datetime:
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)

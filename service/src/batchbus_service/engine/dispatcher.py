@@ -1,0 +1,292 @@
+"""The worker: a number of slots, the jobs that run in them, and the search for waiting jobs when a slot is free."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from batchbus_events import topics
+from batchbus_events.bus import Consumer, Delivery
+from batchbus_service.domain.job import Job, Status, lane
+from batchbus_service.domain.lifecycle import NotAllowed
+from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.execution.attempt import Run, Surroundings
+from batchbus_service.execution.slots import Seat
+from batchbus_service.journal import messages
+from batchbus_service.journal.notifier import Doorbell
+from batchbus_service.telemetry.background import Background
+from batchbus_strategies import BatchStrategy, Phase
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Worker"]
+
+_LOOKING: Final = "looking for work"
+_LOOK_EVERY: Final = 1.0
+"""Seconds between two looks for waiting jobs, when nobody rings."""
+_WANT: Final = 32
+"""Waiting jobs read at a time."""
+_KEPT: Final = 64
+"""Jobs made here that this worker keeps in mind, to take them without reading them back."""
+_SEAT_PATIENCE: Final = 0.1
+"""Seconds that a new job may wait for a slot before it is written without one."""
+_KEPT_FOR: Final = 0.2
+"""Seconds for which they are its own, while its slots turn over that fast."""
+_PHASES: Final[tuple[Phase, ...]] = ("process", "pre_process")
+
+
+class Worker:
+    """One per process. It serves the batch types of `strategies`."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        strategies: Callable[[str], BatchStrategy[Any] | None],
+        types: Collection[str],
+        doorbell: Doorbell,
+        log: FilteringBoundLogger,
+        *,
+        background: Background | None = None,
+    ) -> None:
+        self.id = around.worker
+        self._around = around
+        self._ledger = around.ledger
+        self._slots = around.slots
+        self._strategies = strategies
+        self._types = tuple(types)
+        self._doorbell = doorbell
+        self._log = log
+        self._background = background or Background(log)
+        self._runs: dict[str, Run] = {}
+        self._tasks: dict[asyncio.Task[None], Run] = {}
+        self._found: dict[Phase, deque[Job]] = {phase: deque() for phase in _PHASES}
+        self._busy_lanes: set[str] = set()
+        """Lanes in which jobs are known to wait."""
+        self._suspects: set[str] = set()
+        """Lanes to look into although nobody said that jobs wait there."""
+        self._look_now = asyncio.Event()
+        self._looker: asyncio.Task[None] | None = None
+        self._interrupts: Consumer | None = None
+        self._closing = False
+        self._slots.on_free = self._slot_is_free
+        self._ledger.outbox.on_settled = self._events_are_out
+        self._ledger.outbox.kept_for = self._kept_for
+
+    # -- for intake ------------------------------------------------------------------------------------------------
+
+    async def seat_for(self, job_type: str) -> Seat | None:
+        """A slot to pre-process a new job of this type at once; None if there is none, or if others wait for it.
+
+        A slot that is free in a moment is waited for: a job that is written without one costs two writes more.
+        """
+        if self._closing or job_type not in self._types:
+            return None
+        if self._found["pre_process"] or lane("pre_process", job_type) in self._busy_lanes:
+            return None
+        return await self._slots.take_within("pre_process", _SEAT_PATIENCE)
+
+    def offer(self, job: Job) -> None:
+        """A job that this process wrote waits for a slot: it can be claimed here without being read back."""
+        if job.ready_at is None:
+            return
+        if job.type not in self._types:
+            self._log.warning("job_waits_for_another_worker", job_id=job.id, job_type=job.type)
+            return
+        if len(self._found[job.phase]) >= _KEPT:
+            return
+        if job.ready_at <= self._ledger.clock.now():
+            self._found[job.phase].append(job)
+            if self._slots.free(job.phase):
+                self._look_now.set()
+
+    def take(self, job: Job, seat: Seat) -> None:
+        """Run a job that has been claimed for this worker."""
+        strategy = self._strategies(job.type)
+        assert strategy is not None, job.type
+        log = self._log.bind(
+            job_id=job.id, job_type=job.type, attempt=job.bad_ends + 1, worker=self.id, trace_id=job.history[0].trace_id
+        )
+        run = Run(job, strategy, seat, self._around, log)
+        if self._closing:
+            run.interrupt("released")
+        self._runs[job.id] = run
+        task = asyncio.create_task(run.carry_out(), name=job.id)
+        self._tasks[task] = run
+        task.add_done_callback(self._ended)
+
+    # -- its life --------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self._interrupts = await self._around.bus.consume(topics.worker_queue(self.id), self._interrupted, prefetch=100)
+        self._looker = self._background.start(_LOOKING, self._keep_looking)
+
+    async def close(self) -> None:
+        """Take no more jobs, have the running ones stop at their next chunk, and give them back."""
+        self._closing = True
+        self._look_now.set()
+        for run in self._tasks.values():
+            run.interrupt("released")
+        if self._tasks:
+            self._log.info("worker_stopping", jobs=len(self._tasks))
+        try:
+            limits = self._around.limits
+            async with asyncio.timeout(2 * limits.cancel_grace + limits.last_answers):
+                if self._looker:
+                    await self._looker  # not cancelled: a claim that is on its way would be left to its lease
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            self._log.warning("jobs_left_to_their_leases", jobs=len(self._tasks))
+        if self._interrupts:
+            await self._interrupts.close()
+
+    def serves(self, job_type: str) -> bool:
+        return job_type in self._types
+
+    @property
+    def running(self) -> int:
+        return len(self._runs)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        run = self._tasks.pop(task)
+        if self._runs.get(run.job.id) is run:
+            del self._runs[run.job.id]
+        self.offer(run.job)
+        if not task.cancelled() and (error := task.exception()):
+            self._log.error("run_broke", job_id=run.job.id, exc_info=error)
+
+    # -- signals ---------------------------------------------------------------------------------------------------
+
+    async def _interrupted(self, delivery: Delivery) -> None:
+        """A job was canceled, or the doorbell rings."""
+        key = delivery.message.routing_key
+        if key.startswith("batch.canceled."):
+            if run := self._runs.get(key.rpartition(".")[2]):
+                await self._look_whether_canceled(run)
+        else:
+            try:
+                self.notice(messages.lanes_rung(delivery.message))
+            except (ValueError, KeyError, TypeError):
+                self._log.warning("strange_doorbell", routing_key=key)
+        await delivery.ack()
+
+    async def _look_whether_canceled(self, run: Run) -> None:
+        """The event may be an old one: of a job that was retried since, or published again by a replay."""
+        try:
+            stored = await self._ledger.store.get(run.job.id)
+        except StoreUnavailable:
+            return  # the heartbeat looks, too
+        if stored and stored.status is Status.CANCELED:
+            run.interrupt("canceled")
+
+    def notice(self, lanes: Iterable[str]) -> None:
+        """Jobs wait in these lanes."""
+        ours = {lane(phase, job_type) for phase in _PHASES for job_type in self._types}
+        if fresh := ours.intersection(lanes):
+            self._busy_lanes |= fresh
+            self._look_now.set()
+
+    def _events_are_out(self, jobs: Iterable[Job]) -> None:
+        """Jobs that wait are there for everyone once their events are out."""
+        lanes = {lane(job.phase, job.type) for job in jobs if job.ready_at}
+        if lanes:
+            self.notice(lanes)
+            self._doorbell.ring(lanes)
+
+    def _kept_for(self, job: Job) -> float:
+        """A job that this worker takes in a moment spares the writes that tell the others of it."""
+        soon = job.type in self._types and self._slots.turns_over(job.phase, _KEPT_FOR)
+        return _KEPT_FOR if soon else 0.0
+
+    def _slot_is_free(self, phase: Phase) -> None:
+        if self._found[phase] or self._busy_lanes or self._suspects:
+            self._look_now.set()
+
+    # -- looking for work ------------------------------------------------------------------------------------------
+
+    async def _keep_looking(self) -> None:
+        loop = asyncio.get_running_loop()
+        look_everywhere_at = loop.time()
+        while not self._closing:
+            if loop.time() >= look_everywhere_at:
+                look_everywhere_at = loop.time() + _LOOK_EVERY * random.uniform(0.8, 1.2)
+                self._suspects = {lane(phase, job_type) for phase in _PHASES for job_type in self._types}
+            try:
+                for phase in _PHASES:
+                    await self._fill(phase)
+            except StoreUnavailable as error:
+                self._log.warning("look_failed", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - the operator gets to know; the worker has to go on looking
+                self._background.broke(_LOOKING, error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(look_everywhere_at):
+                    await self._look_now.wait()
+            self._look_now.clear()
+
+    async def _fill(self, phase: Phase) -> None:
+        """Give every free slot of the phase a waiting job, as long as there are any."""
+        while self._slots.free(phase) and not self._closing:
+            if not self._found[phase] and not await self._search(phase):
+                return
+            job = self._found[phase].popleft()
+            if (seat := self._slots.take(phase)) is None:
+                self._found[phase].appendleft(job)
+                return
+            claimed = None
+            try:
+                claimed = await self._claim(job)
+            finally:
+                if claimed is None:
+                    seat.leave()
+            if claimed:
+                self.take(claimed, seat)
+
+    async def _search(self, phase: Phase) -> bool:
+        """Read some of the oldest waiting jobs of every lane in which there may be any."""
+        now = self._ledger.clock.now()
+        found: list[Job] = []
+        for job_type in self._types:
+            name = lane(phase, job_type)
+            if name not in self._busy_lanes | self._suspects:
+                continue
+            waiting = await self._ledger.store.waiting(phase, job_type, until=now, want=_WANT)
+            self._suspects.discard(name)
+            if waiting:
+                self._busy_lanes.add(name)
+            else:
+                self._busy_lanes.discard(name)
+            found += (job for job in waiting if self._is_out(job, now))
+        # In any order: two workers that read the same jobs should not both begin with the oldest.
+        random.shuffle(found)
+        self._found[phase].extend(found)
+        return bool(found)
+
+    async def _claim(self, job: Job) -> Job | None:
+        """None if another worker was faster, or the job is not to be had any more."""
+
+        def decide(known: Job, now: datetime) -> Job:
+            return self._ledger.decider.claim(known, self.id, now)
+
+        try:
+            claimed = await self._ledger.try_change(job, decide)
+        except NotAllowed:
+            return None
+        # Of two claims by one worker the second, whose answer is lost, cannot be told from the first.
+        run = self._runs.get(job.id)
+        return None if claimed and run and run.job.fence >= claimed.fence else claimed
+
+    def _is_out(self, job: Job, now: datetime) -> bool:
+        """Whether the job's events are all published, or their writer has let its time pass: then they come with the job.
+
+        A job that is claimed before that would have its events published twice.
+        """
+        if job.published == len(job.history):
+            return True
+        return job.wake_at is not None and job.wake_at <= now and not self._ledger.outbox.expects(job)

@@ -1,0 +1,189 @@
+"""The night watch: does the housekeeping whose alarm clock has rung, for every job, whoever forgot it.
+
+A lease that ended, events that their writer did not publish, a dry run that nobody confirmed. Every process may run
+one: the alarm is moved, or the change made, by compare-and-set, so that only one of them acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from batchbus_events.bus import Bus, BusError
+from batchbus_events.tasks import end
+from batchbus_service.domain.early import Placeholder
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.lifecycle import NotAllowed, alarm
+from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.journal.transitions import Ledger
+from batchbus_service.telemetry.background import Background
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Watch"]
+
+_ROUND_EVERY: Final = 1.0
+_WANT: Final = 100
+_NAME: Final = "night watch"
+_OUTAGE: Final = timedelta(seconds=3)
+"""How long broker or database have to be away for an outage."""
+_ANSWER_WITHIN: Final = timedelta(seconds=30)
+"""How long the process that ends a placeholder has to answer its triggers, before another does."""
+
+
+class Watch:
+    """One per process."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        bus: Bus,
+        log: FilteringBoundLogger,
+        *,
+        early_seconds: float = 600.0,
+        background: Background | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._bus = bus
+        self._early = timedelta(seconds=early_seconds)
+        self._trouble_since: datetime | None = None
+        self._outage_until = ledger.clock.now()
+        """When broker or database were away last, as far as known here: before the start, nobody knows."""
+        self._log = log
+        self._background = background or Background(log)
+        self._walker: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._walker = self._background.start(_NAME, self._walk)
+
+    async def close(self) -> None:
+        if self._walker:
+            await end(self._walker)
+
+    async def round(self) -> int:
+        """Look after the jobs and placeholders whose alarm has rung. Returns how many of them need nothing more for now."""
+        now = self._ledger.clock.now()
+        ringing = await self._ledger.store.ringing(until=now, want=_WANT)
+        self._note_whether_well(self._bus.connected and not self._ledger.outbox.trouble)
+        done = await self._attend_all([each for each in ringing if isinstance(each, Job)])
+        return done + await self._end_all([each for each in ringing if isinstance(each, Placeholder)])
+
+    async def _attend_all(self, ringing: list[Job]) -> int:
+        overdue = await self._without_expected(ringing)
+        done = len(ringing) - len(overdue)
+        for job in overdue:
+            with self._going_on(job.id):
+                done += await self._attend(job)
+        return done
+
+    async def _end_all(self, ringing: list[Placeholder]) -> int:
+        done, reached = 0, self._bus.connected
+        for placeholder in ringing:
+            with self._going_on(placeholder.id):
+                try:
+                    await (self._end(placeholder) if reached else self._put_off(placeholder))
+                except BusError as error:
+                    self._log.warning("triggers_not_answered", job_id=placeholder.id, reason=str(error))
+                    reached = False  # what cannot be told of one cannot be told of the next, and takes its time to fail
+                done += 1
+        return done
+
+    @contextmanager
+    def _going_on(self, job_id: str) -> Iterator[None]:
+        """Whatever is wrong with one, the others are looked after."""
+        try:
+            yield
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - the operator gets to know
+            self._log.error("overdue_job_left", job_id=job_id, exc_info=error)
+
+    def _note_whether_well(self, well: bool) -> None:
+        """A call that fails now and then is no outage: that lasts for some rounds."""
+        now = self._ledger.clock.now()
+        if not well:
+            self._trouble_since = self._trouble_since or now
+            if now - self._trouble_since >= _OUTAGE:
+                self._outage_until = now
+        else:
+            self._trouble_since = None
+
+    async def _walk(self) -> None:
+        while True:
+            try:
+                done = await self.round()
+            except StoreUnavailable as error:
+                self._log.warning("watch_interrupted", reason=str(error))
+                self._note_whether_well(False)
+                done = 0
+            except Exception as error:  # noqa: BLE001 - the operator gets to know; the watch has to go on
+                self._background.broke(_NAME, error)
+                done = 0
+            if done < _WANT:
+                # The alarm clocks are in the database: there is nothing to wait on but the next round.
+                await asyncio.sleep(_ROUND_EVERY * random.uniform(0.8, 1.2))
+
+    async def _without_expected(self, ringing: list[Job]) -> list[Job]:
+        """Put off those that ring for nothing but events that their writer, which lives, will publish."""
+        ledger, now = self._ledger, self._ledger.clock.now()
+        policy = ledger.decider.policy
+        put_off = [job for job in ringing if ledger.outbox.expects(job) and ledger.decider.overdue(job, now) is job]
+        if not put_off:
+            return ringing
+        later = [alarm(job, now + policy.publish_grace / 2, policy) for job in put_off]
+        await ledger.store.put_off(put_off, later)
+        ids = {job.id for job in put_off}
+        return [job for job in ringing if job.id not in ids]
+
+    async def _end(self, placeholder: Placeholder) -> None:
+        """Triggers that waited for their job long enough are answered, then forgotten. Raises `BusError`."""
+        ledger, now = self._ledger, self._ledger.clock.now()
+        # While broker or database were away, the job could not come: its time begins again.
+        later = self._outage_until + self._early
+        if not placeholder.ended and placeholder.since < self._outage_until and later > now:
+            await ledger.store.move_placeholder(placeholder, wake_at=later, ended=False)
+            return
+        ended = await ledger.store.move_placeholder(placeholder, wake_at=now + _ANSWER_WITHIN, ended=True)
+        if ended is not None:
+            await ledger.tell_unknown(ended)
+            await ledger.store.drop_placeholder(ended)
+
+    async def _put_off(self, placeholder: Placeholder) -> None:
+        """Nobody can be told at the moment: other alarms must not wait behind this one."""
+        now = self._ledger.clock.now()
+        outage = self._trouble_since is not None and now - self._trouble_since >= _OUTAGE
+        later = now + (self._early if outage and not placeholder.ended else _ANSWER_WITHIN)
+        await self._ledger.store.move_placeholder(placeholder, wake_at=later, ended=placeholder.ended)
+
+    async def _attend(self, job: Job) -> bool:
+        """Whether its alarm rings no more, for now."""
+        ledger = self._ledger
+        if job.lease and job.lease.expires_at <= ledger.clock.now() and not await ledger.clock.sure():
+            return False
+        try:
+            changed = await ledger.try_change(job, ledger.decider.overdue, same_lease=True)
+        except NotAllowed as error:
+            self._log.warning("overdue_job_left", job_id=job.id, reason=str(error))
+            return False
+        if changed is not job:
+            if changed:
+                ledger.meter.rescued(job.type)
+                self._log.warning("job_rescued", job_id=job.id, job_type=job.type, status=changed.status.value)
+                # Whoever let the lease run out will not publish what it wrote either.
+                ledger.outbox.hand_over(changed, written=len(changed.unpublished))
+            return True
+        now = ledger.clock.now()
+        policy = ledger.decider.policy
+        moved = await ledger.store.move_alarm(job, alarm(job, now, policy))
+        late = job.unpublished and job.unpublished[0].time + policy.publish_grace <= now
+        if moved and late and ledger.outbox.trouble is None:
+            self._log.warning("events_found_unpublished", job_id=job.id, events=len(job.unpublished))
+            ledger.outbox.hand_over(job, written=0, other=job.written_by)
+        return True

@@ -1,0 +1,387 @@
+"""One run of one job in one worker, under a lease: pre-processing, processing, or the one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import to_json
+
+from batchbus_events.bus import Bus
+from batchbus_service.domain.job import Job, Status, got_on
+from batchbus_service.domain.lifecycle import Cause
+from batchbus_service.domain.ports import Clock, NotStorable, StoreUnavailable
+from batchbus_service.execution.execution import (
+    Abandoned,
+    Executions,
+    ProcessDied,
+    RaisedInChild,
+    RunControl,
+    RunStalled,
+    told,
+)
+from batchbus_service.execution.executor import forget_locals
+from batchbus_service.execution.heartbeat import Interrupt, Pulse, RunLimits
+from batchbus_service.execution.job_run import MAX_RESULT_BYTES
+from batchbus_service.execution.slots import Seat, Slots
+from batchbus_service.journal.transitions import Ledger, UnknownJob, Unsure
+from batchbus_service.storage.files import is_full
+from batchbus_service.telemetry.meter import Outcome
+from batchbus_strategies import BatchStrategy, Draft, JobView, Json, LeaseLost, RunCanceled, StrategyError
+from batchbus_strategies.json_values import NotJson
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Run", "Surroundings"]
+
+_TRY_AGAIN: Final = 1.0
+"""Seconds until a write that the database did not answer is tried again."""
+
+
+class _CanceledMeanwhile(Exception):
+    """The job was canceled while its run came to an end by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every run of a worker shares."""
+
+    worker: str
+    ledger: Ledger
+    bus: Bus
+    executions: Executions
+    slots: Slots
+    limits: RunLimits
+    give_up: Callable[[str], None]
+    """Called with the reason when a strategy cannot be stopped: the process has to end."""
+
+
+class Run:
+    """From a claim until the job rests, waits again or is lost to another worker."""
+
+    def __init__(
+        self, job: Job, strategy: BatchStrategy[Any], seat: Seat, around: Surroundings, log: FilteringBoundLogger
+    ) -> None:
+        self.job = job
+        self._strategy = strategy
+        self._seat = seat
+        self._around = around
+        self._ledger = around.ledger
+        self._decider = around.ledger.decider
+        self._log = log
+        self._lease_ends = _lease_ends(job, around.ledger.clock)
+        self._cause = Cause(traceparent=job.history[0].traceparent)
+        self._pulse: Pulse | None = None
+        self._execution = around.executions.open(job, strategy, log)
+        self._interrupt: Interrupt | None = None
+        self._cleaned_up = False
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def interrupt(self, reason: Interrupt) -> None:
+        """Have the run end: at the strategy's next chunk, at its next await after a grace period, or without it.
+
+        A strategy whose job was canceled is waited for, since the last write says what it has applied; but not by a
+        process that shuts down.
+        """
+        before = self._interrupt
+        if before is None or (reason == "lost" and before != "lost"):
+            self._interrupt = reason
+            if self._pulse:
+                self._tell_strategy(self._pulse.handle)
+        elif (before, reason) != ("canceled", "released"):
+            return
+        loop, limits = asyncio.get_running_loop(), self._around.limits
+        self._timers.append(loop.call_later(limits.cancel_grace, self._execution.stop))
+        if reason == "canceled":
+            self._timers.append(loop.call_later(limits.stuck, self._give_up))
+        else:
+            self._timers.append(loop.call_later(2 * limits.cancel_grace, self._execution.abandon))
+
+    async def carry_out(self) -> None:
+        """Whatever becomes of the job is written, or else left to the end of its lease."""
+        try:
+            while self.job.lease is not None:
+                self.job = await self._measured_phase()
+        except (LeaseLost, UnknownJob, StoreUnavailable) as error:
+            self._log.warning("run_lost", reason=str(error))
+            self._ledger.outbox.forget(self.job.id)
+        except Exception as error:  # noqa: BLE001 - `_broke` tells the operator, and writes it into the job
+            await self._broke(error)
+        finally:
+            self._cancel_timers()
+            await self._execution.close()
+            self._leave_seat()
+
+    async def _broke(self, error: Exception) -> None:
+        """What the engine itself could not cope with has its reason in the job, instead of a lease that runs out."""
+        self._log.error("run_broke", exc_info=error)
+        fence, text = self.job.fence, f"{type(error).__name__}: {error}"
+
+        def decide(job: Job, now: datetime) -> Job:
+            if job.fence != fence or job.lease is None or job.terminal:
+                raise LeaseLost(f"Job {job.id} is no longer this run's")
+            return self._decider.run_lost(job, now, text, self._cause)
+
+        try:
+            self.job = await self._ledger.change(self.job, decide)
+        except (LeaseLost, UnknownJob, StoreUnavailable, NotStorable) as second:
+            self._log.warning("run_lost", reason=str(second))
+            self._ledger.outbox.forget(self.job.id)
+
+    async def _measured_phase(self) -> Job:
+        before, clock, ledger = self.job, self._ledger.clock, self._ledger
+        began = clock.monotonic()
+        outcome: Outcome = "lost"
+        asked = before.history[0].traceparent
+        attempt = before.failures + 1
+        name = f"{before.type} {before.phase}"
+        with ledger.tracer.span(name, asked, job_id=before.id, job_type=before.type, attempt=attempt) as span:
+            self._cause = Cause(traceparent=span.traceparent)
+            try:
+                after = await self._phase()
+                outcome = _outcome(before, after)
+                return after
+            finally:
+                span.ended_as(outcome, failed=outcome in ("failed", "retried", "lost"))
+                ledger.meter.ran(before.type, before.phase, outcome, clock.monotonic() - began)
+
+    async def _phase(self) -> Job:
+        """One phase, and the write that ends it."""
+        around = self._around
+        pulse = self._pulse = Pulse(
+            self.job,
+            self._execution.begin,
+            around.ledger,
+            around.bus,
+            around.limits,
+            self._strategy.stall_seconds,
+            self._lease_ends,
+            self._log,
+            self.interrupt,
+        )
+        if self._interrupt:
+            self._tell_strategy(pulse.handle)
+        pulse.start()
+        try:
+            try:
+                draft = await self._execution.work()
+            except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001 - `_ended_by` writes it into the job
+                try:
+                    return await self._ended_by(error, pulse)
+                finally:
+                    forget_locals(error)
+            return await self._succeeded(pulse, draft)
+        finally:
+            self._pulse = None
+            # A strategy that runs on in its thread learns that the job is no longer its own.
+            pulse.handle.lose()
+            await pulse.stop(tell=False)
+
+    # -- how a phase ends ------------------------------------------------------------------------------------------
+
+    async def _succeeded(self, pulse: Pulse, draft: Draft) -> Job:
+        context = {**draft.context, **pulse.handle.context_changes}
+        if self.job.phase == "process":
+            return await self._end(
+                pulse, lambda job, now: self._decider.completed(replace(job, context=context), now, self._cause)
+            )
+        goes_on = not draft.dry_run or self.job.confirmed_early
+        run_seat = self._around.slots.take("process") if goes_on else None
+
+        def decide(job: Job, now: datetime) -> Job:
+            job = replace(job, context=context, dry_run=draft.dry_run, prepared=True)
+            return self._decider.pre_processed(job, now, self._cause, go_on=run_seat is not None)
+
+        try:
+            job = await self._end(pulse, decide)
+            if run_seat and job.status is Status.PROCESSING:
+                self._seat, run_seat = run_seat, self._seat
+            return job
+        finally:
+            if run_seat:
+                run_seat.leave()
+
+    async def _ended_by(self, error: BaseException, pulse: Pulse) -> Job:
+        """The strategy did not come to its end. What interrupted it counts for more than how it took that."""
+        match self._interrupt, error:
+            case "lost", _:
+                raise LeaseLost(f"The lease on job {self.job.id} was lost") from error
+            case "released" | "canceled", Abandoned() if not self._execution.killable:
+                # What it still does, it does under its lease: that is left to run out.
+                raise LeaseLost(f"The strategy {self._strategy.identifier} does not stop") from error
+            case "released", _:
+                return await self._end(pulse, self._decider.released)
+            case "canceled", _:
+                await self._clean_up()
+                return await self._end(pulse, self._decider.released)
+            case "stalled", _:
+                stalled = RunStalled(f"The run made no progress for {self._strategy.stall_seconds:g} seconds")
+                return await self._lost(stalled, pulse)
+            case _, StrategyError():
+                reason = str(error)
+                return await self._end(pulse, lambda job, now: self._decider.failed(job, now, reason, self._cause))
+            case _, ProcessDied():
+                self._log.warning("run_ended_its_process", reason=str(error))
+                return await self._crashed(error, pulse)
+            case _, Exception():
+                self._log.warning("run_failed", exc_info=error)
+                return await self._lost(error, pulse)
+            case _, LeaseLost():
+                raise error
+            case _:
+                uncalled = f"The strategy raised {type(error).__name__}, although nobody canceled the job"
+                return await self._lost(RuntimeError(uncalled), pulse)
+
+    async def _lost(self, error: Exception, pulse: Pulse) -> Job:
+        """The run failed; the strategy says whether another may do better."""
+        text = told(error)
+        if is_full(error) or (isinstance(error, RaisedInChild) and error.full):
+            return await self._end(
+                pulse,
+                lambda job, now: self._decider.no_room(job, now, text, self._cause, jitter=random.uniform(0.5, 1.5)),
+            )
+        failures = 0 if pulse.got_on else self.job.failures
+        view = JobView(self.job.id, self.job.type, self.job.phase, failures + 1)
+        retry = await self._execution.should_retry(view, error)
+        jitter = random.uniform(0.5, 1.5)
+        return await self._end(
+            pulse, lambda job, now: self._decider.run_lost(job, now, text, self._cause, retry=retry, jitter=jitter)
+        )
+
+    async def _crashed(self, error: Exception, pulse: Pulse) -> Job:
+        """The run ended the process that it had for itself: there is nobody to ask whether another may do better."""
+        text, jitter = told(error), random.uniform(0.5, 1.5)
+        return await self._end(
+            pulse, lambda job, now: self._decider.crashed(job, now, text, self._cause, jitter=jitter)
+        )
+
+    async def _clean_up(self) -> None:
+        self._cleaned_up = True
+        self._cancel_timers()
+        try:
+            async with asyncio.timeout(self._around.limits.stuck):
+                await self._execution.clean_up()
+        except Abandoned:
+            if self._execution.killable:
+                return
+            raise LeaseLost(f"The strategy {self._strategy.identifier} does not stop") from None
+        except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - the operator gets to know; canceled it is
+            self._log.error("on_canceled_failed", exc_info=error)
+
+    async def _end(self, pulse: Pulse, decide: Callable[[Job, datetime], Job]) -> Job:
+        """The write that ends the phase; a job that was canceled meanwhile is cleaned up and stopped instead."""
+        try:
+            await self._execution.keep_row_errors()
+        except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
+            self._log.error("row_errors_not_kept", exc_info=error)
+        await pulse.stop(tell=True)
+        fence, began_at = self.job.fence, self.job.checkpoint
+        result, fault = _kept(pulse.handle)
+        if fault:
+            decide = self._dropped(fault)
+
+        def decide_ours(job: Job, now: datetime) -> Job:
+            if job.fence != fence or job.lease is None:
+                raise LeaseLost(f"Job {job.id} was given to another worker")
+            if job.terminal and not self._cleaned_up:
+                raise _CanceledMeanwhile
+            since = job.no_room_since if pulse.checkpoint == began_at else None
+            job = got_on(job) if pulse.got_on else job
+            job = replace(job, result=result, checkpoint=pulse.checkpoint, no_room_since=since)
+            return self._decider.stopped(job, now, self._cause) if job.terminal else decide(job, now)
+
+        unsure: list[Unsure] = []
+        while True:
+            self._lease_ends = self._ledger.clock.monotonic() + self._around.limits.lease
+            try:
+                return await self._ledger.change(self.job, decide_ours, by_owner=True, unsure=unsure)
+            except _CanceledMeanwhile:
+                self._interrupt = "canceled"
+                pulse.start()
+                await self._clean_up()
+                return await self._end(pulse, decide)
+            except NotStorable as error:
+                if fault:
+                    raise
+                fault = str(error)
+                result, decide = pulse.handle.least_result(), self._dropped(fault)
+            except StoreUnavailable:
+                if self._ledger.clock.monotonic() >= pulse.lease_ends:
+                    raise
+                await asyncio.sleep(_TRY_AGAIN)
+
+    def _dropped(self, fault: str) -> Callable[[Job, datetime], Job]:
+        reason = f"The run's result was dropped. {fault}"
+        return lambda job, now: self._decider.failed(job, now, reason, self._cause)
+
+    # -- interrupts ------------------------------------------------------------------------------------------------
+
+    def _tell_strategy(self, handle: RunControl) -> None:
+        match self._interrupt:
+            case "canceled":
+                handle.cancel()
+            case "released":
+                handle.release()
+            case _:
+                handle.lose()
+
+    def _give_up(self) -> None:
+        if self._execution.killable:
+            self._execution.abandon()
+            return
+        self._around.give_up(f"The strategy {self._strategy.identifier} cannot be stopped in job {self.job.id}")
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+
+    def _leave_seat(self) -> None:
+        """A strategy that runs on in its thread keeps its slot until it ends; past a limit the process has to go."""
+        running, loop = self._execution.still_running, asyncio.get_running_loop()
+        if running is None:
+            self._seat.leave()
+            return
+        self._log.error("strategy_does_not_stop", strategy=self._strategy.identifier)
+        last_resort = loop.call_later(self._around.limits.stuck, self._give_up)
+
+        def ended() -> None:
+            last_resort.cancel()
+            self._seat.leave()
+
+        running.add_done_callback(lambda _: loop.call_soon_threadsafe(ended))
+
+
+def _outcome(before: Job, after: Job) -> Outcome:
+    """How the phase that `before` was in has ended."""
+    match after.status:
+        case Status.FAILED:
+            return "failed"
+        case Status.CANCELED:
+            return "canceled"
+        case before.status:
+            return "retried" if len(after.history) > len(before.history) else "released"
+        case _:
+            return "done"
+
+
+def _kept(handle: RunControl) -> tuple[dict[str, Json] | None, str | None]:
+    """The run's result as the job keeps it; and if it cannot keep what the strategy made, why."""
+    try:
+        result = handle.snapshot()
+        size = len(to_json(result))
+    except NotJson as error:
+        return handle.least_result(), str(error)
+    if size > MAX_RESULT_BYTES:
+        return handle.least_result(), f"It has {size:,} bytes; a job may keep {MAX_RESULT_BYTES:,}"
+    return result, None
+
+
+def _lease_ends(job: Job, clock: Clock) -> float:
+    """On the monotonic clock: the write that granted the lease may have been answered late."""
+    assert job.lease is not None
+    return clock.monotonic() + (job.lease.expires_at - clock.now()).total_seconds()

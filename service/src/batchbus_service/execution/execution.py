@@ -1,0 +1,259 @@
+"""Where the strategy of a run is executed. The run does not know whether that is its own process or a child of it."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Coroutine
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from pydantic import ValidationError
+
+from batchbus_service.domain.job import Checkpoint, Job
+from batchbus_service.domain.ports import Clock
+from batchbus_service.execution.executor import Call, StrategyHost, tamed
+from batchbus_service.execution.job_run import Progress, RunHandle
+from batchbus_strategies import Actor, BatchStrategy, Draft, JobView, Json, StrategyError
+from batchbus_strategies.json_values import NotJson, as_object
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = [
+    "Abandoned",
+    "Begin",
+    "Execution",
+    "Executions",
+    "InProcess",
+    "ProcessDied",
+    "RaisedInChild",
+    "RunControl",
+    "RunStalled",
+    "Save",
+    "actor_of",
+    "check_draft",
+    "context_faults",
+    "told",
+]
+
+Save = Callable[[Checkpoint], Coroutine[Any, Any, None]]
+"""Makes a checkpoint durable. Raises `LeaseLost`, `StrategyError`."""
+
+_ADVICE_SECONDS: Final = 60.0
+"""How long `should_retry` may take."""
+
+
+class Abandoned(Exception):
+    """The strategy was told to stop, and did not: it is waited for no longer."""
+
+
+class ProcessDied(Exception):
+    """The process that a run had for itself has ended under it. The message says how, and where it was."""
+
+
+class RaisedInChild(Exception):
+    """A strategy's error in another process. The message is in the words in which a job keeps it.
+
+    `full`: a disk had no room, or a quota.
+    """
+
+    def __init__(self, words: str, *, full: bool = False) -> None:
+        super().__init__(words)
+        self.full = full
+
+
+class RunStalled(Exception):
+    """A run made no progress for longer than its strategy allows."""
+
+
+class RunControl(Protocol):
+    """The engine's side of a `JobRun`: what is known of the run, and what it is told."""
+
+    touched: float
+    """When the strategy last gave a sign of life, on the monotonic clock."""
+    context_changes: dict[str, Json]
+
+    def cancel(self) -> None: ...
+    def release(self) -> None: ...
+    def lose(self) -> None: ...
+    def renewed(self, lease_ends: float) -> None: ...
+    def progress(self) -> Progress: ...
+    def snapshot(self) -> dict[str, Json] | None: ...
+    def least_result(self) -> dict[str, Json] | None: ...
+
+    async def write_row_errors(self) -> None:
+        """Keep those that belong to the next checkpoint."""
+
+
+class Begin(Protocol):
+    """Begins a phase: from now on the strategy can be set to work on it."""
+
+    def __call__(self, job: Job, *, lease_ends: float, save: Save, progressed: Callable[[], None]) -> RunControl: ...
+
+
+class Execution(Protocol):
+    """The strategy of one run. `work` and the others are about the phase that was begun last."""
+
+    killable: bool
+    """Whether `abandon` really ends what the strategy does."""
+
+    @property
+    def begin(self) -> Begin: ...
+
+    async def work(self) -> Draft:
+        """Let the strategy do the phase. Returns the draft as `prepare` left it.
+
+        Raises what the strategy raises, `Abandoned`, and `ProcessDied`.
+        """
+
+    async def clean_up(self) -> None:
+        """Let the strategy clean up after a job that was canceled. Raises as `work` does."""
+
+    async def keep_row_errors(self) -> None:
+        """Write the row errors that were reported since the last checkpoint."""
+
+    async def should_retry(self, view: JobView, error: Exception) -> bool:
+        """What the strategy says about another run after `error`, which ended this one."""
+
+    def stop(self) -> None:
+        """Cancel what the strategy does, at its next await."""
+
+    def abandon(self) -> None:
+        """Wait for the strategy no longer: `work` or `clean_up` ends with `Abandoned`."""
+
+    @property
+    def still_running(self) -> concurrent.futures.Future[Any] | None:
+        """What an abandoned strategy still does in this process."""
+
+    async def close(self) -> None:
+        """The run has ended."""
+
+
+class Executions(Protocol):
+    """Finds the place for a run."""
+
+    def open(self, job: Job, strategy: BatchStrategy[Any], log: FilteringBoundLogger) -> Execution: ...
+
+
+class InProcess:
+    """A strategy in this process, on the loop or in a thread of its `StrategyHost`. Implements `Execution`."""
+
+    killable = False
+
+    def __init__(
+        self, host: StrategyHost, clock: Clock, strategy: BatchStrategy[Any], log: FilteringBoundLogger
+    ) -> None:
+        self._host = host
+        self._clock = clock
+        self._strategy = strategy
+        self._log = log
+        self._job: Job
+        self._handle: RunHandle
+        self._call: Call[None] | None = None
+        self._abandoned = asyncio.Event()
+
+    def begin(self, job: Job, *, lease_ends: float, save: Save, progressed: Callable[[], None]) -> RunHandle:
+        self._job = job
+        self._handle = RunHandle(
+            job,
+            self._host.services,
+            self._log,
+            self._clock,
+            lease_ends=lease_ends,
+            save=save,
+            progressed=progressed,
+        )
+        return self._handle
+
+    async def work(self) -> Draft:
+        job, strategy, handle = self._job, self._strategy, self._handle
+        draft = Draft(job.type, deepcopy(job.context), job.dry_run)
+        if not job.prepared and _overrides(strategy, "prepare"):
+            await self._let(strategy.prepare, draft, actor_of(job.created_by))
+            check_draft(draft)
+        try:
+            handle.bind(tamed(strategy.context_model.model_validate, draft.context))
+        except ValidationError as error:
+            raise StrategyError(context_faults(error)) from None
+        if _overrides(strategy, job.phase):
+            await self._let(strategy.pre_process if job.phase == "pre_process" else strategy.process, handle)
+        # A phase that could not say which records it did not use has not succeeded: it is tried again.
+        await self.keep_row_errors()
+        return draft
+
+    async def clean_up(self) -> None:
+        if _overrides(self._strategy, "on_canceled"):
+            self._handle.allow_cleanup()
+            await self._let(self._strategy.on_canceled, self._handle)
+
+    async def keep_row_errors(self) -> None:
+        self._handle.row_errors.cut()
+        await self._handle.write_row_errors()
+
+    async def should_retry(self, view: JobView, error: Exception) -> bool:
+        try:
+            async with asyncio.timeout(_ADVICE_SECONDS):
+                return tamed(bool, await self._host.call(self._strategy.should_retry, view, error))
+        except Exception as second:  # noqa: BLE001 - it must not hide the error that it was asked about
+            self._log.error("should_retry_failed", exc_info=second)
+            return True
+
+    def stop(self) -> None:
+        if self._call:
+            self._call.stop()
+
+    def abandon(self) -> None:
+        self._abandoned.set()
+
+    @property
+    def still_running(self) -> concurrent.futures.Future[None] | None:
+        return None if self._call is None or self._call.future.done() else self._call.future
+
+    async def close(self) -> None:
+        """The strategies' host goes on, for other runs."""
+
+    async def _let(self, method: Callable[..., Any], *args: object) -> None:
+        """Wait for the strategy; or, if it was told to stop and does not, no longer than until it is abandoned."""
+        call = self._call = self._host.start(method, *args)
+        done = asyncio.wrap_future(call.future)
+        abandoned = asyncio.ensure_future(self._abandoned.wait())
+        try:
+            await asyncio.wait((done, abandoned), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            abandoned.cancel()
+        if not done.done():
+            raise Abandoned
+        self._call = None
+        done.result()
+
+
+def actor_of(created_by: str) -> Actor:
+    """Services on the bus are in a name space of their own: `bus:<name>`."""
+    return Actor(created_by, "service" if created_by.startswith("bus:") else "user")
+
+
+def context_faults(error: ValidationError) -> str:
+    """What a context model found wrong, each fault with the field it is about."""
+    faults = (f"{'.'.join(map(str, fault['loc'])) or 'context'}: {fault['msg']}" for fault in error.errors())
+    return "The context is not what this batch type takes: " + "; ".join(faults)
+
+
+def check_draft(draft: Draft) -> None:
+    """What `prepare` made of a job. Raises `NotJson`."""
+    draft.context = as_object(draft.context, "context")
+    if not isinstance(draft.dry_run, bool):
+        raise NotJson(f"prepare: dry_run has to be True or False, not {type(draft.dry_run).__name__}")
+
+
+def told(error: BaseException) -> str:
+    """What a job keeps of the error that ended a run."""
+    return (
+        str(error)
+        if isinstance(error, RunStalled | ProcessDied | RaisedInChild)
+        else f"{type(error).__name__}: {error}"
+    )
+
+
+def _overrides(strategy: BatchStrategy[Any], method: str) -> bool:
+    return getattr(type(strategy), method) is not getattr(BatchStrategy, method)

@@ -1,0 +1,261 @@
+"""The heartbeat of one phase of a run: renews the lease, writes checkpoints, tells and stores progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from batchbus_events import topics
+from batchbus_events.bus import Bus, BusError
+from batchbus_service.domain.job import Checkpoint, Job, Status
+from batchbus_service.domain.ports import Beat, NotStorable, StoreUnavailable
+from batchbus_service.execution.execution import Begin
+from batchbus_service.execution.job_run import Progress
+from batchbus_service.journal import messages
+from batchbus_service.journal.transitions import Ledger
+from batchbus_strategies import Json, LeaseLost, StrategyError
+from batchbus_strategies.json_values import NotJson
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Interrupt", "Pulse", "RunLimits"]
+
+Interrupt = Literal["canceled", "released", "stalled", "lost"]
+"""Why a run has to end before its strategy does: someone canceled the job, the worker shuts down, nothing moves any
+more, or the lease is gone."""
+
+
+_PERSIST_EVERY: Final = 1.0
+"""Seconds between two writes of a run's progress."""
+_PROGRESS_TIMEOUT: Final = 2.0
+_TRY_AGAIN: Final = 1.0
+"""Seconds until a write that the database did not answer is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLimits:
+    """How long things may take, in seconds."""
+
+    lease: float = 30.0
+    progress_interval: float = 0.25
+    cancel_grace: float = 5.0
+    """How long a stopped strategy may go on before it is cancelled at its next await."""
+    stuck: float = 600.0
+    """How long a strategy that cannot be stopped is waited for before the worker process gives up."""
+    last_answers: float = 5.0
+    """How long a worker that stops waits for the answers to its last writes."""
+
+
+class Pulse:
+    """Beats from `start` to `stop`. `interrupt` is called with a reason when the run has to end."""
+
+    def __init__(
+        self,
+        job: Job,
+        begin: Begin,
+        ledger: Ledger,
+        bus: Bus,
+        limits: RunLimits,
+        stall_seconds: float,
+        lease_ends: float,
+        log: FilteringBoundLogger,
+        interrupt: Callable[[Interrupt], None],
+    ) -> None:
+        self._job = job
+        self._ledger = ledger
+        self._clock = ledger.clock
+        self._bus = bus
+        self._limits = limits
+        self._stall_seconds = stall_seconds
+        self._log = log
+        self._interrupt = interrupt
+        self._started_at = self._beaten_at = self._clock.monotonic()
+        self.lease_ends = lease_ends
+        """On the monotonic clock, counted from before the write that granted it."""
+        self.checkpoint = job.checkpoint
+        """As heartbeats have written it."""
+        self._result = job.result
+        self._one_write = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._telling: asyncio.Task[None] | None = None
+        self._told: Progress | None = None
+        self._stopped = False
+        self.got_on = False
+        """Whether this run has made a checkpoint."""
+        self.handle = begin(job, lease_ends=self.lease_ends, save=self._save, progressed=self._progressed)
+        self._began = self.handle.progress()
+        """Where the run took the phase up: what it does itself is measured from there."""
+        self._measured = self._began
+
+    def start(self) -> None:
+        self._stopped = False
+        self._timer = asyncio.get_running_loop().call_later(self._limits.lease / 3, self._beat_now)
+
+    async def stop(self, *, tell: bool) -> None:
+        """When this returns, nothing more is written or published. `tell`: how far the run got, if that is news."""
+        self._stopped = True
+        if self._timer:
+            self._timer.cancel()
+        if self._telling:
+            self._telling.cancel()
+        progress = self.handle.progress()
+        self._measure(progress)
+        if tell and progress != self._told and (self._told or progress.advanced):
+            await self._tell(progress)
+        async with self._one_write:
+            pass
+
+    # -- the lease -------------------------------------------------------------------------------------------------
+
+    def _beat_now(self) -> None:
+        self._spawn(self._keep_lease())
+
+    async def _keep_lease(self) -> None:
+        """Renew the lease; look whether someone canceled the job, whose event may have been lost, or it has stalled."""
+        pause = self._limits.lease / 3
+        try:
+            await self._beat()
+            stored = await self._ledger.store.get(self._job.id)
+            if stored and stored.status is Status.CANCELED:
+                self._interrupt("canceled")
+        except StoreUnavailable as error:
+            self._log.warning("heartbeat_missed", reason=str(error))
+            pause = _TRY_AGAIN
+        except Exception as error:  # noqa: BLE001 - the operator gets to know; the heart has to go on beating
+            self._log.error("heartbeat_failed", exc_info=error)
+            pause = _TRY_AGAIN
+        if self._clock.monotonic() >= self.lease_ends:
+            self._interrupt("lost")
+        if self._clock.monotonic() - self.handle.touched > self._stall_seconds:
+            self._interrupt("stalled")
+        if not self._stopped:
+            self._timer = asyncio.get_running_loop().call_later(pause, self._beat_now)
+
+    async def _save(self, checkpoint: Checkpoint) -> None:
+        """Make a checkpoint durable, after the row errors up to it, whatever it takes while the lease lasts."""
+        await self.handle.write_row_errors()
+        while True:
+            try:
+                return await self._beat(checkpoint)
+            except StoreUnavailable as error:
+                if self._clock.monotonic() >= self.lease_ends:
+                    self._interrupt("lost")
+                    raise LeaseLost(f"The lease on job {self._job.id} has run out") from error
+                await asyncio.sleep(_TRY_AGAIN)
+            except NotStorable as error:
+                raise StrategyError(f"The checkpoint cannot be kept. {error}") from error
+
+    async def _beat(self, checkpoint: Checkpoint | None = None) -> None:
+        """One write: progress, checkpoint, lease. A caller that is cancelled does not end it: the driver would not."""
+        await asyncio.shield(self._spawn(self._write_beat(checkpoint)))
+
+    async def _write_beat(self, checkpoint: Checkpoint | None) -> None:
+        async with self._one_write:
+            if self._stopped:
+                return
+            started = self._clock.monotonic()
+            beat = Beat(
+                job_id=self._job.id,
+                fence=self._job.fence,
+                expires_at=self._clock.now() + timedelta(seconds=self._limits.lease),
+                result=self._snapshot(),
+                published=self._ledger.outbox.published(self._job),
+                checkpoint=checkpoint,
+            )
+            try:
+                kept = await self._ledger.store.beat(beat)
+            except NotStorable as error:
+                # The run may still make it smaller. If not, the job fails when it ends; the lease is kept until then.
+                self._log.warning("progress_not_stored", reason=str(error))
+                beat = replace(beat, result=self._result)
+                kept = await self._ledger.store.beat(beat)
+            if not kept:
+                self._interrupt("lost")
+                return
+            self._result = beat.result
+            if checkpoint:
+                self.checkpoint, self.got_on = checkpoint, True
+            self._beaten_at = started
+            self.lease_ends = started + self._limits.lease
+            self.handle.renewed(self.lease_ends)
+
+    def _snapshot(self) -> dict[str, Json] | None:
+        """The result as of now; as it was stored last while it is not JSON. If it stays so, the job fails when it ends."""
+        try:
+            return self.handle.snapshot()
+        except NotJson as error:
+            self._log.warning("progress_not_stored", reason=str(error))
+            return self._result
+
+    # -- progress --------------------------------------------------------------------------------------------------
+
+    def _progressed(self) -> None:
+        """The strategy has signalled an advance: tell of it now, and then not again for an interval."""
+        if self._telling is None and not self._stopped:
+            self._telling = self._spawn(self._tell_for_a_while())
+
+    async def _tell_for_a_while(self) -> None:
+        try:
+            while (progress := self.handle.progress()) != self._told:
+                await self._tell(progress)
+                if self._clock.monotonic() - self._beaten_at >= _PERSIST_EVERY:
+                    await self._beat()
+                # A throttle, not a wait for something: the next advance may come at any time.
+                await asyncio.sleep(self._limits.progress_interval)
+        except StoreUnavailable as error:
+            self._log.warning("progress_not_stored", reason=str(error))
+        finally:
+            self._telling = None
+
+    async def _tell(self, progress: Progress) -> None:
+        told, self._told = self._told, progress
+        self._measure(progress)
+        message = messages.progress(self._job, self._data(progress), self._clock.now())
+        try:
+            async with asyncio.timeout(_PROGRESS_TIMEOUT):
+                await self._bus.publish(topics.EVENTS, message)
+        except (BusError, TimeoutError) as error:
+            self._log.debug("progress_not_published", reason=str(error))
+        except asyncio.CancelledError:
+            self._told = told  # whether it got out is not known
+            raise
+
+    def _measure(self, progress: Progress) -> None:
+        before, self._measured = self._measured, progress
+        records, row_errors = progress.advanced - before.advanced, progress.errors - before.errors
+        if records > 0 or row_errors > 0:
+            self._ledger.meter.advanced(self._job.type, self._job.phase, max(0, records), max(0, row_errors))
+
+    def _data(self, progress: Progress) -> dict[str, Json]:
+        elapsed = self._clock.monotonic() - self._started_at
+        rate = (progress.advanced - self._began.advanced) / elapsed if elapsed > 0 else 0.0
+        data: dict[str, Json] = {
+            "id": self._job.id,
+            "type": self._job.type,
+            "phase": self._job.phase,
+            "run": self._job.fence,
+            "advancement_count": progress.advanced,
+            "rate": round(rate, 2),
+            "errors": progress.errors,
+        }
+        if progress.message is not None:
+            data["message"] = progress.message
+        if progress.count is not None and self._job.phase == "process":
+            data["count"] = progress.count
+        if progress.share is not None:
+            data["progress"] = round(progress.share, 4)
+            gained = progress.share - (self._began.share or 0.0)
+            if gained > 0:
+                data["seconds_left"] = round(elapsed / gained * (1 - progress.share), 1)
+        return data
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,275 @@
+"""The child: one strategy that works on one job, for a worker that tells it what to do.
+
+Started as `python -m batchbus_service.execution.isolation.child SOCKET CRASH_FILE PARENT`, the first two being open file
+descriptors and the last the worker's process id. It ends when its worker does, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import faulthandler
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Container, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from batchbus_service.domain.job import Checkpoint
+from batchbus_service.domain.ports import NotStorable
+from batchbus_service.execution.execution import InProcess, RunStalled
+from batchbus_service.execution.executor import StrategyHost
+from batchbus_service.execution.isolation.messages import (
+    Document,
+    error_from,
+    error_to,
+    job_from,
+    packed,
+    read,
+    state_of,
+)
+from batchbus_service.execution.isolation.setup import Setup
+from batchbus_service.storage.clock import SystemClock
+from batchbus_service.storage.files import FileStore, is_full
+from batchbus_service.storage.lent import lend
+from batchbus_service.telemetry.logs import configure
+from batchbus_strategies import (
+    BatchStrategy,
+    Draft,
+    JobView,
+    LeaseLost,
+    Registry,
+    RegistryError,
+    RunCanceled,
+    StrategyError,
+)
+
+if TYPE_CHECKING:
+    from batchbus_service.execution.job_run import RunHandle
+    from batchbus_strategies import Services
+
+_SIGNAL_AT_PARENTS_DEATH: Final = 1
+"""`PR_SET_PDEATHSIG` of Linux."""
+
+
+class Child:
+    """Does what the messages of the worker ask, one question at a time, and tells how the run gets on."""
+
+    def __init__(
+        self, writer: asyncio.StreamWriter, host: StrategyHost, strategy: BatchStrategy[Any], every: float
+    ) -> None:
+        self._writer = writer
+        self._host = host
+        self._strategy = strategy
+        self._every = every
+        self._execution: InProcess
+        self._handle: RunHandle
+        self._saving: dict[int, asyncio.Future[None]] = {}
+        self._saves = 0
+        self._telling: asyncio.Task[None] | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._failed_with: Exception = Exception("it is not known what")
+
+    def obey(self, message: Document) -> None:
+        match message["kind"]:
+            case "begin":
+                self._begin(message)
+            case "work":
+                self._answer(self._worked())
+            case "clean_up":
+                self._answer(self._cleaned_up())
+            case "advise":
+                self._answer(self._advised(message))
+            case "saved":
+                self._saved(message)
+            case "renewed":
+                self._handle.renewed(message["lease_ends"])
+                self._tell()
+            case "cancel":
+                self._handle.cancel()
+            case "release":
+                self._handle.release()
+            case "lose":
+                self._handle.lose()
+            case "stop":
+                self._execution.stop()
+
+    def _begin(self, message: Document) -> None:
+        job = job_from(message["job"])
+        log = structlog.get_logger("batchbus").bind(**message["log"])
+        self._execution = InProcess(self._host, SystemClock(), self._strategy, log)
+        self._handle = self._execution.begin(
+            job, lease_ends=message["lease_ends"], save=self._save, progressed=self._progressed
+        )
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+
+    def _answer(self, answer: Coroutine[Any, Any, Document]) -> None:
+        self._work = asyncio.create_task(self._answered(answer))
+
+    async def _answered(self, answer: Coroutine[Any, Any, Document]) -> None:
+        try:
+            said = await answer
+        except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - the worker decides what becomes of it
+            if isinstance(error, Exception):
+                self._failed_with = error
+            await self._keep_row_errors()
+            words = "".join(traceback.format_exception(error))
+            said = {"error": error_to(error, words, full=is_full(error))}
+        state = {"kind": "answer", "state": state_of(self._handle)}
+        try:
+            message = packed({**said, **state})
+        except NotStorable as error:
+            message = packed({"error": error_to(StrategyError(str(error)), ""), **state})
+        self._writer.write(message)
+        await self._writer.drain()
+
+    async def _worked(self) -> Document:
+        draft: Draft = await self._execution.work()
+        return {"context": draft.context, "dry_run": draft.dry_run, "changes": self._handle.context_changes}
+
+    async def _cleaned_up(self) -> Document:
+        await self._execution.clean_up()
+        await self._execution.keep_row_errors()
+        return {}
+
+    async def _advised(self, message: Document) -> Document:
+        view = JobView(message["id"], message["type"], message["phase"], message["failures"])
+        error = RunStalled(message["stalled"]) if message["stalled"] else self._failed_with
+        return {"retry": await self._execution.should_retry(view, error)}
+
+    async def _keep_row_errors(self) -> None:
+        try:
+            await self._execution.keep_row_errors()
+        except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
+            structlog.get_logger("batchbus").error("row_errors_not_kept", exc_info=error)
+
+    # -- progress and checkpoints ----------------------------------------------------------------------------------
+
+    async def _save(self, checkpoint: Checkpoint) -> None:
+        """The worker makes it durable, as it alone has the job. Raises what the worker says."""
+        await self._handle.write_row_errors()
+        self._saves += 1
+        number = self._saves
+        saved = self._saving[number] = asyncio.get_running_loop().create_future()
+        message = {"kind": "checkpoint", "number": number, "checkpoint": asdict(checkpoint)}
+        try:
+            self._writer.write(packed({**message, "state": state_of(self._handle)}))
+        except NotStorable as error:
+            raise StrategyError(f"The checkpoint cannot be kept. {error}") from error
+        await saved
+
+    def _saved(self, message: Document) -> None:
+        saved = self._saving.pop(message["number"])
+        if saved.done():
+            return
+        if message["error"] is None:
+            saved.set_result(None)
+        else:
+            saved.set_exception(error_from(message["error"]))
+
+    def _progressed(self) -> None:
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._tell_for_a_while())
+
+    async def _tell_for_a_while(self) -> None:
+        told = None
+        while (progress := self._handle.progress()) != told:
+            told = progress
+            self._tell()
+            await asyncio.sleep(self._every)
+        self._telling = None
+
+    def _tell(self) -> None:
+        self._writer.write(packed({"kind": "state", "state": state_of(self._handle)}))
+
+
+async def _serve(connection: socket.socket) -> None:
+    reader, writer = await asyncio.open_connection(sock=connection)
+    first = await read(reader)
+    if first is None:
+        return
+    setup = Setup.from_document(first["setup"])
+    sys.path[:] = setup.path
+    configure(format=setup.log_format, level=setup.log_level)
+    async with AsyncExitStack() as stack:
+        try:
+            strategy = _strategy(setup, first["type"])
+            host = await stack.enter_async_context(StrategyHost(_services(setup)))
+        except (RegistryError, ValueError) as error:
+            writer.write(packed({"kind": "unfit", "words": f"{type(error).__name__}: {error}"}))
+            await writer.drain()
+            return
+        strategy.services = host.services
+        limit = setup.memory_mib * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        child = Child(writer, host, strategy, setup.progress_interval)
+        writer.write(packed({"kind": "ready"}))
+        while (message := await read(reader)) is not None:
+            if message["kind"] == "end":
+                return
+            child.obey(message)
+    # The worker is gone: whatever the strategy still does is no longer its to do.
+    os._exit(0)
+
+
+def _strategy(setup: Setup, job_type: str) -> BatchStrategy[Any]:
+    strategy = Registry.load(setup.folder).get(job_type)
+    if strategy is None:
+        raise RegistryError([f"No strategy serves {job_type} any more"])
+    return strategy
+
+
+def _services(
+    setup: Setup,
+) -> Callable[[AsyncExitStack, Container[asyncio.AbstractEventLoop]], Coroutine[Any, Any, Services]]:
+    files = FileStore.open(setup.files_url)
+
+    async def make(stack: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:
+        return lend(setup.catalog_url, setup.catalog_database, files, stack, loops)
+
+    return make
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel end this process when its worker ends, even by `kill -9`, and whatever this one is doing then."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Sent to a whole group of processes, they are for the worker, which lets its runs come to an end.
+        signal.signal(number, lambda *_: None)
+
+
+def _tell_crashes(file: int) -> None:
+    """Write where the strategy was when it ends the process, for the worker to read."""
+    faulthandler.enable(file=file, all_threads=False)
+    real = os._exit
+
+    def told(code: int) -> None:
+        faulthandler.dump_traceback(file=file, all_threads=False)
+        real(code)
+
+    os._exit = told  # type: ignore[assignment]
+
+
+def main() -> None:
+    connection, crashes, parent = (int(argument) for argument in sys.argv[1:4])
+    _end_with(parent)
+    _tell_crashes(crashes)
+    asyncio.run(_serve(socket.socket(fileno=connection)))
+    # Threads of a strategy that does not end keep nothing of this process.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""A run whose strategy is in a child process: what the worker asks goes there, and what is known of it comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from structlog import get_context
+
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.ports import Clock
+from batchbus_service.execution.execution import (
+    Abandoned,
+    Execution,
+    InProcess,
+    ProcessDied,
+    RaisedInChild,
+    RunStalled,
+    Save,
+    check_draft,
+)
+from batchbus_service.execution.executor import StrategyHost
+from batchbus_service.execution.isolation.messages import (
+    Document,
+    OutOfMemory,
+    checkpoint_from,
+    error_to,
+    job_to,
+    progress_from,
+)
+from batchbus_service.execution.isolation.process import ChildProcess
+from batchbus_service.execution.isolation.setup import Setup
+from batchbus_service.execution.job_run import Progress, RunHandle
+from batchbus_strategies import BatchStrategy, Draft, JobView, Json, LeaseLost, StrategyError
+from batchbus_strategies.json_values import NotJson
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Isolated", "Placement"]
+
+
+class Placement:
+    """Gives a run a process of its own if its job is suspected, its strategy asks for one, or all shall have one.
+
+    Implements `Executions`. `setup` is None where a child could not reach what it needs: files in memory.
+    """
+
+    def __init__(self, host: StrategyHost, clock: Clock, setup: Setup | None, *, all_isolated: bool = False) -> None:
+        self._host = host
+        self._clock = clock
+        self._setup = setup
+        self._all = all_isolated
+
+    def open(self, job: Job, strategy: BatchStrategy[Any], log: FilteringBoundLogger) -> Execution:
+        if self._setup and (job.suspected or self._all or strategy.isolation == "process"):
+            return Isolated(self._setup, self._host, self._clock, log)
+        return InProcess(self._host, self._clock, strategy, log)
+
+
+class MirroredRun:
+    """The engine's side of a run in a child: as of the child's last message. Implements `RunControl`."""
+
+    def __init__(self, first: RunHandle, lease_ends: float, tell: Callable[[Document], None]) -> None:
+        """`first`: what a run of that job begins with."""
+        self._tell = tell
+        self._progress = first.progress()
+        self._result: dict[str, Json] | None = first.snapshot()
+        self._least = first.least_result()
+        self._fault: str | None = None
+        self.touched = first.touched
+        self.context_changes: dict[str, Json] = {}
+        self.lease_ends = lease_ends
+        self.orders: list[str] = []
+        """What a child that begins later has to be told."""
+
+    def take(self, state: Document) -> None:
+        self._progress = progress_from(state["progress"])
+        self._result, self._least, self._fault = state.get("result"), state["least"], state.get("fault")
+        self.touched = float(state["touched"])
+
+    def cancel(self) -> None:
+        self._order("cancel")
+
+    def release(self) -> None:
+        self._order("release")
+
+    def lose(self) -> None:
+        self._order("lose")
+
+    def renewed(self, lease_ends: float) -> None:
+        self.lease_ends = lease_ends
+        self._tell({"kind": "renewed", "lease_ends": lease_ends})
+
+    def progress(self) -> Progress:
+        return self._progress
+
+    def snapshot(self) -> dict[str, Json] | None:
+        if self._fault is not None:
+            raise NotJson(self._fault)
+        return self._result
+
+    def least_result(self) -> dict[str, Json] | None:
+        return self._least
+
+    async def write_row_errors(self) -> None:
+        """The child has written them, before it said that there is a checkpoint."""
+
+    def _order(self, kind: str) -> None:
+        self.orders.append(kind)
+        self._tell({"kind": kind})
+
+
+class Isolated:
+    """Implements `Execution`. The child is started when there is something to do, and serves all phases of the run."""
+
+    killable = True
+
+    def __init__(self, setup: Setup, host: StrategyHost, clock: Clock, log: FilteringBoundLogger) -> None:
+        self._setup = setup
+        self._host = host
+        self._clock = clock
+        self._log = log
+        self._child: ChildProcess | None = None
+        self._starting: asyncio.Future[ChildProcess] | None = None
+        self._abandoned = False
+        self._job: Job
+        self._run: MirroredRun
+        self._save: Save
+        self._progressed: Callable[[], None]
+        self._saving: set[asyncio.Task[None]] = set()
+
+    def begin(self, job: Job, *, lease_ends: float, save: Save, progressed: Callable[[], None]) -> MirroredRun:
+        self._job, self._save, self._progressed = job, save, progressed
+        services = self._host.services
+        first = RunHandle(
+            job, services, self._log, self._clock, lease_ends=lease_ends, save=save, progressed=progressed
+        )
+        self._run = MirroredRun(first, lease_ends, self._tell)
+        if self._child and self._child.alive:
+            self._tell_beginning(self._child)
+        return self._run
+
+    async def work(self) -> Draft:
+        answer = await self._ask({"kind": "work"}, orders=True)
+        draft = Draft(self._job.type, answer["context"], answer["dry_run"])
+        check_draft(draft)
+        self._run.context_changes = answer["changes"]
+        return draft
+
+    async def clean_up(self) -> None:
+        self._abandoned = False
+        await self._ask({"kind": "clean_up"}, orders=False)
+
+    async def keep_row_errors(self) -> None:
+        """The child does, before it answers."""
+
+    async def should_retry(self, view: JobView, error: Exception) -> bool:
+        if self._child is None or not self._child.alive:
+            return True
+        stalled = str(error) if isinstance(error, RunStalled) else None
+        question = {"id": view.id, "type": view.type, "phase": view.phase, "failures": view.failures}
+        try:
+            answer = await self._child.ask({"kind": "advise", "stalled": stalled, **question})
+        except (ProcessDied, RaisedInChild, StrategyError) as second:
+            self._log.error("should_retry_failed", exc_info=second)
+            return True
+        return bool(answer["retry"])
+
+    def stop(self) -> None:
+        self._tell({"kind": "stop"})
+
+    def abandon(self) -> None:
+        self._abandoned = True
+        if self._child:
+            self._child.kill()
+        elif self._starting:
+            self._starting.cancel()
+
+    @property
+    def still_running(self) -> concurrent.futures.Future[Any] | None:
+        return None
+
+    async def close(self) -> None:
+        if self._child:
+            await self._child.close()
+
+    async def _ask(self, question: Document, *, orders: bool) -> Document:
+        try:
+            child = await self._ready(orders=orders)
+            return await child.ask(question)
+        except OutOfMemory as error:
+            raise OutOfMemory(self._at(f"The run needed more than {self._setup.memory_mib} MiB. {error}")) from error
+        except (ProcessDied, asyncio.CancelledError) as error:
+            if self._abandoned:
+                raise Abandoned from error
+            if isinstance(error, ProcessDied):
+                raise ProcessDied(self._at(str(error))) from error
+            raise
+
+    async def _ready(self, *, orders: bool) -> ChildProcess:
+        if self._abandoned:
+            raise Abandoned
+        if self._child and self._child.alive:
+            return self._child
+        if self._child:
+            await self._child.close()
+            self._child = None
+        self._starting = asyncio.ensure_future(ChildProcess.start(self._setup, self._job.type, self._heard, self._log))
+        try:
+            self._child = await self._starting
+        finally:
+            self._starting = None
+        self._tell_beginning(self._child)
+        for kind in self._run.orders if orders else ():
+            self._child.tell({"kind": kind})
+        return self._child
+
+    def _tell_beginning(self, child: ChildProcess) -> None:
+        words = {key: value for key, value in get_context(self._log).items() if isinstance(value, str | int)}
+        child.tell({"kind": "begin", "job": job_to(self._job), "lease_ends": self._run.lease_ends, "log": words})
+
+    def _tell(self, message: Document) -> None:
+        if self._child:
+            self._child.tell(message)
+
+    def _heard(self, message: Document) -> None:
+        self._run.take(message["state"])
+        if message["kind"] == "checkpoint":
+            task = asyncio.create_task(self._keep(message))
+            self._saving.add(task)
+            task.add_done_callback(self._saving.discard)
+        elif message["kind"] == "state":
+            self._progressed()
+
+    async def _keep(self, message: Document) -> None:
+        error: Document | None = None
+        try:
+            await self._save(checkpoint_from(message["checkpoint"]))
+        except (LeaseLost, StrategyError) as refused:
+            error = error_to(refused, "")
+        except Exception as broke:  # noqa: BLE001 - the strategy's run ends with it
+            self._log.error("checkpoint_not_kept", exc_info=broke)
+            error = error_to(broke, "")
+        self._tell({"kind": "saved", "number": message["number"], "error": error})
+
+    def _at(self, words: str) -> str:
+        """With how far the run had got."""
+        return f"{words} It had advanced to {self._run.progress().advanced:,}."

@@ -1,0 +1,156 @@
+"""What a worker and a child process say to each other: BSON documents, one after the other, on a pair of sockets.
+
+BSON, since it carries what a job holds as the database does, says how long it is, and runs no code where it is read:
+a child is not trusted with more than its own job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, Final
+
+import bson
+from bson.codec_options import CodecOptions
+
+from batchbus_service.domain.job import Checkpoint, Job, plain
+from batchbus_service.domain.ports import NotStorable
+from batchbus_service.execution.execution import ProcessDied, RaisedInChild, RunStalled
+from batchbus_service.execution.executor import CallStopped
+from batchbus_service.execution.job_run import Progress, RunHandle
+from batchbus_service.storage.mongo.document import encodable, from_document, to_document
+from batchbus_strategies import LeaseLost, RunCanceled, StrategyError
+from batchbus_strategies.json_values import NotJson
+
+__all__ = [
+    "Document",
+    "OutOfMemory",
+    "checkpoint_from",
+    "error_from",
+    "error_to",
+    "job_from",
+    "job_to",
+    "packed",
+    "progress_from",
+    "read",
+    "state_of",
+    "where",
+]
+
+Document = dict[str, Any]
+
+_OPTIONS: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True, tzinfo=UTC)
+_MOST_BYTES: Final = 256 * 1024 * 1024
+"""Of one message; a job's document has 16 MiB at most."""
+_TRACEBACK: Final = 16_000
+"""The most characters of a traceback."""
+_ENGINE: Final = Path(__file__).parents[2]
+_FRAMES: Final = 5
+"""The innermost calls that are named when a run has ended its process."""
+_KINDS: Final[Mapping[str, type[BaseException]]] = {
+    "strategy": StrategyError,
+    "canceled": RunCanceled,
+    "lost": LeaseLost,
+    "stopped": CallStopped,
+    "stalled": RunStalled,
+}
+
+
+class OutOfMemory(ProcessDied):
+    """A run needed more memory than its process may have."""
+
+
+class _Remote(Exception):
+    """Shows a traceback of the child as the cause of what was raised here, as `concurrent.futures` does."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+def packed(message: Document) -> bytes:
+    """Raises `NotStorable` for what the database could not hold either."""
+    with encodable():
+        return bson.encode(message)
+
+
+async def read(reader: asyncio.StreamReader) -> Document | None:
+    """The next message; None at the end. Raises `ValueError` for what is none."""
+    try:
+        head = await reader.readexactly(4)
+        length = int.from_bytes(head, "little")
+        if not 5 <= length <= _MOST_BYTES:
+            raise ValueError(f"A message cannot have {length} bytes")
+        body = await reader.readexactly(length - 4)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    try:
+        return bson.decode(head + body, codec_options=_OPTIONS)
+    except bson.errors.BSONError as error:
+        raise ValueError(str(error)) from error
+
+
+def job_to(job: Job) -> Document:
+    """What a run has to know of its job; the history stays here."""
+    return to_document(replace(job, history=(), published=0, triggers=(), writer=None))
+
+
+def job_from(document: Document) -> Job:
+    return from_document(document)
+
+
+def state_of(handle: RunHandle) -> Document:
+    """How far a run is. A result that is not JSON, or cannot be stored, is replaced by the reason, as `fault`."""
+    state: Document = {"progress": asdict(handle.progress()), "touched": handle.touched}
+    least = handle.least_result()
+    try:
+        result = handle.snapshot()
+        packed({"result": result})
+        return {**state, "result": result, "least": least}
+    except (NotJson, NotStorable) as error:
+        return {**state, "least": least, "fault": str(error)}
+
+
+def progress_from(document: Document) -> Progress:
+    return Progress(**document)
+
+
+def checkpoint_from(document: Document) -> Checkpoint:
+    return Checkpoint(**document)
+
+
+def error_to(error: BaseException, traceback: str, *, full: bool = False) -> Document:
+    """An error on its way to the worker; `traceback` is for its log."""
+    kind = next((kind for kind, each in _KINDS.items() if isinstance(error, each)), "other")
+    words = str(error)
+    if isinstance(error, MemoryError):
+        frames = (
+            (frame.name, frame.filename, frame.lineno or 0) for frame in reversed(extract_tb(error.__traceback__))
+        )
+        kind, words = "memory", where(frames)
+    elif kind == "other":
+        words = f"{type(error).__name__}: {error}"
+    return {"kind": kind, "words": plain(words, 10_000), "full": full, "traceback": plain(traceback, _TRACEBACK)}
+
+
+def where(frames: Iterable[tuple[str, str, int]]) -> str:
+    """Where a strategy was, in words: its innermost calls, each as function, file and line."""
+    own = [(function, file, line) for function, file, line in frames if not Path(file).is_relative_to(_ENGINE)]
+    calls = " < ".join(f"{function} ({file}, line {line})" for function, file, line in own[:_FRAMES])
+    return f"It was in {calls}." if calls else "It left no traceback."
+
+
+def error_from(document: Document) -> BaseException:
+    words = document["words"]
+    if (kind := _KINDS.get(document["kind"])) is not None:
+        error: BaseException = kind() if kind is CallStopped else kind(words)
+    elif document["kind"] == "memory":
+        error = OutOfMemory(words)
+    else:
+        error = RaisedInChild(words, full=bool(document["full"]))
+    if document["traceback"]:
+        error.__cause__ = _Remote(document["traceback"])
+    return error

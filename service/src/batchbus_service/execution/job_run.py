@@ -1,0 +1,310 @@
+"""The `JobRun` that a strategy sees: it counts and collects in the strategy's thread, and the engine reads along.
+
+Every field is written by one thread only; the engine takes a snapshot when it writes or publishes. That needs no
+lock: a reference is replaced, never a dict that the engine may be encoding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from batchbus_service.domain.job import ERROR_PARTS, MAX_ERRORS, Checkpoint, Job, plain
+from batchbus_service.domain.ports import Clock
+from batchbus_service.execution.row_errors import RowErrorLog
+from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
+from batchbus_strategies.fenced import FencedWriter, in_a_loop
+from batchbus_strategies.json_values import CheckedResult, NotJson, as_count, as_json, as_object, as_text
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+    from structlog.typing import FilteringBoundLogger
+
+    from batchbus_strategies import Files, RecordWrite, Written
+
+__all__ = ["MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "Progress", "RunHandle"]
+
+MAX_CHECKPOINT_BYTES: Final = 64 * 1024
+MAX_RESULT_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, as its events tell it."""
+
+    count: int | None
+    advanced: int
+    share: float | None
+    """From 0 to 1; None while that cannot be told."""
+    errors: int
+    message: str | None
+
+
+class RunHandle:
+    """Implements `JobRun`, and for the engine `execution.RunControl`."""
+
+    def __init__(
+        self,
+        job: Job,
+        services: Services,
+        log: FilteringBoundLogger,
+        clock: Clock,
+        *,
+        lease_ends: float,
+        save: Callable[[Checkpoint], Coroutine[Any, Any, None]],
+        progressed: Callable[[], None],
+    ) -> None:
+        self._job = job
+        self._context: BaseModel | None = None
+        self._services = services
+        self._log = log
+        self._clock = clock
+        self._engine = asyncio.get_running_loop()
+        self._save = save
+        self._progressed = progressed
+        self._lease_ends = lease_ends
+        self._stop: type[RunCanceled] | type[LeaseLost] | None = None
+        self._released = False
+        self._in_chunk = False
+        """Between `ensure_lease` and the `advance` behind the write that it was called for."""
+        self._writer = FencedWriter(job.id, job.fence)
+        self._signalled = False
+        self._message: str | None = None
+        self._share: float | None = None
+
+        resumed = job.checkpoint if job.checkpoint and job.checkpoint.phase == job.phase else None
+        self.resume_from: Json = resumed.state if resumed else None
+        self._advanced = resumed.advanced if resumed else 0
+        # What earlier runs left, and a strategy may have written over: only what is of its kind is taken up.
+        result: dict[str, Any] = dict(job.result or {})
+        self.error_count = resumed.errors if resumed else 0
+        self._errors: list[Json] = _listed(result.pop("errors", None))[: self.error_count]
+        self._descriptors: dict[str, Json] = {
+            entry["key"]: entry
+            for entry in _listed(result.pop("stat_descriptors", None))
+            if isinstance(entry, dict) and isinstance(entry.get("key"), str)
+        }
+        count = result.pop("count", None)
+        self._count: int | None = count if isinstance(count, int) else None
+        for derived in ("advancement_count", "progress", "error_count", ERROR_PARTS):
+            result.pop(derived, None)
+        self.row_errors = RowErrorLog(job, services, kept=resumed.error_parts if resumed else 0)
+        self.result: MutableMapping[str, Any] = CheckedResult()
+        for key, value in result.items():
+            try:
+                self.result[key] = value
+            except NotJson as error:  # as older versions stored it
+                log.warning("part_of_the_result_left_out", reason=str(error))
+        self.context_changes: dict[str, Json] = {}
+        self.touched = self._clock.monotonic()
+        """When the strategy last gave a sign of life."""
+
+    # -- what the strategy sees ------------------------------------------------------------------------------------
+
+    @property
+    def job_id(self) -> str:
+        return self._job.id
+
+    @property
+    def job_type(self) -> str:
+        return self._job.type
+
+    @property
+    def phase(self) -> Phase:
+        return self._job.phase
+
+    @property
+    def dry_run(self) -> bool:
+        return self._job.dry_run
+
+    @property
+    def run_number(self) -> int:
+        return self._job.fence
+
+    @property
+    def context(self) -> Any:
+        return self._context
+
+    @property
+    def files(self) -> Files:
+        return self._services.files
+
+    @property
+    def catalog(self) -> AsyncIOMotorDatabase[dict[str, Any]]:
+        return self._services.catalog
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        return self._log
+
+    def expect(self, count: int) -> None:
+        self._count = as_count(count, "expect: count")
+        self._signal()
+
+    def advance(self, n: int = 1, *, message: str | None = None, share: float | None = None) -> Awaitable[None]:
+        self._advanced += as_count(n, "advance: n")
+        if share is not None:
+            self._share = max(self._share or 0.0, min(share, 1.0))
+        if message is not None:
+            self._message = plain(as_text(message, "advance: message"))
+        self.touched = self._clock.monotonic()
+        self._signal()
+        self._check(may_go_on=self._in_chunk)
+        self._in_chunk = False
+        return _Turn()
+
+    def checkpoint(self, state: Json) -> Awaitable[None]:
+        self._check(may_go_on=True)
+        state = as_json(state, "checkpoint")
+        size = len(to_json(state))
+        if size > MAX_CHECKPOINT_BYTES:
+            raise StrategyError(f"A checkpoint may have {MAX_CHECKPOINT_BYTES:,} bytes; this one has {size:,}")
+        self.touched = self._clock.monotonic()
+        checkpoint = Checkpoint(self.phase, state, self._advanced, self.error_count, self.row_errors.cut())
+        saved = asyncio.run_coroutine_threadsafe(self._save(checkpoint), self._engine)
+        if not in_a_loop():
+            saved.result()
+            self._check()
+            return _Turn()
+        return self._saved(saved)
+
+    def describe(self, key: str, name: str, message: str) -> None:
+        texts = {"key": key, "name": name, "message": message}
+        entry = {part: as_text(text, f"describe: {part}") for part, text in texts.items()}
+        self._descriptors = {**self._descriptors, key: as_object(entry, "describe")}
+
+    def row_error(self, *, line: int, column: str | None, code: str, message: str, value: str | None = None) -> None:
+        line = as_count(line, "row_error: line")
+        code, message = plain(as_text(code, "row_error: code")), plain(as_text(message, "row_error: message"))
+        column = None if column is None else plain(as_text(column, "row_error: column"))
+        value = None if value is None else plain(as_text(value, "row_error: value"))
+        row = {"line": line, "column": column, "code": code, "message": message, "value": value}
+        self.row_errors.add(row)
+        self.error_count += 1
+        if len(self._errors) < MAX_ERRORS:
+            self._errors = [*self._errors, _in_words(line, column, message, value)]
+        self.touched = self._clock.monotonic()
+        self._signal()
+
+    def update_context(self, changes: Mapping[str, Json]) -> None:
+        self.context_changes = {**self.context_changes, **as_object(changes, "context")}
+
+    def ensure_lease(self) -> None:
+        self._check()
+        if self._clock.monotonic() >= self._lease_ends:
+            raise LeaseLost(f"The lease on job {self.job_id} has run out")
+        self._in_chunk = True
+
+    def write(self, collection: str, records: Sequence[RecordWrite], *, step: int | None = None) -> Awaitable[Written]:
+        self.ensure_lease()
+        self.touched = self._clock.monotonic()
+        if in_a_loop():
+            return self._writer.write(self.catalog[collection], records, step)
+        return self._writer.write_blocking(self.catalog[collection].delegate, records, step)
+
+    # -- what the engine does with it ------------------------------------------------------------------------------
+
+    def bind(self, context: BaseModel) -> None:
+        """Give the strategy its context, checked."""
+        self._context = context
+
+    async def write_row_errors(self) -> None:
+        """Put those that belong to a checkpoint into the file store."""
+        await self.row_errors.write()
+
+    def allow_cleanup(self) -> None:
+        """Stop raising `RunCanceled`, so that `on_canceled` can work."""
+        self._stop = None
+
+    def cancel(self) -> None:
+        """Have `RunCanceled` surface in the strategy."""
+        self._stop = self._stop or RunCanceled
+
+    def release(self) -> None:
+        """Have `LeaseLost` surface in the strategy, but not before a chunk that is written has its checkpoint."""
+        self._released = True
+
+    def lose(self) -> None:
+        """Have `LeaseLost` surface in the strategy."""
+        self._stop = LeaseLost
+
+    def renewed(self, lease_ends: float) -> None:
+        """The lease holds until then, on the monotonic clock."""
+        self._lease_ends = lease_ends
+
+    def progress(self) -> Progress:
+        """As of now. The next advance signals again."""
+        self._signalled = False
+        share = self._share
+        # What a preview counts is its outcome, not what it has to work through.
+        if share is None and self.phase == "process" and self._count is not None:
+            share = _share(self._advanced, self._count)
+        return Progress(self._count, self._advanced, share, self.error_count, self._message)
+
+    def snapshot(self) -> dict[str, Json] | None:
+        """The job's `result` as of now: what is known of numbers, and what the strategy added. Raises `NotJson`."""
+        result = as_object(self.result, "result")
+        if self._count is not None:
+            result["count"] = self._count
+        if self.phase == "process" and (self._advanced or self._count is not None):
+            result["advancement_count"] = self._advanced
+            if self._count is not None:
+                result["progress"] = _share(self._advanced, self._count)
+        elif self._count is not None:
+            result["advancement_count"] = 0
+        if self._descriptors:
+            result["stat_descriptors"] = list(self._descriptors.values())
+        if self._errors:
+            result["errors"] = list(self._errors)
+            result["error_count"] = self.error_count
+        if parts := self.row_errors.parts:
+            result[ERROR_PARTS] = parts
+        return result or None
+
+    def least_result(self) -> dict[str, Json] | None:
+        """What stays of a result that the job cannot keep: where its row errors are."""
+        parts = self.row_errors.parts
+        return {ERROR_PARTS: parts} if parts else None
+
+    def _signal(self) -> None:
+        if not self._signalled:
+            self._signalled = True
+            self._engine.call_soon_threadsafe(self._progressed)
+
+    def _check(self, *, may_go_on: bool = False) -> None:
+        """`may_go_on`: the lease is still held, so that a release can wait until what was written is kept."""
+        if self._stop is not None:
+            raise self._stop(f"Job {self.job_id}")
+        if self._released and not may_go_on:
+            raise LeaseLost(f"Job {self.job_id}")
+
+    async def _saved(self, saved: concurrent.futures.Future[None]) -> None:
+        await asyncio.wrap_future(saved)
+        self._check()
+
+
+def _share(advanced: int, count: int) -> float:
+    """Progress from 0 to 1, to four places."""
+    return round(min(advanced / count, 1.0), 4) if count > 0 else 1.0
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+class _Turn:
+    """Awaiting it lets the other runs on the loop have their turn."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+def _in_words(line: int, column: str | None, message: str, value: str | None) -> str:
+    where = f"Line {line}" + (f', column "{column}"' if column else "")
+    return f"{where}: {message}" + (f' (value: "{value}")' if value is not None else "")

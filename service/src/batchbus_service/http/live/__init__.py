@@ -1,0 +1,1 @@
+"""Live events: feeds, and server-sent events."""

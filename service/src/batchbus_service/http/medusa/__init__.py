@@ -1,0 +1,1 @@
+"""The routes that answer as Medusa v1 does."""

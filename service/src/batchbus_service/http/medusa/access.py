@@ -1,0 +1,68 @@
+"""Which jobs and files a caller may see and touch: their own; an operator, everyone's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from fastapi import Request
+
+from batchbus_service.access import Principal
+from batchbus_service.domain.job import Job
+from batchbus_service.http.server.callers import authenticate
+from batchbus_service.http.server.errors import invalid, not_allowed
+from batchbus_service.http.server.paths import segment
+from batchbus_service.http.server.state import Api, api_of
+from batchbus_strategies import Json
+
+__all__ = ["admit", "job_for", "require_files"]
+
+_A_KEY: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}-.|(imports|exports|plans|errors|parked)/.", re.DOTALL)
+"""How the keys of uploads begin, and those of what jobs and batchbus itself write."""
+
+
+async def admit(request: Request) -> None:
+    """What comes before a path under `/admin` is not found: who asks, and the job that the path is about.
+
+    Raises: `Unauthorized`, and what `job_for` raises.
+    """
+    caller = await authenticate(request)
+    match request.url.path.split("/"):
+        case ["", "admin", "batch-jobs", id, *_]:
+            await job_for(api_of(request), caller, id)
+
+
+async def job_for(api: Api, caller: Principal, id: str) -> Job:
+    """The job that a path names. Raises: `UnknownJob`, and `ApiError` if it is somebody else's."""
+    job_id = segment(id)
+    if "\0" in job_id:
+        raise invalid("id has a NUL in it")
+    job = await api.service.ledger.get(job_id)
+    if not caller.sees_all and job.created_by != caller.user.id:
+        raise not_allowed("Cannot access a batch job that does not belong to the logged in user")
+    return job
+
+
+async def require_files(api: Api, caller: Principal, context: Mapping[str, Json]) -> None:
+    """Refuse a job that would read a file that is not the caller's to read, in the words for one that does not exist.
+
+    Whatever a strategy calls it: `fileKey`, and every text in the context that has the form of a key of ours.
+    Raises `ApiError`.
+    """
+    for path, text in _texts(context, ""):
+        if (path == "fileKey" or _A_KEY.match(text)) and not await api.shelf.may_read(caller, text):
+            raise invalid(f"{path}: There is no file with the key {text[:200]}")
+
+
+def _texts(value: Json | Mapping[str, Json], path: str) -> Iterator[tuple[str, str]]:
+    """Every text in a context, with its path."""
+    match value:
+        case str():
+            yield path, value
+        case Mapping():
+            for key, below in value.items():
+                yield from _texts(below, f"{path}.{key}" if path else key)
+        case list():
+            for number, below in enumerate(value):
+                yield from _texts(below, f"{path}.{number}")

@@ -1,0 +1,78 @@
+"""Routes: signing in and out. Login takes an email address and a password, and gives a session or a bearer token."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+
+from batchbus_service.access import SESSION_HOURS, TryLater, User
+from batchbus_service.http.medusa.bodies import JsonBody, read_login
+from batchbus_service.http.medusa.keys import Bearer
+from batchbus_service.http.medusa.schemas import OneUser, SignedIn, SignIn
+from batchbus_service.http.medusa.wire import user_on_the_wire
+from batchbus_service.http.server.callers import SESSION_COOKIE, Caller
+from batchbus_service.http.server.errors import ApiJson, Unauthorized
+from batchbus_service.http.server.openapi import answers, takes
+from batchbus_service.http.server.origins import require_same_origin
+from batchbus_service.http.server.state import Api, ApiState
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/admin/auth", tags=["auth"])
+
+
+@router.post("", responses=answers(OneUser, refusals=(403, 429)), openapi_extra=takes(SignIn))
+async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
+    """A session, in a cookie."""
+    require_same_origin(request, api.service.settings.cors_origins)
+    user = await _user(request, api, body)
+    response = ApiJson({"user": user_on_the_wire(user)})
+    response.set_cookie(
+        SESSION_COOKIE,
+        await api.users.sessions.begin(user),
+        max_age=SESSION_HOURS * 3600,
+        httponly=True,
+        samesite="lax",
+        secure=_behind_tls(request),
+    )
+    return response
+
+
+@router.post("/token", responses=answers(SignedIn, refusals=(429,)), openapi_extra=takes(SignIn))
+async def bearer_token(request: Request, api: ApiState, body: JsonBody) -> Response:
+    """A bearer token for a day."""
+    user = await _user(request, api, body)
+    return ApiJson({"access_token": api.keys.access_token(Bearer(user.id, user.generation))})
+
+
+@router.get("", responses=answers(OneUser))
+async def who_am_i(caller: Caller) -> Response:
+    return ApiJson({"user": user_on_the_wire(caller.user)})
+
+
+@router.delete("", response_class=PlainTextResponse)
+async def sign_out(request: Request, api: ApiState, _caller: Caller) -> Response:
+    if key := request.cookies.get(SESSION_COOKIE):
+        await api.users.sessions.end(key)
+    response = PlainTextResponse("OK")
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax", secure=_behind_tls(request))
+    return response
+
+
+async def _user(request: Request, api: Api, body: JsonBody) -> User:
+    login = read_login(body)
+    address = request.client.host if request.client else ""
+    try:
+        user = await api.users.logins.sign_in(login.email, login.password, address)
+    except TryLater:
+        api.service.meter.login_failed("limit")
+        raise
+    if user is None:
+        api.service.meter.login_failed("credentials")
+        raise Unauthorized
+    return user
+
+
+def _behind_tls(request: Request) -> bool:
+    """As the proxy in front says, if it is one that is trusted."""
+    return request.url.scheme == "https"

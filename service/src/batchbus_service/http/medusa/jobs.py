@@ -1,0 +1,111 @@
+"""Routes: batch jobs, as Medusa v1 has them, and retry beside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import Response
+
+from batchbus_service.access import Principal
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.lifecycle import Cause
+from batchbus_service.http.medusa.access import job_for, require_files
+from batchbus_service.http.medusa.bodies import AnyBody, JsonBody, read_create
+from batchbus_service.http.medusa.creating import create_job
+from batchbus_service.http.medusa.listing import read_listing
+from batchbus_service.http.medusa.listing_parameters import LISTING_PARAMETERS
+from batchbus_service.http.medusa.schemas import JobList, NewJob, OneJob
+from batchbus_service.http.medusa.wire import job_on_the_wire, user_on_the_wire
+from batchbus_service.http.server.callers import Reader, Writer
+from batchbus_service.http.server.errors import ApiJson, invalid
+from batchbus_service.http.server.openapi import answers, takes
+from batchbus_service.http.server.state import Api, ApiState
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
+
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_MAX_KEY: Final = 255
+
+
+@router.post("", status_code=201, responses=answers(OneJob, 201, refusals=(409,)), openapi_extra=takes(NewJob))
+async def create(
+    request: Request,
+    api: ApiState,
+    caller: Writer,
+    body: JsonBody,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Response:
+    """`{type, context, dry_run}`. The same `Idempotency-Key` from the same user answers with the same job."""
+    if idempotency_key is not None and not 1 <= len(idempotency_key) <= _MAX_KEY:
+        raise invalid(f"Idempotency-Key must have 1 to {_MAX_KEY} characters")
+    asked = read_create(body)
+    await require_files(api, caller, asked.context)
+    job = await create_job(
+        api.service,
+        asked,
+        user_id=caller.user.id,
+        idempotency_key=idempotency_key,
+        cause=_cause(request, caller),
+    )
+    return _answer(job, status=201)
+
+
+@router.get("", responses=answers(JobList), openapi_extra={"parameters": LISTING_PARAMETERS})
+async def list_jobs(request: Request, api: ApiState, caller: Reader) -> Response:
+    """The newest first; own jobs only, unless an operator asks."""
+    listing = read_listing(request.scope["query_string"], None if caller.sees_all else caller.user.id)
+    jobs, count = await api.finder.find(listing)
+    shown = {"id", "created_at", "status", "dry_run", *listing.fields}
+    wire = [{key: value for key, value in job_on_the_wire(job).items() if key in shown} for job in jobs]
+    if listing.with_user:
+        users = {user_id: await api.users.get(user_id) for user_id in {job.created_by for job in jobs}}
+        for job, on_the_wire in zip(jobs, wire, strict=True):
+            user = users[job.created_by]
+            on_the_wire["created_by_user"] = user_on_the_wire(user) if user else None
+    return ApiJson({"batch_jobs": wire, "count": count, "offset": listing.offset, "limit": listing.limit})
+
+
+@router.get("/{id}", responses=answers(OneJob))
+async def retrieve(id: str, api: ApiState, caller: Reader) -> Response:
+    return _answer(await job_for(api, caller, id))
+
+
+@router.post("/{id}/confirm", responses=answers(OneJob))
+async def confirm(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
+    """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted."""
+    cause, decider = _cause(request, caller), api.service.ledger.decider
+    return await _changed(api, caller, id, lambda job, now: decider.confirm(job, now, cause))
+
+
+@router.post("/{id}/cancel", responses=answers(OneJob))
+async def cancel(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
+    """Answers at once; a run stops at its next chunk. A second cancel changes nothing."""
+    cause, decider = _cause(request, caller), api.service.ledger.decider
+    return await _changed(api, caller, id, lambda job, now: decider.cancel(job, now, cause))
+
+
+@router.post("/{id}/retry", responses=answers(OneJob))
+async def retry(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
+    """A failed or canceled job goes on from its last checkpoint."""
+    cause, decider = _cause(request, caller), api.service.ledger.decider
+    return await _changed(api, caller, id, lambda job, now: decider.retry(job, now, cause))
+
+
+async def _changed(api: Api, caller: Principal, id: str, decide: Callable[[Job, datetime], Job]) -> Response:
+    return _answer(await api.service.ledger.change(await job_for(api, caller, id), decide))
+
+
+def _answer(job: Job, *, status: int = 200) -> Response:
+    return ApiJson({"batch_job": job_on_the_wire(job)}, status_code=status)
+
+
+def _cause(request: Request, caller: Principal) -> Cause:
+    """A caller's trace goes on in the job's events."""
+    traceparent = request.headers.get("traceparent", "")
+    return Cause(by=caller.user.id, traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None)

@@ -1,0 +1,107 @@
+"""What the service signs: access tokens (JWT) and download links. Both end by themselves."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import jwt
+
+from batchbus_service.domain.settings import BadSettings, Settings
+
+__all__ = ["ACCESS_SECONDS", "LINK_SECONDS", "Bearer", "Keys"]
+
+ACCESS_SECONDS: Final = 24 * 3600
+LINK_SECONDS: Final = 3600
+
+_ALGORITHM: Final = "HS256"
+_ISSUER: Final = "batchbus"
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """The user for whom an access token stands, and the generation of their password at the time."""
+
+    user_id: str
+    generation: int
+
+
+class Keys:
+    """Signs and checks with keys derived from one secret, the same in every process of an installation."""
+
+    def __init__(self, secret: str) -> None:
+        self._access = _derived(secret, "access tokens")
+        self._links = _derived(secret, "download links")
+
+    @classmethod
+    def of(cls, settings: Settings) -> Keys:
+        """From `BATCHBUS_JWT_SECRET`; on the embedded default, from a secret in the data directory.
+
+        Raises `BadSettings` if there is none.
+        """
+        if settings.jwt_secret is not None:
+            return cls(settings.jwt_secret)
+        if not settings.embedded:
+            raise BadSettings(
+                "BATCHBUS_JWT_SECRET is not set: it takes a secret of at least 16 characters, the same in every process "
+                "that serves HTTP"
+            )
+        return cls(_kept_secret(settings.data_dir / "jwt.secret"))
+
+    def access_token(self, bearer: Bearer) -> str:
+        """A JWT that lets its bearer act as the user for `ACCESS_SECONDS`."""
+        now = int(time.time())
+        claims = {"iss": _ISSUER, "sub": bearer.user_id, "gen": bearer.generation, "iat": now}
+        return jwt.encode({**claims, "exp": now + ACCESS_SECONDS}, self._access, algorithm=_ALGORITHM)
+
+    def bearer_of(self, token: str) -> Bearer | None:
+        """To whom a JWT was given; None if it is not ours, or not valid any more."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._access,
+                algorithms=[_ALGORITHM],
+                issuer=_ISSUER,
+                options={"require": ["iss", "sub", "gen", "iat", "exp"]},
+            )
+        except jwt.InvalidTokenError:
+            return None
+        return Bearer(claims["sub"], claims["gen"])
+
+    def link(self, file_key: str) -> dict[str, str]:
+        """The query parameters that let anyone fetch the file for `LINK_SECONDS`."""
+        expires = int(time.time()) + LINK_SECONDS
+        return {"expires": str(expires), "signature": self._signature(file_key, expires)}
+
+    def opens(self, file_key: str, expires: str, signature: str) -> bool:
+        """Whether a link's parameters let one fetch the file now."""
+        if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
+            return False
+        expected = self._signature(file_key, int(expires))
+        return hmac.compare_digest(expected.encode(), signature.encode()) and int(expires) > time.time()
+
+    def _signature(self, file_key: str, expires: int) -> str:
+        digest = hmac.digest(self._links, f"{expires}\n{file_key}".encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _derived(secret: str, purpose: str) -> bytes:
+    return hmac.digest(secret.encode(), f"batchbus {purpose}".encode(), hashlib.sha256)
+
+
+def _kept_secret(path: Path) -> str:
+    """Made once, readable by its owner alone."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".new")
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        unfinished.replace(path)
+    return path.read_text()

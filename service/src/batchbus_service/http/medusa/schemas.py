@@ -1,0 +1,360 @@
+"""What goes over the wire, as models, for the OpenAPI document alone: answers are not checked against them at run time.
+
+A test sends requests of every kind and compares each answer with its model.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from batchbus_service.access import Role, Scope
+from batchbus_service.domain.job import Status
+from batchbus_service.operations.parked.record import State as ParkedState
+from batchbus_service.operations.replay.record import State as ReplayState
+
+__all__ = [
+    "BatchTypeList",
+    "Deleted",
+    "DiscardedNumber",
+    "DownloadUrl",
+    "FileKey",
+    "History",
+    "JobList",
+    "Live",
+    "NewJob",
+    "NewTrigger",
+    "OneJob",
+    "OneParkedMessage",
+    "OneReplay",
+    "OneToken",
+    "OneUser",
+    "ParkedMessageList",
+    "PlanPage",
+    "Ready",
+    "Refusal",
+    "ReplayList",
+    "RequeuedNumber",
+    "SentTrigger",
+    "SignIn",
+    "SignedIn",
+    "TokenList",
+    "UploadList",
+    "UserList",
+]
+
+AnyObject = dict[str, Any]
+
+
+def _one_of(words: type[StrEnum]) -> Any:
+    """Inline: two enumerations of the same name could only be told apart by their modules."""
+    return Field(json_schema_extra={"enum": [str(word) for word in words]})
+
+
+class Answer(BaseModel):
+    """An object that has these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Refusal(Answer):
+    """Why a request is refused."""
+
+    type: str = Field(examples=["invalid_data"])
+    """A word for programs."""
+    message: str
+    """For people."""
+    code: str | None = None
+
+
+class Page(Answer):
+    count: int
+    """How many there are in all."""
+    offset: float
+    limit: float
+
+
+class Deleted(Answer):
+    id: str
+    object: str
+    deleted: Literal[True]
+
+
+# -- batch jobs ---------------------------------------------------------------------------------------------------
+
+
+class Job(Answer):
+    id: str
+    type: str
+    status: Status
+    dry_run: bool
+    context: AnyObject
+    result: AnyObject | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    pre_processed_at: datetime | None
+    confirmed_at: datetime | None
+    processing_at: datetime | None
+    completed_at: datetime | None
+    failed_at: datetime | None
+    canceled_at: datetime | None
+
+
+class User(Answer):
+    id: str
+    email: str
+    first_name: str | None
+    last_name: str | None
+    role: Role
+    metadata: AnyObject | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+
+
+class ListedJob(Answer):
+    """Its id, its status and when it was made, and what `fields` and `expand` ask for."""
+
+    id: str
+    status: Status
+    dry_run: bool
+    created_at: datetime
+    type: str | None = None
+    context: AnyObject | None = None
+    result: AnyObject | None = None
+    created_by: str | None = None
+    updated_at: datetime | None = None
+    deleted_at: datetime | None = None
+    pre_processed_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    processing_at: datetime | None = None
+    completed_at: datetime | None = None
+    failed_at: datetime | None = None
+    canceled_at: datetime | None = None
+    created_by_user: User | None = None
+
+
+class NewJob(Answer):
+    type: str
+    context: AnyObject
+    """What the type takes: see `GET /admin/batch-types`."""
+    dry_run: bool = False
+    """Look at the job, and wait for a confirmation."""
+
+
+class OneJob(Answer):
+    batch_job: Job
+
+
+class JobList(Page):
+    batch_jobs: list[ListedJob]
+
+
+class PastEvent(Answer):
+    sequence: int
+    id: str
+    type: str
+    time: datetime
+    data: AnyObject
+    causationid: str | None
+    traceparent: str | None
+    published: bool
+    """Whether the broker has confirmed it."""
+
+
+class History(Answer):
+    history: list[PastEvent]
+    why: str
+    """Why the job is where it is."""
+    way_out: str | None
+
+
+class PlanPage(Page):
+    plan: list[Any]
+
+
+class Found(Answer):
+    identifier: str
+    origin: str
+
+
+class BatchType(Found):
+    type: str
+    overrides: list[Found]
+    context_schema: AnyObject
+    """JSON Schema of a context."""
+
+
+class BatchTypeList(Answer):
+    batch_types: list[BatchType]
+
+
+# -- files ----------------------------------------------------------------------------------------------------------
+
+
+class Upload(Answer):
+    url: str
+    key: str
+
+
+class UploadList(Answer):
+    uploads: list[Upload]
+
+
+class FileKey(Answer):
+    file_key: str
+
+
+class DownloadUrl(Answer):
+    download_url: str
+
+
+# -- users and their credentials ------------------------------------------------------------------------------------
+
+
+class SignIn(Answer):
+    email: str
+    password: str
+
+
+class SignedIn(Answer):
+    access_token: str
+    """A JWT, for a day."""
+
+
+class OneUser(Answer):
+    user: User
+
+
+class UserList(Page):
+    users: list[User]
+
+
+class Token(Answer):
+    id: str
+    user_id: str
+    email: str | None
+    scopes: list[Scope]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class OneToken(Answer):
+    token: Token
+    secret: str
+    """Shown here and never again."""
+
+
+class TokenList(Page):
+    tokens: list[Token]
+
+
+# -- events, replays and parked messages ----------------------------------------------------------------------------
+
+
+class NewTrigger(Answer):
+    type: Literal["batch.created", "batch.confirmed", "batch.canceled"]
+    subject: str | None = None
+    """The id of a job."""
+    data: AnyObject = {}
+    id: str | None = None
+    """Of the event: one that is sent again changes nothing."""
+
+
+class Trigger(Answer):
+    id: str
+    type: str
+    source: str
+    subject: str | None
+
+
+class SentTrigger(Answer):
+    event: Trigger
+
+
+class Replay(Answer):
+    id: str
+    status: Annotated[str, _one_of(ReplayState)]
+    selection: AnyObject
+    destination: AnyObject
+    reason: str
+    rate: int
+    plan: AnyObject | None
+    published: int
+    repeated: int
+    trouble: str | None
+    created_by: str
+    created_at: datetime
+    started_by: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    audit: list[AnyObject]
+
+
+class OneReplay(Answer):
+    replay: Replay
+
+
+class ReplayList(Page):
+    replays: list[Replay]
+
+
+class Deed(Answer):
+    at: datetime
+    by: str
+    what: str
+    reason: str | None
+    details: AnyObject
+
+
+class ParkedMessage(Answer):
+    id: str
+    state: Annotated[str, _one_of(ParkedState)]
+    reason: str
+    times: int
+    first_failed_at: datetime
+    last_failed_at: datetime
+    routing_key: str
+    message_id: str | None
+    content_type: str
+    headers: AnyObject
+    user_id: str | None
+    size: int
+    audit: list[Deed]
+    body: str | None = None
+    body_base64: str | None = None
+
+
+class OneParkedMessage(Answer):
+    parked: ParkedMessage
+
+
+class ParkedMessageList(Page):
+    parked: list[ParkedMessage]
+
+
+class RequeuedNumber(Answer):
+    requeued: int
+
+
+class DiscardedNumber(Answer):
+    discarded: int
+
+
+# -- health ---------------------------------------------------------------------------------------------------------
+
+
+class Live(Answer):
+    status: Literal["live"]
+
+
+class Ready(Answer):
+    status: Literal["ready", "not ready"]
+    checks: dict[str, str]

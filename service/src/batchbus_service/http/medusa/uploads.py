@@ -1,0 +1,75 @@
+"""Routes: putting files into the file store, and taking them out of it again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
+
+from batchbus_service.http.medusa.bodies import JsonBody, read_file_key
+from batchbus_service.http.medusa.downloads import address
+from batchbus_service.http.medusa.file_access import Upload
+from batchbus_service.http.medusa.schemas import Deleted, FileKey, UploadList
+from batchbus_service.http.server.callers import Writer
+from batchbus_service.http.server.errors import ApiJson, invalid, not_allowed
+from batchbus_service.http.server.multipart import BadMultipart, PartBegins, PartEnds, read_parts
+from batchbus_service.http.server.openapi import answers, takes, takes_files
+from batchbus_service.http.server.state import Api, ApiState
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["uploads"])
+
+_Part = PartBegins | bytes | PartEnds
+
+
+@router.post("/admin/uploads", responses=answers(UploadList), openapi_extra=takes_files())
+async def upload(request: Request, api: ApiState, caller: Writer) -> Response:
+    """Files that anyone who has their address may fetch."""
+    return await _received(request, api, caller.user.id, public=True)
+
+
+@router.post("/admin/uploads/protected", responses=answers(UploadList), openapi_extra=takes_files())
+async def upload_protected(request: Request, api: ApiState, caller: Writer) -> Response:
+    """Files that need a signed link: what jobs work on."""
+    return await _received(request, api, caller.user.id, public=False)
+
+
+@router.delete("/admin/uploads", responses=answers(Deleted), openapi_extra=takes(FileKey))
+async def delete(api: ApiState, caller: Writer, body: JsonBody) -> Response:
+    key = read_file_key(body)
+    if await api.shelf.belongs_to(caller, key):
+        await api.shelf.remove(key)
+    elif await api.shelf.size(key) is not None:
+        raise not_allowed("Cannot delete a file that does not belong to the logged in user")
+    return ApiJson({"id": key, "object": "file", "deleted": True})
+
+
+async def _received(request: Request, api: Api, user_id: str, *, public: bool) -> Response:
+    """Every file of the form, or none of them."""
+    uploads: list[Upload] = []
+    parts = read_parts(request.headers.get("content-type", ""), request.stream())
+    try:
+        async for event in parts:
+            if not isinstance(event, PartBegins) or not event.file_name:
+                continue  # a field, or a choice of files where none was chosen
+            if event.name != "files":
+                raise invalid(f"files are expected in the field files, not in {event.name[:100]}")
+            uploads.append(await api.shelf.put(event.file_name, _until_it_ends(parts), user_id=user_id, public=public))
+    except BaseException as error:  # it is raised again, whatever it is: only the files must not stay
+        await api.shelf.discard(uploads)
+        if isinstance(error, BadMultipart | ClientDisconnect):
+            raise invalid(str(error) or "the client went away") from None
+        raise
+    return ApiJson({"uploads": [{"url": address(request, upload.key), "key": upload.key} for upload in uploads]})
+
+
+async def _until_it_ends(parts: AsyncIterator[_Part]) -> AsyncIterator[bytes]:
+    """The bytes of the part that has just begun."""
+    async for event in parts:
+        if isinstance(event, bytes):
+            yield event
+        else:
+            return

@@ -1,0 +1,93 @@
+"""A job, its history and its times, and users, as they go over the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from batchbus_service.access import User
+from batchbus_service.domain.job import ERROR_PARTS, HistoryEntry, Job, Status
+from batchbus_strategies import Json
+
+__all__ = ["FIELDS", "Wire", "entry_on_the_wire", "job_on_the_wire", "timestamp", "user_on_the_wire"]
+
+Wire = dict[str, Json]
+
+_TIMED: Final = tuple(status for status in Status if status is not Status.CREATED)
+
+FIELDS: Final = (
+    "id",
+    "type",
+    "status",
+    "dry_run",
+    "context",
+    "result",
+    "created_by",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    *(f"{status}_at" for status in _TIMED),
+)
+"""Every field of a job that others see."""
+
+
+def job_on_the_wire(job: Job) -> Wire:
+    """As Medusa shows a job: nothing of leases, versions or history."""
+    return {
+        "id": job.id,
+        "type": job.type,
+        "status": job.status.value,
+        "dry_run": job.dry_run,
+        "context": job.context,
+        "result": _result(job),
+        "created_by": job.created_by,
+        "created_at": timestamp(job.created_at),
+        "updated_at": timestamp(job.updated_at),
+        "deleted_at": timestamp(job.deleted_at),
+        **{f"{status}_at": timestamp(job.status_at.get(status)) for status in _TIMED},
+    }
+
+
+def entry_on_the_wire(entry: HistoryEntry, *, published: bool) -> Wire:
+    """One lifecycle event. `published`: whether the broker has confirmed it."""
+    return {
+        "sequence": entry.seq,
+        "id": entry.id,
+        "type": entry.type,
+        "time": timestamp(entry.time),
+        "data": dict(entry.data),
+        "causationid": entry.causationid,
+        "traceparent": entry.traceparent,
+        "published": published,
+    }
+
+
+def user_on_the_wire(user: User) -> Wire:
+    """A user, without anything that lets one in."""
+    return {
+        "id": user.id,
+        "email": user.email,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "role": user.role.value,
+        "metadata": dict(user.metadata) if user.metadata is not None else None,
+        "created_at": timestamp(user.created_at),
+        "updated_at": timestamp(user.updated_at),
+        "deleted_at": None,
+    }
+
+
+def timestamp(time: datetime | None) -> str | None:
+    """ISO 8601 in UTC with milliseconds and a Z."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z" if time else None
+
+
+def _result(job: Job) -> Wire | None:
+    """Where the row errors are kept is nobody's business; how many there are is told where not all are listed."""
+    if job.result is None:
+        return None
+    result = {key: value for key, value in job.result.items() if key != ERROR_PARTS}
+    listed = result.get("errors")
+    if isinstance(listed, list) and result.get("error_count") == len(listed):
+        del result["error_count"]
+    return result

@@ -1,0 +1,37 @@
+"""Routes: what has happened to a job, and why it is where it is."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from batchbus_service.domain.explanation import Served, standing
+from batchbus_service.http.medusa.access import job_for
+from batchbus_service.http.medusa.schemas import History
+from batchbus_service.http.medusa.wire import entry_on_the_wire
+from batchbus_service.http.server.callers import Reader
+from batchbus_service.http.server.errors import ApiJson
+from batchbus_service.http.server.openapi import answers
+from batchbus_service.http.server.state import ApiState
+from batchbus_service.http.service import Service
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
+
+
+@router.get("/{id}/history", responses=answers(History))
+async def history(id: str, api: ApiState, caller: Reader) -> Response:
+    """Every lifecycle event of the job; why it is where it is, and the way out if there is one."""
+    job = await job_for(api, caller, id)
+    ledger = api.service.ledger
+    published = ledger.outbox.published(job)
+    entries = [entry_on_the_wire(entry, published=entry.seq <= published) for entry in job.history]
+    told = standing(job, ledger.clock.now(), ledger.decider.policy, _served(api.service, job.type))
+    return ApiJson({"history": entries, "why": told.why, "way_out": told.way_out})
+
+
+def _served(service: Service, job_type: str) -> Served:
+    if service.worker and service.worker.serves(job_type):
+        return Served.HERE
+    return Served.ELSEWHERE if service.registry.get(job_type) else Served.UNKNOWN

@@ -1,0 +1,181 @@
+"""Routes: operators plan replays of past events, run them, pause, resume and abort them, and see who did what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import Field
+
+from batchbus_events.ids import new_ulid
+from batchbus_service.http.medusa.bodies import JsonBody
+from batchbus_service.http.medusa.schemas import OneReplay, ReplayList
+from batchbus_service.http.medusa.wire import timestamp
+from batchbus_service.http.server.callers import Operator
+from batchbus_service.http.server.errors import ApiJson, not_allowed, not_found
+from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
+from batchbus_service.http.server.openapi import answers, takes
+from batchbus_service.http.server.paths import segment
+from batchbus_service.http.server.state import Api, ApiState
+from batchbus_service.operations.replay.record import DEFAULT_RATE, MAX_RATE, Replay, ReplayRefused, State
+from batchbus_service.operations.replay.selection import Destination, Selection
+from batchbus_service.operations.replay.store import UnknownReplay
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/admin/replays", tags=["replays"])
+
+_EFFECT: Final = "none: triggers come in on another exchange"
+_PLANNED_WITHIN: Final = 10.0
+"""Seconds that a request waits for its plan; a larger one is looked at again later."""
+
+Rate = Annotated[int, Field(ge=1, le=MAX_RATE)]
+
+
+class _New(Form):
+    selection: Selection = Selection()
+    destination: Destination
+    reason: Annotated[str, Field(min_length=3, max_length=1000)]
+    rate: Rate = DEFAULT_RATE
+
+
+class _Run(Form):
+    confirm: bool = False
+    rate: Rate | None = None
+
+
+class _Resume(Form):
+    rate: Rate | None = None
+
+
+class _Nothing(Form):
+    pass
+
+
+@router.post("", status_code=201, responses=answers(OneReplay, 201), openapi_extra=takes(_New))
+async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
+    """Plan a replay: `{selection, destination, reason, rate}`. Nothing is published before it is run.
+
+    Its `status` is `planning` as long as the events are being counted; look at it again.
+    """
+    new = read_form(_New, body)
+    now = api.service.ledger.clock.now()
+    replay = Replay(
+        id=f"replay_{new_ulid()}",
+        selection=new.selection.up_to(now),
+        destination=new.destination,
+        reason=new.reason,
+        created_by=caller.user.email,
+        created_at=now,
+        rate=new.rate,
+    ).noted(caller.user.email, "plan", now, {"reason": new.reason})
+    player = api.service.player
+    await player.replays.insert(replay)
+    player.look()
+    planned = await player.until(replay.id, lambda known: known.state is not State.PLANNING, _PLANNED_WITHIN)
+    return _answer(planned, status=201)
+
+
+@router.get("", responses=answers(ReplayList))
+async def list_replays(
+    api: ApiState,
+    _caller: Operator,
+    offset: Offset = 0,
+    limit: Limit = 20,
+) -> Response:
+    """The newest first."""
+    replays, count = await api.service.player.replays.newest(offset=offset, limit=limit)
+    wire = [_on_the_wire(replay) for replay in replays]
+    return ApiJson({"replays": wire, "count": count, "offset": offset, "limit": limit})
+
+
+@router.get("/{id}", responses=answers(OneReplay))
+async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
+    return _answer(await _find(api, id))
+
+
+@router.post("/{id}/run", responses=answers(OneReplay), openapi_extra=takes(_Run))
+async def run(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
+    """`{confirm, rate}`, both optional. `confirm` is needed for many events, and for an exchange."""
+    asked = read_form(_Run, body)
+    return await _change(
+        api, id, lambda known, now: known.run(caller.user.email, now, confirm=asked.confirm, rate=asked.rate)
+    )
+
+
+@router.post("/{id}/pause", responses=answers(OneReplay), openapi_extra=takes(_Nothing))
+async def pause(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
+    read_form(_Nothing, body)
+    return await _change(api, id, lambda known, now: known.pause(caller.user.email, now))
+
+
+@router.post("/{id}/resume", responses=answers(OneReplay), openapi_extra=takes(_Resume))
+async def resume(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
+    """`{rate}`, optional; for a replay that runs, only its rate is changed."""
+    asked = read_form(_Resume, body)
+    return await _change(api, id, lambda known, now: known.resume(caller.user.email, now, rate=asked.rate))
+
+
+@router.post("/{id}/abort", responses=answers(OneReplay), openapi_extra=takes(_Nothing))
+async def abort(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
+    """What was published stays published."""
+    read_form(_Nothing, body)
+    return await _change(api, id, lambda known, now: known.abort(caller.user.email, now))
+
+
+async def _find(api: Api, id: str) -> Replay:
+    try:
+        return await api.service.player.replays.get(segment(id))
+    except UnknownReplay:
+        raise not_found(f"Replay with id {segment(id)[:100]} was not found") from None
+
+
+async def _change(api: Api, id: str, decide: Callable[[Replay, datetime], Replay]) -> Response:
+    player, clock = api.service.player, api.service.ledger.clock
+    while True:
+        known = await _find(api, id)
+        try:
+            changed = decide(known, clock.now())
+        except ReplayRefused as error:
+            raise not_allowed(str(error)) from None
+        if await player.replays.change(known, changed):
+            player.look()
+            return _answer(changed)
+
+
+def _answer(replay: Replay, *, status: int = 200) -> Response:
+    return ApiJson({"replay": _on_the_wire(replay)}, status)
+
+
+def _on_the_wire(replay: Replay) -> dict[str, Any]:
+    return {
+        "id": replay.id,
+        "status": replay.state.value,
+        "selection": replay.selection.model_dump(mode="json", exclude_defaults=True),
+        "destination": replay.destination.model_dump(exclude_none=True),
+        "reason": replay.reason,
+        "rate": replay.rate,
+        "plan": _plain(asdict(replay.plan)) | {"effect_on_batchbus": _EFFECT} if replay.plan else None,
+        "published": replay.published,
+        "repeated": replay.repeated,
+        "trouble": replay.trouble,
+        "created_by": replay.created_by,
+        "created_at": timestamp(replay.created_at),
+        "started_by": replay.started_by,
+        "started_at": timestamp(replay.started_at),
+        "ended_at": timestamp(replay.ended_at),
+        "audit": [_plain(asdict(entry)) for entry in replay.audit],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """With times as the API writes them."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return timestamp(value) if isinstance(value, datetime) else value

@@ -1,0 +1,259 @@
+"""Routes: server-sent events of one job or of all of them, and the publishing of triggers.
+
+`event:` is the event's wire name, `data:` its envelope. In the stream of one job `id:` is the event's `sequence`; in the
+stream of all of them, the event's time and id. Either way a client that comes back with `Last-Event-ID` misses nothing
+and gets nothing twice. Progress carries no id, since it is not stored; a comment says how much of it was left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response
+
+from batchbus_events import topics
+from batchbus_events.bus import Bus, BusError, Message
+from batchbus_events.catalog import parse_trigger
+from batchbus_events.event import Event, InvalidEvent, encode
+from batchbus_events.ids import new_ulid
+from batchbus_service.access import Principal
+from batchbus_service.domain.job import Job, Status
+from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.http.live.feeds import CutOff, LiveEvent, LiveReader
+from batchbus_service.http.live.sse import EventStream, comment, frame, mark, retry_hint, way_to_break_off
+from batchbus_service.http.medusa.access import job_for
+from batchbus_service.http.medusa.bodies import JsonBody
+from batchbus_service.http.medusa.schemas import NewTrigger, SentTrigger
+from batchbus_service.http.medusa.wire import timestamp
+from batchbus_service.http.server.callers import Operator, Reader, still_may
+from batchbus_service.http.server.errors import ApiJson, invalid
+from batchbus_service.http.server.openapi import answers, answers_with_events, takes
+from batchbus_service.http.server.state import Api, ApiState, api_of
+from batchbus_service.journal.messages import event_of
+from batchbus_service.journal.transitions import UnknownJob
+
+__all__ = ["of_a_job", "router"]
+
+router = APIRouter(prefix="/admin", tags=["events"])
+
+_PATTERN: Final = re.compile(r"[a-z0-9_*#-]+(\.[A-Za-z0-9_*#-]+)*")
+_LATE: Final = timedelta(minutes=1)
+"""How much later than its time an event may have got into the log."""
+_OVERLAP: Final = 10_000
+"""How many of the last events from the log may come live, too."""
+_ALIVE: Final = comment("still here")
+_ENDS: Final = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
+
+
+@router.get(
+    "/batch-jobs/{id}/events",
+    response_class=Response,
+    responses=answers_with_events() | answers(status=204),
+)
+async def events_of_a_job(
+    request: Request, id: str, api: ApiState, caller: Reader, last_event_id: Annotated[str | None, Header()] = None
+) -> Response:
+    """The job's lifecycle events from the first one on, or from after `Last-Event-ID`; then what happens, with progress.
+
+    The stream ends with the job. 204 tells a client that comes back then that there is nothing more to come.
+    """
+    sent = _read_sequence(last_event_id)
+    job = await job_for(api, caller, id)
+    if sent and sent >= len(job.history) and _over(job):
+        return Response(status_code=204)
+    await api.feed.open()
+    way_out = way_to_break_off(request)
+    frames = _while_allowed(of_a_job(api, job.id, sent, way_out), request, caller)
+    return EventStream(frames, stalled=api.patience.stalled, break_off=way_out)
+
+
+@router.get("/events", response_class=Response, responses=answers_with_events())
+async def events_of_all_jobs(
+    request: Request,
+    api: ApiState,
+    caller: Operator,
+    pattern: Annotated[str, Query(max_length=255)] = "batch.#",
+    since: datetime | None = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Events whose routing key matches `pattern`; those since `since` or after `Last-Event-ID` first, from the log."""
+    if not _PATTERN.fullmatch(pattern):
+        raise invalid("pattern must be a topic pattern, such as batch.completed.#")
+    after: tuple[datetime, str] | None = None
+    if last_event_id:
+        after = _read_position(last_event_id)
+    elif since:
+        after = (since.replace(tzinfo=since.tzinfo or UTC), "")
+    await api.feed.open()
+    way_out = way_to_break_off(request)
+    frames = _while_allowed(_of_all_jobs(api, pattern, after, way_out), request, caller)
+    return EventStream(frames, stalled=api.patience.stalled, break_off=way_out)
+
+
+@router.post("/events", status_code=202, responses=answers(SentTrigger, 202), openapi_extra=takes(NewTrigger))
+async def publish(request: Request, api: ApiState, caller: Operator, body: JsonBody) -> Response:
+    """Publish a trigger: `{type, subject, data, id}`, all but `type` optional. It is on its way once this answers 202."""
+    unknown = [name for name in body if name not in ("type", "subject", "data", "id")]
+    type_, subject, data, id_ = body.get("type"), body.get("subject"), body.get("data", {}), body.get("id")
+    faults = [f"property {name[:100]} should not exist" for name in unknown]
+    if not isinstance(type_, str):
+        faults.append("type must be a string")
+    if not isinstance(subject, str | None):
+        faults.append("subject must be a string")
+    if not isinstance(data, dict):
+        faults.append("data must be an object")
+    if not isinstance(id_, str | None):
+        faults.append("id must be a string")
+    if faults:
+        raise invalid(", ".join(faults))
+    assert isinstance(type_, str) and isinstance(subject, str | None) and isinstance(data, dict)
+    if type_ == "batch.created":
+        data = {"created_by": caller.user.id, **data}
+    trigger = Event(
+        type=type_,
+        source=f"/users/{caller.user.id}",
+        id=id_ if isinstance(id_, str) else new_ulid(),
+        subject=subject,
+        data=data,
+        time=api.service.ledger.clock.now(),
+        traceparent=request.headers.get("traceparent"),
+    )
+    body_bytes = encode(trigger)
+    parse_trigger(trigger)
+    await api.service.bus.publish(
+        topics.TRIGGERS,
+        Message(body=body_bytes, routing_key=trigger.type, message_id=trigger.id),
+        mandatory=True,
+    )
+    return ApiJson({"event": {"id": trigger.id, "type": type_, "source": trigger.source, "subject": subject}}, 202)
+
+
+async def of_a_job(api: Api, job_id: str, sent: int, way_out: Callable[[], None]) -> AsyncGenerator[bytes, None]:
+    """`sent`: the sequence of the last event that the client has."""
+    yield retry_hint(api.patience.come_back)
+    async with api.feed.reader(job_id=job_id, break_off=way_out) as live:
+        look = True
+        while True:
+            if look:
+                try:
+                    job = await api.service.ledger.get(job_id)
+                except (StoreUnavailable, UnknownJob):
+                    return  # the client comes back, and is told what is wrong
+                for entry in job.history[sent:]:
+                    event = event_of(job.id, entry)
+                    yield frame(entry.type, encode(event).decode(), str(entry.seq))
+                    sent = entry.seq
+                if _over(job):
+                    return
+            try:
+                happened = await live.next(api.patience.quiet)
+            except CutOff:
+                return
+            if happened is None:
+                yield _ALIVE
+                look = True  # the broker may have been away
+                continue
+            sequence = happened.event.sequence
+            if sequence is None:
+                yield _with_gaps(live, happened.in_its_job)
+                look = False
+            elif sequence == sent + 1:
+                yield _with_gaps(live, happened.in_its_job)
+                sent = sequence
+                look = happened.event.data.get("status") in _ENDS
+            else:
+                # After a gap the history has what is missing, this event too: it was written before it was published.
+                look = sequence > sent
+
+
+async def _of_all_jobs(
+    api: Api, pattern: str, after: tuple[datetime, str] | None, way_out: Callable[[], None]
+) -> AsyncGenerator[bytes, None]:
+    """`after`: the time and id of the last event that the client has."""
+    yield retry_hint(api.patience.come_back)
+    async with api.feed.reader(pattern=pattern, break_off=way_out) as live:
+        told: deque[str] = deque(maxlen=_OVERLAP)
+        if after is None:
+            yield mark(f"{timestamp(api.service.ledger.clock.now())}/")
+        else:
+            try:
+                async for past in _from_log(api.service.bus, pattern, *after):
+                    told.append(past.event.id)
+                    yield past.among_all
+            except BusError:
+                return  # the client comes back, and is told what is wrong
+        both = set(told)
+        while True:
+            try:
+                happened = await live.next(api.patience.quiet)
+            except CutOff:
+                return
+            if happened is None:
+                yield _ALIVE
+                both.clear()  # whatever the log and the subscription both had has passed
+            elif happened.event.id not in both:
+                yield _with_gaps(live, happened.among_all)
+
+
+async def _while_allowed(
+    frames: AsyncGenerator[bytes, None], request: Request, caller: Principal
+) -> AsyncGenerator[bytes, None]:
+    """The frames, until the caller's credential ends. There is one every few seconds, and so a time to ask."""
+    clock, trust = asyncio.get_running_loop().time, api_of(request).patience.trust
+    asked = clock()
+    async with aclosing(frames):
+        async for told in frames:
+            if clock() - asked >= trust:
+                if not await still_may(request, caller):
+                    return  # the client comes back, and is told what is wrong
+                asked = clock()
+            yield told
+
+
+def _with_gaps(live: LiveReader, told: bytes) -> bytes:
+    """A frame, behind a comment if the reader was too slow for all the progress before it."""
+    return comment(f"{count} progress events left out") + told if (count := live.left_out()) else told
+
+
+def _over(job: Job) -> bool:
+    """Whether nothing more will happen to the job, unless someone retries it. A run that is canceled has to stop first."""
+    return job.terminal and job.lease is None
+
+
+async def _from_log(bus: Bus, pattern: str, since: datetime, last_id: str) -> AsyncGenerator[LiveEvent, None]:
+    """Past events after the one with `last_id`; or, if the log does not have that one, those since its time."""
+    known = False
+    if last_id:
+        async for message in bus.read_log(since=since - _LATE):
+            known = known or message.message_id == last_id
+    passed = not known
+    async for message in bus.read_log(since=since - _LATE if known else since):
+        if passed and topics.matches(pattern, message.routing_key):
+            try:
+                live = LiveEvent.of(message)
+            except InvalidEvent:
+                continue
+            if known or live.event.time is None or live.event.time >= since:
+                yield live
+        passed = passed or message.message_id == last_id
+
+
+def _read_sequence(text: str | None) -> int:
+    if text and not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise invalid("Last-Event-ID must be the sequence of an event")
+    return int(text or 0)
+
+
+def _read_position(text: str) -> tuple[datetime, str]:
+    time, _, event_id = text.partition("/")
+    try:
+        return datetime.fromisoformat(time).astimezone(UTC), event_id
+    except (ValueError, OverflowError):
+        raise invalid("Last-Event-ID must be the id of an event in this stream") from None

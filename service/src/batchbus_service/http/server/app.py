@@ -1,0 +1,90 @@
+"""The application: every route, who may use it, and one form for every error."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI
+
+from batchbus_service.access import Users
+from batchbus_service.http.live.feeds import LiveFeed
+from batchbus_service.http.medusa import auth, downloads, jobs, uploads
+from batchbus_service.http.medusa.access import admit
+from batchbus_service.http.medusa.file_access import Shelf
+from batchbus_service.http.medusa.finding import JobFinder
+from batchbus_service.http.medusa.keys import Keys
+from batchbus_service.http.operator import (
+    batch_types,
+    history,
+    parked,
+    past,
+    plan,
+    replays,
+    row_errors,
+    streams,
+    tokens,
+    users,
+)
+from batchbus_service.http.pages import routes as pages
+from batchbus_service.http.server import errors, origins
+from batchbus_service.http.server.connections import PATIENCE, HttpPatience, SlowBodies
+from batchbus_service.http.server.heads import Heads
+from batchbus_service.http.server.metrics import MeteredRequests
+from batchbus_service.http.server.openapi import describe, operation_id
+from batchbus_service.http.server.paths import PathForm
+from batchbus_service.http.server.probes import answer_probes
+from batchbus_service.http.server.state import Api
+from batchbus_service.http.server.validators import Validators
+from batchbus_service.http.service import Service
+from batchbus_service.operations.parked.keeper import Keeper
+from batchbus_service.operations.parked.store import ParkedMessages
+from batchbus_service.storage.line_index import LinePages
+
+__all__ = ["create_app"]
+
+
+def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAPI:
+    """The HTTP API of a running service. Raises `BadSettings` if there is no secret to sign with."""
+    app = FastAPI(
+        title="batchbus",
+        version=version("batchbus"),
+        description="Runs long batch jobs for services that talk over RabbitMQ.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=operation_id,
+    )
+    log = structlog.get_logger("batchbus")
+    app.state.api = Api(
+        service=service,
+        users=Users(service.database),
+        keys=Keys.of(service.settings),
+        finder=JobFinder(service.database, service.ledger.clock, embedded=service.settings.embedded),
+        feed=LiveFeed(service.bus, log),
+        shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
+        patience=patience,
+        plans=LinePages(service.files),
+        keeper=Keeper(
+            service.bus,
+            ParkedMessages(service.database, service.files),
+            service.ledger.clock,
+            log,
+            background=service.background,
+        ),
+    )
+    of_jobs = (jobs, plan, row_errors, history, uploads, downloads, batch_types, past, streams)
+    for routes in (auth, users, tokens, *of_jobs, replays, parked, origins, pages):
+        app.include_router(routes.router)
+    errors.install(app, admit)
+    answer_probes(app, service)
+    describe(app)
+    service.meter.look_at_parked(lambda: app.state.api.keeper.waiting)
+    service.meter.look_at_streams(lambda: app.state.api.feed.readers)
+    app.add_middleware(Validators)
+    app.add_middleware(Heads)
+    app.add_middleware(MeteredRequests, meter=service.meter)
+    app.add_middleware(PathForm)
+    app.add_middleware(SlowBodies, patience=patience)
+    origins.allow_origins(app, service.settings.cors_origins)
+    return app

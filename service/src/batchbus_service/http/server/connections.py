@@ -1,0 +1,188 @@
+"""What one connection may cost: a client that sends too slowly or too much is told so, and let go.
+
+uvicorn alone waits for the rest of a request for ever, so that whoever keeps many of them half sent keeps everyone else
+out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+import h11
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from batchbus_service.http.server.errors import ApiError
+
+__all__ = ["BREAK_OFF", "HEAD_BYTES", "PATIENCE", "HttpPatience", "SlowBodies", "patient"]
+
+BREAK_OFF: Final = "batchbus.break_off"
+"""The ASGI extension with which a response ends its connection, whatever the client still has to take."""
+HEAD_BYTES: Final = 64 * 1024
+"""The most that the head of a request may have; one that comes at once may have a little more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpPatience:
+    """How long the server waits for a client, in seconds. No settings: only tests have less."""
+
+    head: float = 20.0
+    """For the whole head of a request, from the connection or the request before on."""
+    body: float = 20.0
+    """For the next piece of a body."""
+    bytes_per_second: float = 500.0
+    """The least at which a body has to come; more of it buys time, up to `body` seconds."""
+    parting: float = 10.0
+    """For a client that has its answer, and still sends."""
+    stalled: float = 30.0
+    """For the reader of a stream to take what it is sent."""
+    quiet: float = 10.0
+    """Without an event in a stream, until a comment says that it is alive, and the history is read again."""
+    trust: float = 60.0
+    """While a stream goes on, until it is looked at again whether its reader may still read it."""
+    come_back: float = 2.0
+    """What the reader of a stream that ended is asked to wait before it comes back."""
+
+
+PATIENCE: Final = HttpPatience()
+
+
+def patient(patience: HttpPatience) -> type[H11Protocol]:
+    """The protocol of a connection, for uvicorn."""
+
+    class Patient(_Connection):
+        pass
+
+    Patient.patience = patience
+    return Patient
+
+
+class _Connection(H11Protocol):
+    patience: HttpPatience
+    _alarm: asyncio.TimerHandle | None = None
+    _parted = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self.app = _with_way_out(self.app, transport.abort)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._silence()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._parted:
+            super().data_received(data)
+            self._watch()
+
+    def on_response_complete(self) -> None:
+        self._silence()
+        super().on_response_complete()
+        self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """How uvicorn answers what is no request; a head that is too large is answered with 431."""
+        error = sys.exception()
+        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else HTTPStatus.BAD_REQUEST
+        self._refuse(HTTPStatus(status), msg)
+
+    def _watch(self) -> None:
+        """Set the alarm if the head of a request is to come, or the rest of a body that nobody reads any more."""
+        if self.transport.is_closing() or self._parted:
+            return
+        if self.conn.our_state is h11.IDLE:
+            self._alarm = self._alarm or self.loop.call_later(self.patience.head, self._no_head)
+        elif self.conn.our_state is h11.DONE:
+            self._alarm = self._alarm or self.loop.call_later(self.patience.parting, self.transport.close)
+        else:
+            self._silence()
+
+    def _silence(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _no_head(self) -> None:
+        if any(self.conn.trailing_data):
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request came too slowly.")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        """Answer and part: nothing more is read, and the connection stays only until the client has the answer."""
+        self._silence()
+        if self.conn.our_state is not h11.IDLE:
+            self.transport.close()  # whoever works on the request gets to know that the client is gone
+            return
+        body = json.dumps({"type": "invalid_data", "message": message}).encode()
+        headers = [
+            ("content-type", "application/json; charset=utf-8"),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+        ]
+        for event in (
+            h11.Response(status_code=status, headers=headers, reason=status.phrase.encode()),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        # Closed while the client still sends, the answer would be lost: its system drops what it has not read yet.
+        self._parted = True
+        self._alarm = self.loop.call_later(self.patience.parting, self.transport.close)
+
+
+def _with_way_out(app: ASGIApp, abort: Callable[[], None]) -> ASGIApp:
+    """Lets a response end its connection, since a client that takes nothing keeps it open for ever."""
+
+    async def with_way_out(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "extensions": {**scope.get("extensions", {}), BREAK_OFF: abort}}, receive, send)
+
+    return with_way_out
+
+
+class SlowBodies:
+    """ASGI middleware. Whoever reads a body that comes too slowly gets an `ApiError`."""
+
+    def __init__(self, app: ASGIApp, patience: HttpPatience) -> None:
+        self._app = app
+        self._patience = patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        left, complete, answered = self._patience.body, False, False
+        clock = asyncio.get_running_loop().time
+
+        async def in_time() -> Message:
+            nonlocal left, complete
+            if complete:  # what comes now is that the client goes away, whenever that is
+                return await receive()
+            began = clock()
+            try:
+                async with asyncio.timeout(left):
+                    message = await receive()
+            except TimeoutError:
+                if answered:
+                    return {"type": "http.disconnect"}
+                raise ApiError(408, "invalid_data", "The body came too slowly") from None
+            bought = len(message.get("body", b"")) / self._patience.bytes_per_second
+            left = min(left - (clock() - began) + bought, self._patience.body)
+            complete = not message.get("more_body", False)
+            return message
+
+        async def told(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        await self._app(scope, in_time, told)

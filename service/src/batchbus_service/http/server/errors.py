@@ -1,0 +1,180 @@
+"""Every error of the API in one form: `{type, message}` as JSON, but for 401, which is the plain text `Unauthorized`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from batchbus_events.bus import BusError
+from batchbus_events.event import InvalidEvent
+from batchbus_service.access import TryLater
+from batchbus_service.domain.lifecycle import NotAllowed
+from batchbus_service.domain.ports import NotStorable, StoreUnavailable, UnreadableJob
+from batchbus_service.journal.transitions import Conflict, UnknownJob
+from batchbus_service.storage.files import FileTooLarge, InvalidKey
+
+__all__ = ["ApiError", "ApiJson", "Unauthorized", "busy", "forbidden", "install", "invalid", "not_allowed", "not_found"]
+
+_UNKNOWN: Final = {
+    "code": "unknown_error",
+    "type": "unknown_error",
+    "message": "An unknown error occurred.",
+}
+
+
+class ApiJson(JSONResponse):
+    """JSON with its character set in the content type, as Medusa's clients are used to."""
+
+    media_type = "application/json; charset=utf-8"
+
+    def render(self, content: object) -> bytes:
+        """What JSON does not have, in a document of other days or other programs, is shown as the text that it is."""
+        try:
+            return super().render(content)
+        except (TypeError, ValueError):
+            return super().render(_in_json(content))
+
+
+class ApiError(Exception):
+    """A request is refused. `type` is a word for programs, the message for people."""
+
+    def __init__(self, status: int, type: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.type = type
+        self.message = message
+        self.headers = headers
+
+
+class Unauthorized(Exception):
+    """Nobody knows who asks."""
+
+
+def invalid(message: str) -> ApiError:
+    return ApiError(400, "invalid_data", message)
+
+
+def not_allowed(message: str) -> ApiError:
+    return ApiError(400, "not_allowed", message)
+
+
+def forbidden(message: str) -> ApiError:
+    return ApiError(403, "not_allowed", message)
+
+
+def busy(message: str, *, seconds: int) -> ApiError:
+    """Nothing is wrong with the request; it may be sent again after so many seconds."""
+    return ApiError(503, "unavailable", message, {"retry-after": str(seconds)})
+
+
+def not_found(message: str) -> ApiError:
+    return ApiError(404, "not_found", message)
+
+
+def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
+    """Answer every exception in the API's form. `admit` may refuse whoever asks for an unknown path under `/admin`."""
+
+    async def no_route(request: Request, error: Exception) -> Response:
+        """Unknown paths and verbs; and whatever else the framework refuses by itself."""
+        assert isinstance(error, HTTPException)
+        if error.status_code not in (404, 405):
+            return _answer(ApiError(error.status_code, "invalid_data", str(error.detail)))
+        if request.url.path.startswith("/admin"):
+            try:
+                await admit(request)
+            except Unauthorized:
+                return _unauthorized()
+            except (ApiError, StoreUnavailable, UnknownJob, UnreadableJob) as refusal:
+                return _answer(_in_form(refusal))
+        return _answer(not_found(f"Cannot {request.method} {request.url.path}"))
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        return _answer(_in_form(error))
+
+    async def unauthorized(_request: Request, _error: Exception) -> Response:
+        return _unauthorized()
+
+    async def unknown(_request: Request, _error: Exception) -> Response:
+        return ApiJson(_UNKNOWN, status_code=500)  # the server logs the error itself, with its traceback
+
+    for kind in (
+        ApiError,
+        BusError,
+        ClientDisconnect,
+        Conflict,
+        FileTooLarge,
+        InvalidEvent,
+        InvalidKey,
+        NotAllowed,
+        NotStorable,
+        RequestValidationError,
+        StoreUnavailable,
+        TryLater,
+        UnknownJob,
+        UnreadableJob,
+    ):
+        app.add_exception_handler(kind, refused)
+    app.add_exception_handler(HTTPException, no_route)
+    app.add_exception_handler(Unauthorized, unauthorized)
+    app.add_exception_handler(Exception, unknown)
+
+
+def _in_form(error: Exception) -> ApiError:
+    match error:
+        case ApiError():
+            return error
+        case UnknownJob():
+            return not_found(str(error))
+        case NotAllowed():
+            return not_allowed(str(error))
+        case Conflict():
+            return ApiError(409, "conflict", str(error))
+        case FileTooLarge():
+            return ApiError(413, "invalid_data", str(error))
+        case TryLater():
+            return ApiError(429, "too_many_requests", str(error), {"retry-after": str(error.seconds)})
+        case StoreUnavailable() | UnreadableJob() | BusError():
+            return _unavailable(error)
+        case RequestValidationError():
+            return invalid(", ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors()))
+        case _:
+            return invalid(str(error))
+
+
+def _in_json(value: object) -> object:
+    match value:
+        case None | bool() | int():
+            return value
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case float() if math.isfinite(value):
+            return value
+        case Mapping():
+            return {str(_in_json(str(key))): _in_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_in_json(item) for item in value]
+        case datetime():
+            return value.isoformat()
+        case _:
+            return f"({type(value).__name__}) {value}"
+
+
+def _unavailable(error: Exception) -> ApiError:
+    return ApiError(503, "unavailable", str(error))
+
+
+def _answer(error: ApiError) -> Response:
+    body = {"type": error.type, "message": error.message}
+    return ApiJson(body, status_code=error.status, headers=dict(error.headers or {}))
+
+
+def _unauthorized() -> Response:
+    return PlainTextResponse("Unauthorized", status_code=401)

@@ -1,0 +1,38 @@
+"""Request bodies and pages as models, and what is wrong with them in words that never repeat what was sent."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from batchbus_service.http.medusa.bodies import Body
+from batchbus_service.http.server.errors import invalid
+
+__all__ = ["Form", "Limit", "Offset", "read_form"]
+
+Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+class Form(BaseModel):
+    """A request body: its fields, and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+AnyForm = TypeVar("AnyForm", bound=Form)
+
+
+def read_form(form: type[AnyForm], body: Body) -> AnyForm:
+    """Raises `ApiError` with everything that is wrong, each fault with the field it is about."""
+    try:
+        return form.model_validate(body)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc']))[:100]}: {_words(fault['msg'])}" for fault in error.errors())
+        raise invalid(", ".join(faults)) from None
+
+
+def _words(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Extra inputs are not permitted", "should not exist")

@@ -1,0 +1,33 @@
+"""What watches over a process: health and metrics, beside the API, or alone where there is none."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+
+from batchbus_service.engine.readiness import Readiness
+from batchbus_service.http.server import errors, health, metrics
+from batchbus_service.http.server.paths import PathForm
+from batchbus_service.http.service import Service
+
+__all__ = ["answer_probes", "create_probe_app"]
+
+
+def answer_probes(app: FastAPI, service: Service) -> None:
+    """Add the routes for health and metrics."""
+    app.state.readiness = Readiness(service.database, service.bus, service.ledger.outbox, service.background)
+    app.state.meter = service.meter
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+
+
+def create_probe_app(service: Service) -> FastAPI:
+    """For a worker: these routes and no others."""
+    app = FastAPI(title="batchbus", openapi_url=None, redirect_slashes=False)
+    answer_probes(app, service)
+    errors.install(app, _nobody)
+    app.add_middleware(PathForm)
+    return app
+
+
+async def _nobody(_request: Request) -> None:
+    raise errors.Unauthorized

@@ -1,0 +1,94 @@
+"""Serving HTTP in an event loop that is shared with everything else, and ending when that says so."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from batchbus_service.http.server.app import create_app
+from batchbus_service.http.server.connections import HEAD_BYTES, PATIENCE, HttpPatience, patient
+from batchbus_service.http.server.probes import create_probe_app
+from batchbus_service.http.server.state import Api
+from batchbus_service.http.service import Service
+
+__all__ = ["serving", "serving_probes"]
+
+_GRACE_SECONDS: Final = 5
+"""How long requests may take to end when the server does."""
+
+
+@asynccontextmanager
+async def serving(service: Service, sock: socket.socket, *, patience: HttpPatience = PATIENCE) -> AsyncIterator[Api]:
+    """Serve the API on a socket from `listen` until the context is left; then streams end first, requests next."""
+    app = create_app(service, patience=patience)
+    api: Api = app.state.api
+    await api.users.prepare()
+    await api.keeper.start()
+    try:
+        async with _serving(app, service, sock, patience):
+            try:
+                yield api
+            finally:
+                await api.feed.close()
+    finally:
+        await api.keeper.close()
+
+
+@asynccontextmanager
+async def serving_probes(
+    service: Service, sock: socket.socket, *, patience: HttpPatience = PATIENCE
+) -> AsyncIterator[None]:
+    """Serve health and metrics alone, for a process without the API."""
+    async with _serving(create_probe_app(service), service, sock, patience):
+        yield
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, service: Service, sock: socket.socket, patience: HttpPatience) -> AsyncIterator[None]:
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            forwarded_allow_ips=service.settings.trusted_proxies,
+            http=patient(patience),
+            h11_max_incomplete_event_size=HEAD_BYTES,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[sock]), name="HTTP server")
+    ready = asyncio.create_task(server.ready.wait())
+    try:
+        await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            ready.cancel()
+            task.result()
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process, and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()

@@ -1,0 +1,42 @@
+"""What every route of the API works with, and how a route gets at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from batchbus_service.access import Users
+from batchbus_service.http.live.feeds import LiveFeed
+from batchbus_service.http.medusa.file_access import Shelf
+from batchbus_service.http.medusa.finding import JobFinder
+from batchbus_service.http.medusa.keys import Keys
+from batchbus_service.http.server.connections import HttpPatience
+from batchbus_service.http.service import Service
+from batchbus_service.operations.parked.keeper import Keeper
+from batchbus_service.storage.line_index import LinePages
+
+__all__ = ["Api", "ApiState", "api_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One per application."""
+
+    service: Service
+    users: Users
+    keys: Keys
+    finder: JobFinder
+    feed: LiveFeed
+    shelf: Shelf
+    patience: HttpPatience
+    plans: LinePages
+    keeper: Keeper
+
+
+def api_of(request: Request) -> Api:
+    return cast(Api, request.app.state.api)
+
+
+ApiState = Annotated[Api, Depends(api_of)]

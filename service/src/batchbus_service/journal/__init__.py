@@ -1,0 +1,1 @@
+"""How a job changes, and how the world learns of it."""

@@ -1,0 +1,319 @@
+"""The outbox: publishes what a job's history has not published yet, and marks what the broker has confirmed.
+
+It lives beside the writes, not in their way: whoever writes a transition hands the job over and goes on. One job's
+events go out one after the other, each with its confirm; different jobs side by side. The marks ride along with the
+job's next write, or are flushed for many jobs in one bulk write. If this process dies, the job's alarm rings, and
+the night watch of any process hands the job to an outbox again; while it lives, the job is left to it, however slow it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from batchbus_events import topics
+from batchbus_events.bus import BusError
+from batchbus_events.tasks import end
+from batchbus_service.domain.job import HistoryEntry, Job
+from batchbus_service.domain.lifecycle import Policy, alarm
+from batchbus_service.domain.ports import Clock, JobStore, StoreUnavailable
+from batchbus_service.journal import messages
+from batchbus_service.journal.presence import Presence
+from batchbus_service.telemetry.background import Background
+from batchbus_service.telemetry.meter import MEASURES_NOTHING, Meter
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from batchbus_events.bus import Bus, Message
+
+__all__ = ["Outbox"]
+
+_RIDE_ALONG: Final = 0.25
+"""Seconds that the mark of a running job waits for a write of the run to ride along with."""
+_ASK_AGAIN: Final = 0.02
+_MARKING: Final = "marks of published events"
+_MARKS_AT_A_TIME: Final = 50
+"""In one bulk write, which is to be short beside the writes of the jobs that run."""
+_MARKS_IN_TIME: Final = 100
+"""So many marks may wait before new jobs do."""
+_KEEP_UP_SECONDS: Final = 5.0
+"""How long a new job waits for that at most."""
+_WRITER_LIMIT: Final = timedelta(minutes=10)
+"""How long a process that lives is trusted to publish what it wrote."""
+_BACK_OFF: Final = (0.1, 30.0)
+"""Seconds: the first and the longest pause after the broker refused."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """What this process has to publish of one job, and how far it has got."""
+
+    job: Job
+    done: int
+    own: set[int] = field(default_factory=set)
+    """The entries that this process wrote; the others are for their writers to publish, until their time is over."""
+    others: dict[int, str | None] = field(default_factory=dict)
+    """Which process wrote each entry that is not our own, as far as that is known."""
+    publishing: asyncio.Task[None] | None = None
+
+
+class Outbox:
+    """One per process. `presence` has the name under which this process holds leases."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        store: JobStore,
+        clock: Clock,
+        policy: Policy,
+        presence: Presence,
+        log: FilteringBoundLogger,
+        meter: Meter = MEASURES_NOTHING,
+        *,
+        background: Background | None = None,
+    ) -> None:
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._policy = policy
+        self._presence = presence
+        self._log = log
+        self._meter = meter
+        self._background = background or Background(log)
+        self._pending: dict[str, _Pending] = {}
+        self._marks: dict[str, _Pending] = {}
+        self._due = asyncio.Event()
+        self._in_time = asyncio.Event()
+        self._in_time.set()
+        self._flusher: asyncio.Task[None] | None = None
+        self._pause = 0.0
+        self._resume_at = 0.0
+        self._refused: set[str] = set()
+        """Jobs with an event that the broker has not taken when it was offered."""
+        self.trouble: str | None = None
+        """Why nothing can be published at the moment, for `doctor`; None when all is well."""
+        self.kept_for: Callable[[Job], float] = lambda job: 0.0
+        """Seconds for which a job that waits for a slot is this process's to take, before the others see it."""
+        self.on_settled: Callable[[Sequence[Job]], None] = lambda jobs: None
+        """Called with the jobs whose events are all out and marked."""
+
+    @property
+    def process(self) -> str:
+        """The name of this process."""
+        return self._presence.name
+
+    def hand_over(self, job: Job, *, written: int, other: str | None = None) -> None:
+        """Publish what `job` has not published.
+
+        The last `written` entries of its history were written here. Those before them that are new to the outbox were
+        written by the process `other`, if it is known.
+        """
+        pending = self._pending.get(job.id)
+        if pending is None:
+            pending = self._pending[job.id] = _Pending(job, job.published)
+        if job.version >= pending.job.version:  # the night watch may have read it before the last write
+            pending.job = job
+        pending.done = max(pending.done, job.published)
+        own_from = len(job.history) - written + 1
+        pending.own.update(range(own_from, len(job.history) + 1))
+        for seq in range(pending.done + 1, own_from):
+            # Whoever is waited for stays the same when this process writes more of the job meanwhile.
+            pending.others.setdefault(seq, other)
+        if pending.publishing is None:
+            pending.publishing = asyncio.create_task(self._publish_all(pending))
+
+    def forget(self, job_id: str) -> None:
+        """The job runs elsewhere now: what is left of it is for others to publish."""
+        self._marks.pop(job_id, None)
+        if (pending := self._pending.pop(job_id, None)) and pending.publishing:
+            pending.publishing.cancel()
+
+    def published(self, job: Job) -> int:
+        """How far the job's events are known to be confirmed: the mark that a write can take along."""
+        pending = self._pending.get(job.id)
+        return max(job.published, pending.done) if pending else job.published
+
+    async def keep_up(self) -> bool:
+        """Wait a little while so many marks wait for the database that new jobs would only make it worse.
+
+        Returns whether they are down to few; a broker that is away is no reason to wait.
+        """
+        try:
+            async with asyncio.timeout(_KEEP_UP_SECONDS):
+                await self._in_time.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def tell(self, message: Message) -> None:
+        """Publish an event that stands in no history. Raises `BusError` unless the broker has confirmed it."""
+        await self._bus.publish(topics.EVENTS, message)
+
+    def expects(self, job: Job) -> bool:
+        """Whether the process that wrote the job's unpublished events lives, and has time left to publish them."""
+        if not job.unpublished or job.written_by is None:
+            return False
+        if job.written_by == self.process:
+            # A write of this process whose answer was lost is in the database, and not here.
+            pending = self._pending.get(job.id)
+            return pending is not None and len(pending.job.history) >= len(job.history)
+        return self._awaits(job.written_by, job.unpublished[0])
+
+    @property
+    def backlog(self) -> int:
+        """Events that wait for the broker."""
+        return sum(len(pending.job.history) - pending.done for pending in self._pending.values())
+
+    async def start(self) -> None:
+        self._flusher = self._background.start(_MARKING, self._flush_for_ever)
+
+    async def close(self, timeout: float) -> None:
+        """Publish and mark what is left, for at most `timeout` seconds; the night watch finds the rest."""
+        try:
+            async with asyncio.timeout(timeout):
+                while tasks := [pending.publishing for pending in self._pending.values() if pending.publishing]:
+                    await asyncio.wait(tasks)
+                self._marks |= self._pending
+                await self._flush()
+        except (TimeoutError, StoreUnavailable):
+            self._log.warning("events_left_for_the_watch", events=self.backlog)
+        tasks = [pending.publishing for pending in self._pending.values() if pending.publishing]
+        await end(*tasks, *([self._flusher] if self._flusher else []))
+
+    # -- publishing ------------------------------------------------------------------------------------------------
+
+    async def _publish_all(self, pending: _Pending) -> None:
+        try:
+            while pending.done < len(pending.job.history):
+                entry = pending.job.history[pending.done]
+                if entry.seq in pending.own or await self._left_to_us(pending, entry):
+                    await self._publish(pending.job, entry)
+                    pending.done = max(pending.done, entry.seq)
+        except Exception as error:  # noqa: BLE001 - the operator gets to know, and the night watch tries again
+            self._log.error("events_not_published", job_id=pending.job.id, exc_info=error)
+            self._pending.pop(pending.job.id, None)
+            return
+        pending.publishing = None
+        if self._runs_here(pending.job):
+            self._mark_later(_RIDE_ALONG, pending)
+        elif pending.job.ready_at and (seconds := self.kept_for(pending.job)):
+            self._mark_later(seconds, pending)
+        else:
+            self._mark(pending, pending.job)
+
+    async def _publish(self, job: Job, entry: HistoryEntry) -> None:
+        """Until the broker has confirmed it."""
+        message = messages.lifecycle(job, entry)
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                if (wait := self._resume_at - loop.time()) > 0:
+                    await asyncio.sleep(wait)
+                try:
+                    await self._bus.publish(topics.EVENTS, message)
+                    self._meter.published((self._clock.now() - entry.time).total_seconds())
+                    return
+                except BusError as error:
+                    self._refused.add(job.id)
+                    self._back_off(error)
+        finally:
+            # Other events may get through all the while: the trouble is over when what was refused is out.
+            self._refused.discard(job.id)
+            if not self._refused:
+                self._pause, self.trouble = 0.0, None
+
+    def _back_off(self, error: BusError) -> None:
+        """The broker's trouble is everyone's: the whole outbox pauses, not one job."""
+        now = asyncio.get_running_loop().time()
+        if now < self._resume_at:
+            return
+        shortest, longest = _BACK_OFF
+        self._pause = min(max(self._pause * 2, shortest), longest)
+        self._resume_at = now + self._pause
+        self.trouble = str(error)
+        self._log.warning("outbox_backs_off", seconds=self._pause, reason=str(error), events=self.backlog)
+
+    async def _left_to_us(self, pending: _Pending, entry: HistoryEntry) -> bool:
+        """Whether the process that wrote the entry has let its time pass; False once it has published it."""
+        overdue = entry.time + self._policy.publish_grace
+        pause = _ASK_AGAIN
+        while entry.seq not in pending.own:
+            try:
+                stored = await self._store.get(pending.job.id)
+            except StoreUnavailable:
+                stored = None
+            if stored and stored.published >= entry.seq:
+                pending.done = max(pending.done, stored.published)
+                return False
+            # Not before it is asked once: what is known here of a job that waited long is old.
+            if self._clock.now() >= overdue and not self._awaits(pending.others.get(entry.seq), entry):
+                return True
+            # Nothing signals another process's mark but the database: ask again, less and less often.
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+        return True
+
+    def _awaits(self, writer: str | None, entry: HistoryEntry) -> bool:
+        """Whether that other process is still trusted to publish the entry."""
+        if writer is None or writer == self.process:
+            return False
+        return self._clock.now() < entry.time + _WRITER_LIMIT and self._presence.lives(writer)
+
+    # -- marking ---------------------------------------------------------------------------------------------------
+
+    def _mark_later(self, seconds: float, pending: _Pending) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._mark, pending, pending.job)
+
+    def _mark(self, pending: _Pending, job: Job) -> None:
+        """Have the mark of `job` written, unless a newer write of the job has taken it along."""
+        if pending.job is job and pending.publishing is None:
+            self._marks[job.id] = pending
+            self._due.set()
+            if len(self._marks) > _MARKS_IN_TIME:
+                self._in_time.clear()
+
+    def _runs_here(self, job: Job) -> bool:
+        return job.lease is not None and job.lease.worker == self.process
+
+    async def _flush_for_ever(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                await self._flush()
+            except StoreUnavailable as error:
+                self._log.warning("marks_wait_for_the_database", reason=str(error))
+                await asyncio.sleep(1.0)
+                self._due.set()
+            except Exception as error:  # noqa: BLE001 - the operator gets to know; other marks have to be written
+                self._background.broke(_MARKING, error)
+
+    async def _flush(self) -> None:
+        """Bulk writes, until no mark is due any more."""
+        while self._marks:
+            due = {job_id: self._marks.pop(job_id) for job_id in list(islice(self._marks, _MARKS_AT_A_TIME))}
+            try:
+                # One that publishes again is marked when it has done that.
+                await self._settle([pending for pending in due.values() if pending.publishing is None])
+            except StoreUnavailable:
+                self._marks = due | self._marks
+                raise
+            if len(self._marks) <= _MARKS_IN_TIME:
+                self._in_time.set()
+
+    async def _settle(self, marked: Sequence[_Pending]) -> None:
+        if not marked:
+            return
+        now = self._clock.now()
+        jobs = [replace(pending.job, published=pending.done) for pending in marked]
+        jobs = [replace(job, wake_at=alarm(job, now, self._policy)) for job in jobs]
+        await self._store.settle(jobs)
+        for pending, job in zip(marked, jobs, strict=True):
+            if not self._runs_here(pending.job) and pending.job.version == job.version:
+                self._pending.pop(job.id, None)
+        self.on_settled(jobs)

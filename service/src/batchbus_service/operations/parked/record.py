@@ -1,0 +1,164 @@
+"""One message that nobody could use, how often it failed, and who did what about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, Final
+
+from batchbus_events.bus import HELD_SINCE, Message
+from batchbus_events.ids import derived_ulid
+from batchbus_events.parking import PARKED_AT, PARKED_KEY, PARKED_REASON
+from batchbus_service.journal.messages import PARKED_USER
+
+__all__ = ["Deed", "ParkedMessage", "ParkedRefused", "State", "parked_as"]
+
+_BROKERS_REASON: Final = "x-first-death-reason"
+_BROKERS_QUEUE: Final = "x-first-death-queue"
+_ADDED: Final = ("x-batchbus-", "x-first-death-", "x-last-death-", "x-death", "x-delivery-count", HELD_SINCE)
+"""How headers begin that holding and parking have added to a message: put back, it has all its time again."""
+
+
+class State(StrEnum):
+    """What has become of it."""
+
+    PARKED = "parked"
+    """Waits for an operator."""
+    REQUEUED = "requeued"
+    """Was put back as it is."""
+    REPLACED = "replaced"
+    """An edited copy was put back instead."""
+    DISCARDED = "discarded"
+
+
+class ParkedRefused(Exception):
+    """That cannot be done to the message now. The words say why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that someone did about the message."""
+
+    at: datetime
+    by: str
+    what: str
+    reason: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedMessage:
+    """Times are UTC with milliseconds. The message itself is never changed; `audit` only grows."""
+
+    id: str
+    """`parked_` and 26 characters, derived from the message: the same message that fails again is the same record."""
+    routing_key: str
+    message_id: str | None
+    content_type: str
+    headers: Mapping[str, str | int | bool]
+    user_id: str | None
+    """Who published it, where the broker vouched for that."""
+    size: int
+    """Of its body, in bytes; the body is kept in the file store, as `body_key`."""
+    reason: str
+    """Why it failed the last time."""
+    first_failed_at: datetime
+    last_failed_at: datetime
+    times: int = 1
+    """How often it failed."""
+    state: State = State.PARKED
+    audit: tuple[Deed, ...] = ()
+    version: int = 1
+
+    @property
+    def body_key(self) -> str:
+        return f"parked/{self.id}"
+
+    def message(self, body: bytes) -> Message:
+        """It, with its body, as it was when it failed."""
+        return Message(
+            body=body,
+            routing_key=self.routing_key,
+            message_id=self.message_id,
+            content_type=self.content_type,
+            headers=self.headers,
+            user_id=self.user_id,
+        )
+
+    def again(self, later: ParkedMessage) -> ParkedMessage:
+        """It has failed again: whatever was done about it did not help."""
+        return replace(
+            self,
+            reason=later.reason,
+            last_failed_at=later.last_failed_at,
+            times=self.times + 1,
+            state=State.PARKED,
+            version=self.version + 1,
+        )
+
+    def requeued(self, by: str, now: datetime, reason: str) -> ParkedMessage:
+        """Raises `ParkedRefused` unless it waits for an operator."""
+        return self._dealt_with(State.REQUEUED, "requeue", by, now, reason)
+
+    def replaced(self, by: str, now: datetime, reason: str, copy: Message) -> ParkedMessage:
+        """An edited copy was put back; what was edited is kept with who did it. Raises `ParkedRefused`."""
+        changed = {"routing_key": copy.routing_key, "body": copy.body.decode(errors="backslashreplace")}
+        return self._dealt_with(State.REPLACED, "edit", by, now, reason, changed)
+
+    def discarded(self, by: str, now: datetime, reason: str) -> ParkedMessage:
+        """Raises `ParkedRefused` unless it waits for an operator."""
+        return self._dealt_with(State.DISCARDED, "discard", by, now, reason)
+
+    def _dealt_with(
+        self, state: State, what: str, by: str, now: datetime, reason: str, details: Mapping[str, Any] | None = None
+    ) -> ParkedMessage:
+        if self.state is not State.PARKED:
+            last = self.audit[-1]
+            raise ParkedRefused(f"{self.id} is {self.state.value} already, by {last.by}: {last.reason}")
+        deed = Deed(now, by, what, reason, details or {})
+        return replace(self, state=state, audit=(*self.audit, deed), version=self.version + 1)
+
+
+def parked_as(delivered: Message, own_user: str | None, now: datetime) -> ParkedMessage:
+    """What a message from `batchbus.parked` is to be kept as.
+
+    `own_user`: whom the broker takes us for; only we are believed who else has published it.
+    """
+    headers = delivered.headers
+    failed_at = min(_failed_at(headers) or now, now)
+    user = delivered.user_id
+    if user == own_user:
+        user = str(headers.get(PARKED_USER, "")) or None
+    key, body = str(headers.get(PARKED_KEY, delivered.routing_key)), delivered.body
+    return ParkedMessage(
+        id="parked_" + derived_ulid("parked", sha256(body).hexdigest(), key, delivered.message_id or ""),
+        routing_key=key,
+        message_id=delivered.message_id,
+        content_type=delivered.content_type,
+        headers={name: value for name, value in headers.items() if not name.startswith(_ADDED)},
+        user_id=user,
+        size=len(body),
+        reason=_reason(headers),
+        first_failed_at=failed_at,
+        last_failed_at=failed_at,
+    )
+
+
+def _failed_at(headers: Mapping[str, Any]) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(str(headers.get(PARKED_AT)))
+        return time if time.tzinfo else None
+    except ValueError:
+        return None
+
+
+def _reason(headers: Mapping[str, Any]) -> str:
+    if PARKED_REASON in headers:
+        return str(headers[PARKED_REASON])
+    why, queue = headers.get(_BROKERS_REASON), headers.get(_BROKERS_QUEUE)
+    if why == "delivery_limit":
+        return f"every process that took it from {queue} gave it back, or ended, until the broker's limit was reached"
+    return f"the broker took it out of {queue} ({why})" if why else "published to batch.parked without a reason"

@@ -1,0 +1,68 @@
+"""The past for clients: every event that the jobs' histories have, job by job, as `batchbus_events.history` asks for it.
+
+The broker's log is kept for a while, the histories as long as the jobs. The HTTP API tells clients of other processes;
+a client in this process, on the memory bus for one, is given `JobHistories` itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncGenerator, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from anyio import to_thread
+
+from batchbus_events.event import Event
+from batchbus_events.history import HistoryUnavailable
+from batchbus_events.ids import JOB_ID
+from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.operations.replay.past import past_events
+from batchbus_service.operations.replay.selection import Selection
+from batchbus_service.storage.mongo.driver import answered
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+
+__all__ = ["JobHistories"]
+
+_AT_A_TIME: Final = 500
+"""Events that are read in one go, in a thread."""
+
+
+class JobHistories:
+    """A `History` that reads the database. Any number of readers may share one."""
+
+    def __init__(self, database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
+        self._jobs = database["jobs"].delegate
+
+    async def since(self, time: datetime) -> AsyncGenerator[Event, None]:
+        async for event in self._told(Selection(since=time)):
+            yield event
+
+    async def of_job(self, job_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
+        if JOB_ID.fullmatch(job_id):
+            async for event in self._told(Selection(job_ids=(job_id,)), after=after):
+                yield event
+
+    async def _told(self, selection: Selection, *, after: int = 0) -> AsyncGenerator[Event, None]:
+        try:
+            async for events in self.batches(selection, after=after):
+                for event in events:
+                    yield event
+        except StoreUnavailable as error:
+            raise HistoryUnavailable(str(error)) from error
+
+    async def batches(self, selection: Selection, *, after: int = 0) -> AsyncGenerator[list[Event], None]:
+        """The events selected that have a `sequence` above `after`, some hundred at a time. Raises `StoreUnavailable`."""
+        found = (event for event in past_events(self._jobs, selection) if (event.sequence or 0) > after)
+        while True:
+            with answered():
+                events = await to_thread.run_sync(_next, found)
+            if not events:
+                return
+            yield events
+
+
+def _next(events: Iterator[Event]) -> list[Event]:
+    return list(itertools.islice(events, _AT_A_TIME))

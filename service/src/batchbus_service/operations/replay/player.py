@@ -1,0 +1,144 @@
+"""Finds replays that are to be planned or published, and takes its turn at them; takes over from a process that ended.
+
+Every process may have a player. A replay belongs to whoever holds its claim, and how far it got is written after each
+batch: whoever takes over repeats no more than one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from batchbus_events.bus import Bus, BusError
+from batchbus_events.tasks import end
+from batchbus_service.domain.ports import Clock, StoreUnavailable
+from batchbus_service.operations.replay.past import Stopped
+from batchbus_service.operations.replay.record import Replay
+from batchbus_service.operations.replay.store import Replays
+from batchbus_service.operations.replay.turn import Ground, Left, Turn
+from batchbus_service.telemetry.background import Background
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Player"]
+
+_PLAYING: Final = "replays"
+_LOOK_EVERY: Final = 2.0
+"""Seconds; more often where claims are short."""
+_LAST_BATCH: Final = 5.0
+"""Seconds that a batch on its way may take when the process stops."""
+
+
+class Player:
+    """One per process. It works on one replay at a time."""
+
+    def __init__(
+        self,
+        database: AsyncIOMotorDatabase[dict[str, Any]],
+        bus: Bus,
+        clock: Clock,
+        *,
+        worker: str,
+        folder: Path,
+        claim: timedelta,
+        log: FilteringBoundLogger,
+        background: Background | None = None,
+    ) -> None:
+        """`folder`: where there is room for the events of a replay. `claim`: how long a process that ended is waited for."""
+        self.replays = Replays(database)
+        self._ground = Ground(
+            replays=self.replays,
+            jobs=database["jobs"].delegate,
+            bus=bus,
+            clock=clock,
+            worker=worker,
+            folder=folder,
+            claim=claim,
+            stopping=threading.Event(),
+        )
+        self._look_every = min(_LOOK_EVERY, claim.total_seconds() / 3)
+        self._log = log
+        self._background = background or Background(log)
+        self._wanted = asyncio.Event()
+        self._worked = asyncio.Condition()
+        self._player: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._player = self._background.start(_PLAYING, self._play)
+
+    async def close(self) -> None:
+        """Stop after the batch that is on its way, and leave the rest to another process."""
+        self._ground.stopping.set()
+        self._wanted.set()
+        if self._player:
+            await asyncio.wait([self._player], timeout=_LAST_BATCH)
+            await end(self._player)
+
+    def look(self) -> None:
+        """There is a replay to carry out."""
+        self._wanted.set()
+
+    async def until(self, replay_id: str, reached: Callable[[Replay], bool], timeout: float) -> Replay:
+        """The replay, once a turn of this process brought it so far, or `timeout` seconds later as it is then.
+
+        Raises: `UnknownReplay`.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout), self._worked:
+                while not reached(await self.replays.get(replay_id)):
+                    await self._worked.wait()
+        return await self.replays.get(replay_id)
+
+    async def _play(self) -> None:
+        while not self._ground.stopping.is_set():
+            self._wanted.clear()
+            if not await self._play_one():
+                with suppress(TimeoutError):
+                    # Another process may have made a replay, or ended in the middle of one: nothing tells us.
+                    async with asyncio.timeout(self._look_every * random.uniform(0.8, 1.2)):
+                        await self._wanted.wait()
+
+    async def _play_one(self) -> bool:
+        """Returns whether there was one, and there may be another."""
+        ground = self._ground
+        try:
+            now = ground.clock.now()
+            replay = await self.replays.claim(ground.worker, now, now + ground.claim)
+            if replay is None:
+                return False
+            await self._take_turn(replay)
+        except (StoreUnavailable, BusError) as error:
+            self._log.warning("replays_interrupted", reason=str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - the operator gets to know; the other replays have to go on
+            self._background.broke(_PLAYING, error)
+            return False
+        async with self._worked:
+            self._worked.notify_all()
+        return True
+
+    async def _take_turn(self, replay: Replay) -> None:
+        log = self._log.bind(replay_id=replay.id)
+        log.info("replay_taken", state=replay.state.value, published=replay.published)
+        turn = Turn(self._ground, replay, log)
+        try:
+            await turn.take()
+        except (Left, Stopped):
+            log.info("replay_left", published=turn.replay.published)
+        except (StoreUnavailable, BusError):
+            raise
+        except Exception as error:
+            log.error("replay_failed", exc_info=error)
+            reason = f"{type(error).__name__}: {error}"[:1000]
+            with suppress(Left):
+                await turn.change(lambda known, now: known.failed(reason, self._ground.worker, now))
+        finally:
+            await self.replays.release(replay)

@@ -1,0 +1,233 @@
+"""One process's turn at one replay: to plan it, or to publish its events in order, at its rate, each with its confirm."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from batchbus_events.bus import Bus, BusError, Message, Unroutable
+from batchbus_events.tasks import end
+from batchbus_service.domain.ports import Clock, StoreUnavailable
+from batchbus_service.operations.replay.past import Marks, PastEvent, sort_past, sum_up
+from batchbus_service.operations.replay.record import Plan, Replay, State
+from batchbus_service.operations.replay.store import Replays
+from batchbus_service.storage.mongo.driver import answered
+
+if TYPE_CHECKING:
+    from pymongo.collection import Collection
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["BATCH", "Ground", "Left", "Turn"]
+
+BATCH: Final = 500
+"""Events published side by side; so many are repeated, at most, when a process ends in the middle of them."""
+_BATCHES_PER_SECOND: Final = 4
+"""At a low rate batches are smaller, so that it is kept within a second too."""
+_SHORTEST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 10.0
+
+T = TypeVar("T")
+
+
+class Left(Exception):
+    """The turn is over before the replay is: it was paused or aborted, is another process's, or this one stops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What every turn works with."""
+
+    replays: Replays
+    jobs: Collection[dict[str, Any]]
+    """Read in a thread, with the driver that is beneath Motor's."""
+    bus: Bus
+    clock: Clock
+    worker: str
+    folder: Path
+    """Where there is room for the events of a replay."""
+    claim: timedelta
+    """How long a process that ended is waited for."""
+    stopping: threading.Event
+    """Set when this process stops."""
+
+
+class Turn:
+    """`replay`, claimed by this process, as far as this turn has got with it."""
+
+    def __init__(self, ground: Ground, replay: Replay, log: FilteringBoundLogger) -> None:
+        self.replay = replay
+        self._ground = ground
+        self._log = log
+        self._over = threading.Event()
+
+    async def take(self) -> None:
+        """Do what is to be done. Raises `Left`, `StoreUnavailable`, and whatever makes the replay fail."""
+        async with self._claimed():
+            await (self._plan() if self.replay.state is State.PLANNING else self._publish())
+
+    async def change(self, decide: Callable[[Replay, datetime], Replay]) -> None:
+        """Change its state, whatever operators did meanwhile. Raises `Left` if it is no longer ours to change."""
+        ground = self._ground
+        while True:
+            known = await self._known()
+            changed = decide(replace(known, published=self.replay.published), ground.clock.now())
+            if await ground.replays.change(known, changed):
+                self._log.info("replay", state=changed.state.value, published=changed.published)
+                return
+
+    # -- planning --------------------------------------------------------------------------------------------------
+
+    async def _plan(self) -> None:
+        ground, replay = self._ground, self.replay
+        summary = await self._in_a_thread(lambda: sum_up(ground.jobs, replay.selection, self._is_over))
+        queue = replay.destination.queue
+        found = await ground.bus.inspect(queue) if queue else None
+        plan = Plan(
+            **summary._asdict(),
+            destination_exists=queue is None or found is not None,
+            waiting=found.messages if found else None,
+            consumers=found.consumers if found else None,
+        )
+        await self.change(lambda known, now: known.planned(plan, ground.worker, now))
+
+    # -- publishing ------------------------------------------------------------------------------------------------
+
+    async def _publish(self) -> None:
+        ground, replay = self._ground, self.replay
+        assert replay.started_at is not None and replay.started_by is not None
+        marks = Marks(replay.id, replay.started_at, replay.started_by)
+        ground.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="replay-", dir=ground.folder) as room:
+            past = await self._in_a_thread(
+                lambda: sort_past(ground.jobs, replay.selection, marks, replay.position, Path(room), self._is_over)
+            )
+            pace = _Pace(ground.clock)
+            while batch := past.take(max(1, min(BATCH, self.replay.rate // _BATCHES_PER_SECOND))):
+                await self._publish_batch(batch)
+                await pace.keep(len(batch), self.replay.rate)
+        await self.change(lambda known, now: known.completed(ground.worker, now))
+
+    async def _publish_batch(self, batch: Sequence[PastEvent]) -> None:
+        """Until the broker has confirmed all of it, in order; what comes after a failure is published again."""
+        pause = _SHORTEST_PAUSE
+        while batch:
+            confirmed, error = await self._send(batch)
+            await self._got_to(batch[:confirmed], trouble=str(error) if error else None, repeat=len(batch) - confirmed)
+            batch = batch[confirmed:]
+            if isinstance(error, Unroutable):
+                await self._stop(f"{self.replay.destination} is not there any more: {error}")
+            elif error:
+                self._log.warning("replay_held_up", reason=str(error))
+                await asyncio.sleep(pause)  # there is nothing to wait on but another try
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _send(self, batch: Sequence[PastEvent]) -> tuple[int, BusError | None]:
+        """How many were confirmed up to the first that was not, and why that one was not."""
+        destination = self.replay.destination
+        sends = [
+            self._ground.bus.publish(
+                destination.exchange or "", _message(event, destination.queue), mandatory=destination.queue is not None
+            )
+            for event in batch
+        ]
+        for number, outcome in enumerate(await asyncio.gather(*sends, return_exceptions=True)):
+            if isinstance(outcome, BusError):
+                return number, outcome
+            if outcome is not None:
+                raise outcome
+        return len(batch), None
+
+    async def _got_to(self, confirmed: Sequence[PastEvent], *, trouble: str | None, repeat: int) -> None:
+        """Write what was confirmed, then look whether to go on, and how fast. Raises `Left`."""
+        self.replay = replace(
+            self.replay,
+            position=confirmed[-1].position if confirmed else self.replay.position,
+            published=self.replay.published + len(confirmed),
+            repeated=self.replay.repeated + repeat,
+            trouble=trouble,
+        )
+        await self._keep_claim()
+        self.replay = replace(self.replay, rate=(await self._known()).rate)
+
+    async def _stop(self, trouble: str) -> None:
+        await self.change(lambda known, now: known.stopped(trouble, self._ground.worker, now))
+        raise Left
+
+    # -- the claim -------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _claimed(self) -> AsyncIterator[None]:
+        keeping = asyncio.create_task(self._keep_claim_for_ever())
+        try:
+            yield
+        finally:
+            await end(keeping)
+
+    async def _keep_claim_for_ever(self) -> None:
+        while not self._over.is_set():
+            await asyncio.sleep(self._ground.claim.total_seconds() / 3)
+            try:
+                await self._keep_claim()
+                await self._known()
+            except Left:
+                self._over.set()  # whoever reads or publishes finds out
+            except StoreUnavailable as error:
+                self._log.warning("replay_claim_not_kept", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - the operator gets to know; the claim has to be kept
+                self._log.error("replay_claim_not_kept", exc_info=error)
+
+    async def _keep_claim(self) -> None:
+        ground = self._ground
+        if not await ground.replays.carry_on(self.replay, ground.clock.now() + ground.claim):
+            raise Left
+
+    async def _known(self) -> Replay:
+        """The replay as stored. Raises `Left` if it is not to go on here."""
+        known = await self._ground.replays.get(self.replay.id)
+        if self._is_over() or (known.fence, known.state) != (self.replay.fence, self.replay.state):
+            raise Left
+        return known
+
+    def _is_over(self) -> bool:
+        return self._over.is_set() or self._ground.stopping.is_set()
+
+    async def _in_a_thread(self, read: Callable[[], T]) -> T:
+        """What it returns; when the turn ends before, the thread does too, and is waited for."""
+        reading = asyncio.ensure_future(asyncio.to_thread(read))
+        try:
+            with answered():
+                return await asyncio.shield(reading)
+        finally:
+            if not reading.done():
+                self._over.set()
+                await asyncio.wait([reading])
+
+
+class _Pace:
+    """Keeps a rate, counted anew from when it changes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rate = 0
+        self._since = 0.0
+        self._published = 0
+
+    async def keep(self, published: int, rate: int) -> None:
+        """Wait until so many more may have been published, at `rate` a second."""
+        now = self._clock.monotonic()
+        if rate != self._rate:
+            self._rate, self._since, self._published = rate, now, 0
+        self._published += published
+        await asyncio.sleep(max(0.0, self._since + self._published / rate - now))
+
+
+def _message(event: PastEvent, queue: str | None) -> Message:
+    message = Message(body=event.body, routing_key=event.routing_key, message_id=event.id)
+    return message.addressed(queue) if queue else message

@@ -1,0 +1,161 @@
+"""The job store in one process: for tests and simulations. It keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import bson
+
+from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder, why_not_kept
+from batchbus_service.domain.job import Job, got_on
+from batchbus_service.domain.ports import Beat, JobExists, TooLarge
+from batchbus_service.storage.mongo.document import encodable, to_document
+from batchbus_strategies import Phase
+
+__all__ = ["MemoryJobStore", "MemoryProcessStore"]
+
+_MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+
+
+class MemoryJobStore:
+    """`JobStore` in a dict, with MongoDB's limit on the size of a document."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        """By id; for tests to look at."""
+        self.placeholders: dict[str, Placeholder] = {}
+
+    async def insert(self, job: Job) -> None:
+        if job.id in self.jobs or job.id in self.placeholders:
+            raise JobExists(job.id)
+        self._put(job)
+
+    async def get(self, job_id: str) -> Job | None:
+        return self.jobs.get(job_id)
+
+    async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
+        stored = self.jobs.get(old.id)
+        if stored is None or stored.version != old.version or (same_lease and stored.lease != old.lease):
+            return False
+        # Only what differs is written, as in the database: a heartbeat since the read is not undone.
+        changed = {name: getattr(new, name) for name in _FIELDS if getattr(new, name) != getattr(old, name)}
+        changed |= {name: getattr(new, name) for name in ("wake_at", *(_BEATEN if by_owner else ()))}
+        changed["published"] = max(stored.published, new.published)
+        self._put(replace(stored, **changed))
+        return True
+
+    async def beat(self, beat: Beat) -> bool:
+        stored = self.jobs.get(beat.job_id)
+        if stored is None or stored.fence != beat.fence or stored.lease is None:
+            return False
+        lease = replace(stored.lease, expires_at=beat.expires_at)
+        published = max(stored.published, beat.published)
+        beaten = replace(stored, lease=lease, result=beat.result, published=published)
+        if beat.checkpoint:
+            beaten = replace(got_on(beaten), checkpoint=beat.checkpoint)
+        self._put(beaten)
+        return True
+
+    async def settle(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if (stored := self.jobs.get(job.id)) is None:
+                continue
+            alarm = job.wake_at if stored.version == job.version else stored.wake_at
+            self.jobs[job.id] = replace(stored, published=max(stored.published, job.published), wake_at=alarm)
+
+    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
+        stored = self.jobs.get(job.id)
+        if stored is None or stored.wake_at != job.wake_at:
+            return False
+        self.jobs[job.id] = replace(stored, wake_at=wake_at)
+        return True
+
+    async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
+        for job, time in zip(jobs, wake_at, strict=True):
+            await self.move_alarm(job, time)
+
+    async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
+        ready = [
+            (job.ready_at, job.id, job)
+            for job in self.jobs.values()
+            if job.ready_at and job.ready_at <= until and job.phase == phase and job.type == job_type
+        ]
+        return [job for _, _, job in sorted(ready)[:want]]
+
+    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+        everything: list[Job | Placeholder] = [*self.jobs.values(), *self.placeholders.values()]
+        due = [(each.wake_at, each.id, each) for each in everything if each.wake_at and each.wake_at <= until]
+        return [each for _, _, each in sorted(due, key=lambda entry: entry[:2])[:want]]
+
+    async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
+        if job_id in self.jobs:
+            return "job"
+        known = self.placeholders.get(job_id)
+        if known is None:
+            self.placeholders[job_id] = Placeholder(
+                id=job_id, triggers=(trigger,), since=trigger.received_at, wake_at=wake_at
+            )
+            return "kept"
+        if refused := why_not_kept(known, trigger):
+            return refused
+        triggers = (*known.triggers, trigger)
+        self.placeholders[job_id] = replace(known, triggers=triggers, revision=known.revision + 1)
+        return "kept"
+
+    async def placeholder(self, job_id: str) -> Placeholder | None:
+        return self.placeholders.get(job_id)
+
+    async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
+        if not self._is_as_read(old):
+            return None
+        moved = replace(old, wake_at=wake_at, ended=ended, revision=old.revision + 1)
+        self.placeholders[old.id] = moved
+        return moved
+
+    async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
+        if not self._is_as_read(placeholder):
+            return False
+        self._put(job)
+        del self.placeholders[job.id]
+        return True
+
+    async def drop_placeholder(self, placeholder: Placeholder) -> None:
+        if self._is_as_read(placeholder):
+            del self.placeholders[placeholder.id]
+
+    async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
+        waiting = (each for each in self.placeholders.values() if since < each.wake_at <= until)
+        return min(up_to, sum(any(trigger.sender == sender for trigger in each.triggers) for each in waiting))
+
+    def _is_as_read(self, placeholder: Placeholder) -> bool:
+        known = self.placeholders.get(placeholder.id)
+        return known is not None and known.revision == placeholder.revision
+
+    def _put(self, job: Job) -> None:
+        with encodable():
+            size = len(bson.encode(to_document(job)))
+        if size > _MAX_DOCUMENT_BYTES:
+            raise TooLarge("The job is too large for a document")
+        self.jobs[job.id] = job
+
+
+class MemoryProcessStore:
+    """`ProcessStore` in a dict."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, datetime] = {}
+
+    async def renew(self, name: str, until: datetime) -> None:
+        self._until[name] = until
+
+    async def present(self) -> Mapping[str, datetime]:
+        return dict(self._until)
+
+    async def leave(self, name: str) -> None:
+        self._until.pop(name, None)
+
+
+_BEATEN = ("result", "checkpoint", "failures", "lost_runs", "crashes", "lease")
+_FIELDS = tuple(Job.__dataclass_fields__)

@@ -1,0 +1,243 @@
+"""Between `Job` and its MongoDB document, both ways, and the difference of two jobs as an update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from bson.errors import InvalidDocument
+from pymongo.errors import DocumentTooLarge
+
+from batchbus_service.domain.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, Writer, lane
+from batchbus_service.domain.ports import NotStorable, UnreadableJob
+
+__all__ = [
+    "Document",
+    "encodable",
+    "from_document",
+    "history_of",
+    "readable",
+    "stand_in",
+    "to_document",
+    "update_of",
+]
+
+Document = dict[str, Any]
+"""A BSON document: what the driver takes and gives."""
+
+_TIMED: Final = tuple(status for status in Status if status is not Status.CREATED)
+_PLAIN: Final = (
+    "type",
+    "dry_run",
+    "context",
+    "created_by",
+    "request_digest",
+    "prepared",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "result",
+    "version",
+    "fence",
+    "failures",
+    "lost_runs",
+    "crashes",
+    "no_room_since",
+    "confirmed_early",
+    "confirm_by",
+    "published",
+    "ready_at",
+    "wake_at",
+    "schema",
+)
+_BEATEN: Final = frozenset({"result", "checkpoint", "failures", "lost_runs", "crashes", "lease"})
+_COMPARED: Final = tuple(name for name in _PLAIN if name != "published")
+
+
+def to_document(job: Job) -> Document:
+    """The whole document. What is None is left out, so that sparse indexes hold only the jobs that wait."""
+    document: Document = {"_id": job.id}
+    for name in _PLAIN:
+        if (value := getattr(job, name)) is not None:
+            document[name] = value
+    document["status"] = job.status.value
+    for name, encode in _ENCODED.items():
+        if (value := encode(job)) is not None:
+            document[name] = value
+    document["history"] = [_entry_document(entry) for entry in job.history]
+    return document
+
+
+def update_of(old: Job, new: Job, *, by_owner: bool = False) -> Document:
+    """The update that turns `old`'s document into `new`'s, naming only what differs; history is only ever added to.
+
+    What others write without raising the version may differ from `old` by now, so it is named even if it seems not
+    to differ: the alarm always, and what heartbeats write if it is the owner of the lease who writes (`by_owner`).
+    """
+    changed: Document = {}
+    removed: Document = {}
+
+    def compare(name: str, before: Any, after: Any) -> None:
+        if before == after and name != "wake_at" and not (by_owner and name in _BEATEN):
+            return
+        if after is None:
+            removed[name] = ""
+        else:
+            changed[name] = after
+
+    for name in _COMPARED:
+        compare(name, getattr(old, name), getattr(new, name))
+    compare("status", old.status.value, new.status.value)
+    for name, encode in _ENCODED.items():
+        compare(name, encode(old), encode(new))
+    update: Document = {}
+    if new.published > old.published:
+        # Another process may have raised it since `old` was read; it never goes back.
+        update["$max"] = {"published": new.published}
+    if changed:
+        update["$set"] = changed
+    if removed:
+        update["$unset"] = removed
+    if added := new.history[len(old.history) :]:
+        update["$push"] = {"history": {"$each": [_entry_document(entry) for entry in added]}}
+    return update
+
+
+def from_document(document: Mapping[str, Any]) -> Job:
+    """Raises `UnreadableJob`, also for a document of a newer schema than this version of batchbus knows."""
+    try:
+        if document.get("schema", SCHEMA) > SCHEMA:
+            raise UnreadableJob(document["_id"], f"a newer batchbus wrote it (schema {document['schema']})")
+        return _job(document)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableJob(str(document["_id"]), f"{type(error).__name__}: {error}") from error
+
+
+def _job(document: Mapping[str, Any]) -> Job:
+    lease = document.get("lease")
+    checkpoint = document.get("checkpoint")
+    writer = document.get("writer")
+    return Job(
+        id=document["_id"],
+        status=Status(document["status"]),
+        status_at={status: document[f"{status}_at"] for status in _TIMED if f"{status}_at" in document},
+        lease=Lease(lease["worker"], lease["expires_at"]) if lease else None,
+        checkpoint=Checkpoint(**checkpoint) if checkpoint else None,
+        history=history_of(document),
+        writer=Writer(**writer) if writer else None,
+        triggers=tuple(document.get("triggers", ())),
+        **{name: document[name] for name in _PLAIN if name in document},
+    )
+
+
+@contextmanager
+def encodable() -> Iterator[None]:
+    """What keeps a document from being BSON, in the port's words, which name no value of the job."""
+    try:
+        yield
+    except DocumentTooLarge:
+        raise
+    except OverflowError as error:
+        raise NotStorable("The job holds an integer beyond 64 bits") from error
+    except UnicodeError as error:
+        raise NotStorable("The job holds text that is not Unicode") from error
+    except InvalidDocument as error:
+        raise NotStorable("The job holds a key or a value of a kind that the database does not have") from error
+
+
+def history_of(document: Mapping[str, Any]) -> tuple[HistoryEntry, ...]:
+    """The job's events, in their sequence."""
+    return tuple(HistoryEntry(**entry) for entry in document["history"])
+
+
+def readable(documents: Iterable[Mapping[str, Any]]) -> list[Job]:
+    """Leaves out jobs that cannot be read, each named in the log: one of them must not keep all others from going on.
+
+    Those that a newer batchbus wrote are looked after by processes of that version.
+    """
+    jobs: list[Job] = []
+    for document in documents:
+        try:
+            jobs.append(from_document(document))
+        except UnreadableJob as error:
+            if error.job_id not in _named:
+                _named.add(error.job_id)
+                structlog.get_logger("batchbus").error("job_not_readable", job_id=error.job_id, reason=str(error))
+    return jobs
+
+
+_named: Final[set[str]] = set()
+"""Unreadable jobs that the log of this process has named already."""
+
+
+def stand_in(document: Mapping[str, Any], reason: str) -> Job:
+    """What a list shows in place of a job that cannot be read: what is known of it, and the reason."""
+
+    def known(name: str, kind: type[Any], otherwise: Any) -> Any:
+        value = document.get(name)
+        return value if isinstance(value, kind) else otherwise
+
+    status = document.get("status")
+    created_at = known("created_at", datetime, datetime.fromtimestamp(0, UTC))
+    return Job(
+        id=str(document["_id"]),
+        type=known("type", str, "unreadable"),
+        dry_run=known("dry_run", bool, False),
+        context={},
+        created_by=known("created_by", str, ""),
+        request_digest="",
+        status=Status(status) if status in set(Status) else Status.FAILED,
+        created_at=created_at,
+        updated_at=known("updated_at", datetime, created_at),
+        result={"errors": [reason]},
+    )
+
+
+def _lease(job: Job) -> Document | None:
+    return {"worker": job.lease.worker, "expires_at": job.lease.expires_at} if job.lease else None
+
+
+def _checkpoint(job: Job) -> Document | None:
+    return asdict(job.checkpoint) if job.checkpoint else None
+
+
+def _writer(job: Job) -> Document | None:
+    return asdict(job.writer) if job.writer else None
+
+
+def _lane(job: Job) -> str | None:
+    return lane(job.phase, job.type) if job.ready_at else None
+
+
+def _reached_at(status: Status) -> Callable[[Job], datetime | None]:
+    return lambda job: job.status_at.get(status)
+
+
+_ENCODED: Final[Mapping[str, Callable[[Job], Any]]] = {
+    "lease": _lease,
+    "checkpoint": _checkpoint,
+    "lane": _lane,
+    "writer": _writer,
+    "triggers": lambda job: list(job.triggers) or None,
+    **{f"{status}_at": _reached_at(status) for status in _TIMED},
+}
+"""Fields whose form in the document is not that in the `Job`. `lane` is derived: present where `ready_at` is."""
+
+
+def _entry_document(entry: HistoryEntry) -> Document:
+    document: Document = {
+        "seq": entry.seq,
+        "id": entry.id,
+        "type": entry.type,
+        "time": entry.time,
+        "data": entry.data,
+    }
+    if entry.causationid is not None:
+        document["causationid"] = entry.causationid
+    if entry.traceparent is not None:
+        document["traceparent"] = entry.traceparent
+    return document

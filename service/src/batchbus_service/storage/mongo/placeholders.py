@@ -1,0 +1,123 @@
+"""Placeholders as MongoDB documents, in the collection of the jobs, under the job's own `_id`.
+
+Under that id, since a second document beside the job would race: the trigger finds no job, the job finds no document,
+and nobody acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pymongo.errors import DuplicateKeyError
+
+from batchbus_service.domain.early import PLACEHOLDER_SCHEMA, ChangeTrigger, Kept, Placeholder, why_not_kept
+from batchbus_service.domain.lifecycle import Cause
+from batchbus_service.storage.mongo.document import Document
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorCollection
+
+__all__ = ["Placeholders", "from_document", "is_placeholder"]
+
+
+def is_placeholder(document: Mapping[str, Any]) -> bool:
+    return document.get("schema") == PLACEHOLDER_SCHEMA
+
+
+def from_document(document: Mapping[str, Any]) -> Placeholder:
+    return Placeholder(
+        id=document["_id"],
+        triggers=tuple(_trigger(each) for each in document["early"]),
+        since=document["since"],
+        wake_at=document["wake_at"],
+        ended=document["ended"],
+        revision=document["revision"],
+    )
+
+
+class Placeholders:
+    """The part of `JobStore` that keeps early triggers; its errors are the driver's."""
+
+    def __init__(self, jobs: AsyncIOMotorCollection[Document]) -> None:
+        self._jobs = jobs
+
+    async def keep(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
+        fresh = {
+            "_id": job_id,
+            "schema": PLACEHOLDER_SCHEMA,
+            "early": [_trigger_document(trigger)],
+            "since": trigger.received_at,
+            "wake_at": wake_at,
+            "ended": False,
+            "revision": 1,
+        }
+        while True:
+            try:
+                await self._jobs.insert_one(fresh)
+                return "kept"
+            except DuplicateKeyError:
+                document = await self._jobs.find_one({"_id": job_id})
+            if document is None:
+                continue  # it has just been dropped
+            if not is_placeholder(document):
+                return "job"
+            known = from_document(document)
+            if refused := why_not_kept(known, trigger):
+                return refused
+            change = {"$push": {"early": _trigger_document(trigger)}, "$inc": {"revision": 1}}
+            if (await self._jobs.update_one(_as_read(known), change)).matched_count:
+                return "kept"
+
+    async def get(self, job_id: str) -> Placeholder | None:
+        document = await self._jobs.find_one({"_id": job_id, "schema": PLACEHOLDER_SCHEMA})
+        return from_document(document) if document else None
+
+    async def move(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
+        change = {"$set": {"wake_at": wake_at, "ended": ended}, "$inc": {"revision": 1}}
+        if not (await self._jobs.update_one(_as_read(old), change)).matched_count:
+            return None
+        return replace(old, wake_at=wake_at, ended=ended, revision=old.revision + 1)
+
+    async def fill(self, placeholder: Placeholder, document: Document) -> bool:
+        return (await self._jobs.replace_one(_as_read(placeholder), document)).matched_count == 1
+
+    async def drop(self, placeholder: Placeholder) -> None:
+        await self._jobs.delete_one(_as_read(placeholder))
+
+    async def count(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
+        # The bounds on the time have the index on it used, without the dry runs that wait for days to be confirmed.
+        where = {"wake_at": {"$gt": since, "$lte": until}, "schema": PLACEHOLDER_SCHEMA, "early.sender": sender}
+        return await self._jobs.count_documents(where, limit=up_to)
+
+
+def _as_read(placeholder: Placeholder) -> Document:
+    return {"_id": placeholder.id, "schema": PLACEHOLDER_SCHEMA, "revision": placeholder.revision}
+
+
+def _trigger(document: Mapping[str, Any]) -> ChangeTrigger:
+    return ChangeTrigger(
+        type=document["type"],
+        cause=Cause(**document["cause"]),
+        sender=document["sender"],
+        received_at=document["received_at"],
+        reason=document["reason"],
+    )
+
+
+def _trigger_document(trigger: ChangeTrigger) -> Document:
+    cause = trigger.cause
+    return {
+        "type": trigger.type,
+        "cause": {
+            "event_id": cause.event_id,
+            "source": cause.source,
+            "by": cause.by,
+            "traceparent": cause.traceparent,
+        },
+        "sender": trigger.sender,
+        "received_at": trigger.received_at,
+        "reason": trigger.reason,
+    }

@@ -1,0 +1,61 @@
+"""How full the queues of batchbus are: asked of the broker now and then, so that whoever reads it never waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from math import nan
+from typing import TYPE_CHECKING, Final
+
+from batchbus_events import topics
+from batchbus_events.bus import Bus, BusError, QueueState
+from batchbus_events.tasks import end
+from batchbus_service.telemetry.background import Background
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["QueueWatch"]
+
+_QUEUES: Final = (topics.TRIGGERS_QUEUE.name, topics.HELD_QUEUE.name, topics.PARKED_QUEUE.name)
+_EVERY: Final = 10.0
+
+
+class QueueWatch:
+    """One per process."""
+
+    queues: Sequence[str] = _QUEUES
+
+    def __init__(self, bus: Bus, log: FilteringBoundLogger, *, background: Background | None = None) -> None:
+        self._bus = bus
+        self._log = log
+        self._background = background or Background(log)
+        self._known: dict[str, QueueState | None] = {}
+        self._asking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._asking = self._background.start("queue depths", self._ask_for_ever)
+
+    async def close(self) -> None:
+        if self._asking:
+            await end(self._asking)
+
+    def messages(self, queue: str) -> float:
+        """How many wait in it; NaN if that is not known."""
+        state = self._known.get(queue)
+        return nan if state is None or state.messages is None else state.messages
+
+    def consumers(self, queue: str) -> float:
+        """How many it has; NaN if that is not known."""
+        state = self._known.get(queue)
+        return nan if state is None or state.consumers is None else state.consumers
+
+    async def _ask_for_ever(self) -> None:
+        while True:
+            for queue in self.queues:
+                try:
+                    self._known[queue] = await self._bus.inspect(queue)
+                except BusError as error:
+                    self._known.pop(queue, None)
+                    self._log.debug("queue_not_inspected", queue=queue, reason=str(error))
+            await asyncio.sleep(_EVERY)
