@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from batchbus_service.domain.lifecycle import diagram
+from batchbus_service.domain.moves import diagram
 from batchbus_service.domain.settings import Settings
 from tests.docs.pages import PAGES, ROOT, blocks_of
 
@@ -28,7 +28,7 @@ _COMPUTED = (
 def test_the_diagram_is_the_transition_table(page: str) -> None:
     drawn = [block.text for block in blocks_of(ROOT / page) if block.language == "mermaid"]
     assert drawn == [diagram()], (
-        f"the states in {page} are not those of lifecycle.py; this is the diagram:\n{diagram()}"
+        f"the states in {page} are not those of moves.py; this is the diagram:\n{diagram()}"
     )
 
 

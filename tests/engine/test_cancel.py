@@ -12,7 +12,8 @@ from batchbus_events.bus import Message
 from batchbus_events.event import encode
 from batchbus_service.app.bootstrap import Patience, Service
 from batchbus_service.domain.job import Job, Status
-from batchbus_service.domain.lifecycle import Cause, NotAllowed
+from batchbus_service.domain.lifecycle import Cause
+from batchbus_service.domain.moves import NotAllowed
 from tests.engine.installation import Installation
 
 IMPATIENT = Patience(cancel_grace=0.3)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from batchbus_service.domain.explanation import Served, standing
 from batchbus_service.domain.job import TERMINAL, Job, Status
-from batchbus_service.domain.lifecycle import MOVES, Cause, Decider, NewJob, NotAllowed, Policy, alarm, diagram
+from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, alarm
+from batchbus_service.domain.moves import MOVES, NotAllowed, diagram
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(max_attempts=3)

@@ -9,7 +9,7 @@ from typing import Final
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, decode
 from batchbus_service.domain.job import Job, Status
-from batchbus_service.domain.lifecycle import MOVES
+from batchbus_service.domain.moves import MOVES
 from batchbus_service.storage.memory import MemoryJobStore
 from tests.simulation.plan import Ask, Plan
 

@@ -17,7 +17,8 @@ from batchbus_events import topics
 from batchbus_events.bus import BusError, BusUnavailable, Message
 from batchbus_events.event import Event, encode
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.lifecycle import Cause, Decider, NotAllowed
+from batchbus_service.domain.lifecycle import Cause, Decider
+from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.journal.transitions import UnknownJob
 from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json, StrategyError

@@ -40,7 +40,7 @@ MAX_TEXT: Final = 1000
 
 
 class Status(StrEnum):
-    """Where a job is. `lifecycle.MOVES` says which moves are allowed, and why."""
+    """Where a job is. `moves.MOVES` says which moves are allowed, and why."""
 
     CREATED = "created"
     """Accepted and persisted. A worker moves it on by pre-processing it."""

@@ -1,4 +1,4 @@
-"""The one transition table, and the pure functions that decide what becomes of a job.
+"""The pure functions that decide what becomes of a job.
 
 Each function takes a job as it was read and returns the job as it is to be written, with the history entries
 that tell of the change; or the very same object, if nothing is to change; or it raises `NotAllowed`. None of them
@@ -25,55 +25,18 @@ from batchbus_service.domain.job import (
     got_on,
     plain,
 )
+from batchbus_service.domain.moves import NotAllowed, reached
 from batchbus_strategies import Json
 
 __all__ = [
-    "MOVES",
     "Cause",
     "Decider",
-    "Move",
     "NewJob",
-    "NotAllowed",
     "Policy",
     "alarm",
-    "diagram",
 ]
 
 _MAX_TRIGGERS: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One allowed change of status."""
-
-    source: Status
-    target: Status
-    reason: str
-    by: str
-
-
-_OPEN: Final = (Status.CREATED, Status.PRE_PROCESSED, Status.CONFIRMED, Status.PROCESSING)
-
-MOVES: Final = (
-    Move(Status.CREATED, Status.PRE_PROCESSED, "pre-processing has ended", "worker"),
-    Move(Status.PRE_PROCESSED, Status.CONFIRMED, "confirmed, or not a dry run", "requester"),
-    Move(Status.CONFIRMED, Status.PROCESSING, "a worker with a free slot took it", "worker"),
-    Move(Status.PROCESSING, Status.COMPLETED, "everything is done", "worker"),
-    *(Move(source, Status.FAILED, "it cannot be done", "worker") for source in _OPEN),
-    *(Move(source, Status.CANCELED, "called off", "requester") for source in _OPEN),
-    *(
-        Move(ended, Status.CREATED, "retried before pre-processing", "operator")
-        for ended in (Status.FAILED, Status.CANCELED)
-    ),
-    *(Move(ended, Status.CONFIRMED, "retried", "operator") for ended in (Status.FAILED, Status.CANCELED)),
-)
-"""Every allowed change of status. The store's filter, the errors, the CLI and the diagram derive from it."""
-
-_ALLOWED: Final = {(move.source, move.target): move for move in MOVES}
-
-
-class NotAllowed(Exception):
-    """What was asked for is not possible where the job is. The message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +127,7 @@ class Decider:
         if job.status is not Status.PRE_PROCESSED:
             raise NotAllowed("Cannot confirm processing for a batch job that is not pre processed")
         confirmed = replace(
-            _reached(job, Status.CONFIRMED, now),
+            reached(job, Status.CONFIRMED, now),
             ready_at=now,
             confirm_by=None,
             triggers=_with_trigger(job, cause),
@@ -178,7 +141,7 @@ class Decider:
         if job.terminal:
             raise NotAllowed(f"Cannot cancel {job.status} batch job")
         canceled = replace(
-            _reached(job, Status.CANCELED, now),
+            reached(job, Status.CANCELED, now),
             ready_at=None,
             confirm_by=None,
             confirmed_early=None,
@@ -198,7 +161,7 @@ class Decider:
         times = {status: job.status_at[status] for status in kept}
         # A job that was suspected stays so: nothing has shown yet that it does no harm.
         again = replace(
-            _reached(job, target, now, times), ready_at=now, failures=0, crashes=0, lost_runs=int(job.suspected)
+            reached(job, target, now, times), ready_at=now, failures=0, crashes=0, lost_runs=int(job.suspected)
         )
         return self._sealed(again, now, self._entry(again, f"batch.{target}", now, cause))
 
@@ -224,31 +187,31 @@ class Decider:
         # The errors of the preview stay, however often processing has to begin again.
         errors, parts = _error_count(job), sum(job.error_parts.values())
         checkpoint = Checkpoint("process", None, errors=errors, error_parts=parts) if errors else None
-        job = replace(got_on(_reached(job, Status.PRE_PROCESSED, now)), checkpoint=checkpoint)
+        job = replace(got_on(reached(job, Status.PRE_PROCESSED, now)), checkpoint=checkpoint)
         entries.append(self._entry(job, "batch.pre_processed", now, cause))
         if job.dry_run and not job.confirmed_early:
             rested = replace(job, lease=None, confirm_by=now + self.policy.confirm_within)
             return self._sealed(rested, now, *entries)
         confirmed_by = Cause(event_id=job.confirmed_early) if job.confirmed_early else cause
-        job = replace(_reached(job, Status.CONFIRMED, now), confirmed_early=None)
+        job = replace(reached(job, Status.CONFIRMED, now), confirmed_early=None)
         entries.append(self._entry(job, "batch.confirmed", now, confirmed_by, after=1))
         if not go_on:
             return self._sealed(replace(job, lease=None, ready_at=now), now, *entries)
         assert job.lease is not None
         lease = replace(job.lease, expires_at=now + self.policy.lease)
-        job = replace(_reached(job, Status.PROCESSING, now), lease=lease)
+        job = replace(reached(job, Status.PROCESSING, now), lease=lease)
         entries.append(self._entry(job, "batch.processing", now, cause, after=2))
         return self._sealed(job, now, *entries)
 
     def completed(self, job: Job, now: datetime, cause: Cause) -> Job:
-        done = replace(got_on(_reached(job, Status.COMPLETED, now)), lease=None, checkpoint=None)
+        done = replace(got_on(reached(job, Status.COMPLETED, now)), lease=None, checkpoint=None)
         return self._sealed(done, now, self._entry(done, "batch.completed", now, cause))
 
     def failed(self, job: Job, now: datetime, error: str, cause: Cause) -> Job:
         """The job cannot be done. The checkpoint stays, for a retry by an operator."""
         error = plain(error)
         ended = replace(
-            _reached(job, Status.FAILED, now),
+            reached(job, Status.FAILED, now),
             lease=None,
             ready_at=None,
             confirm_by=None,
@@ -335,7 +298,7 @@ class Decider:
     # -- one write: the change, its events, the next alarm ---------------------------------------------------------
 
     def _processing(self, job: Job, now: datetime) -> Job:
-        started = _reached(job, Status.PROCESSING, now)
+        started = reached(job, Status.PROCESSING, now)
         return self._sealed(started, now, self._entry(started, "batch.processing", now, Cause()))
 
     def _entry(
@@ -375,23 +338,6 @@ def alarm(job: Job, now: datetime, policy: Policy) -> datetime | None:
     if job.confirm_by:
         due.append(job.confirm_by)
     return _ms(min(due)) if due else None
-
-
-def diagram() -> str:
-    """The transition table as a Mermaid state diagram, for the documentation."""
-    lines = ["stateDiagram-v2", f"    [*] --> {Status.CREATED}: batch.created"]
-    lines += [f"    {move.source} --> {move.target}: {move.reason}" for move in MOVES]
-    lines.append(f"    {Status.COMPLETED} --> [*]")
-    return "\n".join(lines) + "\n"
-
-
-def _reached(job: Job, status: Status, now: datetime, times: Mapping[Status, datetime] | None = None) -> Job:
-    if (job.status, status) not in _ALLOWED:
-        raise NotAllowed(f"A batch job cannot go from {job.status} to {status}")
-    reached = dict(job.status_at if times is None else times)
-    if status is not Status.CREATED:
-        reached[status] = now
-    return replace(job, status=status, status_at=reached, no_room_since=None)
 
 
 def _numbers(job: Job) -> dict[str, Json]:

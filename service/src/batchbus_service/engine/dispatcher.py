@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from batchbus_events import topics
 from batchbus_events.bus import Consumer, Delivery
 from batchbus_service.domain.job import Job, Status, lane
-from batchbus_service.domain.lifecycle import NotAllowed
+from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.execution.attempt import Run, Surroundings
 from batchbus_service.execution.slots import Seat

@@ -14,7 +14,7 @@ from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, pars
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger
 from batchbus_service.domain.job import Job, plain
-from batchbus_service.domain.lifecycle import NotAllowed
+from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import NotStorable, StoreUnavailable
 from batchbus_service.domain.requests import cause_of, from_bus
 from batchbus_service.engine.dispatcher import Worker

@@ -17,7 +17,8 @@ from batchbus_events.bus import Bus, BusError
 from batchbus_events.tasks import end
 from batchbus_service.domain.early import Placeholder
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.lifecycle import NotAllowed, alarm
+from batchbus_service.domain.lifecycle import alarm
+from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.journal.transitions import Ledger
 from batchbus_service.telemetry.background import Background

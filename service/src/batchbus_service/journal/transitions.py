@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from batchbus_service.domain.early import MAX_OF_ONE_SENDER, ChangeTrigger, Kept, Placeholder, carried_out
 from batchbus_service.domain.job import Job, Writer
-from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, NotAllowed
+from batchbus_service.domain.lifecycle import Cause, Decider, NewJob
+from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import Clock, JobExists, JobStore, StoreUnavailable
 from batchbus_service.journal import messages
 from batchbus_service.journal.outbox import Outbox

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from batchbus_events.bus import BusError
 from batchbus_events.event import InvalidEvent
 from batchbus_service.access import TryLater
-from batchbus_service.domain.lifecycle import NotAllowed
+from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import NotStorable, StoreUnavailable, UnreadableJob
 from batchbus_service.journal.transitions import Conflict, UnknownJob
 from batchbus_service.storage.files import FileTooLarge, InvalidKey
