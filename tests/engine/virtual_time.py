@@ -9,11 +9,21 @@ import asyncio
 import selectors
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
-__all__ = ["VirtualClock", "VirtualLoop", "run_virtually"]
+import structlog
+
+from batchbus_service.storage.clock import ServerClock
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["VirtualClock", "VirtualLoop", "VirtualServer", "run_virtually", "server_time"]
 
 T = TypeVar("T")
+
+_START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -44,24 +54,41 @@ class _JumpingSelector(selectors.SelectSelector):
         return events
 
 
-class VirtualClock:
-    """The `Clock` port on the loop's time. `offset`: seconds that this process's idea of the time is wrong by."""
+class VirtualClock(ServerClock):
+    """The engine's own clock, on a machine whose stopwatch is the loop's time, and no other machine's.
 
-    _START = datetime(2026, 1, 1, tzinfo=UTC)
+    Without a database to ask for the time, it begins with that of this machine.
+    `began`: what the stopwatch showed at the loop's 0. `fast`: by how much of itself it runs too fast.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, offset: float = 0.0) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        database: VirtualServer | None = None,
+        log: FilteringBoundLogger | None = None,
+        *,
+        began: float = 0.0,
+        fast: float = 0.0,
+    ) -> None:
         self._loop = loop
-        self._offset = offset
-
-    def now(self) -> datetime:
-        now = self._START + timedelta(seconds=self._loop.time() + self._offset)
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        self._began = began
+        self._rate = 1 + fast
+        log = log or structlog.get_logger()
+        super().__init__(cast("AsyncIOMotorDatabase[dict[str, Any]]", database), log)
 
     def monotonic(self) -> float:
-        return self._loop.time()
+        return self._began + self._loop.time() * self._rate
 
-    async def sure(self) -> bool:
-        return True
+
+class VirtualServer(Protocol):
+    """What `VirtualClock` asks for the time."""
+
+    async def command(self, name: str) -> dict[str, Any]: ...
+
+
+def server_time(loop: asyncio.AbstractEventLoop, ahead: float) -> datetime:
+    """The clock of the database server: the loop's time, and what somebody has set it ahead by, in seconds."""
+    return _START + timedelta(seconds=loop.time() + ahead)
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:

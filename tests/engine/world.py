@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, cast
 
 import structlog
+from pymongo.errors import AutoReconnect, PyMongoError
 
 from batchbus_events import topics
 from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, QueueState
@@ -36,11 +37,14 @@ from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Ledger
 from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
+from batchbus_service.telemetry.background import Background
 from batchbus_strategies import BatchStrategy, Draft, Phase, Services
-from tests.engine.virtual_time import VirtualClock
+from tests.engine.virtual_time import VirtualClock, server_time
 
 __all__ = ["EndsProcess", "Faults", "Process", "World"]
 
+_FAST = 5e-5
+"""By how much of itself a stopwatch may be too fast or too slow."""
 _POLICY = Policy(lease=timedelta(seconds=30))
 
 
@@ -150,6 +154,21 @@ class FaultyProcesses:
 
     async def leave(self, name: str) -> None:
         await self._do(lambda: self._processes.leave(name))
+
+
+class FaultyServer:
+    """The database server's clock, as one process asks for it."""
+
+    def __init__(self, ahead: Callable[[], float], faults: Faults) -> None:
+        self._ahead = ahead
+        self._faults = faults
+
+    async def command(self, name: str) -> dict[str, Any]:
+        async def told() -> dict[str, Any]:
+            return {"localTime": server_time(asyncio.get_running_loop(), self._ahead())}
+
+        answer = await self._faults.around("database", told, lambda: AutoReconnect("simulated"))
+        return cast("dict[str, Any]", answer)
 
 
 class FaultyBus:
@@ -346,6 +365,8 @@ class World:
     """See `Faults`, as are the next two."""
     slowest: float = 0.05
     away: set[str] = field(default_factory=set)
+    clock_ahead: float = 0.0
+    """By how much somebody has set the database server's clock ahead, in seconds."""
 
     async def listen(self) -> None:
         async def note(delivery: Delivery) -> None:
@@ -379,7 +400,15 @@ class World:
             await asyncio.sleep(1)  # it does not start without
         faults = Faults(Random(self.random.random()), self.chance, self.slowest, self.away)
         bus, store = FaultyBus(self.bus, faults), FaultyStore(self.store, faults)
-        clock = VirtualClock(asyncio.get_running_loop(), offset=self.random.uniform(-0.05, 0.05))
+        clock = VirtualClock(
+            asyncio.get_running_loop(),
+            FaultyServer(lambda: self.clock_ahead, faults),
+            log,
+            began=1e6 * self.random.uniform(0, 1),
+            fast=self.random.uniform(-_FAST, _FAST),
+        )
+        await _in_the_end(clock.measure)
+        Background(log).start("comparing clocks", clock.keep)
         lasts = 2 * _POLICY.publish_grace
         presence = Presence(FaultyProcesses(self.present, faults), clock, name, log, lasts=lasts)
         outbox = Outbox(bus, store, clock, _POLICY, presence, log)
@@ -408,6 +437,8 @@ class World:
         await Intake(bus, ledger, worker, log).start()
         process = Process(name, faults, bus, worker, outbox, ledger)
         self.processes.append(process)
+        if "broker" in self.away:  # since a moment ago
+            await bus.vanish()
         return process
 
     async def _restart(self) -> None:
@@ -421,5 +452,5 @@ async def _in_the_end(start: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await start()
-        except StoreUnavailable:
+        except (StoreUnavailable, PyMongoError):
             await asyncio.sleep(1)

@@ -9,7 +9,20 @@ from typing import Final, Literal
 
 from batchbus_events.ids import derived_job_id
 
-__all__ = ["SIZES", "Action", "Ask", "Crash", "Freeze", "Operate", "Outage", "Plan", "Script", "Size", "planned"]
+__all__ = [
+    "SIZES",
+    "Action",
+    "Ask",
+    "Crash",
+    "Freeze",
+    "Operate",
+    "Outage",
+    "Plan",
+    "Script",
+    "SetClock",
+    "Size",
+    "planned",
+]
 
 Size = Literal["small", "burst", "long"]
 SIZES: Final[tuple[Size, ...]] = ("small", "burst", "long")
@@ -82,7 +95,15 @@ class Outage:
     seconds: float
 
 
-Action = Ask | Operate | Crash | Freeze | Outage
+@dataclass(frozen=True, slots=True)
+class SetClock:
+    """Somebody sets the clock of the database server ahead by so many seconds, or back."""
+
+    at: float
+    seconds: float
+
+
+Action = Ask | Operate | Crash | Freeze | Outage | SetClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +154,8 @@ def _small(name: str, chance: Random) -> Plan:
         for what in ("broker", "database"):
             if chance.random() < 0.3:
                 actions.append(Outage(chance.uniform(0, until), what, chance.choice([0.5, 12.0, 45.0])))
+    if faults:
+        actions += _clock_is_set(name, until)
     return Plan(
         name,
         processes=chance.randint(1, 3),
@@ -143,6 +166,18 @@ def _small(name: str, chance: Random) -> Plan:
         else [_script(chance) for _ in range(jobs)],
         actions=sorted(actions, key=lambda action: action.at),
     )
+
+
+def _clock_is_set(name: str, until: float) -> list[Action]:
+    """By a chance of its own, so that all else of a plan is as its number always was."""
+    chance = Random(f"{name} clocks")
+    if chance.random() < 0.75:
+        return []
+    times = chance.choice([1, 1, 2])
+    return [
+        SetClock(chance.uniform(0, until), chance.choice([-3600.0, -300.0, -5.0, 5.0, 300.0, 3600.0, 86400.0]))
+        for _ in range(times)
+    ]
 
 
 def _burst(name: str, chance: Random) -> Plan:

@@ -25,7 +25,7 @@ from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json, Strateg
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import EndsProcess, World
 from tests.simulation.checks import CheckedStore, Effects, Violation, check_end, rests, trigger_id_of
-from tests.simulation.plan import Action, Ask, Crash, Freeze, Operate, Outage, Plan, Script
+from tests.simulation.plan import Action, Ask, Crash, Freeze, Operate, Outage, Plan, Script, SetClock
 
 __all__ = ["Told", "carry_out"]
 
@@ -162,6 +162,8 @@ class _Run:
                     await alive[action.process % len(alive)].crash()
                 await asyncio.sleep(action.back_after)
                 await self._world.start_process()
+            case SetClock():
+                self._world.clock_ahead += action.seconds
             case Freeze():
                 if alive := self._world.alive:
                     alive[action.process % len(alive)].freeze(action.seconds)

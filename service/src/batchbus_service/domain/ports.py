@@ -150,5 +150,8 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds on a clock that never jumps: for deadlines within this process."""
 
+    def settled(self) -> bool:
+        """Whether, as far as is known, no clock was set a moment ago; until then times of other processes say little."""
+
     async def sure(self) -> bool:
         """Whether `now` may judge a deadline that another process has set; to be asked before anything is taken from it."""

@@ -166,7 +166,8 @@ class Watch:
     async def _attend(self, job: Job) -> bool:
         """Whether its alarm rings no more, for now."""
         ledger = self._ledger
-        if job.lease and job.lease.expires_at <= ledger.clock.now() and not await ledger.clock.sure():
+        due = ledger.decider.overdue(job, ledger.clock.now()) is not job
+        if due and not await ledger.clock.sure():
             return False
         try:
             changed = await ledger.try_change(job, ledger.decider.overdue, same_lease=True)

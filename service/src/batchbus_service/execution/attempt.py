@@ -264,8 +264,7 @@ class Run:
         self._cleaned_up = True
         self._cancel_timers()
         try:
-            async with asyncio.timeout(self._around.limits.stuck):
-                await self._execution.clean_up()
+            await self._execution.clean_up(self._around.limits.stuck)
         except Abandoned:
             if self._execution.killable:
                 return

@@ -107,8 +107,11 @@ class Execution(Protocol):
         Raises what the strategy raises, `Abandoned`, and `ProcessDied`.
         """
 
-    async def clean_up(self) -> None:
-        """Let the strategy clean up after a job that was canceled. Raises as `work` does."""
+    async def clean_up(self, within: float) -> None:
+        """Let the strategy clean up after a job that was canceled. Raises as `work` does, and `TimeoutError`.
+
+        `within`: the seconds that the strategy itself may take.
+        """
 
     async def keep_row_errors(self) -> None:
         """Write the row errors that were reported since the last checkpoint."""
@@ -182,10 +185,11 @@ class InProcess:
         await self.keep_row_errors()
         return draft
 
-    async def clean_up(self) -> None:
+    async def clean_up(self, within: float) -> None:
         if _overrides(self._strategy, "on_canceled"):
             self._handle.allow_cleanup()
-            await self._let(self._strategy.on_canceled, self._handle)
+            async with asyncio.timeout(within):
+                await self._let(self._strategy.on_canceled, self._handle)
 
     async def keep_row_errors(self) -> None:
         self._handle.row_errors.cut()

@@ -37,6 +37,9 @@ class SystemClock:
     def monotonic(self) -> float:
         return time.clock_gettime(_STOPWATCH)
 
+    def settled(self) -> bool:
+        return True
+
     async def sure(self) -> bool:
         return True
 
@@ -76,6 +79,9 @@ class ServerClock(SystemClock):
             self._zero = zero
         self._measured_at = answered
 
+    def settled(self) -> bool:
+        return self.monotonic() >= self._unsure_until
+
     async def sure(self) -> bool:
         if self._measured_at is None or self.monotonic() - self._measured_at > _FRESH:
             if self._measuring is None or self._measuring.done():
@@ -85,7 +91,7 @@ class ServerClock(SystemClock):
             except PyMongoError as error:
                 self._log.warning("clock_not_compared", reason=type(error).__name__)
                 return False
-        return self.monotonic() >= self._unsure_until
+        return self.settled()
 
     async def keep(self) -> None:
         """Measure again and again, since clocks drift apart and are set; for ever."""

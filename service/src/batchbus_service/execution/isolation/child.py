@@ -84,7 +84,7 @@ class Child:
             case "work":
                 self._answer(self._worked())
             case "clean_up":
-                self._answer(self._cleaned_up())
+                self._answer(self._cleaned_up(message["within"]))
             case "advise":
                 self._answer(self._advised(message))
             case "saved":
@@ -135,8 +135,8 @@ class Child:
         draft: Draft = await self._execution.work()
         return {"context": draft.context, "dry_run": draft.dry_run, "changes": self._handle.context_changes}
 
-    async def _cleaned_up(self) -> Document:
-        await self._execution.clean_up()
+    async def _cleaned_up(self, within: float) -> Document:
+        await self._execution.clean_up(within)
         await self._execution.keep_row_errors()
         return {}
 

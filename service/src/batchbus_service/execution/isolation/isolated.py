@@ -150,9 +150,11 @@ class Isolated:
         self._run.context_changes = answer["changes"]
         return draft
 
-    async def clean_up(self) -> None:
+    async def clean_up(self, within: float) -> None:
         self._abandoned = False
-        await self._ask({"kind": "clean_up"}, orders=False)
+        await self._ready(orders=False)  # a start of the process does not count
+        async with asyncio.timeout(within):
+            await self._ask({"kind": "clean_up", "within": within}, orders=False)
 
     async def keep_row_errors(self) -> None:
         """The child does, before it answers."""
