@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test test-long simulate check bench fuzz lock
+.PHONY: help demo up test test-long simulate mutants check bench fuzz lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test-long: $(READY) ## the long forms of the tests that have one, half an hour o
 SEEDS ?= 2000
 simulate: $(READY) ## so many simulated runs with faults of every kind: make simulate SEEDS=100000
 	@$(PY) -m tests.simulation small:0-$(SEEDS) $(ARGS)
+
+mutants: $(READY) ## wrong versions of the product's functions, each of which has to be noticed by a test
+	@$(PY) -m tests.mutants $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts, generated files
 	@$(PY) -m ruff format --check .

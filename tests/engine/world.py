@@ -18,7 +18,7 @@ import structlog
 from pymongo.errors import AutoReconnect, PyMongoError
 
 from batchbus_events import topics
-from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, QueueState
+from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, PublishRefused, QueueState
 from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.job import Job
@@ -45,6 +45,8 @@ __all__ = ["EndsProcess", "Faults", "Process", "World"]
 
 _FAST = 5e-5
 """By how much of itself a stopwatch may be too fast or too slow."""
+_NO_CONFIRM_SECONDS = 10.0
+"""After which a publisher gives up on a broker that confirms nothing."""
 _POLICY = Policy(lease=timedelta(seconds=30))
 
 
@@ -185,7 +187,16 @@ class FaultyBus:
         def deed() -> Awaitable[None]:
             return self._bus.publish(exchange, message, mandatory=mandatory)
 
-        await self._faults.around("broker", deed, lambda: BusUnavailable("simulated"))
+        def lost() -> Exception:
+            nacked = self._faults.random.random() < 0.3
+            return PublishRefused("simulated: the broker has nacked it") if nacked else BusUnavailable("simulated")
+
+        if not self.connected:
+            raise BusUnavailable("simulated")
+        if "publishing" in self._faults.away:
+            await asyncio.sleep(_NO_CONFIRM_SECONDS)
+            raise BusUnavailable("simulated: an alarm")
+        await self._faults.around("broker", deed, lost)
 
     async def consume(
         self, queue: topics.Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None
@@ -208,6 +219,8 @@ class FaultyBus:
             await consumer.lose()
 
     async def come_back(self) -> None:
+        if self.connected:
+            return
         for consumer in self._consumers:
             await consumer.build()
         self.connected = True

@@ -13,7 +13,9 @@ __all__ = [
     "SIZES",
     "Action",
     "Ask",
+    "Away",
     "Crash",
+    "Disconnect",
     "Freeze",
     "Operate",
     "Outage",
@@ -86,12 +88,15 @@ class Freeze:
     seconds: float
 
 
+Away = Literal["broker", "database", "publishing"]
+
+
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Broker or database are away for everyone."""
+    """Broker or database are away for everyone; or the broker has an alarm: it delivers, and accepts nothing."""
 
     at: float
-    what: Literal["broker", "database"]
+    what: Away
     seconds: float
 
 
@@ -103,7 +108,16 @@ class SetClock:
     seconds: float
 
 
-Action = Ask | Operate | Crash | Freeze | Outage | SetClock
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """A process loses its connection to the broker, for so long: what it has not acknowledged is delivered again."""
+
+    at: float
+    process: int
+    seconds: float
+
+
+Action = Ask | Operate | Crash | Freeze | Outage | SetClock | Disconnect
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +165,12 @@ def _small(name: str, chance: Random) -> Plan:
             actions.append(Crash(chance.uniform(0, until), chance.randrange(3), chance.choice([0.1, 5.0, 40.0])))
         for _ in range(chance.choice([0, 0, 1, 2])):
             actions.append(Freeze(chance.uniform(0, until), chance.randrange(3), chance.choice([2.0, 20.0, 90.0])))
-        for what in ("broker", "database"):
+        away: tuple[Away, ...] = ("broker", "database")
+        for what in away:
             if chance.random() < 0.3:
                 actions.append(Outage(chance.uniform(0, until), what, chance.choice([0.5, 12.0, 45.0])))
     if faults:
-        actions += _clock_is_set(name, until)
+        actions += _clock_is_set(name, until) + _broker_stumbles(name, until)
     return Plan(
         name,
         processes=chance.randint(1, 3),
@@ -178,6 +193,20 @@ def _clock_is_set(name: str, until: float) -> list[Action]:
         SetClock(chance.uniform(0, until), chance.choice([-3600.0, -300.0, -5.0, 5.0, 300.0, 3600.0, 86400.0]))
         for _ in range(times)
     ]
+
+
+def _broker_stumbles(name: str, until: float) -> list[Action]:
+    """By a chance of its own, too."""
+    chance = Random(f"{name} broker")
+    actions: list[Action] = []
+    if chance.random() < 0.25:
+        actions.append(Outage(chance.uniform(0, until), "publishing", chance.choice([2.0, 30.0, 120.0])))
+    if chance.random() < 0.25:
+        for _ in range(chance.choice([1, 2, 4])):
+            actions.append(
+                Disconnect(chance.uniform(0, until), chance.randrange(3), chance.choice([0.0, 0.5, 15.0, 60.0]))
+            )
+    return actions
 
 
 def _burst(name: str, chance: Random) -> Plan:

@@ -23,9 +23,9 @@ from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.journal.transitions import UnknownJob
 from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json, StrategyError
 from tests.engine.virtual_time import run_virtually
-from tests.engine.world import EndsProcess, World
+from tests.engine.world import EndsProcess, Process, World
 from tests.simulation.checks import CheckedStore, Effects, Violation, check_end, rests, trigger_id_of
-from tests.simulation.plan import Action, Ask, Crash, Freeze, Operate, Outage, Plan, Script, SetClock
+from tests.simulation.plan import Action, Ask, Crash, Disconnect, Freeze, Operate, Outage, Plan, Script, SetClock
 
 __all__ = ["Told", "carry_out"]
 
@@ -162,11 +162,22 @@ class _Run:
                     await alive[action.process % len(alive)].crash()
                 await asyncio.sleep(action.back_after)
                 await self._world.start_process()
+            case Disconnect():
+                if alive := self._world.alive:
+                    await self._disconnected(alive[action.process % len(alive)], action.seconds)
             case SetClock():
                 self._world.clock_ahead += action.seconds
             case Freeze():
                 if alive := self._world.alive:
                     alive[action.process % len(alive)].freeze(action.seconds)
+
+    async def _disconnected(self, process: Process, seconds: float) -> None:
+        await process.bus.vanish()
+        await asyncio.sleep(seconds)
+        while "broker" in self._world.away:  # noqa: ASYNC110 - the time is virtual
+            await asyncio.sleep(1)
+        if not process.faults.crashed:
+            await process.bus.come_back()
 
     async def _ask(self, ask: Ask) -> None:
         data: dict[str, Json] = {"type": "scripted", "dry_run": ask.dry_run} if ask.word == "created" else {}
