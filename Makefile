@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test test-long simulate mutants check bench fuzz lock
+.PHONY: help demo up test test-long simulate mutants soak check bench fuzz lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ simulate: $(READY) ## so many simulated runs with faults of every kind: make sim
 
 mutants: $(READY) ## wrong versions of the product's functions, each of which has to be noticed by a test
 	@$(PY) -m tests.mutants $(ARGS)
+
+MINUTES ?= 30
+soak: $(READY) ## faults on real parts, one after the other, and a table; it goes on behind what soak.jsonl has
+	@$(PY) -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts, generated files
 	@$(PY) -m ruff format --check .

@@ -17,6 +17,8 @@ class Proxy:
     def __init__(self, target: URL) -> None:
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
+        self._speaks = asyncio.Event()
+        self._speaks.set()
         self.url = ""
 
     @classmethod
@@ -36,6 +38,14 @@ class Proxy:
         for writer in self._writers:
             writer.transport.abort()
 
+    def silence(self) -> None:
+        """From now on nothing gets through, and no connection ends: as behind a firewall that has forgotten them."""
+        self._speaks.clear()
+
+    def speak(self) -> None:
+        """What has come in the meantime gets through."""
+        self._speaks.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection(self._target.host, self._target.port)
@@ -47,6 +57,7 @@ class Proxy:
         try:
             with suppress(OSError):
                 while data := await reader.read(65_536):
+                    await self._speaks.wait()
                     writer.write(data)
                     await writer.drain()
         finally:
