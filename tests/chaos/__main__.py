@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -80,6 +81,7 @@ def main() -> int:
     faults = [fault for fault in FAULTS if not asked.faults or fault.name in asked.faults]
     if len(faults) < len(asked.faults):
         parser.error(f"the faults are: {', '.join(fault.name for fault in FAULTS)}")
+    logging.disable(logging.CRITICAL)  # what our own connections complain of is what was done to them
     played = asyncio.run(soak(asked.minutes, faults, asked.file))
     Console().print(_table(played))
     return 1 if any(each[kind] for each in played for kind in _KINDS) else 0
