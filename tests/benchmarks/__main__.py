@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from tests.benchmarks import backlog, bus, imports, jobs, listing, queries, replay, streams, uploads
+from tests.benchmarks import backlog, bus, imports, jobs, latency, listing, queries, replay, streams, uploads
 from tests.benchmarks.ground import Ground, open_ground
 
 BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
     "backlog": backlog.run,
     "streams": streams.run,
     "uploads": uploads.run,
+    "latency": latency.run,
 }
 
 
