@@ -1,1 +1,1 @@
-"""Tests of the engine: lifecycle, store, outbox, intake, workers, the night watch."""
+"""Tests of the engine: lifecycle, store, outbox, intake, workers, the rescuer."""

@@ -141,8 +141,8 @@ class Installation:
     @staticmethod
     async def retry(service: Service, job_id: str) -> None:
         """As an operator does."""
-        ledger = service.ledger
-        await ledger.change_by_id(job_id, lambda job, now: ledger.decider.retry(job, now, Cause()))
+        transitions = service.transitions
+        await transitions.change_by_id(job_id, lambda job, now: transitions.decider.retry(job, now, Cause()))
 
     # -- what no event tells of: asked for again and again -------------------------------------------------------------
 

@@ -35,7 +35,7 @@ async def stopped(installation: Installation, job_id: str) -> Job:
 async def cancel_unheard(installation: Installation, service: Service, job_id: str) -> None:
     """As a process does that dies before it can publish the event."""
     job = await installation.job(job_id)
-    canceled = service.ledger.decider.cancel(job, service.ledger.clock.now(), Cause())
+    canceled = service.transitions.decider.cancel(job, service.transitions.clock.now(), Cause())
     assert await installation.store.update(job, canceled)
 
 

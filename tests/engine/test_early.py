@@ -99,9 +99,9 @@ def test_while_nobody_can_be_told_that_the_jobs_do_not_come_the_jobs_that_are_th
             await world.listen()
             process = await world.start_process()
             process.faults.chance = 0
-            clock, decider = process.ledger.clock, process.ledger.decider
-            asked = Looks(process.ledger.store)
-            process.ledger.store = asked
+            clock, decider = process.transitions.clock, process.transitions.decider
+            asked = Looks(process.transitions.store)
+            process.transitions.store = asked
             await asyncio.sleep(10)
             world.away.add("broker")
             process.bus.connected = connected

@@ -19,7 +19,7 @@ from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.engine.intake import Intake
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
-from batchbus_service.journal.transitions import Ledger
+from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.parked.record import parked_as
 from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
 from tests.engine.virtual_time import VirtualClock, run_virtually
@@ -49,7 +49,7 @@ async def _poison_and_a_good_one() -> tuple[Message, int]:
     async with MemoryBus(publish_timeout=100.0) as bus:
         presence = Presence(MemoryProcessStore(), clock, "worker-1", log, lasts=timedelta(seconds=20))
         outbox = Outbox(bus, store, clock, policy, presence, log)
-        intake = Intake(bus, Ledger(store, outbox, clock, Decider(policy, lambda: "id"), log), None, log)
+        intake = Intake(bus, Transitions(store, outbox, clock, Decider(policy, lambda: "id"), log), None, log)
         await bus.consume(topics.PARKED_QUEUE, parked.put, prefetch=1)
         await intake.start()
         for name in ("poison", "good"):
@@ -106,7 +106,7 @@ async def _handled(delivery: Taken) -> list[Message]:
         await bus.consume(topics.PARKED_QUEUE, note, prefetch=10)
         presence = Presence(MemoryProcessStore(), clock, "worker-1", log, lasts=timedelta(seconds=20))
         outbox = Outbox(bus, store, clock, policy, presence, log)
-        intake = Intake(bus, Ledger(store, outbox, clock, Decider(policy, lambda: "id"), log), None, log)
+        intake = Intake(bus, Transitions(store, outbox, clock, Decider(policy, lambda: "id"), log), None, log)
         await intake.handle(delivery)
         await asyncio.sleep(1)
     return parked

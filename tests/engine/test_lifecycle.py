@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchbus_service.domain.explanation import Served, standing
+from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.job import TERMINAL, Job, Status
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, alarm
 from batchbus_service.domain.moves import MOVES, NotAllowed, diagram
@@ -238,7 +238,7 @@ def _check(before: Job, job: Job, now: datetime) -> None:
     assert waits_for_someone or job.ready_at is not None or job.lease is not None
     if job.lease or job.confirm_by or job.published < len(job.history):
         assert job.wake_at is not None
-    assert standing(job, now, POLICY, Served.HERE).why
+    assert explain(job, now, POLICY, Served.HERE).why
 
 
 def test_a_job_waits_an_hour_for_room_and_then_that_is_a_failure_like_any_other() -> None:

@@ -222,7 +222,7 @@ async def test_a_job_for_which_there_is_no_room_waits_without_a_slot_and_that_is
         job_id = await installation.create("no-room", gate=str(installation.gate()))
         waits = await installation.until(job_id, lambda job: job.no_room_since is not None and job.lease is None)
         assert (waits.status, waits.failures) == (Status.PROCESSING, 0)
-        assert waits.ready_at is not None and waits.ready_at > service.ledger.clock.now()
+        assert waits.ready_at is not None and waits.ready_at > service.transitions.clock.now()
         told = await installation.followed.event("batch.updated", job_id)
         assert "the export cannot be written" in str(told.data["error"])
         await installation.followed.event("batch.completed", await installation.create("noop"))

@@ -15,7 +15,7 @@ from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import MAX_BYTES
 from batchbus_events.ids import new_job_id
 from batchbus_service.app.bootstrap import Service
-from batchbus_service.domain.explanation import Served, standing
+from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.lifecycle import Policy
 from tests.engine.installation import Installation
 from tests.patience import PATIENCE
@@ -149,7 +149,7 @@ async def test_a_type_that_no_strategy_serves_waits_and_says_so(installation: In
         job = await installation.until(job_id, lambda job: job.published == 1)
         (line,) = worker.logged("job_waits_for_another_worker")
         assert (line["job_id"], line["job_type"]) == (job_id, "noop")
-        told = standing(job, job.updated_at, Policy(), Served.ELSEWHERE)
+        told = explain(job, job.updated_at, Policy(), Served.ELSEWHERE)
         assert "for a worker that serves the type noop" in told.why
         async with installation.worker(worker_types="noop"):
             await installation.followed.event("batch.completed", job_id)

@@ -63,7 +63,7 @@ async def test_a_full_queue_of_one_subscriber_backs_the_outbox_off_and_is_named(
         await delivery.ack()
 
     async with installation.worker() as service:
-        outbox = service.ledger.outbox
+        outbox = service.transitions.outbox
         subscriber = await installation.bus.consume(full, take, prefetch=1)
         await subscriber.pause()
         jobs = [await installation.create("noop") for _ in range(5)]

@@ -173,8 +173,10 @@ def test_who_waits_for_another_process_to_publish_still_waits_after_writing_more
             while (job := world.store.jobs.get(job_id)) is None or job.status is not Status.PRE_PROCESSED:  # noqa: ASYNC110 - the time is virtual
                 await asyncio.sleep(0.01)
             assert job.written_by == one.name
-            decider = other.ledger.decider
-            confirmed = await other.ledger.change_by_id(job_id, lambda job, now: decider.confirm(job, now, Cause()))
+            decider = other.transitions.decider
+            confirmed = await other.transitions.change_by_id(
+                job_id, lambda job, now: decider.confirm(job, now, Cause())
+            )
             other.worker.offer(confirmed)
             while (job := world.store.jobs[job_id]).published < 5:  # noqa: ASYNC110 - the time is virtual
                 await asyncio.sleep(1)

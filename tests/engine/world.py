@@ -24,18 +24,18 @@ from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Beat, JobStore, ProcessStore, StoreUnavailable
-from batchbus_service.engine.dispatcher import Worker
+from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.engine.intake import Intake
-from batchbus_service.engine.rescuer import Watch
-from batchbus_service.execution.attempt import Surroundings
+from batchbus_service.engine.rescuer import Rescuer
+from batchbus_service.execution.attempt import Dependencies
 from batchbus_service.execution.execution import InProcess, ProcessDied
-from batchbus_service.execution.executor import Call, CallStopped, StrategyHost
+from batchbus_service.execution.executor import Call, CallStopped, StrategyExecutor
 from batchbus_service.execution.heartbeat import RunLimits
 from batchbus_service.execution.slots import Slots
-from batchbus_service.journal.notifier import Doorbell
+from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
-from batchbus_service.journal.transitions import Ledger
+from batchbus_service.journal.transitions import Transitions
 from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
 from batchbus_service.telemetry.background import Background
 from batchbus_strategies import BatchStrategy, Draft, Phase, Services
@@ -270,8 +270,8 @@ class _Rebuilt:
         await self.lose()
 
 
-class HostHere:
-    """Stands in for `StrategyHost`: strategies on the simulation's own loop."""
+class ExecutorHere:
+    """Stands in for `StrategyExecutor`: strategies on the simulation's own loop."""
 
     def __init__(self) -> None:
         self.services = cast("Services", None)
@@ -320,7 +320,7 @@ class ExecutionsHere:
 
 class _ExecutionHere(InProcess):
     def __init__(self, place: ExecutionsHere, strategy: BatchStrategy[Any], log: Any, *, alone: bool) -> None:
-        super().__init__(cast("StrategyHost", HostHere()), place.clock, strategy, log)
+        super().__init__(cast("StrategyExecutor", ExecutorHere()), place.clock, strategy, log)
         self._crash = place.crash
         self._alone = alone
 
@@ -342,9 +342,9 @@ class Process:
     name: str
     faults: Faults
     bus: FaultyBus
-    worker: Worker
+    worker: Dispatcher
     outbox: Outbox
-    ledger: Ledger
+    transitions: Transitions
 
     async def crash(self) -> None:
         """As `kill -9`: nothing of it does anything any more, and its deliveries go back to the queue."""
@@ -425,30 +425,30 @@ class World:
         lasts = 2 * _POLICY.publish_grace
         presence = Presence(FaultyProcesses(self.present, faults), clock, name, log, lasts=lasts)
         outbox = Outbox(bus, store, clock, _POLICY, presence, log)
-        ledger = Ledger(store, outbox, clock, Decider(_POLICY, lambda: f"event-{next(self.numbers)}"), log)
-        doorbell = Doorbell(bus, log)
+        transitions = Transitions(store, outbox, clock, Decider(_POLICY, lambda: f"event-{next(self.numbers)}"), log)
+        notifier = Notifier(bus, log)
         strategy = self.strategy(name)
 
         async def ended() -> None:
             await process.crash()
             self.restarts.append(asyncio.ensure_future(self._restart()))
 
-        around = Surroundings(
+        around = Dependencies(
             worker=name,
-            ledger=ledger,
+            transitions=transitions,
             bus=bus,
             executions=ExecutionsHere(clock, ended),
             slots=Slots({"process": 4, "pre_process": 2}),
             limits=RunLimits(lease=30.0),
             give_up=lambda reason: None,
         )
-        worker = Worker(around, lambda _: strategy, [strategy.batch_type], doorbell, log)
+        worker = Dispatcher(around, lambda _: strategy, [strategy.batch_type], notifier, log)
         await _in_the_end(presence.start)
         await outbox.start()
-        await Watch(ledger, bus, log).start()
+        await Rescuer(transitions, bus, log).start()
         await worker.start()
-        await Intake(bus, ledger, worker, log).start()
-        process = Process(name, faults, bus, worker, outbox, ledger)
+        await Intake(bus, transitions, worker, log).start()
+        process = Process(name, faults, bus, worker, outbox, transitions)
         self.processes.append(process)
         if "broker" in self.away:  # since a moment ago
             await bus.vanish()

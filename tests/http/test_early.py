@@ -31,7 +31,7 @@ async def _ask(site: Site, word: str, job_id: str) -> None:
 
 
 async def test_a_placeholder_is_in_no_list_no_count_and_no_replay(site: Site, olga: Person) -> None:
-    job_id, store = new_job_id(), site.service.ledger.store
+    job_id, store = new_job_id(), site.service.transitions.store
     await _ask(site, "canceled", job_id)
     await _there(lambda: store.placeholder(job_id))
     for query in ("", f"?id[]={job_id}", "?order=-updated_at", "?status[]=canceled", "?order=created_by"):

@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from batchbus_service.domain.explanation import Served, standing
+from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.job import Checkpoint, Job, Status
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
 from tests.http.conftest import Person, Site
@@ -270,7 +270,7 @@ SITUATIONS: dict[str, tuple[Callable[[], Job], float, Served, str, str | None]] 
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_in_every_situation_it_is_said_why_and_what_to_do(situation: str) -> None:
     make, minutes, served, why, way_out = SITUATIONS[situation]
-    told = standing(make(), at(minutes), POLICY, served)
+    told = explain(make(), at(minutes), POLICY, served)
     assert (told.why, told.way_out) == (why, way_out)
 
 

@@ -216,7 +216,7 @@ async def test_how_long_events_and_triggers_wait_and_how_full_the_queues_are(sit
         id=new_ulid(),
         subject=job_id,
         data={"type": "slow", "context": {"steps": 1}},
-        time=site.service.ledger.clock.now(),
+        time=site.service.transitions.clock.now(),
     )
     await site.service.bus.publish(topics.TRIGGERS, Message(body=encode(trigger), routing_key=trigger.type))
     await olga.until(job_id, "batch.completed")

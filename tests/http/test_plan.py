@@ -90,9 +90,9 @@ async def test_a_job_that_waits_for_its_preview_has_no_plan_yet(ann: Person, sit
             "There is no plan yet: the job is still to be pre-processed",
         )
     finally:
-        for seat in held:
-            assert seat
-            seat.leave()
+        for permit in held:
+            assert permit
+            permit.release()
     await ann.until(job["id"], "batch.pre_processed")
 
 

@@ -60,7 +60,7 @@ def test_a_frame_says_what_was_put_in_however_it_arrives(
 
 
 class _Stored:
-    """A job as the database has it, and the ledger that reads it there."""
+    """A job as the database has it, and what reads it there."""
 
     def __init__(self, retries: int) -> None:
         decider, now, cause = Decider(Policy(max_attempts=1), new_ulid), datetime(2024, 1, 1, tzinfo=UTC), Cause()
@@ -139,7 +139,7 @@ async def _followed(script: list[Action], stored: _Stored) -> None:
     """Events are written and published, late, twice or unseen, while the client breaks off and comes back."""
     async with MemoryBus() as bus:
         feed = LiveFeed(bus, structlog.get_logger())
-        service = SimpleNamespace(ledger=stored)
+        service = SimpleNamespace(transitions=stored)
         # The last event may be lost, too: then the history has to be looked at again.
         api = cast(Api, SimpleNamespace(service=service, feed=feed, patience=HttpPatience(quiet=0.01)))
         client = _Client(api, stored.job.id)

@@ -141,7 +141,7 @@ def _twice(real: Any) -> Any:
 
 def _forgets_first(real: Any) -> Any:
     async def end(self: Any, placeholder: Placeholder) -> None:
-        await self._ledger.store.drop_placeholder(placeholder)
+        await self._transitions.store.drop_placeholder(placeholder)
 
     return end
 
@@ -182,7 +182,7 @@ MUTATIONS: Final = (
     Mutation(
         "early triggers are rejected",
         "a confirmation that overtakes its job is lost",
-        "batchbus_service.journal.transitions:Ledger.keep_early",
+        "batchbus_service.journal.transitions:Transitions.keep_early",
         _rejects_early,
         (SIMULATION,),
     ),
@@ -245,7 +245,7 @@ MUTATIONS: Final = (
     Mutation(
         "nobody watches the loop",
         "a strategy that blocks all others is not named",
-        "batchbus_service.execution.executor:StrategyHost._watch",
+        "batchbus_service.execution.executor:StrategyExecutor._watch",
         _sleeps,
         ("tests/service/test_host.py",),
     ),
@@ -309,7 +309,7 @@ MUTATIONS: Final = (
     Mutation(
         "placeholders are forgotten first",
         "triggers whose job never comes are not answered",
-        "batchbus_service.engine.rescuer:Watch._end",
+        "batchbus_service.engine.rescuer:Rescuer._end",
         _forgets_first,
         ("tests/engine/test_early.py", SIMULATION),
     ),

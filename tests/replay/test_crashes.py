@@ -106,7 +106,7 @@ async def test_a_subscriber_that_lost_everything_gets_it_again_and_the_service_t
         before = await _everything(installation)
         replays = []
         for _ in range(2):
-            hour = Selection(since=service.ledger.clock.now() - timedelta(hours=1))
+            hour = Selection(since=service.transitions.clock.now() - timedelta(hours=1))
             replay = await _plan(service.player.replays, hour, queue=back.queue.name)
             assert await service.player.replays.change(replay, replay.run(OLGA, replay.created_at, confirm=True))
             replays.append(await _until(service.player.replays, replay.id, State.COMPLETED))

@@ -71,7 +71,7 @@ _TASKS = {
     "comparing clocks",
     "looking for work",
     "marks of published events",
-    "night watch",
+    "rescuer",
     "queue depths",
     "replays",
     "signs of life",
@@ -99,18 +99,18 @@ async def test_a_service_whose_every_task_breaks_once_goes_on_and_readiness_name
 
     monkeypatch.setattr(Background, "start", start_broken)
     async with open_service(settings) as service:
-        readiness = Readiness(service.database, service.bus, service.ledger.outbox, service.background)
+        readiness = Readiness(service.database, service.bus, service.transitions.outbox, service.background)
         request = NewJob(
             id=new_job_id(), type="product-export", context={}, dry_run=False, created_by="usr_1", request_digest=""
         )
-        await submit(service.ledger, service.worker, request, Cause())
+        await submit(service.transitions, service.worker, request, Cause())
         async with asyncio.timeout(PATIENCE):
-            while (job := await service.ledger.get(request.id)).published < 5:  # noqa: ASYNC110 - nothing signals it
+            while (job := await service.transitions.get(request.id)).published < 5:  # noqa: ASYNC110 - nothing signals it
                 await asyncio.sleep(0.01)
         assert job.status is Status.COMPLETED
         assert set(service.background.troubles) == _TASKS
         assert (await readiness.needed())["database"] == "ok"
-        assert "night watch: RuntimeError: night watch was never so unlucky" in readiness.advisory()["tasks"]
+        assert "rescuer: RuntimeError: rescuer was never so unlucky" in readiness.advisory()["tasks"]
         running = {task.get_name() for task in asyncio.all_tasks()}
         assert running >= _TASKS
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import structlog
 
-from batchbus_service.execution.executor import Call, StrategyHost, forget_locals
+from batchbus_service.execution.executor import Call, StrategyExecutor, forget_locals
 from batchbus_strategies import Services
 from tests.patience import PATIENCE
 
@@ -31,7 +31,7 @@ async def test_a_strategy_that_blocks_the_others_is_named_with_its_job_and_what_
         let_go.wait(PATIENCE)
 
     with structlog.testing.capture_logs() as logs:
-        async with StrategyHost(_services) as host:
+        async with StrategyExecutor(_services) as host:
             call: Call[None] = host.start(blocks_them_all, Job())
             async with asyncio.timeout(PATIENCE):
                 while not logs:  # noqa: ASYNC110 - a log has no signal
@@ -61,7 +61,7 @@ async def test_who_blocks_the_others_is_named_even_after_a_strategy_has_cancelle
         let_go.wait(PATIENCE)
 
     with structlog.testing.capture_logs() as logs:
-        async with StrategyHost(_services) as host:
+        async with StrategyExecutor(_services) as host:
             async with asyncio.timeout(PATIENCE):
                 cancels: Call[None] = host.start(cancels_all, Job())
                 await asyncio.wrap_future(cancels.future)
@@ -79,7 +79,7 @@ async def test_a_strategy_that_awaits_is_not_named() -> None:
         await asyncio.sleep(1.6)
 
     with structlog.testing.capture_logs() as logs:
-        async with StrategyHost(_services) as host:
+        async with StrategyExecutor(_services) as host:
             call: Call[None] = host.start(awaits, Job())
             await asyncio.wrap_future(call.future)
     assert logs == []

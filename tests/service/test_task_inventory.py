@@ -32,7 +32,7 @@ _ENDS_WITH_ITS_WORK: Final = {
     "events/tasks.py merged": "one step of a stream, awaited by whoever reads it",
     "service/app/bootstrap.py _last_resort.give_up": "ends the process",
     "service/storage/clock.py ServerClock.sure": "one measurement, awaited by whoever asks",
-    "service/journal/notifier.py Doorbell.ring": "a few rings; the next that is needed begins anew",
+    "service/journal/notifier.py Notifier.ring": "a few rings; the next that is needed begins anew",
     "service/storage/embedded.py EmbeddedMongo._launch": "reads to the end of a pipe",
     "service/execution/execution.py InProcess._let": "waits for one call",
     "service/execution/executor.py _LoopCall._begin": "one call, whose future carries what it raises",
@@ -44,11 +44,11 @@ _ENDS_WITH_ITS_WORK: Final = {
     "service/execution/isolation/process.py ChildProcess.start": "to the end of the child, and every Exception ends that",
     "service/journal/transitions.py _unbroken": "one write, awaited",
     "service/storage/line_index.py LinePages._marks": "one count, awaited",
-    "service/journal/outbox.py Outbox.hand_over": "the events of one job; the night watch finds what it leaves",
-    "service/execution/heartbeat.py Pulse._spawn": "one beat or message, which begins the next in any case",
+    "service/journal/outbox.py Outbox.hand_over": "the events of one job; the rescuer finds what it leaves",
+    "service/execution/heartbeat.py Heartbeat._spawn": "one beat or message, which begins the next in any case",
     "service/engine/readiness.py Readiness._ask_database": "one ping, awaited",
     "service/operations/replay/turn.py Turn._in_a_thread": "one piece of reading, awaited",
-    "service/engine/dispatcher.py Worker.take": "one run; `_ended` logs what it raises",
+    "service/engine/dispatcher.py Dispatcher.take": "one run; `_ended` logs what it raises",
 }
 
 

@@ -201,13 +201,13 @@ class _Run:
         alive = self._world.alive
         if not alive:
             return
-        ledger = alive[0].ledger
+        transitions = alive[0].transitions
 
         def decide(job: Job, now: datetime) -> Job:
-            return _asked_for(operate, ledger.decider, job, now)
+            return _asked_for(operate, transitions.decider, job, now)
 
         # A process that is killed does not answer any more, and a write that is on its way cannot be called back.
-        asking = asyncio.ensure_future(ledger.change_by_id(self._plan.job_id(operate.job), decide))
+        asking = asyncio.ensure_future(transitions.change_by_id(self._plan.job_id(operate.job), decide))
         done, _ = await asyncio.wait([asking], timeout=60)
         if done:
             with contextlib.suppress(UnknownJob, NotAllowed, StoreUnavailable, BusError):

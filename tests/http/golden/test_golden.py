@@ -62,7 +62,7 @@ class Shop:
 
     async def leave_behind(self, ending: str) -> None:
         """A job that the recordings list and that nobody can make here, as if another version had left it behind."""
-        told, now = JOBS_AT_LAST[_recorded_id(ending)], self.site.service.ledger.clock.now()
+        told, now = JOBS_AT_LAST[_recorded_id(ending)], self.site.service.transitions.clock.now()
         job = Job(
             id=new_job_id(),
             type=told["type"],
@@ -76,7 +76,7 @@ class Shop:
             status_at={status: now for status in Status if told.get(f"{status}_at")},
             result=told["result"],
         )
-        await self.site.service.ledger.store.insert(job)
+        await self.site.service.transitions.store.insert(job)
         self.names.ours[told["id"]] = job.id
 
     @asynccontextmanager
@@ -96,7 +96,7 @@ class Shop:
         headers = {name: _replaced(value, known) for name, value in exchange.headers.items()}
         if "if-none-match" in headers:
             headers["if-none-match"] = self.etag
-        now = timestamp(self.site.service.ledger.clock.now()) or ""
+        now = timestamp(self.site.service.transitions.clock.now()) or ""
         url = re.sub(r"2026-11-21T21(:|%3A)25(:|%3A)25\.768Z", now, self.names.translated(exchange.url))
         content = exchange.content and self.names.translated(exchange.content).replace('"secret"', f'"{PASSWORD}"')
         async with httpx.AsyncClient(base_url=self.site.url) as http:

@@ -22,19 +22,19 @@ from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.settings import BadSettings, Settings
-from batchbus_service.engine.dispatcher import Worker
+from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.engine.intake import Intake
-from batchbus_service.engine.rescuer import Watch
-from batchbus_service.execution.attempt import Surroundings
-from batchbus_service.execution.executor import StrategyHost
+from batchbus_service.engine.rescuer import Rescuer
+from batchbus_service.execution.attempt import Dependencies
+from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.heartbeat import RunLimits
 from batchbus_service.execution.isolation import Placement, Setup
 from batchbus_service.execution.slots import Slots
 from batchbus_service.http.service import Service
-from batchbus_service.journal.notifier import Doorbell
+from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
-from batchbus_service.journal.transitions import Ledger
+from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.replay.player import Player
 from batchbus_service.storage.clock import ServerClock
 from batchbus_service.storage.files import FileStore
@@ -121,7 +121,7 @@ async def open_service(
         async def make_services(on_loop: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:
             return lend(catalog_url, settings.catalog_database, files, on_loop, loops)
 
-        host = await stack.enter_async_context(StrategyHost(make_services, background=background))
+        host = await stack.enter_async_context(StrategyExecutor(make_services, background=background))
         for strategy in registry.strategies.values():
             strategy.services = host.services
 
@@ -135,15 +135,15 @@ async def open_service(
         )
         await presence.start()
         stack.push_async_callback(presence.close)
-        doorbell = Doorbell(bus, log)
-        stack.push_async_callback(doorbell.close)
+        notifier = Notifier(bus, log)
+        stack.push_async_callback(notifier.close)
         outbox = Outbox(bus, store, clock, policy, presence, log, meter, background=background)
         await outbox.start()
         stack.push_async_callback(outbox.close, patience.last_answers)
         meter.look_at_engine(bus, outbox)
-        ledger = Ledger(store, outbox, clock, Decider(policy, new_ulid), log, meter, tracer or _tracer(stack))
+        transitions = Transitions(store, outbox, clock, Decider(policy, new_ulid), log, meter, tracer or _tracer(stack))
         early_seconds = settings.early_trigger_seconds
-        watch = Watch(ledger, bus, log, early_seconds=early_seconds, background=background)
+        watch = Rescuer(transitions, bus, log, early_seconds=early_seconds, background=background)
         await watch.start()
         stack.push_async_callback(watch.close)
         player = Player(
@@ -163,9 +163,9 @@ async def open_service(
         if work:
             slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
             meter.look_at_slots(slots)
-            around = Surroundings(
+            around = Dependencies(
                 worker=name,
-                ledger=ledger,
+                transitions=transitions,
                 bus=bus,
                 executions=Placement(
                     host,
@@ -184,12 +184,12 @@ async def open_service(
                 give_up=give_up or _last_resort(stack, log),
             )
             types = [name for name in registry.strategies if not settings.worker_types or name in settings.worker_types]
-            worker = Worker(around, registry.get, types, doorbell, log, background=background)
+            worker = Dispatcher(around, registry.get, types, notifier, log, background=background)
             await worker.start()
             stack.push_async_callback(worker.close)
             intake = Intake(
                 bus,
-                ledger,
+                transitions,
                 worker,
                 log,
                 early_seconds=settings.early_trigger_seconds,
@@ -198,12 +198,14 @@ async def open_service(
             await intake.start()
             stack.push_async_callback(intake.close)
         else:
-            outbox.on_settled = doorbell.ring_for
+            outbox.on_settled = notifier.ring_for
         queues = QueueWatch(bus, log, background=background)
         await queues.start()
         stack.push_async_callback(queues.close)
         meter.look_at_queues(queues)
-        yield Service(settings, bus, ledger, registry, host, files, database, worker, watch, player, meter, background)
+        yield Service(
+            settings, bus, transitions, registry, host, files, database, worker, watch, player, meter, background
+        )
 
 
 def worker_id() -> str:

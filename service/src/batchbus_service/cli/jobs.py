@@ -16,7 +16,7 @@ from batchbus_service.cli.output import Refusal, local_time, out, print_json, pr
 
 __all__ = ["cancel", "confirm", "jobs", "retry", "show", "submit", "watch"]
 
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job until it rests.")]
+Rescuer = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job until it rests.")]
 
 
 def submit(
@@ -34,7 +34,7 @@ def submit(
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The same key makes no second job.")
     ] = None,
-    watch: Watch = False,
+    watch: Rescuer = False,
     as_json: AsJson = False,
 ) -> None:
     """Create a job."""
@@ -119,7 +119,7 @@ def show(
         _print_job(shown, told)
 
 
-def confirm(job: JobId, watch: Watch = False, as_json: AsJson = False) -> None:
+def confirm(job: JobId, watch: Rescuer = False, as_json: AsJson = False) -> None:
     """Let a dry run go on."""
     _change(job, "confirm", watch=watch, as_json=as_json)
 
@@ -129,7 +129,7 @@ def cancel(job: JobId, as_json: AsJson = False) -> None:
     _change(job, "cancel", watch=False, as_json=as_json)
 
 
-def retry(job: JobId, watch: Watch = False, as_json: AsJson = False) -> None:
+def retry(job: JobId, watch: Rescuer = False, as_json: AsJson = False) -> None:
     """Take a failed or canceled job up again, from its last checkpoint."""
     _change(job, "retry", watch=watch, as_json=as_json)
 

@@ -111,7 +111,7 @@ class _Ending:
     def _signalled(self, number: signal.Signals) -> None:
         if self.requested:
             if number == signal.SIGINT:
-                # Nothing accepted is lost: leases expire, and the night watch publishes what is left.
+                # Nothing accepted is lost: leases expire, and the rescuer publishes what is left.
                 os._exit(_FORCED)
             return
         self.requested = True

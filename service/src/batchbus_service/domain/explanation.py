@@ -9,11 +9,11 @@ from enum import Enum, auto
 from batchbus_service.domain.job import HistoryEntry, Job, Lease, Status
 from batchbus_service.domain.lifecycle import Policy
 
-__all__ = ["Served", "Standing", "standing"]
+__all__ = ["Explanation", "Served", "explain"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Explanation:
     """Where a job stands."""
 
     why: str
@@ -32,20 +32,20 @@ class Served(Enum):
     """It has no strategy for the type."""
 
 
-def standing(job: Job, now: datetime, policy: Policy, served: Served) -> Standing:
+def explain(job: Job, now: datetime, policy: Policy, served: Served) -> Explanation:
     """What an operator is told about a job in any situation."""
     if job.terminal:
         return _ended(job, policy)
     if job.lease:
         return _running(job, job.lease, now)
     if job.confirm_by:
-        return Standing(
+        return Explanation(
             f"It is a dry run and waits for a confirmation until {_at(job.confirm_by)}.",
             f"`batchbus confirm {job.id}` lets it go on, `batchbus cancel {job.id}` calls it off; "
             "if nobody does either, it is canceled then.",
         )
     if job.ready_at and job.ready_at > now:
-        return Standing(
+        return Explanation(
             f"Its last run failed: {_told(job, 'batch.updated', 'error') or 'nobody knows why'}. "
             f"It is tried again at {_at(job.ready_at)}{_of_its_own(job)}; of {policy.max_attempts} runs that may fail in "
             f"a row, {job.failures} have.",
@@ -54,10 +54,10 @@ def standing(job: Job, now: datetime, policy: Policy, served: Served) -> Standin
     return _waiting(job, served)
 
 
-def _ended(job: Job, policy: Policy) -> Standing:
+def _ended(job: Job, policy: Policy) -> Explanation:
     match job.status:
         case Status.COMPLETED:
-            return Standing(f"It was completed{_when(job)}; nothing more will happen.", None)
+            return Explanation(f"It was completed{_when(job)}; nothing more will happen.", None)
         case Status.FAILED:
             why = f"It failed{_when(job)}: {_told(job, 'batch.failed', 'error') or 'nobody knows why'}."
             if job.crashes >= policy.max_crashes:
@@ -74,12 +74,12 @@ def _ended(job: Job, policy: Policy) -> Standing:
                     " It reads the same file again; for another one, "
                     f"`batchbus submit {job.type} --file FILE` makes another job."
                 )
-            return Standing(why, way_out)
+            return Explanation(why, way_out)
         case _:
             return _canceled(job)
 
 
-def _canceled(job: Job) -> Standing:
+def _canceled(job: Job) -> Explanation:
     entry = _last(job, "batch.canceled")
     by, reason = _told(job, "batch.canceled", "by"), _told(job, "batch.canceled", "reason")
     why = "It was canceled" + (f" by {by}" if by else "") + _when(job)
@@ -87,17 +87,17 @@ def _canceled(job: Job) -> Standing:
         why += f", when it was {job.history[entry.seq - 2].data.get('status')}"
     why += f": {reason}." if reason else "."
     if job.lease:
-        return Standing(
+        return Explanation(
             f"{why} Worker {job.lease.worker} is still stopping its run.",
             f"Once that has stopped, `batchbus retry {job.id}` takes it up again; the worker's lease ends at "
             f"{_at(job.lease.expires_at)} unless it is renewed.",
         )
-    return Standing(why, f"`batchbus retry {job.id}`: {_resumed(job)}.")
+    return Explanation(why, f"`batchbus retry {job.id}`: {_resumed(job)}.")
 
 
-def _running(job: Job, lease: Lease, now: datetime) -> Standing:
+def _running(job: Job, lease: Lease, now: datetime) -> Explanation:
     if lease.expires_at <= now:
-        return Standing(
+        return Explanation(
             f"Worker {lease.worker} had it, and has not renewed its lease, which ended at {_at(lease.expires_at)}.",
             "It is given to another worker in a moment, if any process of batchbus is running.",
         )
@@ -106,7 +106,7 @@ def _running(job: Job, lease: Lease, now: datetime) -> Standing:
     if job.bad_ends:
         why += f" Runs that failed or were lost before, in a row: {job.bad_ends}."
     follow = f"`batchbus watch {job.id}` follows it, `batchbus cancel {job.id}` stops it."
-    return Standing(why + _confirmed_early(job), follow)
+    return Explanation(why + _confirmed_early(job), follow)
 
 
 def _of_its_own(job: Job) -> str:
@@ -114,9 +114,9 @@ def _of_its_own(job: Job) -> str:
     return ", in a process of its own" if job.suspected else ""
 
 
-def _waiting(job: Job, served: Served) -> Standing:
+def _waiting(job: Job, served: Served) -> Explanation:
     if job.no_room_since:
-        return Standing(
+        return Explanation(
             f"The file store has had no room for it since {_at(job.no_room_since)}. It waits without a slot, and tries "
             f"again at {_at(job.ready_at)}."
             if job.ready_at
@@ -146,7 +146,7 @@ def _waiting(job: Job, served: Served) -> Standing:
             )
     if job.lost_runs:
         why += " Its last run was lost with its worker, so the next has a process of its own."
-    return Standing(why + _confirmed_early(job), way_out)
+    return Explanation(why + _confirmed_early(job), way_out)
 
 
 def _confirmed_early(job: Job) -> str:

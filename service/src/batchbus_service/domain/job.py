@@ -165,7 +165,7 @@ class Job:
     ready_at: datetime | None = None
     """From when on a worker may take it; None while it runs or rests."""
     wake_at: datetime | None = None
-    """When the night watch has to look at it next; None when there is nothing to look after."""
+    """When the rescuer has to look at it next; None when there is nothing to look after."""
     schema: int = SCHEMA
 
     @property

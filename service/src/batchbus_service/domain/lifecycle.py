@@ -51,7 +51,7 @@ class Policy:
     max_lost_runs: int = 20
     """Runs that may be lost with their worker in a row: as a rule that is not the job's fault."""
     publish_grace: timedelta = timedelta(seconds=10)
-    """How long whoever wrote an event has to publish it before the night watch does."""
+    """How long whoever wrote an event has to publish it before the rescuer does."""
     confirm_within: timedelta = timedelta(days=7)
     wait_for_room: timedelta = timedelta(hours=1)
     """How long a job waits for a file store that is full, before that counts as a failure like any other."""
@@ -283,7 +283,7 @@ class Decider:
         rested = replace(job, lease=None)
         return self._sealed(rested, now, self._entry(rested, "batch.updated", now, cause))
 
-    # -- what the night watch does ---------------------------------------------------------------------------------
+    # -- what the rescuer does ---------------------------------------------------------------------------------
 
     def overdue(self, job: Job, now: datetime) -> Job:
         """What has to change about a job whose alarm has rung, if anything; `alarm` says when it rings next."""
@@ -328,7 +328,7 @@ class Decider:
 
 
 def alarm(job: Job, now: datetime, policy: Policy) -> datetime | None:
-    """When the night watch has to look at the job next: the one place that knows what can be overdue."""
+    """When the rescuer has to look at the job next: the one place that knows what can be overdue."""
     due: list[datetime] = []
     if job.published < len(job.history):
         written = job.history[job.published].time

@@ -14,10 +14,10 @@ from batchbus_events.bus import Consumer, Delivery
 from batchbus_service.domain.job import Job, Status, lane
 from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import StoreUnavailable
-from batchbus_service.execution.attempt import Run, Surroundings
-from batchbus_service.execution.slots import Seat
+from batchbus_service.execution.attempt import Attempt, Dependencies
+from batchbus_service.execution.slots import Permit
 from batchbus_service.journal import messages
-from batchbus_service.journal.notifier import Doorbell
+from batchbus_service.journal.notifier import Notifier
 from batchbus_service.telemetry.background import Background
 from batchbus_strategies import BatchStrategy, Phase
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Worker"]
+__all__ = ["Dispatcher"]
 
 _LOOKING: Final = "looking for work"
 _LOOK_EVERY: Final = 1.0
@@ -35,37 +35,37 @@ _WANT: Final = 32
 """Waiting jobs read at a time."""
 _KEPT: Final = 64
 """Jobs made here that this worker keeps in mind, to take them without reading them back."""
-_SEAT_PATIENCE: Final = 0.1
+_PERMIT_SECONDS: Final = 0.1
 """Seconds that a new job may wait for a slot before it is written without one."""
 _KEPT_FOR: Final = 0.2
 """Seconds for which they are its own, while its slots turn over that fast."""
 _PHASES: Final[tuple[Phase, ...]] = ("process", "pre_process")
 
 
-class Worker:
+class Dispatcher:
     """One per process. It serves the batch types of `strategies`."""
 
     def __init__(
         self,
-        around: Surroundings,
+        around: Dependencies,
         strategies: Callable[[str], BatchStrategy[Any] | None],
         types: Collection[str],
-        doorbell: Doorbell,
+        notifier: Notifier,
         log: FilteringBoundLogger,
         *,
         background: Background | None = None,
     ) -> None:
         self.id = around.worker
         self._around = around
-        self._ledger = around.ledger
+        self._transitions = around.transitions
         self._slots = around.slots
         self._strategies = strategies
         self._types = tuple(types)
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._log = log
         self._background = background or Background(log)
-        self._runs: dict[str, Run] = {}
-        self._tasks: dict[asyncio.Task[None], Run] = {}
+        self._runs: dict[str, Attempt] = {}
+        self._tasks: dict[asyncio.Task[None], Attempt] = {}
         self._found: dict[Phase, deque[Job]] = {phase: deque() for phase in _PHASES}
         self._busy_lanes: set[str] = set()
         """Lanes in which jobs are known to wait."""
@@ -76,12 +76,12 @@ class Worker:
         self._interrupts: Consumer | None = None
         self._closing = False
         self._slots.on_free = self._slot_is_free
-        self._ledger.outbox.on_settled = self._events_are_out
-        self._ledger.outbox.kept_for = self._kept_for
+        self._transitions.outbox.on_settled = self._events_are_out
+        self._transitions.outbox.kept_for = self._kept_for
 
     # -- for intake ------------------------------------------------------------------------------------------------
 
-    async def seat_for(self, job_type: str) -> Seat | None:
+    async def permit_for(self, job_type: str) -> Permit | None:
         """A slot to pre-process a new job of this type at once; None if there is none, or if others wait for it.
 
         A slot that is free in a moment is waited for: a job that is written without one costs two writes more.
@@ -90,7 +90,7 @@ class Worker:
             return None
         if self._found["pre_process"] or lane("pre_process", job_type) in self._busy_lanes:
             return None
-        return await self._slots.take_within("pre_process", _SEAT_PATIENCE)
+        return await self._slots.take_within("pre_process", _PERMIT_SECONDS)
 
     def offer(self, job: Job) -> None:
         """A job that this process wrote waits for a slot: it can be claimed here without being read back."""
@@ -101,19 +101,19 @@ class Worker:
             return
         if len(self._found[job.phase]) >= _KEPT:
             return
-        if job.ready_at <= self._ledger.clock.now():
+        if job.ready_at <= self._transitions.clock.now():
             self._found[job.phase].append(job)
             if self._slots.free(job.phase):
                 self._look_now.set()
 
-    def take(self, job: Job, seat: Seat) -> None:
+    def take(self, job: Job, permit: Permit) -> None:
         """Run a job that has been claimed for this worker."""
         strategy = self._strategies(job.type)
         assert strategy is not None, job.type
         log = self._log.bind(
             job_id=job.id, job_type=job.type, attempt=job.bad_ends + 1, worker=self.id, trace_id=job.history[0].trace_id
         )
-        run = Run(job, strategy, seat, self._around, log)
+        run = Attempt(job, strategy, permit, self._around, log)
         if self._closing:
             run.interrupt("released")
         self._runs[job.id] = run
@@ -177,10 +177,10 @@ class Worker:
                 self._log.warning("strange_doorbell", routing_key=key)
         await delivery.ack()
 
-    async def _look_whether_canceled(self, run: Run) -> None:
+    async def _look_whether_canceled(self, run: Attempt) -> None:
         """The event may be an old one: of a job that was retried since, or published again by a replay."""
         try:
-            stored = await self._ledger.store.get(run.job.id)
+            stored = await self._transitions.store.get(run.job.id)
         except StoreUnavailable:
             return  # the heartbeat looks, too
         if stored and stored.status is Status.CANCELED:
@@ -198,7 +198,7 @@ class Worker:
         lanes = {lane(job.phase, job.type) for job in jobs if job.ready_at}
         if lanes:
             self.notice(lanes)
-            self._doorbell.ring(lanes)
+            self._notifier.ring(lanes)
 
     def _kept_for(self, job: Job) -> float:
         """A job that this worker takes in a moment spares the writes that tell the others of it."""
@@ -236,7 +236,7 @@ class Worker:
             if not self._found[phase] and not await self._search(phase):
                 return
             job = self._found[phase].popleft()
-            if (seat := self._slots.take(phase)) is None:
+            if (permit := self._slots.take(phase)) is None:
                 self._found[phase].appendleft(job)
                 return
             claimed = None
@@ -244,19 +244,19 @@ class Worker:
                 claimed = await self._claim(job)
             finally:
                 if claimed is None:
-                    seat.leave()
+                    permit.release()
             if claimed:
-                self.take(claimed, seat)
+                self.take(claimed, permit)
 
     async def _search(self, phase: Phase) -> bool:
         """Read some of the oldest waiting jobs of every lane in which there may be any."""
-        now = self._ledger.clock.now()
+        now = self._transitions.clock.now()
         found: list[Job] = []
         for job_type in self._types:
             name = lane(phase, job_type)
             if name not in self._busy_lanes | self._suspects:
                 continue
-            waiting = await self._ledger.store.waiting(phase, job_type, until=now, want=_WANT)
+            waiting = await self._transitions.store.waiting(phase, job_type, until=now, want=_WANT)
             self._suspects.discard(name)
             if waiting:
                 self._busy_lanes.add(name)
@@ -272,10 +272,10 @@ class Worker:
         """None if another worker was faster, or the job is not to be had any more."""
 
         def decide(known: Job, now: datetime) -> Job:
-            return self._ledger.decider.claim(known, self.id, now)
+            return self._transitions.decider.claim(known, self.id, now)
 
         try:
-            claimed = await self._ledger.try_change(job, decide)
+            claimed = await self._transitions.try_change(job, decide)
         except NotAllowed:
             return None
         # Of two claims by one worker the second, whose answer is lost, cannot be told from the first.
@@ -289,4 +289,4 @@ class Worker:
         """
         if job.published == len(job.history):
             return True
-        return job.wake_at is not None and job.wake_at <= now and not self._ledger.outbox.expects(job)
+        return job.wake_at is not None and job.wake_at <= now and not self._transitions.outbox.expects(job)

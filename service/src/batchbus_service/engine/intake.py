@@ -17,10 +17,10 @@ from batchbus_service.domain.job import Job, plain
 from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import NotStorable, StoreUnavailable
 from batchbus_service.domain.requests import cause_of, from_bus
-from batchbus_service.engine.dispatcher import Worker
+from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.engine.submission import submit
 from batchbus_service.journal import messages
-from batchbus_service.journal.transitions import Conflict, Ledger, UnknownJob
+from batchbus_service.journal.transitions import Conflict, Transitions, UnknownJob
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,15 +52,15 @@ class Intake:
     def __init__(
         self,
         bus: Bus,
-        ledger: Ledger,
-        worker: Worker | None,
+        transitions: Transitions,
+        worker: Dispatcher | None,
         log: FilteringBoundLogger,
         *,
         early_seconds: float = 600.0,
         last_answers: float = 5.0,
     ) -> None:
         self._bus = bus
-        self._ledger = ledger
+        self._transitions = transitions
         self._worker = worker
         self._log = log
         self._early_seconds = early_seconds
@@ -104,9 +104,11 @@ class Intake:
         except NewerSchema as error:
             await self._hold(delivery, str(error))
             return
-        lag = (self._ledger.clock.now() - trigger.time).total_seconds() if trigger.time else None
-        self._ledger.meter.took_trigger(trigger.type, lag)
-        with self._ledger.tracer.span(f"{trigger.type} intake", trigger.traceparent, source=trigger.source) as span:
+        lag = (self._transitions.clock.now() - trigger.time).total_seconds() if trigger.time else None
+        self._transitions.meter.took_trigger(trigger.type, lag)
+        with self._transitions.tracer.span(
+            f"{trigger.type} intake", trigger.traceparent, source=trigger.source
+        ) as span:
             trigger = replace(trigger, traceparent=span.traceparent)
             refusal = await self._carried_out(trigger, request, delivery.message)
             if refusal:
@@ -124,7 +126,9 @@ class Intake:
                 if isinstance(request, CreateBatch):
                     await self._create(trigger, request, message.user_id)
                 else:
-                    await self._change(request.job_id, _change_of(trigger, request, message, self._ledger.clock.now()))
+                    await self._change(
+                        request.job_id, _change_of(trigger, request, message, self._transitions.clock.now())
+                    )
                 return None
             except Conflict as error:
                 return "conflict", str(error)
@@ -147,8 +151,8 @@ class Intake:
         new = from_bus(trigger, request, user_id)
         made = self._creating.setdefault(new.id, asyncio.Event())
         try:
-            await self._ledger.outbox.keep_up()
-            await submit(self._ledger, self._worker, new, cause_of(trigger))
+            await self._transitions.outbox.keep_up()
+            await submit(self._transitions, self._worker, new, cause_of(trigger))
         finally:
             made.set()
             if self._creating.get(new.id) is made:
@@ -156,19 +160,19 @@ class Intake:
 
     async def _change(self, job_id: str, trigger: ChangeTrigger) -> None:
         def decide(job: Job, now: datetime) -> Job:
-            return trigger.decide(self._ledger.decider, job, now)
+            return trigger.decide(self._transitions.decider, job, now)
 
         pause, longest = _ASK_AGAIN
         while True:
             if made := self._creating.get(job_id):
                 await made.wait()
             try:
-                job = await self._ledger.change_by_id(job_id, decide)
+                job = await self._transitions.change_by_id(job_id, decide)
                 if self._worker:
                     self._worker.offer(job)
                 return
             except UnknownJob:
-                kept = await self._ledger.keep_early(job_id, trigger, seconds=self._early_seconds)
+                kept = await self._transitions.keep_early(job_id, trigger, seconds=self._early_seconds)
             match kept:
                 case "kept":
                     self._log.info("trigger_waits_for_its_job", trigger=trigger.type, job_id=job_id)
@@ -192,7 +196,7 @@ class Intake:
 
     async def _hold(self, delivery: Delivery, reason: str) -> None:
         """For a newer process, which is expected within a day."""
-        since, now = delivery.message.headers.get(HELD_SINCE), self._ledger.clock.now().timestamp()
+        since, now = delivery.message.headers.get(HELD_SINCE), self._transitions.clock.now().timestamp()
         if isinstance(since, int) and now - since > _HELD_SECONDS:
             await self._park(delivery, f"{reason}. It was held for {_HELD_SECONDS // 3600} hours, and none has come")
             return
@@ -200,15 +204,15 @@ class Intake:
         await self._until_taken(delivery.hold)
 
     async def _park(self, delivery: Delivery, reason: str) -> None:
-        self._ledger.meter.parked()
+        self._transitions.meter.parked()
         self._log.warning("message_parked", routing_key=delivery.message.routing_key, reason=reason)
-        await self._published(topics.PARKED, messages.parked(delivery.message, reason, self._ledger.clock.now()))
+        await self._published(topics.PARKED, messages.parked(delivery.message, reason, self._transitions.clock.now()))
         await delivery.ack()
 
     async def _reject(self, trigger: Event, code: str, words: str) -> None:
-        self._ledger.meter.rejected(code)
+        self._transitions.meter.rejected(code)
         self._log.warning("trigger_rejected", trigger=trigger.type, job_id=trigger.subject, code=code, reason=words)
-        await self._published(topics.EVENTS, messages.rejected(trigger, code, words, self._ledger.clock.now()))
+        await self._published(topics.EVENTS, messages.rejected(trigger, code, words, self._transitions.clock.now()))
 
     async def _published(self, exchange: str, message: Message) -> None:
         """Until the broker has confirmed it: only then may the trigger be acknowledged."""

@@ -1,4 +1,4 @@
-"""The night watch: does the housekeeping whose alarm clock has rung, for every job, whoever forgot it.
+"""The rescuer: does the housekeeping whose alarm clock has rung, for every job, whoever forgot it.
 
 A lease that ended, events that their writer did not publish, a dry run that nobody confirmed. Every process may run
 one: the alarm is moved, or the change made, by compare-and-set, so that only one of them acts.
@@ -20,7 +20,7 @@ from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import alarm
 from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import StoreUnavailable
-from batchbus_service.journal.transitions import Ledger
+from batchbus_service.journal.transitions import Transitions
 from batchbus_service.telemetry.background import Background
 
 if TYPE_CHECKING:
@@ -28,34 +28,34 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Watch"]
+__all__ = ["Rescuer"]
 
 _ROUND_EVERY: Final = 1.0
 _WANT: Final = 100
-_NAME: Final = "night watch"
+_NAME: Final = "rescuer"
 _OUTAGE: Final = timedelta(seconds=3)
 """How long broker or database have to be away for an outage."""
 _ANSWER_WITHIN: Final = timedelta(seconds=30)
 """How long the process that ends a placeholder has to answer its triggers, before another does."""
 
 
-class Watch:
+class Rescuer:
     """One per process."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        transitions: Transitions,
         bus: Bus,
         log: FilteringBoundLogger,
         *,
         early_seconds: float = 600.0,
         background: Background | None = None,
     ) -> None:
-        self._ledger = ledger
+        self._transitions = transitions
         self._bus = bus
         self._early = timedelta(seconds=early_seconds)
         self._trouble_since: datetime | None = None
-        self._outage_until = ledger.clock.now()
+        self._outage_until = transitions.clock.now()
         """When broker or database were away last, as far as known here: before the start, nobody knows."""
         self._log = log
         self._background = background or Background(log)
@@ -70,9 +70,9 @@ class Watch:
 
     async def round(self) -> int:
         """Look after the jobs and placeholders whose alarm has rung. Returns how many of them need nothing more for now."""
-        now = self._ledger.clock.now()
-        ringing = await self._ledger.store.ringing(until=now, want=_WANT)
-        self._note_whether_well(self._bus.connected and not self._ledger.outbox.trouble)
+        now = self._transitions.clock.now()
+        ringing = await self._transitions.store.ringing(until=now, want=_WANT)
+        self._note_whether_well(self._bus.connected and not self._transitions.outbox.trouble)
         done = await self._attend_all([each for each in ringing if isinstance(each, Job)])
         return done + await self._end_all([each for each in ringing if isinstance(each, Placeholder)])
 
@@ -108,7 +108,7 @@ class Watch:
 
     def _note_whether_well(self, well: bool) -> None:
         """A call that fails now and then is no outage: that lasts for some rounds."""
-        now = self._ledger.clock.now()
+        now = self._transitions.clock.now()
         if not well:
             self._trouble_since = self._trouble_since or now
             if now - self._trouble_since >= _OUTAGE:
@@ -133,59 +133,61 @@ class Watch:
 
     async def _without_expected(self, ringing: list[Job]) -> list[Job]:
         """Put off those that ring for nothing but events that their writer, which lives, will publish."""
-        ledger, now = self._ledger, self._ledger.clock.now()
-        policy = ledger.decider.policy
-        put_off = [job for job in ringing if ledger.outbox.expects(job) and ledger.decider.overdue(job, now) is job]
+        transitions, now = self._transitions, self._transitions.clock.now()
+        policy = transitions.decider.policy
+        put_off = [
+            job for job in ringing if transitions.outbox.expects(job) and transitions.decider.overdue(job, now) is job
+        ]
         if not put_off:
             return ringing
         later = [alarm(job, now + policy.publish_grace / 2, policy) for job in put_off]
-        await ledger.store.put_off(put_off, later)
+        await transitions.store.put_off(put_off, later)
         ids = {job.id for job in put_off}
         return [job for job in ringing if job.id not in ids]
 
     async def _end(self, placeholder: Placeholder) -> None:
         """Triggers that waited for their job long enough are answered, then forgotten. Raises `BusError`."""
-        ledger, now = self._ledger, self._ledger.clock.now()
+        transitions, now = self._transitions, self._transitions.clock.now()
         # While broker or database were away, the job could not come: its time begins again.
         later = self._outage_until + self._early
         if not placeholder.ended and placeholder.since < self._outage_until and later > now:
-            await ledger.store.move_placeholder(placeholder, wake_at=later, ended=False)
+            await transitions.store.move_placeholder(placeholder, wake_at=later, ended=False)
             return
-        ended = await ledger.store.move_placeholder(placeholder, wake_at=now + _ANSWER_WITHIN, ended=True)
+        ended = await transitions.store.move_placeholder(placeholder, wake_at=now + _ANSWER_WITHIN, ended=True)
         if ended is not None:
-            await ledger.tell_unknown(ended)
-            await ledger.store.drop_placeholder(ended)
+            await transitions.tell_unknown(ended)
+            await transitions.store.drop_placeholder(ended)
 
     async def _put_off(self, placeholder: Placeholder) -> None:
         """Nobody can be told at the moment: other alarms must not wait behind this one."""
-        now = self._ledger.clock.now()
+        now = self._transitions.clock.now()
         outage = self._trouble_since is not None and now - self._trouble_since >= _OUTAGE
         later = now + (self._early if outage and not placeholder.ended else _ANSWER_WITHIN)
-        await self._ledger.store.move_placeholder(placeholder, wake_at=later, ended=placeholder.ended)
+        await self._transitions.store.move_placeholder(placeholder, wake_at=later, ended=placeholder.ended)
 
     async def _attend(self, job: Job) -> bool:
         """Whether its alarm rings no more, for now."""
-        ledger = self._ledger
-        due = ledger.decider.overdue(job, ledger.clock.now()) is not job
-        if due and not await ledger.clock.sure():
+        transitions = self._transitions
+        due = transitions.decider.overdue(job, transitions.clock.now()) is not job
+        if due and not await transitions.clock.sure():
             return False
         try:
-            changed = await ledger.try_change(job, ledger.decider.overdue, same_lease=True)
+            changed = await transitions.try_change(job, transitions.decider.overdue, same_lease=True)
         except NotAllowed as error:
             self._log.warning("overdue_job_left", job_id=job.id, reason=str(error))
             return False
         if changed is not job:
             if changed:
-                ledger.meter.rescued(job.type)
+                transitions.meter.rescued(job.type)
                 self._log.warning("job_rescued", job_id=job.id, job_type=job.type, status=changed.status.value)
                 # Whoever let the lease run out will not publish what it wrote either.
-                ledger.outbox.hand_over(changed, written=len(changed.unpublished))
+                transitions.outbox.hand_over(changed, written=len(changed.unpublished))
             return True
-        now = ledger.clock.now()
-        policy = ledger.decider.policy
-        moved = await ledger.store.move_alarm(job, alarm(job, now, policy))
+        now = transitions.clock.now()
+        policy = transitions.decider.policy
+        moved = await transitions.store.move_alarm(job, alarm(job, now, policy))
         late = job.unpublished and job.unpublished[0].time + policy.publish_grace <= now
-        if moved and late and ledger.outbox.trouble is None:
+        if moved and late and transitions.outbox.trouble is None:
             self._log.warning("events_found_unpublished", job_id=job.id, events=len(job.unpublished))
-            ledger.outbox.hand_over(job, written=0, other=job.written_by)
+            transitions.outbox.hand_over(job, written=0, other=job.written_by)
         return True

@@ -25,10 +25,10 @@ from batchbus_service.execution.execution import (
     told,
 )
 from batchbus_service.execution.executor import forget_locals
-from batchbus_service.execution.heartbeat import Interrupt, Pulse, RunLimits
+from batchbus_service.execution.heartbeat import Heartbeat, Interrupt, RunLimits
 from batchbus_service.execution.job_run import MAX_RESULT_BYTES
-from batchbus_service.execution.slots import Seat, Slots
-from batchbus_service.journal.transitions import Ledger, UnknownJob, Unsure
+from batchbus_service.execution.slots import Permit, Slots
+from batchbus_service.journal.transitions import Transitions, UnknownJob, Unsure
 from batchbus_service.storage.files import is_full
 from batchbus_service.telemetry.meter import Outcome
 from batchbus_strategies import BatchStrategy, Draft, JobView, Json, LeaseLost, RunCanceled, StrategyError
@@ -37,7 +37,7 @@ from batchbus_strategies.json_values import NotJson
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Run", "Surroundings"]
+__all__ = ["Attempt", "Dependencies"]
 
 _TRY_AGAIN: Final = 1.0
 """Seconds until a write that the database did not answer is tried again."""
@@ -48,11 +48,11 @@ class _CanceledMeanwhile(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Dependencies:
     """What every run of a worker shares."""
 
     worker: str
-    ledger: Ledger
+    transitions: Transitions
     bus: Bus
     executions: Executions
     slots: Slots
@@ -61,22 +61,22 @@ class Surroundings:
     """Called with the reason when a strategy cannot be stopped: the process has to end."""
 
 
-class Run:
+class Attempt:
     """From a claim until the job rests, waits again or is lost to another worker."""
 
     def __init__(
-        self, job: Job, strategy: BatchStrategy[Any], seat: Seat, around: Surroundings, log: FilteringBoundLogger
+        self, job: Job, strategy: BatchStrategy[Any], permit: Permit, around: Dependencies, log: FilteringBoundLogger
     ) -> None:
         self.job = job
         self._strategy = strategy
-        self._seat = seat
+        self._permit = permit
         self._around = around
-        self._ledger = around.ledger
-        self._decider = around.ledger.decider
+        self._transitions = around.transitions
+        self._decider = around.transitions.decider
         self._log = log
-        self._lease_ends = _lease_ends(job, around.ledger.clock)
+        self._lease_ends = _lease_ends(job, around.transitions.clock)
         self._cause = Cause(traceparent=job.history[0].traceparent)
-        self._pulse: Pulse | None = None
+        self._heartbeat: Heartbeat | None = None
         self._execution = around.executions.open(job, strategy, log)
         self._interrupt: Interrupt | None = None
         self._cleaned_up = False
@@ -91,8 +91,8 @@ class Run:
         before = self._interrupt
         if before is None or (reason == "lost" and before != "lost"):
             self._interrupt = reason
-            if self._pulse:
-                self._tell_strategy(self._pulse.handle)
+            if self._heartbeat:
+                self._tell_strategy(self._heartbeat.handle)
         elif (before, reason) != ("canceled", "released"):
             return
         loop, limits = asyncio.get_running_loop(), self._around.limits
@@ -109,13 +109,13 @@ class Run:
                 self.job = await self._measured_phase()
         except (LeaseLost, UnknownJob, StoreUnavailable) as error:
             self._log.warning("run_lost", reason=str(error))
-            self._ledger.outbox.forget(self.job.id)
+            self._transitions.outbox.forget(self.job.id)
         except Exception as error:  # noqa: BLE001 - `_broke` tells the operator, and writes it into the job
             await self._broke(error)
         finally:
             self._cancel_timers()
             await self._execution.close()
-            self._leave_seat()
+            self._release_slot()
 
     async def _broke(self, error: Exception) -> None:
         """What the engine itself could not cope with has its reason in the job, instead of a lease that runs out."""
@@ -128,19 +128,19 @@ class Run:
             return self._decider.run_lost(job, now, text, self._cause)
 
         try:
-            self.job = await self._ledger.change(self.job, decide)
+            self.job = await self._transitions.change(self.job, decide)
         except (LeaseLost, UnknownJob, StoreUnavailable, NotStorable) as second:
             self._log.warning("run_lost", reason=str(second))
-            self._ledger.outbox.forget(self.job.id)
+            self._transitions.outbox.forget(self.job.id)
 
     async def _measured_phase(self) -> Job:
-        before, clock, ledger = self.job, self._ledger.clock, self._ledger
+        before, clock, transitions = self.job, self._transitions.clock, self._transitions
         began = clock.monotonic()
         outcome: Outcome = "lost"
         asked = before.history[0].traceparent
         attempt = before.failures + 1
         name = f"{before.type} {before.phase}"
-        with ledger.tracer.span(name, asked, job_id=before.id, job_type=before.type, attempt=attempt) as span:
+        with transitions.tracer.span(name, asked, job_id=before.id, job_type=before.type, attempt=attempt) as span:
             self._cause = Cause(traceparent=span.traceparent)
             try:
                 after = await self._phase()
@@ -148,15 +148,15 @@ class Run:
                 return after
             finally:
                 span.ended_as(outcome, failed=outcome in ("failed", "retried", "lost"))
-                ledger.meter.ran(before.type, before.phase, outcome, clock.monotonic() - began)
+                transitions.meter.ran(before.type, before.phase, outcome, clock.monotonic() - began)
 
     async def _phase(self) -> Job:
         """One phase, and the write that ends it."""
         around = self._around
-        pulse = self._pulse = Pulse(
+        heartbeat = self._heartbeat = Heartbeat(
             self.job,
             self._execution.begin,
-            around.ledger,
+            around.transitions,
             around.bus,
             around.limits,
             self._strategy.stall_seconds,
@@ -165,48 +165,48 @@ class Run:
             self.interrupt,
         )
         if self._interrupt:
-            self._tell_strategy(pulse.handle)
-        pulse.start()
+            self._tell_strategy(heartbeat.handle)
+        heartbeat.start()
         try:
             try:
                 draft = await self._execution.work()
             except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001 - `_ended_by` writes it into the job
                 try:
-                    return await self._ended_by(error, pulse)
+                    return await self._ended_by(error, heartbeat)
                 finally:
                     forget_locals(error)
-            return await self._succeeded(pulse, draft)
+            return await self._succeeded(heartbeat, draft)
         finally:
-            self._pulse = None
+            self._heartbeat = None
             # A strategy that runs on in its thread learns that the job is no longer its own.
-            pulse.handle.lose()
-            await pulse.stop(tell=False)
+            heartbeat.handle.lose()
+            await heartbeat.stop(tell=False)
 
     # -- how a phase ends ------------------------------------------------------------------------------------------
 
-    async def _succeeded(self, pulse: Pulse, draft: Draft) -> Job:
-        context = {**draft.context, **pulse.handle.context_changes}
+    async def _succeeded(self, heartbeat: Heartbeat, draft: Draft) -> Job:
+        context = {**draft.context, **heartbeat.handle.context_changes}
         if self.job.phase == "process":
             return await self._end(
-                pulse, lambda job, now: self._decider.completed(replace(job, context=context), now, self._cause)
+                heartbeat, lambda job, now: self._decider.completed(replace(job, context=context), now, self._cause)
             )
         goes_on = not draft.dry_run or self.job.confirmed_early
-        run_seat = self._around.slots.take("process") if goes_on else None
+        run_permit = self._around.slots.take("process") if goes_on else None
 
         def decide(job: Job, now: datetime) -> Job:
             job = replace(job, context=context, dry_run=draft.dry_run, prepared=True)
-            return self._decider.pre_processed(job, now, self._cause, go_on=run_seat is not None)
+            return self._decider.pre_processed(job, now, self._cause, go_on=run_permit is not None)
 
         try:
-            job = await self._end(pulse, decide)
-            if run_seat and job.status is Status.PROCESSING:
-                self._seat, run_seat = run_seat, self._seat
+            job = await self._end(heartbeat, decide)
+            if run_permit and job.status is Status.PROCESSING:
+                self._permit, run_permit = run_permit, self._permit
             return job
         finally:
-            if run_seat:
-                run_seat.leave()
+            if run_permit:
+                run_permit.release()
 
-    async def _ended_by(self, error: BaseException, pulse: Pulse) -> Job:
+    async def _ended_by(self, error: BaseException, heartbeat: Heartbeat) -> Job:
         """The strategy did not come to its end. What interrupted it counts for more than how it took that."""
         match self._interrupt, error:
             case "lost", _:
@@ -215,49 +215,49 @@ class Run:
                 # What it still does, it does under its lease: that is left to run out.
                 raise LeaseLost(f"The strategy {self._strategy.identifier} does not stop") from error
             case "released", _:
-                return await self._end(pulse, self._decider.released)
+                return await self._end(heartbeat, self._decider.released)
             case "canceled", _:
                 await self._clean_up()
-                return await self._end(pulse, self._decider.released)
+                return await self._end(heartbeat, self._decider.released)
             case "stalled", _:
                 stalled = RunStalled(f"The run made no progress for {self._strategy.stall_seconds:g} seconds")
-                return await self._lost(stalled, pulse)
+                return await self._lost(stalled, heartbeat)
             case _, StrategyError():
                 reason = str(error)
-                return await self._end(pulse, lambda job, now: self._decider.failed(job, now, reason, self._cause))
+                return await self._end(heartbeat, lambda job, now: self._decider.failed(job, now, reason, self._cause))
             case _, ProcessDied():
                 self._log.warning("run_ended_its_process", reason=str(error))
-                return await self._crashed(error, pulse)
+                return await self._crashed(error, heartbeat)
             case _, Exception():
                 self._log.warning("run_failed", exc_info=error)
-                return await self._lost(error, pulse)
+                return await self._lost(error, heartbeat)
             case _, LeaseLost():
                 raise error
             case _:
                 uncalled = f"The strategy raised {type(error).__name__}, although nobody canceled the job"
-                return await self._lost(RuntimeError(uncalled), pulse)
+                return await self._lost(RuntimeError(uncalled), heartbeat)
 
-    async def _lost(self, error: Exception, pulse: Pulse) -> Job:
+    async def _lost(self, error: Exception, heartbeat: Heartbeat) -> Job:
         """The run failed; the strategy says whether another may do better."""
         text = told(error)
         if is_full(error) or (isinstance(error, RaisedInChild) and error.full):
             return await self._end(
-                pulse,
+                heartbeat,
                 lambda job, now: self._decider.no_room(job, now, text, self._cause, jitter=random.uniform(0.5, 1.5)),
             )
-        failures = 0 if pulse.got_on else self.job.failures
+        failures = 0 if heartbeat.got_on else self.job.failures
         view = JobView(self.job.id, self.job.type, self.job.phase, failures + 1)
         retry = await self._execution.should_retry(view, error)
         jitter = random.uniform(0.5, 1.5)
         return await self._end(
-            pulse, lambda job, now: self._decider.run_lost(job, now, text, self._cause, retry=retry, jitter=jitter)
+            heartbeat, lambda job, now: self._decider.run_lost(job, now, text, self._cause, retry=retry, jitter=jitter)
         )
 
-    async def _crashed(self, error: Exception, pulse: Pulse) -> Job:
+    async def _crashed(self, error: Exception, heartbeat: Heartbeat) -> Job:
         """The run ended the process that it had for itself: there is nobody to ask whether another may do better."""
         text, jitter = told(error), random.uniform(0.5, 1.5)
         return await self._end(
-            pulse, lambda job, now: self._decider.crashed(job, now, text, self._cause, jitter=jitter)
+            heartbeat, lambda job, now: self._decider.crashed(job, now, text, self._cause, jitter=jitter)
         )
 
     async def _clean_up(self) -> None:
@@ -272,15 +272,15 @@ class Run:
         except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - the operator gets to know; canceled it is
             self._log.error("on_canceled_failed", exc_info=error)
 
-    async def _end(self, pulse: Pulse, decide: Callable[[Job, datetime], Job]) -> Job:
+    async def _end(self, heartbeat: Heartbeat, decide: Callable[[Job, datetime], Job]) -> Job:
         """The write that ends the phase; a job that was canceled meanwhile is cleaned up and stopped instead."""
         try:
             await self._execution.keep_row_errors()
         except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
             self._log.error("row_errors_not_kept", exc_info=error)
-        await pulse.stop(tell=True)
+        await heartbeat.stop(tell=True)
         fence, began_at = self.job.fence, self.job.checkpoint
-        result, fault = _kept(pulse.handle)
+        result, fault = _kept(heartbeat.handle)
         if fault:
             decide = self._dropped(fault)
 
@@ -289,28 +289,28 @@ class Run:
                 raise LeaseLost(f"Job {job.id} was given to another worker")
             if job.terminal and not self._cleaned_up:
                 raise _CanceledMeanwhile
-            since = job.no_room_since if pulse.checkpoint == began_at else None
-            job = got_on(job) if pulse.got_on else job
-            job = replace(job, result=result, checkpoint=pulse.checkpoint, no_room_since=since)
+            since = job.no_room_since if heartbeat.checkpoint == began_at else None
+            job = got_on(job) if heartbeat.got_on else job
+            job = replace(job, result=result, checkpoint=heartbeat.checkpoint, no_room_since=since)
             return self._decider.stopped(job, now, self._cause) if job.terminal else decide(job, now)
 
         unsure: list[Unsure] = []
         while True:
-            self._lease_ends = self._ledger.clock.monotonic() + self._around.limits.lease
+            self._lease_ends = self._transitions.clock.monotonic() + self._around.limits.lease
             try:
-                return await self._ledger.change(self.job, decide_ours, by_owner=True, unsure=unsure)
+                return await self._transitions.change(self.job, decide_ours, by_owner=True, unsure=unsure)
             except _CanceledMeanwhile:
                 self._interrupt = "canceled"
-                pulse.start()
+                heartbeat.start()
                 await self._clean_up()
-                return await self._end(pulse, decide)
+                return await self._end(heartbeat, decide)
             except NotStorable as error:
                 if fault:
                     raise
                 fault = str(error)
-                result, decide = pulse.handle.least_result(), self._dropped(fault)
+                result, decide = heartbeat.handle.least_result(), self._dropped(fault)
             except StoreUnavailable:
-                if self._ledger.clock.monotonic() >= pulse.lease_ends:
+                if self._transitions.clock.monotonic() >= heartbeat.lease_ends:
                     raise
                 await asyncio.sleep(_TRY_AGAIN)
 
@@ -339,18 +339,18 @@ class Run:
         for timer in self._timers:
             timer.cancel()
 
-    def _leave_seat(self) -> None:
+    def _release_slot(self) -> None:
         """A strategy that runs on in its thread keeps its slot until it ends; past a limit the process has to go."""
         running, loop = self._execution.still_running, asyncio.get_running_loop()
         if running is None:
-            self._seat.leave()
+            self._permit.release()
             return
         self._log.error("strategy_does_not_stop", strategy=self._strategy.identifier)
         last_resort = loop.call_later(self._around.limits.stuck, self._give_up)
 
         def ended() -> None:
             last_resort.cancel()
-            self._seat.leave()
+            self._permit.release()
 
         running.add_done_callback(lambda _: loop.call_soon_threadsafe(ended))
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from batchbus_service.domain.job import Checkpoint, Job
 from batchbus_service.domain.ports import Clock
-from batchbus_service.execution.executor import Call, StrategyHost, tamed
+from batchbus_service.execution.executor import Call, StrategyExecutor, tamed
 from batchbus_service.execution.job_run import Progress, RunHandle
 from batchbus_strategies import Actor, BatchStrategy, Draft, JobView, Json, StrategyError
 from batchbus_strategies.json_values import NotJson, as_object
@@ -140,12 +140,12 @@ class Executions(Protocol):
 
 
 class InProcess:
-    """A strategy in this process, on the loop or in a thread of its `StrategyHost`. Implements `Execution`."""
+    """A strategy in this process, on the loop or in a thread of its `StrategyExecutor`. Implements `Execution`."""
 
     killable = False
 
     def __init__(
-        self, host: StrategyHost, clock: Clock, strategy: BatchStrategy[Any], log: FilteringBoundLogger
+        self, host: StrategyExecutor, clock: Clock, strategy: BatchStrategy[Any], log: FilteringBoundLogger
     ) -> None:
         self._host = host
         self._clock = clock

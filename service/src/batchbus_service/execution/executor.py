@@ -25,7 +25,7 @@ from batchbus_events.tasks import end
 from batchbus_service.telemetry.background import Background
 from batchbus_strategies import LeaseLost, RunCanceled, Services, StrategyError
 
-__all__ = ["Call", "CallStopped", "StrategyHost", "forget_locals", "tamed"]
+__all__ = ["Call", "CallStopped", "StrategyExecutor", "forget_locals", "tamed"]
 
 _CLOSE_SECONDS: Final = 5.0
 _BLOCKED_SECONDS: Final = 1.0
@@ -45,7 +45,7 @@ class CallStopped(Exception):
     """A strategy's method was cancelled by `Call.stop`."""
 
 
-class StrategyHost:
+class StrategyExecutor:
     """One per process. Use it as `async with StrategyHost(make_services) as host`.
 
     `make_services` is called on the strategies' loop; what it puts on the exit stack is closed there at the end. It is
@@ -63,7 +63,7 @@ class StrategyHost:
         self._stack = AsyncExitStack()
         self.services: Services
 
-    async def __aenter__(self) -> StrategyHost:
+    async def __aenter__(self) -> StrategyExecutor:
         self._thread.start()
         self.services = await self._on_loop(self._open())
         self._watching = self._background.start("watching the strategies' loop", self._watch)

@@ -15,14 +15,14 @@ from batchbus_service.domain.ports import Beat, NotStorable, StoreUnavailable
 from batchbus_service.execution.execution import Begin
 from batchbus_service.execution.job_run import Progress
 from batchbus_service.journal import messages
-from batchbus_service.journal.transitions import Ledger
+from batchbus_service.journal.transitions import Transitions
 from batchbus_strategies import Json, LeaseLost, StrategyError
 from batchbus_strategies.json_values import NotJson
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Interrupt", "Pulse", "RunLimits"]
+__all__ = ["Heartbeat", "Interrupt", "RunLimits"]
 
 Interrupt = Literal["canceled", "released", "stalled", "lost"]
 """Why a run has to end before its strategy does: someone canceled the job, the worker shuts down, nothing moves any
@@ -50,14 +50,14 @@ class RunLimits:
     """How long a worker that stops waits for the answers to its last writes."""
 
 
-class Pulse:
+class Heartbeat:
     """Beats from `start` to `stop`. `interrupt` is called with a reason when the run has to end."""
 
     def __init__(
         self,
         job: Job,
         begin: Begin,
-        ledger: Ledger,
+        transitions: Transitions,
         bus: Bus,
         limits: RunLimits,
         stall_seconds: float,
@@ -66,8 +66,8 @@ class Pulse:
         interrupt: Callable[[Interrupt], None],
     ) -> None:
         self._job = job
-        self._ledger = ledger
-        self._clock = ledger.clock
+        self._transitions = transitions
+        self._clock = transitions.clock
         self._bus = bus
         self._limits = limits
         self._stall_seconds = stall_seconds
@@ -120,7 +120,7 @@ class Pulse:
         pause = self._limits.lease / 3
         try:
             await self._beat()
-            stored = await self._ledger.store.get(self._job.id)
+            stored = await self._transitions.store.get(self._job.id)
             if stored and stored.status is Status.CANCELED:
                 self._interrupt("canceled")
         except StoreUnavailable as error:
@@ -164,16 +164,16 @@ class Pulse:
                 fence=self._job.fence,
                 expires_at=self._clock.now() + timedelta(seconds=self._limits.lease),
                 result=self._snapshot(),
-                published=self._ledger.outbox.published(self._job),
+                published=self._transitions.outbox.published(self._job),
                 checkpoint=checkpoint,
             )
             try:
-                kept = await self._ledger.store.beat(beat)
+                kept = await self._transitions.store.beat(beat)
             except NotStorable as error:
                 # The run may still make it smaller. If not, the job fails when it ends; the lease is kept until then.
                 self._log.warning("progress_not_stored", reason=str(error))
                 beat = replace(beat, result=self._result)
-                kept = await self._ledger.store.beat(beat)
+                kept = await self._transitions.store.beat(beat)
             if not kept:
                 self._interrupt("lost")
                 return
@@ -229,7 +229,7 @@ class Pulse:
         before, self._measured = self._measured, progress
         records, row_errors = progress.advanced - before.advanced, progress.errors - before.errors
         if records > 0 or row_errors > 0:
-            self._ledger.meter.advanced(self._job.type, self._job.phase, max(0, records), max(0, row_errors))
+            self._transitions.meter.advanced(self._job.type, self._job.phase, max(0, records), max(0, row_errors))
 
     def _data(self, progress: Progress) -> dict[str, Json]:
         elapsed = self._clock.monotonic() - self._started_at

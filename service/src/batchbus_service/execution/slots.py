@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from batchbus_strategies import Phase
 
-__all__ = ["Seat", "Slots"]
+__all__ = ["Permit", "Slots"]
 
 
 class Slots:
@@ -18,7 +18,7 @@ class Slots:
     def __init__(self, sizes: Mapping[Phase, int]) -> None:
         self._sizes = dict(sizes)
         self._free = dict(sizes)
-        self._waiters: dict[Phase, deque[asyncio.Future[Seat]]] = {phase: deque() for phase in sizes}
+        self._waiters: dict[Phase, deque[asyncio.Future[Permit]]] = {phase: deque() for phase in sizes}
         self._freed_at: dict[Phase, float] = dict.fromkeys(sizes, -math.inf)
         self.on_free: Callable[[Phase], None] = lambda phase: None
 
@@ -29,24 +29,24 @@ class Slots:
     def free(self, phase: Phase) -> int:
         return self._free[phase]
 
-    def take(self, phase: Phase) -> Seat | None:
-        """A slot, until its seat is left; None if all are taken."""
+    def take(self, phase: Phase) -> Permit | None:
+        """A slot, until its permit is given back; None if all are taken."""
         if self._free[phase] == 0:
             return None
         self._free[phase] -= 1
-        return Seat(self, phase)
+        return Permit(self, phase)
 
-    async def take_within(self, phase: Phase, seconds: float) -> Seat | None:
+    async def take_within(self, phase: Phase, seconds: float) -> Permit | None:
         """A slot, as soon as one is free; None if none is in time. First come, first served."""
-        if (seat := self.take(phase)) is not None:
-            return seat
-        waiter: asyncio.Future[Seat] = asyncio.get_running_loop().create_future()
+        if (permit := self.take(phase)) is not None:
+            return permit
+        waiter: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         self._waiters[phase].append(waiter)
         try:
             await asyncio.wait((waiter,), timeout=seconds)
         except asyncio.CancelledError:
             if waiter.done():
-                waiter.result().leave()
+                waiter.result().release()
             raise
         finally:
             if not waiter.done():
@@ -60,20 +60,20 @@ class Slots:
     def give_back(self, phase: Phase) -> None:
         self._freed_at[phase] = asyncio.get_running_loop().time()
         if self._waiters[phase]:
-            self._waiters[phase].popleft().set_result(Seat(self, phase))
+            self._waiters[phase].popleft().set_result(Permit(self, phase))
             return
         self._free[phase] += 1
         self.on_free(phase)
 
 
-class Seat:
+class Permit:
     """One taken slot."""
 
     def __init__(self, slots: Slots, phase: Phase) -> None:
         self._slots: Slots | None = slots
         self.phase: Phase = phase
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Free the slot. Does nothing the second time."""
         if self._slots:
             slots, self._slots = self._slots, None

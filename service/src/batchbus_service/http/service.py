@@ -9,10 +9,10 @@ from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from batchbus_events.bus import Bus
 from batchbus_service.domain.settings import Settings
-from batchbus_service.engine.dispatcher import Worker
-from batchbus_service.engine.rescuer import Watch
-from batchbus_service.execution.executor import StrategyHost
-from batchbus_service.journal.transitions import Ledger
+from batchbus_service.engine.dispatcher import Dispatcher
+from batchbus_service.engine.rescuer import Rescuer
+from batchbus_service.execution.executor import StrategyExecutor
+from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.replay.player import Player
 from batchbus_service.storage.files import FileStore
 from batchbus_service.telemetry.background import Background
@@ -28,14 +28,14 @@ class Service:
 
     settings: Settings
     bus: Bus
-    ledger: Ledger
+    transitions: Transitions
     registry: Registry
-    host: StrategyHost
+    host: StrategyExecutor
     files: FileStore
     database: AsyncIOMotorDatabase[dict[str, Any]]
     """Jobs, users, tokens."""
-    worker: Worker | None
-    watch: Watch
+    worker: Dispatcher | None
+    watch: Rescuer
     player: Player
     meter: PrometheusMeter
     background: Background

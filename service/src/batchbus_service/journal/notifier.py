@@ -1,4 +1,4 @@
-"""The doorbell: tells the other workers that jobs wait, at most twenty times a second."""
+"""Tells the other workers that jobs wait, at most twenty times a second."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from batchbus_service.journal import messages
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Doorbell"]
+__all__ = ["Notifier"]
 
 _PAUSE: Final = 0.05
 """Seconds between two rings."""
 
 
-class Doorbell:
+class Notifier:
     """One per process. A ring that is lost costs a second: workers look by themselves that often."""
 
     def __init__(self, bus: Bus, log: FilteringBoundLogger) -> None:

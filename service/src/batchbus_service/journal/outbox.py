@@ -3,7 +3,7 @@
 It lives beside the writes, not in their way: whoever writes a transition hands the job over and goes on. One job's
 events go out one after the other, each with its confirm; different jobs side by side. The marks ride along with the
 job's next write, or are flushed for many jobs in one bulk write. If this process dies, the job's alarm rings, and
-the night watch of any process hands the job to an outbox again; while it lives, the job is left to it, however slow it is.
+the rescuer of any process hands the job to an outbox again; while it lives, the job is left to it, however slow it is.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Outbox:
         pending = self._pending.get(job.id)
         if pending is None:
             pending = self._pending[job.id] = _Pending(job, job.published)
-        if job.version >= pending.job.version:  # the night watch may have read it before the last write
+        if job.version >= pending.job.version:  # the rescuer may have read it before the last write
             pending.job = job
         pending.done = max(pending.done, job.published)
         own_from = len(job.history) - written + 1
@@ -173,7 +173,7 @@ class Outbox:
         self._flusher = self._background.start(_MARKING, self._flush_for_ever)
 
     async def close(self, timeout: float) -> None:
-        """Publish and mark what is left, for at most `timeout` seconds; the night watch finds the rest."""
+        """Publish and mark what is left, for at most `timeout` seconds; the rescuer finds the rest."""
         try:
             async with asyncio.timeout(timeout):
                 while tasks := [pending.publishing for pending in self._pending.values() if pending.publishing]:
@@ -194,7 +194,7 @@ class Outbox:
                 if entry.seq in pending.own or await self._left_to_us(pending, entry):
                     await self._publish(pending.job, entry)
                     pending.done = max(pending.done, entry.seq)
-        except Exception as error:  # noqa: BLE001 - the operator gets to know, and the night watch tries again
+        except Exception as error:  # noqa: BLE001 - the operator gets to know, and the rescuer tries again
             self._log.error("events_not_published", job_id=pending.job.id, exc_info=error)
             self._pending.pop(pending.job.id, None)
             return

@@ -1,6 +1,6 @@
 """The one way a job changes: read, decide, write, hand the new events to the outbox.
 
-Intake, the HTTP API, workers and the night watch all change jobs through here, so that a version that moved, a
+Intake, the HTTP API, workers and the rescuer all change jobs through here, so that a version that moved, a
 write whose answer was lost and a caller that was cancelled are dealt with in one place.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Conflict", "Ledger", "UnknownJob", "Unsure"]
+__all__ = ["Conflict", "Transitions", "UnknownJob", "Unsure"]
 
 _WRITE_TRIES = 3
 _COUNT_EVERY: Final = 5.0
@@ -56,7 +56,7 @@ class Conflict(Exception):
         self.job_id = job_id
 
 
-class Ledger:
+class Transitions:
     """One per process."""
 
     def __init__(

@@ -27,7 +27,7 @@ class Meter:
         """A run has done so many more records, and come across so many that it could not use."""
 
     def rescued(self, job_type: str) -> None:
-        """The night watch has found a job that someone else should have looked after."""
+        """The rescuer has found a job that someone else should have looked after."""
 
     def took_trigger(self, event_type: str, lag: float | None) -> None:
         """A trigger was taken off the bus, `lag` seconds after the time that it names, by its publisher's clock."""

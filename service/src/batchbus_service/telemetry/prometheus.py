@@ -67,7 +67,7 @@ class PrometheusMeter(Meter):
         self._run = histogram("run_seconds", "How long a run of one phase took.", _RUN_BUCKETS, "type", "phase")
         self._records = counter("records_total", "Records that were done.", "type", "phase")
         self._row_errors = counter("row_errors_total", "Records that could not be used.", "type", "phase")
-        self._rescued = counter("jobs_rescued_total", "Jobs that the night watch took up.", "type")
+        self._rescued = counter("jobs_rescued_total", "Jobs that the rescuer took up.", "type")
         self._trigger_lag = histogram(
             "trigger_lag_seconds", "From a trigger's own time to when it was taken.", _LAG_BUCKETS, "event"
         )

@@ -25,7 +25,7 @@ import structlog
 from batchbus_service.domain.job import Checkpoint
 from batchbus_service.domain.ports import NotStorable
 from batchbus_service.execution.execution import InProcess, RunStalled
-from batchbus_service.execution.executor import StrategyHost
+from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.isolation.messages import (
     Document,
     error_from,
@@ -63,7 +63,7 @@ class Child:
     """Does what the messages of the worker ask, one question at a time, and tells how the run gets on."""
 
     def __init__(
-        self, writer: asyncio.StreamWriter, host: StrategyHost, strategy: BatchStrategy[Any], every: float
+        self, writer: asyncio.StreamWriter, host: StrategyExecutor, strategy: BatchStrategy[Any], every: float
     ) -> None:
         self._writer = writer
         self._host = host
@@ -202,7 +202,7 @@ async def _serve(connection: socket.socket) -> None:
     async with AsyncExitStack() as stack:
         try:
             strategy = _strategy(setup, first["type"])
-            host = await stack.enter_async_context(StrategyHost(_services(setup)))
+            host = await stack.enter_async_context(StrategyExecutor(_services(setup)))
         except (RegistryError, ValueError) as error:
             writer.write(packed({"kind": "unfit", "words": f"{type(error).__name__}: {error}"}))
             await writer.drain()

@@ -21,7 +21,7 @@ from batchbus_service.execution.execution import (
     Save,
     check_draft,
 )
-from batchbus_service.execution.executor import StrategyHost
+from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.isolation.messages import (
     Document,
     OutOfMemory,
@@ -48,7 +48,9 @@ class Placement:
     Implements `Executions`. `setup` is None where a child could not reach what it needs: files in memory.
     """
 
-    def __init__(self, host: StrategyHost, clock: Clock, setup: Setup | None, *, all_isolated: bool = False) -> None:
+    def __init__(
+        self, host: StrategyExecutor, clock: Clock, setup: Setup | None, *, all_isolated: bool = False
+    ) -> None:
         self._host = host
         self._clock = clock
         self._setup = setup
@@ -118,7 +120,7 @@ class Isolated:
 
     killable = True
 
-    def __init__(self, setup: Setup, host: StrategyHost, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(self, setup: Setup, host: StrategyExecutor, clock: Clock, log: FilteringBoundLogger) -> None:
         self._setup = setup
         self._host = host
         self._clock = clock

@@ -29,16 +29,18 @@ async def create_job(
     draft = Draft(asked.type, asked.context, asked.dry_run is True)
     if idempotency_key is not None:
         request = from_user(draft, draft, user_id, idempotency_key)
-        if (made := await service.ledger.store.get(request.id)) is not None:
+        if (made := await service.transitions.store.get(request.id)) is not None:
             if made.request_digest != request.request_digest:
                 raise Conflict(made.id)
             return made
     prepared = await _prepared(service, draft, user_id)
     if asked.dry_run is None:
         raise invalid("Can't insert null value in field dry_run on insert in table batch_job")
-    if not await service.ledger.outbox.keep_up():
+    if not await service.transitions.outbox.keep_up():
         raise busy("So many jobs have been made that the database is behind; try again in a moment", seconds=5)
-    return await submit(service.ledger, service.worker, from_user(draft, prepared, user_id, idempotency_key), cause)
+    return await submit(
+        service.transitions, service.worker, from_user(draft, prepared, user_id, idempotency_key), cause
+    )
 
 
 async def _prepared(service: Service, asked: Draft, user_id: str) -> Draft:

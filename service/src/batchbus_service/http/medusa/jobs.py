@@ -79,26 +79,26 @@ async def retrieve(id: str, api: ApiState, caller: Reader) -> Response:
 @router.post("/{id}/confirm", responses=answers(OneJob))
 async def confirm(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted."""
-    cause, decider = _cause(request, caller), api.service.ledger.decider
+    cause, decider = _cause(request, caller), api.service.transitions.decider
     return await _changed(api, caller, id, lambda job, now: decider.confirm(job, now, cause))
 
 
 @router.post("/{id}/cancel", responses=answers(OneJob))
 async def cancel(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """Answers at once; a run stops at its next chunk. A second cancel changes nothing."""
-    cause, decider = _cause(request, caller), api.service.ledger.decider
+    cause, decider = _cause(request, caller), api.service.transitions.decider
     return await _changed(api, caller, id, lambda job, now: decider.cancel(job, now, cause))
 
 
 @router.post("/{id}/retry", responses=answers(OneJob))
 async def retry(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """A failed or canceled job goes on from its last checkpoint."""
-    cause, decider = _cause(request, caller), api.service.ledger.decider
+    cause, decider = _cause(request, caller), api.service.transitions.decider
     return await _changed(api, caller, id, lambda job, now: decider.retry(job, now, cause))
 
 
 async def _changed(api: Api, caller: Principal, id: str, decide: Callable[[Job, datetime], Job]) -> Response:
-    return _answer(await api.service.ledger.change(await job_for(api, caller, id), decide))
+    return _answer(await api.service.transitions.change(await job_for(api, caller, id), decide))
 
 
 def _answer(job: Job, *, status: int = 200) -> Response:

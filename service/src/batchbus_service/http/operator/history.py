@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from batchbus_service.domain.explanation import Served, standing
+from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.http.medusa.access import job_for
 from batchbus_service.http.medusa.schemas import History
 from batchbus_service.http.medusa.wire import entry_on_the_wire
@@ -24,10 +24,10 @@ router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 async def history(id: str, api: ApiState, caller: Reader) -> Response:
     """Every lifecycle event of the job; why it is where it is, and the way out if there is one."""
     job = await job_for(api, caller, id)
-    ledger = api.service.ledger
-    published = ledger.outbox.published(job)
+    transitions = api.service.transitions
+    published = transitions.outbox.published(job)
     entries = [entry_on_the_wire(entry, published=entry.seq <= published) for entry in job.history]
-    told = standing(job, ledger.clock.now(), ledger.decider.policy, _served(api.service, job.type))
+    told = explain(job, transitions.clock.now(), transitions.decider.policy, _served(api.service, job.type))
     return ApiJson({"history": entries, "why": told.why, "way_out": told.way_out})
 
 

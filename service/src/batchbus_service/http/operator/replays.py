@@ -63,7 +63,7 @@ async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     Its `status` is `planning` as long as the events are being counted; look at it again.
     """
     new = read_form(_New, body)
-    now = api.service.ledger.clock.now()
+    now = api.service.transitions.clock.now()
     replay = Replay(
         id=f"replay_{new_ulid()}",
         selection=new.selection.up_to(now),
@@ -135,7 +135,7 @@ async def _find(api: Api, id: str) -> Replay:
 
 
 async def _change(api: Api, id: str, decide: Callable[[Replay, datetime], Replay]) -> Response:
-    player, clock = api.service.player, api.service.ledger.clock
+    player, clock = api.service.player, api.service.transitions.clock
     while True:
         known = await _find(api, id)
         try:

@@ -122,7 +122,7 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
         id=id_ if isinstance(id_, str) else new_ulid(),
         subject=subject,
         data=data,
-        time=api.service.ledger.clock.now(),
+        time=api.service.transitions.clock.now(),
         traceparent=request.headers.get("traceparent"),
     )
     body_bytes = encode(trigger)
@@ -143,7 +143,7 @@ async def of_a_job(api: Api, job_id: str, sent: int, way_out: Callable[[], None]
         while True:
             if look:
                 try:
-                    job = await api.service.ledger.get(job_id)
+                    job = await api.service.transitions.get(job_id)
                 except (StoreUnavailable, UnknownJob):
                     return  # the client comes back, and is told what is wrong
                 for entry in job.history[sent:]:
@@ -181,7 +181,7 @@ async def _of_all_jobs(
     async with api.feed.reader(pattern=pattern, break_off=way_out) as live:
         told: deque[str] = deque(maxlen=_OVERLAP)
         if after is None:
-            yield mark(f"{timestamp(api.service.ledger.clock.now())}/")
+            yield mark(f"{timestamp(api.service.transitions.clock.now())}/")
         else:
             try:
                 async for past in _from_log(api.service.bus, pattern, *after):

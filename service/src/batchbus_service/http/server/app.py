@@ -60,7 +60,7 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         service=service,
         users=Users(service.database),
         keys=Keys.of(service.settings),
-        finder=JobFinder(service.database, service.ledger.clock, embedded=service.settings.embedded),
+        finder=JobFinder(service.database, service.transitions.clock, embedded=service.settings.embedded),
         feed=LiveFeed(service.bus, log),
         shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
         patience=patience,
@@ -68,7 +68,7 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         keeper=Keeper(
             service.bus,
             ParkedMessages(service.database, service.files),
-            service.ledger.clock,
+            service.transitions.clock,
             log,
             background=service.background,
         ),
