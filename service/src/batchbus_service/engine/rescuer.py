@@ -86,6 +86,9 @@ class Rescuer:
 
     async def _end_all(self, ringing: list[Placeholder]) -> int:
         done, reached = 0, self._bus.connected
+        if ringing and not await self._transitions.clock.sure():
+            # By a clock that was set nobody can say how long they have waited: their time begins again.
+            self._outage_until = self._transitions.clock.now()
         for placeholder in ringing:
             with self._going_on(placeholder.id):
                 try:
