@@ -18,5 +18,5 @@ async def test_nothing_is_lost_doubled_or_stuck_and_all_is_in_order(
     name: str, installation: Installation, rabbit_node: RabbitNode
 ) -> None:
     (fault,) = (fault for fault in FAULTS if fault.name == name)
-    judgment = await play(fault, 1, installation, rabbit_node, database_server(), jobs=20)
+    judgment = await play(fault, 1, installation, rabbit_node, database_server(), jobs=15)
     assert judgment.faults == []

@@ -17,7 +17,7 @@ from tests.long import LONG
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROWS: Final = 5000
-MOMENTS: Final = 20 if LONG else 6
+MOMENTS: Final = 20 if LONG else 3
 
 Loss = Literal["kill", "freeze"]
 

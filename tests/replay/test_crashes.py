@@ -22,6 +22,7 @@ from batchbus_service.operations.replay.store import Replays
 from batchbus_service.operations.replay.turn import BATCH
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
+from tests.long import LONG
 from tests.patience import PATIENCE
 from tests.replay.asking import planned, reaching
 from tests.replay.conftest import OLGA, Subscriber
@@ -31,7 +32,7 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(300)]
 
 JOBS: Final = 2000
 EVENTS: Final = 5 * JOBS
-KILLS: Final = 10
+KILLS: Final = 10 if LONG else 3
 RUN_FOR_REAL: Final = 200
 
 

@@ -10,7 +10,7 @@ from tests.simulation.minimising import failure, minimised, story
 from tests.simulation.plan import Ask, Crash, Plan, Script, planned
 
 AT_ONCE = 25
-SMALL = range(0, 2000 if LONG else 150, AT_ONCE)
+SMALL = range(0, 2000 if LONG else 100, AT_ONCE)
 BURSTS = range(10 if LONG else 2)
 LONG_ONES = range(5 if LONG else 1)
 

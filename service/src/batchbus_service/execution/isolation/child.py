@@ -216,8 +216,8 @@ async def _serve(connection: socket.socket) -> None:
             if message["kind"] == "end":
                 return
             child.obey(message)
-    # The worker is gone: whatever the strategy still does is no longer its to do.
-    os._exit(0)
+        # The worker is gone: whatever the strategy still does is no longer its to do.
+        os._exit(0)
 
 
 def _strategy(setup: Setup, job_type: str) -> BatchStrategy[Any]:
