@@ -345,6 +345,11 @@ class Process:
     worker: Dispatcher
     outbox: Outbox
     transitions: Transitions
+    slots: Slots
+
+    def free(self, phase: Phase) -> int:
+        """Slots of its worker that wait for a job."""
+        return self.slots.free(phase)
 
     async def crash(self) -> None:
         """As `kill -9`: nothing of it does anything any more, and its deliveries go back to the queue."""
@@ -433,12 +438,13 @@ class World:
             await process.crash()
             self.restarts.append(asyncio.ensure_future(self._restart()))
 
+        slots = Slots({"process": 4, "pre_process": 2})
         around = Dependencies(
             worker=name,
             transitions=transitions,
             bus=bus,
             executions=ExecutionsHere(clock, ended),
-            slots=Slots({"process": 4, "pre_process": 2}),
+            slots=slots,
             limits=RunLimits(lease=30.0),
             give_up=lambda reason: None,
         )
@@ -448,7 +454,7 @@ class World:
         await Rescuer(transitions, bus, log).start()
         await worker.start()
         await Intake(bus, transitions, worker, log).start()
-        process = Process(name, faults, bus, worker, outbox, transitions)
+        process = Process(name, faults, bus, worker, outbox, transitions, slots)
         self.processes.append(process)
         if "broker" in self.away:  # since a moment ago
             await bus.vanish()

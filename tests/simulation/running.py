@@ -22,13 +22,15 @@ from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.journal.transitions import UnknownJob
 from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json, StrategyError
-from tests.engine.virtual_time import run_virtually
+from tests.engine.virtual_time import run_virtually, server_time
 from tests.engine.world import EndsProcess, Process, World
 from tests.simulation.checks import CheckedStore, Effects, Violation, check_end, rests, trigger_id_of
 from tests.simulation.plan import Action, Ask, Crash, Disconnect, Freeze, Operate, Outage, Plan, Script, SetClock
+from tests.simulation.waits import CALM, check_waits
 
 __all__ = ["Told", "carry_out"]
 
+_LOOK_EVERY: Final = 5.0
 _REST_SECONDS: Final = 2 * 3600.0
 """How long after the last thing that happens everything may take to come to rest, placeholders included."""
 
@@ -99,6 +101,8 @@ class _Run:
             slowest=plan.slowest,
         )
         self._violations: list[Violation] = []
+        self._disturbed = False
+        """Whether something was broken for a moment since the waits were looked at."""
 
     async def run(self) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: self._noticed(context.get("exception")))
@@ -106,15 +110,35 @@ class _Run:
             await self._world.listen()
             for _ in range(self._plan.processes):
                 await self._world.start_process()
+            looking = asyncio.create_task(self._look_at_waits())
             async with asyncio.TaskGroup() as doing:
                 for action in self._plan.actions:
                     doing.create_task(self._do(action))
             await self._come_to_rest()
+            looking.cancel()
             check_end(self._plan, self._store.jobs, self._world.published, self._effects)
 
     def _noticed(self, error: BaseException | None) -> None:
         if isinstance(error, Violation):
             self._violations.append(error)
+
+    async def _look_at_waits(self) -> None:
+        """While nothing is broken, and has not been for a while, nothing waits longer than it may."""
+        loop, world = asyncio.get_running_loop(), self._world
+        calm_since, last = 0.0, (0, 0)
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            alive = world.alive
+            broken = world.away or any(process.frozen or not process.bus.connected for process in alive)
+            state = (len(world.processes), len(alive))
+            if broken or self._disturbed or state != last:
+                calm_since, last, self._disturbed = loop.time(), state, False
+            elif alive and not self._plan.lost and loop.time() - calm_since > CALM:
+                try:
+                    check_waits(self._store.jobs.values(), alive, server_time(loop, world.clock_ahead))
+                except Violation as violation:
+                    self._violations.append(violation)
+                    return
 
     async def _come_to_rest(self) -> None:
         asks = [action for action in self._plan.actions if isinstance(action, Ask) and action.word == "created"]
@@ -148,6 +172,7 @@ class _Run:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, action.at - loop.time()))
         self._told.append((loop.time(), f"-- {action}", {}))
+        self._disturbed = self._disturbed or not isinstance(action, Ask | Operate)
         match action:
             case Ask():
                 await self._ask(action)

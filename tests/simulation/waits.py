@@ -1,0 +1,46 @@
+"""Nothing waits longer than docs/reliability.md says: its table is read here, and held against the simulated jobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from batchbus_service.domain.job import Job
+from tests.engine.world import Process
+from tests.simulation.checks import Violation
+
+__all__ = ["CALM", "check_waits", "limits"]
+
+_PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
+_ROW: Final = re.compile(r"^\| ([a-z][^|]+) \| ([^|]+) \|$", re.M)
+_SECONDS: Final = re.compile(r"(\d+) s\b")
+_AFTER_AN_OUTAGE: Final = "what could not go on while broker or database were away"
+_READY: Final = "a job that is ready, or was given back by a worker that was stopped"
+_LOST: Final = "a job whose worker was killed"
+_UNPUBLISHED: Final = "an event that its process wrote and did not publish, because it was killed"
+
+
+def limits() -> Mapping[str, timedelta]:
+    """How long each thing waits at most, for the rows that give a number of seconds."""
+    rows = _ROW.findall(_PAGE.read_text(encoding="utf-8"))
+    return {what: timedelta(seconds=int(found[1])) for what, most in rows if (found := _SECONDS.search(most))}
+
+
+_LIMITS: Final = limits()
+CALM: Final = _LIMITS[_AFTER_AN_OUTAGE].total_seconds()
+"""Seconds after the last fault from which on the limits hold."""
+
+
+def check_waits(jobs: Iterable[Job], processes: Iterable[Process], now: datetime) -> None:
+    """Called while nothing has been broken for `CALM` seconds. Raises `Violation`."""
+    free = {phase for process in processes for phase in ("pre_process", "process") if process.free(phase)}
+    for job in jobs:
+        if job.unpublished and job.unpublished[0].time < now - _LIMITS[_UNPUBLISHED]:
+            raise Violation(f"{job.id}: its {job.unpublished[0].type} waits to be published")
+        if job.lease and job.lease.expires_at < now - _LIMITS[_LOST]:
+            raise Violation(f"{job.id}: its lease has ended, and nobody has noticed: {job.lease}")
+        if job.ready_at and job.ready_at < now - _LIMITS[_READY] and job.phase in free:
+            raise Violation(f"{job.id}: it waits for a slot, and slots are free")
