@@ -43,9 +43,9 @@ async def test_a_job_that_ends_its_process_for_the_second_time_has_failed(
 
 async def test_a_job_that_gets_on_before_its_process_ends_goes_on(installation: Installation) -> None:
     async with installation.worker():
-        job_id = await installation.create("dying-behind-checkpoints", how="kill", chunks=4)
+        job_id = await installation.create("dying-behind-checkpoints", how="kill", chunks=2)
         await installation.followed.event("batch.completed", job_id)
-    assert len([event for event in installation.followed.all("batch.updated", job_id) if "error" in event.data]) == 4
+    assert len([event for event in installation.followed.all("batch.updated", job_id) if "error" in event.data]) == 2
 
 
 async def test_jobs_that_end_their_workers_fail_alone(installation: Installation) -> None:

@@ -126,6 +126,9 @@ class _Run:
         """While nothing is broken, and has not been for a while, nothing waits longer than it may."""
         loop, world = asyncio.get_running_loop(), self._world
         calm_since, last = 0.0, (0, 0)
+        # When a clock was set, it takes a while until that is known, and then nothing is taken away for a minute.
+        clock_is_set = any(isinstance(action, SetClock) for action in self._plan.actions)
+        calm = 3 * CALM if clock_is_set else CALM
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             alive = world.alive
@@ -133,7 +136,7 @@ class _Run:
             state = (len(world.processes), len(alive))
             if broken or self._disturbed or state != last:
                 calm_since, last, self._disturbed = loop.time(), state, False
-            elif alive and not self._plan.lost and loop.time() - calm_since > CALM:
+            elif alive and not self._plan.lost and loop.time() - calm_since > calm:
                 try:
                     check_waits(self._store.jobs.values(), alive, server_time(loop, world.clock_ahead))
                 except Violation as violation:

@@ -17,6 +17,7 @@ LONG_ONES = range(5 if LONG else 1)
 FOUND = {
     "small:22": "a job that waited in memory for more than ten seconds was published again when it was claimed",
     "small:63": "a write whose answer was lost twice was decided again",
+    "small:144": "two processes each waited for the other to publish what it had written of one job",
     "small:1534": "what somebody else wrote counted as a write of one's own, and the next write went over it",
     "small:1560": "a confirmation that had not arrived counted as written",
     "small:3050": "a process waited for itself to publish what it did not know to have written",

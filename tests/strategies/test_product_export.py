@@ -164,7 +164,7 @@ async def test_the_file_has_one_row_for_each_variant(shop: Shop) -> None:
             weight=1200,
             height=30.5,
             collection_id="pcol_spring",
-            type={"id": "ptyp_1", "value": "Permit"},
+            type={"id": "ptyp_1", "value": "Seat"},
             tags=[{"id": "ptag_1", "value": "oak"}, {"id": "ptag_2", "value": "a, b"}],
             profile={"name": "Default Shipping Profile", "type": "default"},
             images=[{"id": "img_1", "url": "a.png"}],

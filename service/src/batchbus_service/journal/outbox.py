@@ -245,6 +245,9 @@ class Outbox:
         while entry.seq not in pending.own:
             try:
                 stored = await self._store.get(pending.job.id)
+                if stored and stored.published < pending.done:
+                    # The writer of this entry may itself wait for the mark of those before it.
+                    await self._store.settle([self._marked(pending)])
             except StoreUnavailable:
                 stored = None
             if stored and stored.published >= entry.seq:
@@ -306,12 +309,15 @@ class Outbox:
             if len(self._marks) <= _MARKS_IN_TIME:
                 self._in_time.set()
 
+    def _marked(self, pending: _Pending) -> Job:
+        """The job with its mark, and the alarm that goes with that."""
+        job = replace(pending.job, published=pending.done)
+        return replace(job, wake_at=alarm(job, self._clock.now(), self._policy))
+
     async def _settle(self, marked: Sequence[_Pending]) -> None:
         if not marked:
             return
-        now = self._clock.now()
-        jobs = [replace(pending.job, published=pending.done) for pending in marked]
-        jobs = [replace(job, wake_at=alarm(job, now, self._policy)) for job in jobs]
+        jobs = [self._marked(pending) for pending in marked]
         await self._store.settle(jobs)
         for pending, job in zip(marked, jobs, strict=True):
             if not self._runs_here(pending.job) and pending.job.version == job.version:
