@@ -126,9 +126,10 @@ class _Run:
         """While nothing is broken, and has not been for a while, nothing waits longer than it may."""
         loop, world = asyncio.get_running_loop(), self._world
         calm_since, last = 0.0, (0, 0)
-        # When a clock was set, it takes a while until that is known, and then nothing is taken away for a minute.
-        clock_is_set = any(isinstance(action, SetClock) for action in self._plan.actions)
-        calm = 3 * CALM if clock_is_set else CALM
+        # When a clock was set, it takes a while until that is known, and then nothing is taken away for a minute. What
+        # was written before it was set back lies in the future until the clock has made up for it.
+        sets = [action.seconds for action in self._plan.actions if isinstance(action, SetClock)]
+        calm = CALM + (2 * CALM if sets else 0) - sum(seconds for seconds in sets if seconds < 0)
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             alive = world.alive
