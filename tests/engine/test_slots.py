@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from datetime import datetime, timedelta
 from itertools import accumulate
+from random import Random
 
-from batchbus_events.event import Event
+from batchbus_events import topics
+from batchbus_events.bus import Message
+from batchbus_events.event import Event, decode, encode
+from batchbus_events.ids import derived_job_id
+from batchbus_service.execution.slots import Slots
+from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json
 from tests.engine.installation import Installation
+from tests.engine.virtual_time import run_virtually
+from tests.engine.world import World
 from tests.rabbitmq import RabbitNode
 
 JOBS = 50
@@ -106,3 +115,51 @@ async def test_a_strategy_that_blocks_its_loop_loses_no_lease(installation: Inst
         other = await installation.create("noop")
         await installation.followed.event("batch.completed", other)
     assert completed.data["run"] == 1
+
+
+async def test_whoever_waits_for_a_slot_gets_the_next_and_only_then_is_it_free() -> None:
+    slots = Slots({"process": 1})
+    freed: list[int] = []
+    slots.on_free = lambda phase: freed.append(slots.free(phase))
+    first = slots.take("process")
+    assert first is not None and slots.take("process") is None
+    waiting = asyncio.create_task(slots.take_within("process", 60))
+    await asyncio.sleep(0)
+    first.release()
+    first.release()
+    second = await waiting
+    assert second is not None and (slots.free("process"), freed) == (0, [])
+    assert await slots.take_within("process", 0) is None
+    second.release()
+    assert (slots.free("process"), freed) == (1, [1])
+
+
+class Brief(BatchStrategy[AnyContext]):
+    identifier = "brief-strategy"
+    batch_type = "brief"
+
+    async def process(self, run: JobRun[AnyContext]) -> None:
+        await asyncio.sleep(1.5)
+
+
+async def _seconds_for_twenty_jobs_on_four_slots() -> float:
+    random.seed(1)
+    loop = asyncio.get_running_loop()
+    async with (world := World(Random(1), lambda name: Brief(), chance=0, slowest=0.01)).bus:
+        await world.listen()
+        await world.start_process()
+        began = loop.time()
+        for number in range(20):
+            job = derived_job_id("/tests", str(number))
+            data: dict[str, Json] = {"type": "brief", "created_by": "somebody", "context": {}}
+            event = Event(type="batch.created", source="/tests", id=str(number), subject=job, data=data)
+            await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+        async with asyncio.timeout(600):
+            while sum(decode(message.body).type == "batch.completed" for message in world.published) < 20:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return loop.time() - began
+
+
+def test_a_slot_that_comes_free_is_taken_at_once_and_not_at_the_next_look() -> None:
+    """Five rounds of 1.5 s; a look once a second would make ten seconds of it."""
+    assert run_virtually(_seconds_for_twenty_jobs_on_four_slots()) < 5 * 1.5 + 1

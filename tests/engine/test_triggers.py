@@ -15,7 +15,10 @@ from batchbus_events import topics
 from batchbus_events.ids import derived_job_id, new_job_id
 from batchbus_service.domain.job import Status
 from tests.engine.installation import Installation
+from tests.long import LONG
 from tests.patience import PATIENCE
+
+JOBS = 500 if LONG else 250
 
 
 @pytest.mark.usefixtures("amqp_tools")
@@ -75,16 +78,16 @@ async def test_requests_with_the_same_idempotency_key_make_one_job(installation:
 async def test_two_workers_complete_every_job_once_however_often_and_in_whatever_order_it_is_asked_for(
     installation: Installation,
 ) -> None:
-    triggers = [installation.trigger("created", new_job_id(), type="noop") for _ in range(500)]
+    triggers = [installation.trigger("created", new_job_id(), type="noop") for _ in range(JOBS)]
     twice = triggers * 2
-    random.Random(500).shuffle(twice)
+    random.Random(JOBS).shuffle(twice)
     async with installation.worker_process(), installation.worker_process():
         await asyncio.gather(*(installation.publish(trigger) for trigger in twice))
         jobs = [str(trigger.subject) for trigger in triggers]
         await installation.followed.every("batch.completed", jobs)
         await installation.all_published()
     assert Counter(event.type for event in installation.followed.events) == {
-        f"batch.{word}": 500 for word in ("created", "pre_processed", "confirmed", "processing", "completed")
+        f"batch.{word}": JOBS for word in ("created", "pre_processed", "confirmed", "processing", "completed")
     }
     assert installation.followed.repeated == []
 

@@ -16,6 +16,7 @@ import threading
 from batchbus_service.app.bootstrap import Patience, open_service
 from batchbus_service.domain.settings import Settings
 from batchbus_service.telemetry.logs import configure
+from tests.mutants.plugin import break_if_asked
 
 
 async def main() -> None:
@@ -38,6 +39,7 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    break_if_asked()  # a mutant that is being tried breaks this process, too
     if "--tied" in sys.argv:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     asyncio.run(main())

@@ -16,8 +16,8 @@ from tests.long import LONG
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(900)]
 
-ROWS: Final = 5000
-MOMENTS: Final = 20 if LONG else 3
+ROWS: Final = 5000 if LONG else 3000
+MOMENTS: Final = 20 if LONG else 2
 
 Loss = Literal["kill", "freeze"]
 

@@ -8,10 +8,15 @@ from typing import Any
 
 from tests.mutants.mutations import MUTATIONS, Mutation
 
-__all__ = ["apply", "found"]
+__all__ = ["apply", "break_if_asked", "found"]
 
 
 def pytest_configure() -> None:
+    break_if_asked()
+
+
+def break_if_asked() -> None:
+    """For processes that tests start, too."""
     if name := os.environ.get("BATCHBUS_MUTANT"):
         apply(next(mutation for mutation in MUTATIONS if mutation.name == name))
 

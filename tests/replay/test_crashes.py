@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(300)]
 
 JOBS: Final = 2000
 EVENTS: Final = 5 * JOBS
-KILLS: Final = 10 if LONG else 3
+KILLS: Final = 10 if LONG else 2
 RUN_FOR_REAL: Final = 200
 
 
