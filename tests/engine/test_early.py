@@ -15,10 +15,12 @@ from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, decode, encode
 from batchbus_events.ids import derived_job_id
-from batchbus_service.domain.early import ChangeTrigger
+from batchbus_service.domain.early import ChangeTrigger, Placeholder
+from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.lifecycle import Cause, NewJob
 from batchbus_service.domain.ports import JobStore
 from batchbus_service.journal import transitions
+from batchbus_service.storage.memory import MemoryJobStore
 from batchbus_strategies import AnyContext, BatchStrategy
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import World
@@ -156,3 +158,37 @@ def test_of_one_sender_so_many_triggers_wait_and_no_more(monkeypatch: pytest.Mon
 
     with structlog.testing.capture_logs():
         assert run_virtually(flood()) == (7, ["5", "6", "7"])
+
+
+class Contested(MemoryJobStore):
+    """Where a placeholder has always changed since it was read, the first two times."""
+
+    times = 0
+
+    async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
+        self.times += 1
+        return self.times > 2 and await super().fill_placeholder(placeholder, job)
+
+
+def test_a_refusal_is_told_once_however_often_more_triggers_come_while_the_job_is_written() -> None:
+    async def told() -> list[str]:
+        random.seed(1)
+        async with (world := World(Random(1), lambda name: Nothing(), store=Contested(), chance=0)).bus:
+            await world.listen()
+            await world.start_process()
+            for number in range(3):
+                event = Event(type="batch.canceled", source="/tests", id=str(number), subject=JOB, data={})
+                await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+            for number in range(3, 5):
+                event = Event(type="batch.confirmed", source="/tests", id=str(number), subject=JOB, data={})
+                await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+            await asyncio.sleep(5)
+            event = Event(type="batch.created", source="/tests", id="made", subject=JOB, data={"type": "nothing"})
+            await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+            await asyncio.sleep(10)
+            assert world.store.jobs[JOB].status is Status.CANCELED
+            events = [decode(message.body) for message in world.published]
+            return sorted(str(event.causationid) for event in events if event.type == "batch.rejected")
+
+    with structlog.testing.capture_logs():
+        assert run_virtually(told()) == ["3", "4"]

@@ -121,3 +121,18 @@ async def test_nothing_is_sure_while_the_database_does_not_answer_and_it_is_aske
     server.away = True
     server.stopwatch += 2
     assert not await clock.sure()
+
+
+async def test_whoever_was_frozen_while_the_answer_came_does_not_think_that_the_clock_was_set(server: Server) -> None:
+    clock = Stopped(server)
+    await clock.measure()
+
+    async def command(name: str) -> dict[str, Any]:
+        server.stopwatch += 90.0
+        time = BEGIN + timedelta(seconds=server.stopwatch)
+        return {"localTime": time + timedelta(milliseconds=2)}
+
+    server.command = command  # type: ignore[method-assign]
+    await clock.measure()
+    assert clock.settled()
+    assert off(clock, server) < 0.1

@@ -103,6 +103,9 @@ class _Run:
         self._violations: list[Violation] = []
         self._disturbed = False
         """Whether something was broken for a moment since the waits were looked at."""
+        sets = [action.seconds for action in plan.actions if isinstance(action, SetClock)]
+        self._set_back = -sum(seconds for seconds in sets if seconds < 0)
+        """By how many seconds the database's clock is set back in all."""
 
     async def run(self) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: self._noticed(context.get("exception")))
@@ -128,8 +131,8 @@ class _Run:
         calm_since, last = 0.0, (0, 0)
         # When a clock was set, it takes a while until that is known, and then nothing is taken away for a minute. What
         # was written before it was set back lies in the future until the clock has made up for it.
-        sets = [action.seconds for action in self._plan.actions if isinstance(action, SetClock)]
-        calm = CALM + (2 * CALM if sets else 0) - sum(seconds for seconds in sets if seconds < 0)
+        clock_is_set = any(isinstance(action, SetClock) for action in self._plan.actions)
+        calm = CALM + (2 * CALM if clock_is_set else 0) + self._set_back
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             alive = world.alive
@@ -148,7 +151,7 @@ class _Run:
         asks = [action for action in self._plan.actions if isinstance(action, Ask) and action.word == "created"]
         wanted = {self._plan.job_id(ask.job) for ask in asks}
         loop = asyncio.get_running_loop()
-        until = loop.time() + _REST_SECONDS
+        until = loop.time() + _REST_SECONDS + self._set_back
         while True:
             for _, event, more in self._told:
                 if isinstance(error := more.get("exc_info"), Violation):

@@ -21,6 +21,7 @@ FOUND = {
     "small:1534": "what somebody else wrote counted as a write of one's own, and the next write went over it",
     "small:1560": "a confirmation that had not arrived counted as written",
     "small:3050": "a process waited for itself to publish what it did not know to have written",
+    "small:4231": "a process that was frozen while it asked for the time took the database's clock for set",
     "small:3103": "a worker claimed a job twice at the same time, and ran it twice",
 }
 """Runs that failed once, and why."""

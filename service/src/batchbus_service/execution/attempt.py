@@ -138,7 +138,7 @@ class Attempt:
         began = clock.monotonic()
         outcome: Outcome = "lost"
         asked = before.history[0].traceparent
-        attempt = before.failures + 1
+        attempt = before.bad_ends + 1
         name = f"{before.type} {before.phase}"
         with transitions.tracer.span(name, asked, job_id=before.id, job_type=before.type, attempt=attempt) as span:
             self._cause = Cause(traceparent=span.traceparent)

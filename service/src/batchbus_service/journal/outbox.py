@@ -128,10 +128,15 @@ class Outbox:
             pending.publishing = asyncio.create_task(self._publish_all(pending))
 
     def forget(self, job_id: str) -> None:
-        """The job runs elsewhere now: what is left of it is for others to publish."""
+        """The job runs elsewhere now: what is left of it is for others to publish, and they learn what is out."""
         self._marks.pop(job_id, None)
-        if (pending := self._pending.pop(job_id, None)) and pending.publishing:
+        if (pending := self._pending.pop(job_id, None)) is None:
+            return
+        if pending.publishing:
             pending.publishing.cancel()
+            pending.publishing = None
+        if pending.done > pending.job.published:
+            self._mark(pending, pending.job)
 
     def published(self, job: Job) -> int:
         """How far the job's events are known to be confirmed: the mark that a write can take along."""
@@ -300,9 +305,15 @@ class Outbox:
         """Bulk writes, until no mark is due any more."""
         while self._marks:
             due = {job_id: self._marks.pop(job_id) for job_id in list(islice(self._marks, _MARKS_AT_A_TIME))}
+            # One that publishes again is marked when it has done that.
+            ready = [pending for pending in due.values() if pending.publishing is None]
             try:
-                # One that publishes again is marked when it has done that.
-                await self._settle([pending for pending in due.values() if pending.publishing is None])
+                try:
+                    await self._settle(ready)
+                except StoreUnavailable:
+                    raise
+                except Exception:  # noqa: BLE001 - one of them; told below
+                    await self._settle_one_by_one(ready)
             except StoreUnavailable:
                 self._marks = due | self._marks
                 raise
@@ -314,6 +325,22 @@ class Outbox:
         job = replace(pending.job, published=pending.done)
         return replace(job, wake_at=alarm(job, self._clock.now(), self._policy))
 
+    async def _settle_one_by_one(self, marked: Sequence[_Pending]) -> None:
+        """So that what is wrong with one leaves the others alone; it goes to the rescuer, as if it were unknown here."""
+        for pending in marked:
+            try:
+                await self._settle([pending])
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - the operator gets to know
+                self._log.error("mark_not_written", job_id=pending.job.id, exc_info=error)
+                self._drop(pending)
+
+    def _drop(self, pending: _Pending) -> None:
+        """Unless the job has been handed over anew meanwhile."""
+        if self._pending.get(pending.job.id) is pending:
+            del self._pending[pending.job.id]
+
     async def _settle(self, marked: Sequence[_Pending]) -> None:
         if not marked:
             return
@@ -321,5 +348,5 @@ class Outbox:
         await self._store.settle(jobs)
         for pending, job in zip(marked, jobs, strict=True):
             if not self._runs_here(pending.job) and pending.job.version == job.version:
-                self._pending.pop(job.id, None)
+                self._drop(pending)
         self.on_settled(jobs)

@@ -89,8 +89,9 @@ class Transitions:
         job = self.decider.create(request, self.clock.now(), cause)
         written = self._claimed(job, claim_for)
         found = await _unbroken(self._insert(written))
+        answered: set[str | None] = set()
         while isinstance(found, Placeholder):
-            written = self._claimed(await self._after_early(job, found), claim_for)
+            written = self._claimed(await self._after_early(job, found, answered), claim_for)
             filled = await _unbroken(self._answered(self.store.fill_placeholder(found, written), None, written))
             if filled:
                 found = None
@@ -188,15 +189,22 @@ class Transitions:
             job = self.decider.claim(job, worker, self.clock.now())
         return self._signed(job)
 
-    async def _after_early(self, job: Job, placeholder: Placeholder) -> Job:
-        """The new job after the triggers that wait for it. What cannot be carried out is told before it is forgotten."""
-        now = self.clock.now()
+    async def _after_early(self, job: Job, placeholder: Placeholder, answered: set[str | None]) -> Job:
+        """The new job after the triggers that wait for it. What cannot be carried out is told before it is forgotten.
+
+        `answered` has those that were told already, and is added to: where more triggers come meanwhile, this is done
+        again for all of them.
+        """
         if placeholder.ended:
-            await self.tell_unknown(placeholder)
-            return job
-        job, refused = carried_out(self.decider, job, placeholder, now)
+            words = str(UnknownJob(placeholder.id))
+            refused, code = [(trigger, words) for trigger in placeholder.triggers], "unknown_job"
+        else:
+            job, refused = carried_out(self.decider, job, placeholder, self.clock.now())
+            code = "not_allowed"
         for trigger, words in refused:
-            await self._tell_rejected(job.id, trigger, "not_allowed", words)
+            if trigger.cause.key not in answered:
+                await self._tell_rejected(job.id, trigger, code, words)
+                answered.add(trigger.cause.key)
         return job
 
     async def tell_unknown(self, placeholder: Placeholder) -> None:
@@ -215,7 +223,8 @@ class Transitions:
 
     async def _insert(self, job: Job) -> Job | Placeholder | None:
         """None once the job is there as written here; else what has its id."""
-        for attempt in range(_WRITE_TRIES):
+        unanswered = 0
+        while True:
             try:
                 await self.store.insert(job)
             except JobExists:
@@ -223,15 +232,15 @@ class Transitions:
                 if existing is None:
                     if (placeholder := await self.store.placeholder(job.id)) is not None:
                         return placeholder
-                    continue  # a placeholder that has just been dropped
+                    continue  # a placeholder that has just been dropped: the id is free again
                 if existing.history[0].id != job.history[0].id:
                     return existing
             except StoreUnavailable:
-                if attempt == _WRITE_TRIES - 1:
+                unanswered += 1
+                if unanswered == _WRITE_TRIES:
                     raise
                 continue
             return None
-        raise AssertionError("unreachable")
 
     async def _answered(self, write: Coroutine[Any, Any, bool], old: Job | None, new: Job) -> bool:
         try:
@@ -288,4 +297,6 @@ async def _unbroken(write: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # there is nobody left to tell of it
         raise

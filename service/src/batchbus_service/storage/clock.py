@@ -71,9 +71,11 @@ class ServerClock(SystemClock):
         server: datetime = hello["localTime"]
         zero = server.replace(tzinfo=UTC) - timedelta(seconds=(asked + answered) / 2)
         off = zero - self._zero
-        # An answer that took long says little: the server may have looked at its clock at any time of it.
-        if abs(off) > max(_NEGLIGIBLE, timedelta(seconds=(answered - asked) / 2)):
-            if self._measured_at is not None and abs(off) > _STEP:
+        # The server looked at its clock at any time of the round trip: so far it proves nothing. A process that was
+        # frozen meanwhile is off by just half of it.
+        unproven = timedelta(seconds=(answered - asked) / 2) + _NEGLIGIBLE
+        if abs(off) > unproven:
+            if self._measured_at is not None and abs(off) - unproven > _STEP:
                 self._unsure_until = answered + _ALL_KNOW
                 self._log.warning("database_clock_was_set", seconds=round(off.total_seconds(), 3))
             self._zero = zero
