@@ -362,7 +362,7 @@ class Process:
 
     def freeze(self, seconds: float) -> None:
         """Its calls hang for so long, while its strategies think that nothing has happened."""
-        self.faults.frozen_until = asyncio.get_running_loop().time() + seconds
+        self.faults.frozen_until = max(self.faults.frozen_until, asyncio.get_running_loop().time() + seconds)
 
 
 @dataclass
