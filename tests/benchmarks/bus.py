@@ -11,10 +11,10 @@ from typing import Final
 import aio_pika
 
 from batchbus_events import topics
-from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Delivery, Message
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
+from batchbus_events.rabbitmq import RabbitBus
 from tests.benchmarks.ground import Ground
 
 __all__ = ["run"]

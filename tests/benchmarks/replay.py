@@ -14,9 +14,9 @@ from typing import Final
 import aio_pika
 import structlog
 
-from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Message, QueueState
 from batchbus_events.ids import new_ulid
+from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Queue
 from batchbus_service.operations.replay.player import Player
 from batchbus_service.operations.replay.record import MAX_RATE, Replay, State

@@ -17,12 +17,12 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from batchbus_events import topics
-from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Bus, Message
 from batchbus_events.client import Client
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.parking import parked_queue, subscriber_queue
+from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.testing import FakeBatchbus
 from tests.docs.pages import ROOT
 from tests.patience import PATIENCE

@@ -17,10 +17,10 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_events import topics
-from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
+from batchbus_events.rabbitmq import RabbitBus
 from batchbus_service.app.bootstrap import Patience, Service, open_service
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from batchbus_events import topics
-from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Bus, Delivery, LogGap, Message, PublishRefused, QueueState, Unroutable
 from batchbus_events.event import MAX_BYTES
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
+from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Binding, Queue
 from tests.events.inbox import Inbox
 from tests.patience import PATIENCE

@@ -13,12 +13,12 @@ import aio_pika
 import pytest
 
 from batchbus_events import topics
-from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Bus, Message, Unroutable
 from batchbus_events.client import Client
 from batchbus_events.event import Event, InvalidEvent, encode
 from batchbus_events.ids import new_job_id
 from batchbus_events.memory import MemoryBus
+from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.testing import FakeBatchbus, recorded
 from tests.patience import PATIENCE
 from tests.rabbitmq import RabbitNode

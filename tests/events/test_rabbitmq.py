@@ -11,8 +11,7 @@ import aio_pika
 import pytest
 from yarl import URL
 
-from batchbus_events import amqp, topics
-from batchbus_events.amqp import RabbitBus
+from batchbus_events import topics
 from batchbus_events.bus import (
     HELD_SINCE,
     BusUnavailable,
@@ -23,6 +22,8 @@ from batchbus_events.bus import (
     TopologyMismatch,
     Unroutable,
 )
+from batchbus_events.rabbitmq import RabbitBus
+from batchbus_events.rabbitmq import bus as rabbit_bus
 from batchbus_events.topics import Binding, Queue
 from tests.events.inbox import Inbox
 from tests.patience import PATIENCE
@@ -381,7 +382,7 @@ async def test_who_finds_everything_there_again_binds_its_own_queues_all_the_sam
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process was faster: the exchange is there, and no queue of this process is bound to it."""
-    monkeypatch.setattr(amqp, "_DECLARE_EVERY", 1_000_000)
+    monkeypatch.setattr(rabbit_bus, "_DECLARE_EVERY", 1_000_000)
     inbox = Inbox()
     async with RabbitBus.open(url) as faster, RabbitBus.open(url, look_every=0.5) as bus:
         await bus.consume(topics.worker_queue("one"), inbox, prefetch=10)

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from batchbus_events import topics
-from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Bus, BusUnavailable, Message
 from batchbus_events.client import Client
 from batchbus_events.event import Event, encode
 from batchbus_events.history import HistoryUnavailable
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
+from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.since import LogTruncated
 from tests.events.past import Past
 from tests.events.proxy import Proxy

@@ -12,7 +12,6 @@ from typing import Final
 import pytest
 
 from batchbus_events import topics
-from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Bus, Delivery, Message
 from batchbus_events.client import Client
 from batchbus_events.deduplication import Key, MemoryDeduplication, Record
@@ -20,6 +19,7 @@ from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.parking import parked_queue, subscriber_queue
+from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.subscriber import EventHandler, Gap, Retry, Subscriber
 from tests.events.inbox import Inbox
 from tests.events.past import Past

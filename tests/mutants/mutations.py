@@ -231,7 +231,7 @@ MUTATIONS: Final = (
     Mutation(
         "topology is not restored",
         "what is deleted from the broker stays away",
-        "batchbus_events.amqp:RabbitBus.restore",
+        "batchbus_events.rabbitmq.bus:RabbitBus.restore",
         _asynchronously(None),
         ("tests/events/test_rabbitmq.py declared",),
     ),

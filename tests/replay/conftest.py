@@ -14,11 +14,11 @@ import pytest
 import structlog
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
-from batchbus_events.amqp import RabbitBus
 from batchbus_events.bus import Bus, Delivery
 from batchbus_events.event import Event, decode
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
+from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Queue
 from batchbus_service.operations.replay.player import Player
 from batchbus_service.operations.replay.record import Replay, State

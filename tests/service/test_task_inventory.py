@@ -18,16 +18,16 @@ _BEGINS: Final = {"create_task", "ensure_future"}
 
 _SUPERVISORS: Final = {
     "service/telemetry/background.py Background.start": "begins its body again, whatever ends it",
-    "events/amqp.py _Consumer.start": "`_keep_up` catches every Exception",
-    "events/amqp.py RabbitBus.open": "`_keep_looking` catches every Exception",
-    "events/amqp_connection.py Link.start": "`_keep_up` catches every Exception",
+    "events/rabbitmq/bus.py _Consumer.start": "`_keep_up` catches every Exception",
+    "events/rabbitmq/bus.py RabbitBus.open": "`_keep_looking` catches every Exception",
+    "events/rabbitmq/connection.py Link.start": "`_keep_up` catches every Exception",
     "service/storage/embedded.py EmbeddedMongo.start": "`_supervise` catches every Exception",
     "service/operations/replay/turn.py Turn._claimed": "`_keep_claim_for_ever` catches every Exception",
 }
 _ENDS_WITH_ITS_WORK: Final = {
-    "events/amqp.py _Consumer._on_message": "one delivery; what it raises is logged, and the delivery put back",
-    "events/amqp_connection.py Background.close": "closes one channel quietly",
-    "events/lanes.py Lanes.add": "one lane; what its work raises is logged, and it goes on with the rest",
+    "events/rabbitmq/bus.py _Consumer._on_message": "one delivery; what it raises is logged, and the delivery put back",
+    "events/rabbitmq/connection.py Background.close": "closes one channel quietly",
+    "events/keyed_executor.py KeyedExecutor.add": "one key; an error is logged, and the next item follows",
     "events/memory.py _Consumer.deliver": "one delivery; what it raises is logged, and the delivery put back",
     "events/tasks.py merged": "one step of a stream, awaited by whoever reads it",
     "service/app/bootstrap.py _last_resort.give_up": "ends the process",

@@ -12,8 +12,11 @@ from batchbus_events.bus import (
     Unroutable,
 )
 from batchbus_events.client import Client
+from batchbus_events.deduplication import MongoDeduplication
 from batchbus_events.event import Event, EventError, Fault, InvalidEvent, NewerSchema, decode, encode
+from batchbus_events.history import HttpHistory
 from batchbus_events.memory import MemoryBus
+from batchbus_events.subscriber import Retry, Subscriber
 
 __all__ = [
     "Bus",
@@ -25,11 +28,15 @@ __all__ = [
     "Event",
     "EventError",
     "Fault",
+    "HttpHistory",
     "InvalidEvent",
     "MemoryBus",
     "Message",
+    "MongoDeduplication",
     "NewerSchema",
     "PublishRefused",
+    "Retry",
+    "Subscriber",
     "TopologyMismatch",
     "Unroutable",
     "decode",

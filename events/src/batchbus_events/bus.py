@@ -1,6 +1,6 @@
 """The Bus port: what batchbus needs of a message broker, and what it may rely on.
 
-Two adapters keep this contract: `amqp.RabbitBus` and `memory.MemoryBus`. One test suite runs against both.
+Two adapters keep this contract: `rabbitmq.RabbitBus` and `memory.MemoryBus`. One test suite runs against both.
 
 The delivery contract:
 

@@ -60,7 +60,7 @@ class Client:
         Declares nothing but the queues of its own subscriptions. Raises: `BusUnavailable`.
         """
         try:
-            from batchbus_events.amqp import RabbitBus  # here, so that everything else works with pydantic alone
+            from batchbus_events.rabbitmq import RabbitBus  # here, so that everything else works with pydantic alone
         except ModuleNotFoundError as error:
             raise ImportError("RabbitMQ takes aio-pika: pip install 'batchbus-events[client]'") from error
         async with RabbitBus.open(url, name=source, declare=False) as bus:
@@ -164,7 +164,6 @@ class Client:
         what is missing of a job is looked for in its history; `on_gap` is told what is not found, by default the log.
         """
         return Subscriber(
-            self,
             self._bus,
             name,
             patterns,
@@ -172,6 +171,7 @@ class Client:
             concurrency=concurrency,
             retry=retry or Retry(),
             crashes=crashes,
+            events_after=lambda job_id, last: self.history(job_id, after=last),
             gaps=gaps,
             on_gap=on_gap,
         )

@@ -22,7 +22,7 @@ from batchbus_events.event import Event
 from batchbus_events.history import History, HistoryUnavailable
 from batchbus_events.reading import key_of, read_event
 
-__all__ = ["LogTruncated", "Told", "events_since"]
+__all__ = ["LogTruncated", "Positions", "events_since"]
 
 _logger = logging.getLogger(__name__)
 
@@ -38,10 +38,10 @@ class LogTruncated(BusError):
     """The log no longer holds all that was asked for, and no history was given to read it from."""
 
 
-class Told:
-    """How far each job has been told: the `sequence` of its last event, apart for each replay.
+class Positions:
+    """The `sequence` up to which each job's events have been handed on, counted apart for each replay.
 
-    It remembers the million jobs that something happened to last.
+    The million jobs with the latest events are remembered.
     """
 
     def __init__(self, remember: int = _JOBS_REMEMBERED) -> None:
@@ -49,11 +49,11 @@ class Told:
         self._last: OrderedDict[tuple[str | None, str | None], int] = OrderedDict()
 
     def last(self, event: Event) -> int | None:
-        """The `sequence` of the last event told before, of the same job and replay."""
+        """The `sequence` of the last event of the same job and replay that was handed on, or None."""
         return self._last.get((event.subject, event.replayid))
 
-    def take(self, event: Event) -> bool:
-        """Whether the event is news; if it is, it is told from now on."""
+    def advance(self, event: Event) -> bool:
+        """Whether the event is new. If it is, it counts as handed on from now on."""
         last = self.last(event)
         if event.sequence is None or (last is not None and event.sequence <= last):
             return False
@@ -83,7 +83,7 @@ class _Reader:
         self._history = history
         self._pattern = pattern
         self._since = since
-        self._told = Told()
+        self._positions = Positions()
         self._newest = since
         self._begun = False
 
@@ -92,7 +92,7 @@ class _Reader:
             async for entry in log:
                 async with aclosing(self._gap(entry) if isinstance(entry, LogGap) else self._entry(entry)) as events:
                     async for event in events:
-                        if self._told.take(event) and self._wanted(event):
+                        if self._positions.advance(event) and self._wanted(event):
                             yield event
                 self._begun = True
 
@@ -102,7 +102,7 @@ class _Reader:
         if event is None or event.sequence is None or event.subject is None:
             return
         self._newest = max(self._newest, event.time or _LONG_AGO)
-        last = self._told.last(event)
+        last = self._positions.last(event)
         if event.replayid is None and event.sequence > (last or 0) + 1:
             if self._history is not None:
                 async with aclosing(self._asked(partial(self._history.of_job, event.subject, after=last or 0))) as past:

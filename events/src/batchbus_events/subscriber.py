@@ -31,7 +31,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from batchbus_events import topics
 from batchbus_events.backoff import Backoff, delay
@@ -39,26 +39,25 @@ from batchbus_events.bus import Bus, BusError, Delivery
 from batchbus_events.deduplication import Deduplication, Key, Record
 from batchbus_events.event import Event, InvalidEvent
 from batchbus_events.history import HistoryUnavailable
-from batchbus_events.lanes import Lanes
+from batchbus_events.keyed_executor import KeyedExecutor
 from batchbus_events.parking import parked, parked_queue, subscriber_queue
 from batchbus_events.reading import event_in, key_of
-from batchbus_events.since import Told
+from batchbus_events.since import Positions
 
-if TYPE_CHECKING:
-    from batchbus_events.client import Client
-
-__all__ = ["EventHandler", "Gap", "Received", "Replays", "Retry", "Subscriber"]
+__all__ = ["EventHandler", "EventsAfter", "Gap", "Received", "Replays", "Retry", "Subscriber"]
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 EventHandler = Callable[[Event], Awaitable[None]]
+EventsAfter = Callable[[str, int], Awaitable[list[Event]]]
+"""Looks up the lifecycle events of a job, given its id, whose `sequence` is greater than a number, in order."""
 Replays = Literal["process", "ignore"] | EventHandler
 """What becomes of replayed events: the same as of all, nothing, or what a handler of their own does."""
 
 _GRACE_SECONDS: Final = 10.0
 _IN_ADVANCE: Final = 10
-"""How many deliveries are taken for each event that may be handled at a time, since others wait in their lanes."""
+"""How many deliveries are taken for each event that may be handled at a time, since the others wait for earlier events of their jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +129,6 @@ class Subscriber:
 
     def __init__(
         self,
-        client: Client,
         bus: Bus,
         name: str,
         patterns: Sequence[str],
@@ -139,22 +137,23 @@ class Subscriber:
         concurrency: int,
         retry: Retry,
         crashes: int,
+        events_after: EventsAfter,
         gaps: Literal["fill", "ignore"],
         on_gap: Callable[[Gap], None] | None,
     ) -> None:
         self.name = name
-        self._client = client
         self._bus = bus
         self._queue = subscriber_queue(name, patterns, crashes=crashes)
         self._deduplication = deduplication
         self._concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
         self._retry = retry
+        self._events_after = events_after
         self._watches_gaps = gaps == "fill" and _cover_a_whole_life(patterns)
         self._on_gap = on_gap or _log_gap
         self._routes: list[_Route] = []
-        self._told = Told()
-        self._lanes = Lanes(self._deal_with)
+        self._positions = Positions()
+        self._in_order = KeyedExecutor(self._deal_with)
         self._stopping = asyncio.Event()
 
     def on(self, pattern: str = "batch.#", *, replays: Replays = "process") -> Callable[[EventHandler], EventHandler]:
@@ -223,7 +222,7 @@ class Subscriber:
         finally:
             # Not paused first: while handlers end, another process would be served, and overtake them.
             self._stopping.set()
-            await self._lanes.close(_GRACE_SECONDS)
+            await self._in_order.close(_GRACE_SECONDS)
             await consumer.close()
 
     async def _take(self, delivery: Delivery) -> None:
@@ -233,15 +232,15 @@ class Subscriber:
             await self._park(delivery, f"not an event that can be read: {error}", Record())
             await delivery.ack()
             return
-        self._lanes.add(event.subject or event.id, event.sequence or 0, _Item(event, delivery))
+        self._in_order.add(event.subject or event.id, event.sequence or 0, _Item(event, delivery))
 
     async def _deal_with(self, item: _Item) -> None:
         with suppress(_Stopped):
             for missing in await self._missing_before(item.event):
                 await self._handle(_Item(missing, None))
-                self._told.take(missing)
+                self._positions.advance(missing)
             await self._handle(item)
-            self._told.take(item.event)
+            self._positions.advance(item.event)
             if item.delivery is not None:
                 await item.delivery.ack()
 
@@ -285,13 +284,13 @@ class Subscriber:
         job_id, sequence = event.subject, event.sequence
         if not self._watches_gaps or sequence is None or job_id is None or event.replayid:
             return []
-        last = self._told.last(event)
+        last = self._positions.last(event)
         if last is None:
             last = await self._until_it_works(partial(self._deduplication.last_sequence, self.name, job_id))
         if last is None or sequence <= last + 1:
             return []
         try:
-            found = [each for each in await self._client.history(job_id, after=last) if (each.sequence or 0) < sequence]
+            found = [each for each in await self._events_after(job_id, last) if (each.sequence or 0) < sequence]
         except (BusError, HistoryUnavailable) as error:
             _logger.warning("%s: the history of %s cannot be read: %s", self.name, job_id, error)
             found = []

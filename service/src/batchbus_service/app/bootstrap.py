@@ -233,7 +233,7 @@ def _client(url: str, stack: AsyncExitStack, answer_seconds: float) -> AsyncIOMo
 async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
     if settings.amqp_url.startswith("memory://"):
         return await stack.enter_async_context(MemoryBus())
-    from batchbus_events.amqp import RabbitBus
+    from batchbus_events.rabbitmq import RabbitBus
 
     return await stack.enter_async_context(RabbitBus.open(settings.amqp_url, name="batchbus"))
 

@@ -169,7 +169,7 @@ async def _broker_of(settings: Settings, *, repair: bool) -> Finding:
 
     if settings.amqp_url.startswith("memory://"):
         return Finding("broker", True, "embedded, within the process")
-    from batchbus_events.amqp import RabbitBus
+    from batchbus_events.rabbitmq import RabbitBus
 
     try:
         async with (

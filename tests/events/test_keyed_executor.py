@@ -1,14 +1,14 @@
-"""What belongs to one job is done one after another, whatever one piece of it raises."""
+"""The items of one job are worked on one after another, also after one that raised an error."""
 
 from __future__ import annotations
 
 import asyncio
 
-from batchbus_events.lanes import Lanes
+from batchbus_events.keyed_executor import KeyedExecutor
 from tests.patience import PATIENCE
 
 
-async def test_a_lane_goes_on_after_work_that_raised() -> None:
+async def test_the_next_item_follows_after_one_that_raised_an_error() -> None:
     done: list[str] = []
     all_done = asyncio.Event()
 
@@ -19,10 +19,10 @@ async def test_a_lane_goes_on_after_work_that_raised() -> None:
         if item == "last":
             all_done.set()
 
-    lanes = Lanes(work)
+    executor = KeyedExecutor(work)
     for place, item in enumerate(["first", "broken", "last"]):
-        lanes.add("job", place, item)
+        executor.add("job", place, item)
     async with asyncio.timeout(PATIENCE):
         await all_done.wait()
-    await lanes.close(0)
+    await executor.close(0)
     assert done == ["first", "last"]

@@ -24,7 +24,9 @@ from aiormq.exceptions import ChannelLockedResource
 from pamqp.commands import Basic
 from yarl import URL
 
-from batchbus_events.amqp_connection import (
+from batchbus_events.backoff import Backoff
+from batchbus_events.bus import BusError, BusUnavailable, Handler, LogGap, Message, QueueState
+from batchbus_events.rabbitmq.connection import (
     ANSWER_SECONDS,
     Background,
     Link,
@@ -36,10 +38,8 @@ from batchbus_events.amqp_connection import (
     missing_topology,
     wire_of,
 )
-from batchbus_events.amqp_log import LogReader
-from batchbus_events.amqp_messages import received
-from batchbus_events.backoff import Backoff
-from batchbus_events.bus import BusError, BusUnavailable, Handler, LogGap, Message, QueueState
+from batchbus_events.rabbitmq.log import LogReader
+from batchbus_events.rabbitmq.messages import received
 from batchbus_events.tasks import end
 from batchbus_events.topics import HELD_QUEUE, Queue
 
@@ -142,11 +142,11 @@ class RabbitBus:
         return consumer
 
     def read_log(self, *, since: datetime | None = None) -> AsyncIterator[Message]:
-        """See `Bus.read_log` and `amqp_log`."""
+        """See `Bus.read_log` and `rabbitmq.log`."""
         return LogReader(self, self.consuming, self.background).read(since)
 
     def tail_log(self, *, since: datetime | None = None) -> AsyncGenerator[Message | LogGap, None]:
-        """See `Bus.tail_log` and `amqp_log`."""
+        """See `Bus.tail_log` and `rabbitmq.log`."""
         return LogReader(self, self.consuming, self.background).tail(since)
 
     async def declare(self, queue: Queue) -> None:

@@ -26,11 +26,11 @@ from aiormq.abc import DeliveredMessage
 from pamqp.common import FieldTable
 
 from batchbus_events import topics
-from batchbus_events.amqp_connection import ANSWER_SECONDS, Background, Link, Wire, bus_errors, wire_of
-from batchbus_events.amqp_messages import received
 from batchbus_events.backoff import Backoff
 from batchbus_events.bus import Bus, BusUnavailable, LogGap, Message
 from batchbus_events.ids import new_ulid
+from batchbus_events.rabbitmq.connection import ANSWER_SECONDS, Background, Link, Wire, bus_errors, wire_of
+from batchbus_events.rabbitmq.messages import received
 
 __all__ = ["LogReader"]
 

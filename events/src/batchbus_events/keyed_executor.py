@@ -1,4 +1,4 @@
-"""Lanes: what belongs to one job is done one after another, what belongs to different jobs side by side."""
+"""Items with the same key are worked on one after another; items with different keys run side by side."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Generic, TypeVar
 
 from batchbus_events.tasks import end
 
-__all__ = ["Lanes"]
+__all__ = ["KeyedExecutor"]
 
 _T = TypeVar("_T")
 
 _logger = logging.getLogger(__name__)
 
 
-class Lanes(Generic[_T]):
-    """Does `work` with each item that is added. Of the items of one lane that wait, the lowest place goes first.
+class KeyedExecutor(Generic[_T]):
+    """Calls `work` for each item that is added. Of the waiting items of one key, the one with the lowest order goes first.
 
-    What `work` raises is logged, and the lane goes on with the next item.
+    An error that `work` raises is logged, and the next item of the key follows.
     """
 
     def __init__(self, work: Callable[[_T], Awaitable[None]]) -> None:
@@ -31,29 +31,29 @@ class Lanes(Generic[_T]):
         self._arrivals = count()
         self._closing = False
 
-    def add(self, lane: str, place: int, item: _T) -> None:
-        waiting = self._waiting.get(lane)
+    def add(self, key: str, order: int, item: _T) -> None:
+        waiting = self._waiting.get(key)
         if waiting is None:
-            waiting = self._waiting[lane] = []
-            task = asyncio.get_running_loop().create_task(self._run(lane, waiting))
+            waiting = self._waiting[key] = []
+            task = asyncio.get_running_loop().create_task(self._run(key, waiting))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        heappush(waiting, (place, next(self._arrivals), item))
+        heappush(waiting, (order, next(self._arrivals), item))
 
     async def close(self, grace: float) -> None:
-        """Begin nothing more; after `grace` seconds, cancel what has not ended."""
+        """Start no more items. Items that still run after `grace` seconds are cancelled."""
         self._closing = True
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
         await end(*self._running)
 
-    async def _run(self, lane: str, waiting: list[tuple[int, int, _T]]) -> None:
+    async def _run(self, key: str, waiting: list[tuple[int, int, _T]]) -> None:
         try:
             while waiting and not self._closing:
                 *_, item = heappop(waiting)
                 try:
                     await self._work(item)
                 except Exception:
-                    _logger.exception("what lane %s was to do has failed; it goes on with the next", lane)
+                    _logger.exception("an item of %s failed; the next one follows", key)
         finally:
-            del self._waiting[lane]
+            del self._waiting[key]
