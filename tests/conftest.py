@@ -9,7 +9,7 @@ from anyio.from_thread import start_blocking_portal
 
 from batchbus_service.storage.embedded import EmbeddedMongo
 
-pytest_plugins = ["tests.rabbitmq"]
+pytest_plugins = ["tests.rabbitmq", "tests.engine.fixtures"]
 
 
 @pytest.fixture(scope="session")

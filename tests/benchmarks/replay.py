@@ -26,8 +26,8 @@ from batchbus_service.operations.replay.turn import BATCH
 from batchbus_service.storage.clock import ServerClock
 from tests.benchmarks.ground import Ground, peak_memory
 from tests.engine.installation import Installation
-from tests.replay.asking import planned, reaching
-from tests.replay.histories import finished_jobs
+from tests.operations.replay.asking import planned, reaching
+from tests.operations.replay.histories import finished_jobs
 
 __all__ = ["run"]
 

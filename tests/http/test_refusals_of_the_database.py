@@ -16,8 +16,8 @@ from pymongo.synchronous import command_runner
 from batchbus_events.topics import Queue
 from batchbus_service.engine import readiness
 from tests.http.conftest import Person, Site
-from tests.replay.conftest import Subscriber
-from tests.replay.histories import finished_jobs
+from tests.operations.replay.conftest import Subscriber
+from tests.operations.replay.histories import finished_jobs
 
 _NAMES = {
     1: "InternalError",

@@ -11,9 +11,9 @@ import pytest
 
 from batchbus_events.topics import Queue
 from tests.http.conftest import Person, Site
+from tests.operations.replay.conftest import Subscriber
+from tests.operations.replay.histories import finished_jobs
 from tests.patience import PATIENCE
-from tests.replay.conftest import Subscriber
-from tests.replay.histories import finished_jobs
 
 REASON = "the subscriber lost its database"
 

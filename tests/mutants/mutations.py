@@ -17,8 +17,8 @@ from batchbus_service.domain.lifecycle import Cause
 __all__ = ["MUTATIONS", "Mutation"]
 
 SIMULATION: Final = "tests/simulation/test_seeds.py"
-CONTRACT: Final = "tests/engine/test_store_contract.py"
-LIFECYCLE: Final = "tests/engine/test_lifecycle.py"
+CONTRACT: Final = "tests/storage/test_store_contract.py"
+LIFECYCLE: Final = "tests/domain/test_lifecycle.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,28 +191,28 @@ MUTATIONS: Final = (
         "a slow process has its events published by others, too",
         "batchbus_service.journal.outbox:Outbox.expects",
         _always(False),
-        ("tests/engine/test_presence.py", SIMULATION),
+        ("tests/journal/test_presence.py", SIMULATION),
     ),
     Mutation(
         "tasks are begun once",
         "a background task that breaks is not there any more",
         "batchbus_service.telemetry.background:Background.start",
         _begun_once,
-        ("tests/service/test_background.py",),
+        ("tests/telemetry/test_background.py",),
     ),
     Mutation(
         "a clock is always sure",
         "leases are taken away when the database's clock is set",
         "batchbus_service.storage.clock:ServerClock.sure",
         _asynchronously(True),
-        ("tests/service/test_clock.py", SIMULATION),
+        ("tests/storage/test_clock.py", SIMULATION),
     ),
     Mutation(
         "the machine's own clock",
         "each process judges by a clock of its own",
         "batchbus_service.storage.clock:ServerClock.measure",
         _asynchronously(None),
-        ("tests/service/test_clock.py", SIMULATION),
+        ("tests/storage/test_clock.py", SIMULATION),
     ),
     Mutation(
         "every job is to blame",
@@ -226,7 +226,7 @@ MUTATIONS: Final = (
         "a job that ends its process takes worker after worker down",
         "batchbus_service.execution.isolation.isolated:Placement.open",
         _in_this_process,
-        ("tests/engine/test_isolation.py lost_one",),
+        ("tests/execution/test_isolation.py lost_one",),
     ),
     Mutation(
         "topology is not restored",
@@ -247,14 +247,14 @@ MUTATIONS: Final = (
         "a strategy that blocks all others is not named",
         "batchbus_service.execution.executor:StrategyExecutor._watch",
         _sleeps,
-        ("tests/service/test_host.py",),
+        ("tests/execution/test_executor.py",),
     ),
     Mutation(
         "every line is written",
         "a flood of bad messages fills the log",
         "batchbus_service.telemetry.logs:Seldom.__call__",
         _every_line,
-        ("tests/service/test_logs.py",),
+        ("tests/telemetry/test_logs.py",),
     ),
     # -- what somebody might get wrong ---------------------------------------------------------------------------------
     Mutation(
@@ -318,14 +318,14 @@ MUTATIONS: Final = (
         "row errors behind a checkpoint are lost when the run goes on",
         "batchbus_service.execution.row_errors:RowErrorLog.cut",
         _no_part,
-        ("tests/engine/test_row_errors.py",),
+        ("tests/execution/test_row_errors.py",),
     ),
     Mutation(
         "nobody learns of a free slot",
         "a job that waits for a slot is not taken when one comes free",
         "batchbus_service.execution.slots:Slots.give_back",
         _slot_for_nobody,
-        ("tests/engine/test_slots.py",),
+        ("tests/execution/test_slots.py",),
     ),
     Mutation(
         "early confirmations are dropped",
@@ -339,7 +339,7 @@ MUTATIONS: Final = (
         "events of living processes are published by others, too",
         "batchbus_service.journal.presence:Presence.lives",
         _always(False),
-        ("tests/engine/test_presence.py", SIMULATION),
+        ("tests/journal/test_presence.py", SIMULATION),
     ),
     Mutation(
         "leases are for ever",
@@ -353,6 +353,6 @@ MUTATIONS: Final = (
         "a job that a stopping worker gives back is never taken again",
         "batchbus_service.domain.lifecycle:Decider.released",
         _keeps("ready_at"),
-        ("tests/engine/test_lifecycle.py", SIMULATION),
+        ("tests/domain/test_lifecycle.py", SIMULATION),
     ),
 )

@@ -19,7 +19,7 @@ from batchbus_service.operations.replay.past import Marks, PastEvent, Stopped, p
 from batchbus_service.operations.replay.record import Position
 from batchbus_service.operations.replay.selection import Selection
 from batchbus_service.storage.mongo.document import to_document
-from tests.replay.histories import BEGIN, finished_job
+from tests.operations.replay.histories import BEGIN, finished_job
 
 MARKS = Marks("replay_1", BEGIN + timedelta(days=1), "olga@example.com")
 

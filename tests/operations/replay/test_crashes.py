@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -23,10 +22,10 @@ from batchbus_service.operations.replay.turn import BATCH
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
 from tests.long import LONG
+from tests.operations.replay.asking import planned, reaching
+from tests.operations.replay.conftest import OLGA, Subscriber
+from tests.operations.replay.histories import finished_jobs
 from tests.patience import PATIENCE
-from tests.replay.asking import planned, reaching
-from tests.replay.conftest import OLGA, Subscriber
-from tests.replay.histories import finished_jobs
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -34,12 +33,6 @@ JOBS: Final = 2000
 EVENTS: Final = 5 * JOBS
 KILLS: Final = 10 if LONG else 2
 RUN_FOR_REAL: Final = 200
-
-
-@pytest.fixture
-async def installation(amqp_vhost_url: str, mongo_url: str, tmp_path: Path) -> AsyncIterator[Installation]:
-    async with Installation.open(amqp_vhost_url, mongo_url, tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from batchbus_service.operations.replay.player import Player
 from batchbus_service.operations.replay.record import Replay, State
 from batchbus_service.operations.replay.selection import Destination, Selection
 from batchbus_service.storage.clock import ServerClock
+from tests.operations.replay.histories import finished_jobs
 from tests.patience import PATIENCE
-from tests.replay.histories import finished_jobs
 
 OLGA = "olga@example.com"
 EVERYTHING = Selection()

@@ -16,9 +16,9 @@ from batchbus_events.topics import Binding, Queue
 from batchbus_service.operations.replay.record import ReplayRefused, State
 from batchbus_service.operations.replay.selection import Selection
 from batchbus_service.operations.replay.turn import BATCH
+from tests.operations.replay.conftest import OLGA, Stage, Subscriber
+from tests.operations.replay.histories import BEGIN
 from tests.patience import PATIENCE
-from tests.replay.conftest import OLGA, Stage, Subscriber
-from tests.replay.histories import BEGIN
 
 
 def assert_in_order(events: list[Event]) -> None:

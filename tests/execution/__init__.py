@@ -1,0 +1,1 @@
+"""One attempt at one job: its process, its slot, its row errors."""

@@ -1,0 +1,1 @@
+"""How a change becomes an event: the outbox, and which processes live."""

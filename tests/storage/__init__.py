@@ -1,0 +1,1 @@
+"""Databases, files and clocks. Each port has one contract suite, run against every implementation."""
