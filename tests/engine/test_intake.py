@@ -16,6 +16,7 @@ from batchbus_events.event import Event, encode
 from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Decider, Policy
+from batchbus_service.engine.commands import BUS, Commands
 from batchbus_service.engine.intake import Intake
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
@@ -49,7 +50,8 @@ async def _poison_and_a_good_one() -> tuple[Message, int]:
     async with MemoryBus(publish_timeout=100.0) as bus:
         presence = Presence(MemoryProcessStore(), clock, "worker-1", log, lasts=timedelta(seconds=20))
         outbox = Outbox(bus, store, clock, policy, presence, log)
-        intake = Intake(bus, Transitions(store, outbox, clock, Decider(policy, lambda: "id"), log), None, log)
+        transitions = Transitions(store, outbox, clock, Decider(policy, lambda: "id"), log)
+        intake = Intake(bus, transitions, Commands(BUS, transitions, None, log), log)
         await bus.consume(topics.PARKED_QUEUE, parked.put, prefetch=1)
         await intake.start()
         for name in ("poison", "good"):
@@ -106,7 +108,8 @@ async def _handled(delivery: Taken) -> list[Message]:
         await bus.consume(topics.PARKED_QUEUE, note, prefetch=10)
         presence = Presence(MemoryProcessStore(), clock, "worker-1", log, lasts=timedelta(seconds=20))
         outbox = Outbox(bus, store, clock, policy, presence, log)
-        intake = Intake(bus, Transitions(store, outbox, clock, Decider(policy, lambda: "id"), log), None, log)
+        transitions = Transitions(store, outbox, clock, Decider(policy, lambda: "id"), log)
+        intake = Intake(bus, transitions, Commands(BUS, transitions, None, log), log)
         await intake.handle(delivery)
         await asyncio.sleep(1)
     return parked

@@ -24,6 +24,7 @@ from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Beat, JobStore, ProcessStore, StoreUnavailable
+from batchbus_service.engine.commands import BUS, Commands
 from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.engine.intake import Intake
 from batchbus_service.engine.rescuer import Rescuer
@@ -453,7 +454,7 @@ class World:
         await outbox.start()
         await Rescuer(transitions, bus, log).start()
         await worker.start()
-        await Intake(bus, transitions, worker, log).start()
+        await Intake(bus, transitions, Commands(BUS, transitions, worker, log), log).start()
         process = Process(name, faults, bus, worker, outbox, transitions, slots)
         self.processes.append(process)
         if "broker" in self.away:  # since a moment ago

@@ -22,7 +22,6 @@ from batchbus_service.domain.job import Status
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
 from batchbus_service.domain.settings import Settings
 from batchbus_service.engine.readiness import Readiness
-from batchbus_service.engine.submission import submit
 from batchbus_service.telemetry.background import Background
 from tests.patience import PATIENCE
 
@@ -103,7 +102,7 @@ async def test_a_service_whose_every_task_breaks_once_goes_on_and_readiness_name
         request = NewJob(
             id=new_job_id(), type="product-export", context={}, dry_run=False, created_by="usr_1", request_digest=""
         )
-        await submit(service.transitions, service.worker, request, Cause())
+        await service.commands.create(request, Cause())
         async with asyncio.timeout(PATIENCE):
             while (job := await service.transitions.get(request.id)).published < 5:  # noqa: ASYNC110 - nothing signals it
                 await asyncio.sleep(0.01)

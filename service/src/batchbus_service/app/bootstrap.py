@@ -22,6 +22,7 @@ from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.settings import BadSettings, Settings
+from batchbus_service.engine.commands import BUS, HTTP, Commands, Preparation
 from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.engine.intake import Intake
 from batchbus_service.engine.rescuer import Rescuer
@@ -187,14 +188,8 @@ async def open_service(
             worker = Dispatcher(around, registry.get, types, notifier, log, background=background)
             await worker.start()
             stack.push_async_callback(worker.close)
-            intake = Intake(
-                bus,
-                transitions,
-                worker,
-                log,
-                early_seconds=settings.early_trigger_seconds,
-                last_answers=patience.last_answers,
-            )
+            of_bus = Commands(BUS, transitions, worker, log, early_seconds=settings.early_trigger_seconds)
+            intake = Intake(bus, transitions, of_bus, log, last_answers=patience.last_answers)
             await intake.start()
             stack.push_async_callback(intake.close)
         else:
@@ -203,8 +198,21 @@ async def open_service(
         await queues.start()
         stack.push_async_callback(queues.close)
         meter.look_at_queues(queues)
+        of_http = Commands(HTTP, transitions, worker, log, preparation=Preparation(registry.get, host))
         yield Service(
-            settings, bus, transitions, registry, host, files, database, worker, watch, player, meter, background
+            settings,
+            bus,
+            transitions,
+            of_http,
+            registry,
+            host,
+            files,
+            database,
+            worker,
+            watch,
+            player,
+            meter,
+            background,
         )
 
 

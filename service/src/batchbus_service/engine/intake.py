@@ -12,13 +12,12 @@ from batchbus_events import topics
 from batchbus_events.bus import HELD_SINCE, Bus, BusError, Consumer, Delivery, Message
 from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, parse_trigger
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
-from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger
-from batchbus_service.domain.job import Job, plain
+from batchbus_service.domain.early import ChangeTrigger
+from batchbus_service.domain.job import plain
 from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import NotStorable, StoreUnavailable
 from batchbus_service.domain.requests import cause_of, from_bus
-from batchbus_service.engine.dispatcher import Dispatcher
-from batchbus_service.engine.submission import submit
+from batchbus_service.engine.commands import Commands
 from batchbus_service.journal import messages
 from batchbus_service.journal.transitions import Conflict, Transitions, UnknownJob
 
@@ -34,7 +33,6 @@ _TRY_AGAIN: Final = 1.0
 """Seconds until a trigger on which intake broke is put back; the broker counts how often."""
 _HELD_SECONDS: Final = 24 * 3600
 """How long a trigger of a newer version waits for a process that can read it, before it is parked."""
-_ASK_AGAIN: Final = (0.05, 1.0)
 _BACK_OFF: Final = (0.5, 10.0)
 
 
@@ -43,9 +41,8 @@ class _Closing(Exception):
 
 
 class Intake:
-    """One per process. Without a worker, jobs are persisted and wait for the workers of other processes.
+    """One per process. `commands` are those of the bus.
 
-    `early_seconds`: how long a confirmation or cancellation waits for its job to appear, as it may have overtaken it.
     `last_answers`: seconds for which `close` waits for triggers that are being handled.
     """
 
@@ -53,21 +50,17 @@ class Intake:
         self,
         bus: Bus,
         transitions: Transitions,
-        worker: Dispatcher | None,
+        commands: Commands,
         log: FilteringBoundLogger,
         *,
-        early_seconds: float = 600.0,
         last_answers: float = 5.0,
     ) -> None:
         self._bus = bus
         self._transitions = transitions
-        self._worker = worker
+        self._commands = commands
         self._log = log
-        self._early_seconds = early_seconds
         self._last_answers = last_answers
         self._consumer: Consumer | None = None
-        self._creating: dict[str, asyncio.Event] = {}
-        """Jobs that are being made here: what follows close behind waits for that."""
         self._waits = asyncio.Lock()
         self._closing = asyncio.Event()
 
@@ -124,11 +117,10 @@ class Intake:
         while True:
             try:
                 if isinstance(request, CreateBatch):
-                    await self._create(trigger, request, message.user_id)
+                    await self._commands.create(from_bus(trigger, request, message.user_id), cause_of(trigger))
                 else:
-                    await self._change(
-                        request.job_id, _change_of(trigger, request, message, self._transitions.clock.now())
-                    )
+                    change = _change_of(trigger, request, message, self._transitions.clock.now())
+                    await self._commands.carry_out(request.job_id, change, pause=self._rest)
                 return None
             except Conflict as error:
                 return "conflict", str(error)
@@ -146,43 +138,6 @@ class Intake:
                 self._log.warning("intake_waits_for_the_database", reason=str(error), seconds=pause)
                 await self._hold_back(pause)
                 pause = min(pause * 2, longest)
-
-    async def _create(self, trigger: Event, request: CreateBatch, user_id: str | None) -> None:
-        new = from_bus(trigger, request, user_id)
-        made = self._creating.setdefault(new.id, asyncio.Event())
-        try:
-            await self._transitions.outbox.keep_up()
-            await submit(self._transitions, self._worker, new, cause_of(trigger))
-        finally:
-            made.set()
-            if self._creating.get(new.id) is made:
-                del self._creating[new.id]
-
-    async def _change(self, job_id: str, trigger: ChangeTrigger) -> None:
-        def decide(job: Job, now: datetime) -> Job:
-            return trigger.decide(self._transitions.decider, job, now)
-
-        pause, longest = _ASK_AGAIN
-        while True:
-            if made := self._creating.get(job_id):
-                await made.wait()
-            try:
-                job = await self._transitions.change_by_id(job_id, decide)
-                if self._worker:
-                    self._worker.offer(job)
-                return
-            except UnknownJob:
-                kept = await self._transitions.keep_early(job_id, trigger, seconds=self._early_seconds)
-            match kept:
-                case "kept":
-                    self._log.info("trigger_waits_for_its_job", trigger=trigger.type, job_id=job_id)
-                    return
-                case "full":
-                    raise NotAllowed(f"{MAX_EARLY} triggers wait already for the batch job, which is not there")
-                case "ended":
-                    # Those that waited are being answered; nothing signals when that is done.
-                    await self._rest(pause)
-                    pause = min(pause * 2, longest)
 
     async def _hold_back(self, seconds: float) -> None:
         """The database is away: keep what we have, take nothing more, and let one wait at a time resume."""

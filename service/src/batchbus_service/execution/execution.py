@@ -8,14 +8,12 @@ from collections.abc import Callable, Coroutine
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pydantic import ValidationError
-
 from batchbus_service.domain.job import Checkpoint, Job
 from batchbus_service.domain.ports import Clock
 from batchbus_service.execution.executor import Call, StrategyExecutor, tamed
 from batchbus_service.execution.job_run import Progress, RunHandle
-from batchbus_strategies import Actor, BatchStrategy, Draft, JobView, Json, StrategyError
-from batchbus_strategies.json_values import NotJson, as_object
+from batchbus_service.execution.preparation import checked_context, overrides, prepare
+from batchbus_strategies import BatchStrategy, Draft, JobView, Json
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -31,9 +29,6 @@ __all__ = [
     "RunControl",
     "RunStalled",
     "Save",
-    "actor_of",
-    "check_draft",
-    "context_faults",
     "told",
 ]
 
@@ -172,21 +167,19 @@ class InProcess:
     async def work(self) -> Draft:
         job, strategy, handle = self._job, self._strategy, self._handle
         draft = Draft(job.type, deepcopy(job.context), job.dry_run)
-        if not job.prepared and _overrides(strategy, "prepare"):
-            await self._let(strategy.prepare, draft, actor_of(job.created_by))
-            check_draft(draft)
-        try:
-            handle.bind(tamed(strategy.context_model.model_validate, draft.context))
-        except ValidationError as error:
-            raise StrategyError(context_faults(error)) from None
-        if _overrides(strategy, job.phase):
+        if job.prepared:
+            context = checked_context(strategy, draft)
+        else:
+            context = await prepare(self._let, strategy, draft, job.created_by)
+        handle.bind(context)
+        if overrides(strategy, job.phase):
             await self._let(strategy.pre_process if job.phase == "pre_process" else strategy.process, handle)
         # A phase that could not say which records it did not use has not succeeded: it is tried again.
         await self.keep_row_errors()
         return draft
 
     async def clean_up(self, within: float) -> None:
-        if _overrides(self._strategy, "on_canceled"):
+        if overrides(self._strategy, "on_canceled"):
             self._handle.allow_cleanup()
             async with asyncio.timeout(within):
                 await self._let(self._strategy.on_canceled, self._handle)
@@ -232,24 +225,6 @@ class InProcess:
         done.result()
 
 
-def actor_of(created_by: str) -> Actor:
-    """Services on the bus are in a name space of their own: `bus:<name>`."""
-    return Actor(created_by, "service" if created_by.startswith("bus:") else "user")
-
-
-def context_faults(error: ValidationError) -> str:
-    """What a context model found wrong, each fault with the field it is about."""
-    faults = (f"{'.'.join(map(str, fault['loc'])) or 'context'}: {fault['msg']}" for fault in error.errors())
-    return "The context is not what this batch type takes: " + "; ".join(faults)
-
-
-def check_draft(draft: Draft) -> None:
-    """What `prepare` made of a job. Raises `NotJson`."""
-    draft.context = as_object(draft.context, "context")
-    if not isinstance(draft.dry_run, bool):
-        raise NotJson(f"prepare: dry_run has to be True or False, not {type(draft.dry_run).__name__}")
-
-
 def told(error: BaseException) -> str:
     """What a job keeps of the error that ended a run."""
     return (
@@ -257,7 +232,3 @@ def told(error: BaseException) -> str:
         if isinstance(error, RunStalled | ProcessDied | RaisedInChild)
         else f"{type(error).__name__}: {error}"
     )
-
-
-def _overrides(strategy: BatchStrategy[Any], method: str) -> bool:
-    return getattr(type(strategy), method) is not getattr(BatchStrategy, method)

@@ -9,6 +9,7 @@ from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from batchbus_events.bus import Bus
 from batchbus_service.domain.settings import Settings
+from batchbus_service.engine.commands import Commands
 from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.engine.rescuer import Rescuer
 from batchbus_service.execution.executor import StrategyExecutor
@@ -29,6 +30,8 @@ class Service:
     settings: Settings
     bus: Bus
     transitions: Transitions
+    commands: Commands
+    """As the HTTP API carries them out."""
     registry: Registry
     host: StrategyExecutor
     files: FileStore

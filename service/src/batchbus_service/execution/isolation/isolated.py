@@ -19,7 +19,6 @@ from batchbus_service.execution.execution import (
     RaisedInChild,
     RunStalled,
     Save,
-    check_draft,
 )
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.isolation.messages import (
@@ -33,6 +32,7 @@ from batchbus_service.execution.isolation.messages import (
 from batchbus_service.execution.isolation.process import ChildProcess
 from batchbus_service.execution.isolation.setup import Setup
 from batchbus_service.execution.job_run import Progress, RunHandle
+from batchbus_service.execution.preparation import check_draft
 from batchbus_strategies import BatchStrategy, Draft, JobView, Json, LeaseLost, StrategyError
 from batchbus_strategies.json_values import NotJson
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Request
@@ -23,7 +21,7 @@ from batchbus_service.http.medusa.wire import job_on_the_wire, user_on_the_wire
 from batchbus_service.http.server.callers import Reader, Writer
 from batchbus_service.http.server.errors import ApiJson, invalid
 from batchbus_service.http.server.openapi import answers, takes
-from batchbus_service.http.server.state import Api, ApiState
+from batchbus_service.http.server.state import ApiState
 
 __all__ = ["router"]
 
@@ -47,7 +45,7 @@ async def create(
     asked = read_create(body)
     await require_files(api, caller, asked.context)
     job = await create_job(
-        api.service,
+        api.service.commands,
         asked,
         user_id=caller.user.id,
         idempotency_key=idempotency_key,
@@ -79,26 +77,22 @@ async def retrieve(id: str, api: ApiState, caller: Reader) -> Response:
 @router.post("/{id}/confirm", responses=answers(OneJob))
 async def confirm(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted."""
-    cause, decider = _cause(request, caller), api.service.transitions.decider
-    return await _changed(api, caller, id, lambda job, now: decider.confirm(job, now, cause))
+    job = await job_for(api, caller, id)
+    return _answer(await api.service.commands.confirm(job, _cause(request, caller)))
 
 
 @router.post("/{id}/cancel", responses=answers(OneJob))
 async def cancel(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """Answers at once; a run stops at its next chunk. A second cancel changes nothing."""
-    cause, decider = _cause(request, caller), api.service.transitions.decider
-    return await _changed(api, caller, id, lambda job, now: decider.cancel(job, now, cause))
+    job = await job_for(api, caller, id)
+    return _answer(await api.service.commands.cancel(job, _cause(request, caller)))
 
 
 @router.post("/{id}/retry", responses=answers(OneJob))
 async def retry(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """A failed or canceled job goes on from its last checkpoint."""
-    cause, decider = _cause(request, caller), api.service.transitions.decider
-    return await _changed(api, caller, id, lambda job, now: decider.retry(job, now, cause))
-
-
-async def _changed(api: Api, caller: Principal, id: str, decide: Callable[[Job, datetime], Job]) -> Response:
-    return _answer(await api.service.transitions.change(await job_for(api, caller, id), decide))
+    job = await job_for(api, caller, id)
+    return _answer(await api.service.commands.retry(job, _cause(request, caller)))
 
 
 def _answer(job: Job, *, status: int = 200) -> Response:

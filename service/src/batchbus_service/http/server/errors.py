@@ -18,6 +18,7 @@ from batchbus_events.event import InvalidEvent
 from batchbus_service.access import TryLater
 from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import NotStorable, StoreUnavailable, UnreadableJob
+from batchbus_service.engine.commands import Behind, UnknownType
 from batchbus_service.journal.transitions import Conflict, UnknownJob
 from batchbus_service.storage.files import FileTooLarge, InvalidKey
 
@@ -107,6 +108,7 @@ def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
 
     for kind in (
         ApiError,
+        Behind,
         BusError,
         ClientDisconnect,
         Conflict,
@@ -119,6 +121,7 @@ def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
         StoreUnavailable,
         TryLater,
         UnknownJob,
+        UnknownType,
         UnreadableJob,
     ):
         app.add_exception_handler(kind, refused)
@@ -131,8 +134,10 @@ def _in_form(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
-        case UnknownJob():
+        case UnknownJob() | UnknownType():
             return not_found(str(error))
+        case Behind():
+            return busy(str(error), seconds=5)
         case NotAllowed():
             return not_allowed(str(error))
         case Conflict():

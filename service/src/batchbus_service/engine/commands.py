@@ -1,0 +1,231 @@
+"""The commands: create, confirm, cancel and retry a job. The bus and the HTTP API carry all of them out here.
+
+Intake and the routes translate: a trigger or a request into a command, an error into a rejection or a status. What they
+do differently on purpose stands in `BUS` and `HTTP`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.lifecycle import Cause, NewJob
+from batchbus_service.domain.moves import NotAllowed
+from batchbus_service.engine.dispatcher import Dispatcher
+from batchbus_service.execution.executor import StrategyExecutor
+from batchbus_service.execution.preparation import prepare
+from batchbus_service.journal.transitions import Conflict, Transitions, UnknownJob
+from batchbus_strategies import BatchStrategy, Draft
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["BUS", "HTTP", "Behind", "Commands", "Door", "Preparation", "UnknownType"]
+
+_ASK_AGAIN: Final = (0.05, 1.0)
+"""Seconds: the first and the longest pause while the triggers of a placeholder are being answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """One of the two ways in. The fields are all the differences there are; the tests of both take them from here."""
+
+    early_confirmation: Literal["remembered", "refused"]
+    """A confirmation before the preview has ended."""
+    unknown_job: Literal["kept", "refused"]
+    """A confirmation or cancellation of a job that is not there: a trigger may have overtaken its `batch.created`."""
+    unknown_type: Literal["waits", "refused"]
+    """A job of a type that no strategy of this process serves."""
+    prepare: Literal["at the first run", "before the job exists"]
+    """When the strategy's `prepare` is called. Its refusal is `batch.failed`, or an answer and no job."""
+    behind: Literal["waits", "refused"]
+    """A new job while the database is behind with marks, after 5 s: it is written all the same, or refused."""
+    repeated: Literal["known", "new"]
+    """Whether a command that comes twice is known by its id. A second confirmation that is not known is refused."""
+    retry: bool
+    """Whether a job can be retried: operators do that, and other services do not."""
+
+
+BUS: Final = Door(
+    early_confirmation="remembered",
+    unknown_job="kept",
+    unknown_type="waits",
+    prepare="at the first run",
+    behind="waits",
+    repeated="known",
+    retry=False,
+)
+HTTP: Final = Door(
+    early_confirmation="refused",  # as Medusa does
+    unknown_job="refused",
+    unknown_type="refused",  # as Medusa does
+    prepare="before the job exists",  # as Medusa does: the answer is what it has made of the request
+    behind="refused",
+    repeated="new",
+    retry=True,
+)
+
+
+class UnknownType(Exception):
+    """No strategy of this process serves the batch type."""
+
+    def __init__(self, job_type: str) -> None:
+        super().__init__(f"Unable to find a BatchJob strategy with the type {job_type}")
+        self.job_type = job_type
+
+
+class Behind(Exception):
+    """The database is behind: more new jobs would make it worse."""
+
+    def __init__(self) -> None:
+        super().__init__("So many jobs have been made that the database is behind; try again in a moment")
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What `Commands.prepare` needs: the strategies of this process, and where they are executed."""
+
+    strategies: Callable[[str], BatchStrategy[Any] | None]
+    executor: StrategyExecutor
+
+
+class Commands:
+    """One for each door of a process. Without a worker, jobs wait for the workers of other processes."""
+
+    def __init__(
+        self,
+        door: Door,
+        transitions: Transitions,
+        worker: Dispatcher | None,
+        log: FilteringBoundLogger,
+        *,
+        preparation: Preparation | None = None,
+        early_seconds: float = 600.0,
+    ) -> None:
+        """`preparation`: for a door that prepares jobs. `early_seconds`: how long a trigger waits for its job."""
+        self._door = door
+        self._transitions = transitions
+        self._worker = worker
+        self._log = log
+        self._preparation = preparation
+        self._early_seconds = early_seconds
+        self._creating: dict[str, asyncio.Event] = {}
+        """Jobs that are being created here: commands that follow closely wait for them."""
+
+    # -- create ----------------------------------------------------------------------------------------------------
+
+    async def made_before(self, request: NewJob) -> Job | None:
+        """The job that the same request has made, if there is one.
+
+        Raises: `Conflict` if another request has made it, `StoreUnavailable`.
+        """
+        job = await self._transitions.store.get(request.id)
+        if job is not None and job.request_digest != request.request_digest:
+            raise Conflict(job.id)
+        return job
+
+    async def prepare(self, asked: Draft, created_by: str) -> Draft:
+        """What the strategy makes of a request. Raises: `UnknownType`, `StrategyError`, and what the strategy raises."""
+        assert self._preparation is not None, "this door prepares nothing"
+        strategy = self._preparation.strategies(asked.type)
+        if strategy is None:
+            raise UnknownType(asked.type)
+        draft = deepcopy(asked)
+        await prepare(self._preparation.executor.call, strategy, draft, created_by)
+        return draft
+
+    async def create(self, request: NewJob, cause: Cause) -> Job:
+        """Write the job; if this process has a free slot for it, run it at once. Otherwise it waits for any worker.
+
+        The same request under the same id changes nothing.
+        Raises: `Behind`, and what `Transitions.create` raises.
+        """
+        created = self._creating.setdefault(request.id, asyncio.Event())
+        try:
+            if not await self._transitions.outbox.keep_up() and self._door.behind == "refused":
+                raise Behind
+            return await self._write(request, cause)
+        finally:
+            created.set()
+            if self._creating.get(request.id) is created:
+                del self._creating[request.id]
+
+    async def _write(self, request: NewJob, cause: Cause) -> Job:
+        worker = self._worker
+        permit = await worker.permit_for(request.type) if worker else None
+        try:
+            claim_for = worker.id if worker and permit else None
+            job, new = await self._transitions.create(request, cause, claim_for=claim_for)
+            if new and worker and permit and job.lease:
+                worker.take(job, permit)
+                permit = None
+            elif new and worker:
+                worker.offer(job)
+            return job
+        finally:
+            if permit:
+                permit.release()
+
+    # -- confirm, cancel, retry ------------------------------------------------------------------------------------
+
+    async def confirm(self, job: Job, cause: Cause) -> Job:
+        """Let a dry run go on. Raises: `NotAllowed`, `UnknownJob`, `StoreUnavailable`."""
+        decider, early = self._transitions.decider, self._door.early_confirmation == "remembered"
+        return await self._change(job, lambda known, now: decider.confirm(known, now, cause, early=early))
+
+    async def cancel(self, job: Job, cause: Cause) -> Job:
+        """Accepted at once; a run stops at its next chunk. A second cancellation changes nothing.
+
+        Raises: as `confirm`.
+        """
+        decider = self._transitions.decider
+        return await self._change(job, lambda known, now: decider.cancel(known, now, cause))
+
+    async def retry(self, job: Job, cause: Cause) -> Job:
+        """A failed or canceled job goes on from its last checkpoint. Raises: as `confirm`."""
+        decider = self._transitions.decider
+        return await self._change(job, lambda known, now: decider.retry(known, now, cause))
+
+    async def carry_out(
+        self, job_id: str, trigger: ChangeTrigger, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """A confirmation or cancellation from the bus; one without a job is kept until the job is created.
+
+        `pause` waits for some seconds, and may raise to give the trigger back.
+        Raises: `NotAllowed`, `StoreUnavailable`, what `pause` raises.
+        """
+        decider = self._transitions.decider
+        seconds, longest = _ASK_AGAIN
+        while True:
+            if created := self._creating.get(job_id):
+                await created.wait()
+            try:
+                job = await self._transitions.get(job_id)
+                await self._change(job, lambda known, now: trigger.decide(decider, known, now))
+                return
+            except UnknownJob:
+                kept = await self._transitions.keep_early(job_id, trigger, seconds=self._early_seconds)
+            match kept:
+                case "kept":
+                    self._log.info("trigger_waits_for_its_job", trigger=trigger.type, job_id=job_id)
+                    return
+                case "full":
+                    raise NotAllowed(f"{MAX_EARLY} triggers wait already for the batch job, which is not there")
+                case "ended":
+                    # The triggers that waited are being answered; nothing signals when that is done.
+                    await pause(seconds)
+                    seconds = min(seconds * 2, longest)
+
+    async def _change(self, job: Job, decide: Callable[[Job, datetime], Job]) -> Job:
+        """Write the change, and offer the job to this process's worker, which may have a free slot for it."""
+        changed = await self._transitions.change(job, decide)
+        if self._worker:
+            self._worker.offer(changed)
+        return changed
