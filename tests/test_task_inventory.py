@@ -22,7 +22,7 @@ _SUPERVISORS: Final = {
     "events/rabbitmq/bus.py RabbitBus.open": "`_keep_looking` catches every Exception",
     "events/rabbitmq/connection.py Link.start": "`_keep_up` catches every Exception",
     "service/storage/embedded.py EmbeddedMongo.start": "`_supervise` catches every Exception",
-    "service/operations/replay/turn.py Turn._claimed": "`_keep_claim_for_ever` catches every Exception",
+    "service/operations/replay/replay_attempt.py ReplayAttempt._claimed": "`_keep_claim_for_ever` catches every Exception",
 }
 _ENDS_WITH_ITS_WORK: Final = {
     "events/rabbitmq/bus.py _Consumer._on_message": "one delivery; what it raises is logged, and the delivery put back",
@@ -47,7 +47,7 @@ _ENDS_WITH_ITS_WORK: Final = {
     "service/journal/outbox.py Outbox.hand_over": "the events of one job; the rescuer finds what it leaves",
     "service/execution/heartbeat.py Heartbeat._spawn": "one beat or message, which begins the next in any case",
     "service/engine/readiness.py Readiness._ask_database": "one ping, awaited",
-    "service/operations/replay/turn.py Turn._in_a_thread": "one piece of reading, awaited",
+    "service/operations/replay/replay_attempt.py ReplayAttempt._in_a_thread": "one piece of reading, awaited",
     "service/engine/dispatcher.py Dispatcher.take": "one run; `_ended` logs what it raises",
 }
 

@@ -18,11 +18,11 @@ from batchbus_events.bus import Message, QueueState
 from batchbus_events.ids import new_ulid
 from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Queue
-from batchbus_service.operations.replay.player import Player
 from batchbus_service.operations.replay.record import MAX_RATE, Replay, State
+from batchbus_service.operations.replay.replay_attempt import BATCH
+from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.operations.replay.selection import Selection
 from batchbus_service.operations.replay.store import Replays
-from batchbus_service.operations.replay.turn import BATCH
 from batchbus_service.storage.clock import ServerClock
 from tests.benchmarks.ground import Ground, peak_memory
 from tests.engine.installation import Installation
@@ -95,7 +95,7 @@ async def _replay(installation: Installation, watched: _Watched) -> float:
     """Seconds from its start to its end."""
     clock = ServerClock(installation.database, structlog.get_logger())
     await clock.measure()
-    player = Player(
+    replayer = Replayer(
         installation.database,
         watched,  # type: ignore[arg-type]  # as much of a bus as a replay needs
         clock,
@@ -104,17 +104,17 @@ async def _replay(installation: Installation, watched: _Watched) -> float:
         claim=timedelta(seconds=30),
         log=structlog.get_logger(),
     )
-    await player.start()
+    await replayer.start()
     try:
-        replay = await _planned(player.replays, await _queue(installation.bus))
+        replay = await _planned(replayer.replays, await _queue(installation.bus))
         started = time.perf_counter()
-        await _start(player.replays, replay)
-        player.look()
-        ended = await player.until(replay.id, lambda known: known.ended, _PATIENCE)
+        await _start(replayer.replays, replay)
+        replayer.look()
+        ended = await replayer.until(replay.id, lambda known: known.ended, _PATIENCE)
         assert ended.state is State.COMPLETED, ended
         return time.perf_counter() - started
     finally:
-        await player.close()
+        await replayer.close()
 
 
 async def _bare(url: str, queue: str, messages: list[Message]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 
-from batchbus_service.app.bootstrap import Patience
+from batchbus_service.app.bootstrap import Timeouts
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
 
@@ -47,7 +47,7 @@ class Fleet:
     async def _supervise(self, installation: Installation, settings: dict[str, object]) -> None:
         while True:
             try:
-                async with installation.worker_process(patience=Patience(publish_grace=5.0), **settings) as worker:
+                async with installation.worker_process(timeouts=Timeouts(publish_grace=5.0), **settings) as worker:
                     self.workers.append(worker)
                     try:
                         await worker.ended()

@@ -21,7 +21,7 @@ from batchbus_events.bus import Message
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.rabbitmq import RabbitBus
-from batchbus_service.app.bootstrap import Patience, Service, open_service
+from batchbus_service.app.bootstrap import Service, Timeouts, open_service
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.settings import Settings
@@ -34,7 +34,7 @@ from tests.patience import PATIENCE
 
 __all__ = ["Installation"]
 
-_PATIENCE: Final = Patience()
+_PATIENCE: Final = Timeouts()
 _BATCH_TYPES: Final = Path(__file__).parent / "batch_types"
 
 
@@ -89,18 +89,18 @@ class Installation:
 
     @asynccontextmanager
     async def worker(
-        self, *, patience: Patience = _PATIENCE, tracer: Tracer | None = None, **settings: object
+        self, *, timeouts: Timeouts = _PATIENCE, tracer: Tracer | None = None, **settings: object
     ) -> AsyncIterator[Service]:
         """A service with a worker, in this process."""
         values = {name.removeprefix("BATCHBUS_").lower(): value for name, value in self.environment(**settings).items()}
-        async with open_service(Settings.model_validate(values), patience=patience, tracer=tracer) as service:
+        async with open_service(Settings.model_validate(values), timeouts=timeouts, tracer=tracer) as service:
             yield service
 
     @asynccontextmanager
     async def worker_process(
-        self, *, patience: Patience = _PATIENCE, **settings: object
+        self, *, timeouts: Timeouts = _PATIENCE, **settings: object
     ) -> AsyncIterator[WorkerProcess]:
-        environment = self.environment(**settings) | {"BATCHBUS_TEST_PATIENCE": json.dumps(asdict(patience))}
+        environment = self.environment(**settings) | {"BATCHBUS_TEST_PATIENCE": json.dumps(asdict(timeouts))}
         async with WorkerProcess.start(environment, self.folder / f"worker-{new_ulid()}.log") as process:
             yield process
 

@@ -10,13 +10,13 @@ import pytest
 from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import encode
-from batchbus_service.app.bootstrap import Patience, Service
+from batchbus_service.app.bootstrap import Service, Timeouts
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.moves import NotAllowed
 from tests.engine.installation import Installation
 
-IMPATIENT = Patience(cancel_grace=0.3)
+IMPATIENT = Timeouts(cancel_grace=0.3)
 
 
 async def at_the_gate(installation: Installation, batch_type: str, **context: Any) -> str:
@@ -68,7 +68,7 @@ async def test_a_run_that_is_canceled_stops_cleans_up_and_says_what_it_had_done(
 async def test_a_run_that_never_asks_is_cancelled_at_its_next_await_after_a_grace_period(
     installation: Installation,
 ) -> None:
-    async with installation.worker(patience=IMPATIENT):
+    async with installation.worker(timeouts=IMPATIENT):
         job_id = await at_the_gate(installation, "deaf")
         await installation.cancel(job_id)
         job = await stopped(installation, job_id)
@@ -76,7 +76,7 @@ async def test_a_run_that_never_asks_is_cancelled_at_its_next_await_after_a_grac
 
 
 async def test_a_thread_that_never_asks_keeps_slot_and_lease_until_it_ends(installation: Installation) -> None:
-    async with installation.worker(patience=IMPATIENT, worker_slots=1, lease_seconds=1) as service:
+    async with installation.worker(timeouts=IMPATIENT, worker_slots=1, lease_seconds=1) as service:
         job_id = await at_the_gate(installation, "deaf-thread")
         await installation.cancel(job_id)
         await installation.followed.event("batch.canceled", job_id)
@@ -146,7 +146,7 @@ async def test_a_completed_job_cannot_be_canceled(installation: Installation) ->
 async def test_a_cancellation_whose_event_never_arrives_is_noticed_at_the_next_heartbeat(
     installation: Installation,
 ) -> None:
-    async with installation.worker(lease_seconds=1, patience=Patience(publish_grace=0.5)) as service:
+    async with installation.worker(lease_seconds=1, timeouts=Timeouts(publish_grace=0.5)) as service:
         job_id = await at_the_gate(installation, "gated")
         await cancel_unheard(installation, service, job_id)
         job = await stopped(installation, job_id)
@@ -155,7 +155,7 @@ async def test_a_cancellation_whose_event_never_arrives_is_noticed_at_the_next_h
 
 async def test_a_job_canceled_in_the_moment_its_run_ends_is_cleaned_up(installation: Installation) -> None:
     """The strategy comes to its end before it hears of the cancellation."""
-    async with installation.worker(lease_seconds=30, patience=Patience(publish_grace=0.5)) as service:
+    async with installation.worker(lease_seconds=30, timeouts=Timeouts(publish_grace=0.5)) as service:
         job_id = await at_the_gate(installation, "gated")
         await cancel_unheard(installation, service, job_id)
         installation.gate().touch()
@@ -166,7 +166,7 @@ async def test_a_job_canceled_in_the_moment_its_run_ends_is_cleaned_up(installat
 
 
 async def test_a_worker_stops_although_a_canceled_run_is_not_done_with_cleaning_up(installation: Installation) -> None:
-    async with installation.worker(patience=IMPATIENT):
+    async with installation.worker(timeouts=IMPATIENT):
         job_id = await at_the_gate(installation, "slow-to-clean-up")
         await installation.cancel(job_id)
         await installation.followed.message(job_id, "cleaning up")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from batchbus_service.app.bootstrap import Patience
+from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.domain.job import Status
 from tests.engine.installation import Installation
 from tests.rabbitmq import RabbitNode
 
-IMPATIENT = Patience(publish_grace=1.0, cancel_grace=0.5)
+IMPATIENT = Timeouts(publish_grace=1.0, cancel_grace=0.5)
 
 
 async def traces(installation: Installation, job_id: str) -> list[dict[str, Any]]:
@@ -22,7 +22,7 @@ async def traces(installation: Installation, job_id: str) -> list[dict[str, Any]
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
 async def test_jobs_outlive_their_only_worker(installation: Installation, ending: str) -> None:
-    async with installation.worker_process(patience=IMPATIENT, lease_seconds=2) as worker:
+    async with installation.worker_process(timeouts=IMPATIENT, lease_seconds=2) as worker:
         running = [await installation.create("chunks", chunks=10, seconds=0.1) for _ in range(4)]
         await installation.followed.every("batch.processing", running)
         rest = await asyncio.gather(*(installation.create("chunks", chunks=1) for _ in range(100)))
@@ -30,7 +30,7 @@ async def test_jobs_outlive_their_only_worker(installation: Installation, ending
         await getattr(worker, ending)()
     left = len(installation.followed.all("batch.completed"))
     assert left < 104, "the worker was not to get everything done"
-    async with installation.worker_process(patience=IMPATIENT, lease_seconds=2):
+    async with installation.worker_process(timeouts=IMPATIENT, lease_seconds=2):
         await installation.followed.every("batch.completed", [*running, *rest])
         await installation.all_published()
     for job_id in running:
@@ -71,22 +71,22 @@ async def test_a_chunk_that_is_written_when_its_worker_stops_gets_its_checkpoint
 async def test_a_step_that_a_killed_worker_has_done_is_not_done_again(
     installation: Installation, batch_type: str
 ) -> None:
-    async with installation.worker_process(patience=IMPATIENT, lease_seconds=1) as worker:
+    async with installation.worker_process(timeouts=IMPATIENT, lease_seconds=1) as worker:
         jobs = [await installation.create(batch_type, chunks=10, seconds=0.2) for _ in range(4)]
         await installation.followed.every("batch.progress", jobs)
         await worker.kill()
-    async with installation.worker_process(patience=IMPATIENT, lease_seconds=1):
+    async with installation.worker_process(timeouts=IMPATIENT, lease_seconds=1):
         await installation.followed.every("batch.completed", jobs)
     counts = {each["_id"]: each["count"] for each in await installation.catalog.counts.find().to_list(None)}
     assert counts == {f"{job_id} {name}": 10 if name == "all" else 1 for job_id in jobs for name in (*range(10), "all")}
 
 
 async def test_a_frozen_worker_that_wakes_up_writes_nothing_any_more(installation: Installation) -> None:
-    async with installation.worker_process(lease_seconds=1, patience=IMPATIENT) as frozen:
+    async with installation.worker_process(lease_seconds=1, timeouts=IMPATIENT) as frozen:
         job_id = await installation.create("chunks", chunks=40, seconds=0.05)
         await installation.followed.message(job_id, "chunk 3")
         frozen.freeze()
-        async with installation.worker_process(lease_seconds=1, patience=IMPATIENT):
+        async with installation.worker_process(lease_seconds=1, timeouts=IMPATIENT):
             await installation.followed.until(
                 lambda: any(event.data["run"] == 2 for event in installation.followed.all("batch.progress", job_id))
             )
@@ -104,7 +104,7 @@ async def test_a_frozen_worker_that_wakes_up_writes_nothing_any_more(installatio
 async def test_what_a_process_wrote_and_did_not_publish_is_published_by_another(
     installation: Installation, rabbit_node: RabbitNode
 ) -> None:
-    async with installation.worker_process(patience=IMPATIENT) as killed:
+    async with installation.worker_process(timeouts=IMPATIENT) as killed:
         job_id = await installation.create("gated", gate=str(installation.gate()))
         await installation.followed.message(job_id, "at the gate")
         await asyncio.to_thread(rabbit_node.stop)
@@ -113,7 +113,7 @@ async def test_what_a_process_wrote_and_did_not_publish_is_published_by_another(
         assert job.published < len(job.history)
         await killed.kill()
     await asyncio.to_thread(rabbit_node.start)
-    async with installation.worker_process(patience=IMPATIENT) as other:
+    async with installation.worker_process(timeouts=IMPATIENT) as other:
         await installation.followed.event("batch.completed", job_id)
         await installation.all_published()
         assert other.logged("events_found_unpublished")
@@ -122,7 +122,7 @@ async def test_what_a_process_wrote_and_did_not_publish_is_published_by_another(
 async def test_a_strategy_that_cannot_be_stopped_takes_its_worker_with_it_but_no_other_job(
     installation: Installation,
 ) -> None:
-    patience = Patience(cancel_grace=0.2, stuck=1.0)
+    patience = Timeouts(cancel_grace=0.2, stuck=1.0)
     async with installation.worker_process(lease_seconds=60, patience=patience) as worker:
         stuck = await installation.create("deaf-thread", gate=str(installation.gate("never")))
         await installation.followed.message(stuck, "at the gate")
@@ -136,7 +136,7 @@ async def test_a_strategy_that_cannot_be_stopped_takes_its_worker_with_it_but_no
 
 
 async def test_a_worker_stops_in_time_although_a_strategy_blocks_the_loop(installation: Installation) -> None:
-    async with installation.worker_process(patience=Patience(cancel_grace=0.2)) as worker:
+    async with installation.worker_process(timeouts=Timeouts(cancel_grace=0.2)) as worker:
         job_id = await installation.create("blocking", seconds=60)
         await installation.followed.message(job_id, "blocking")
         assert await worker.stop() == 0

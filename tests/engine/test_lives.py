@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchbus_service.app.bootstrap import Patience
+from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.domain.job import Status
 from batchbus_service.execution.job_run import MAX_RESULT_BYTES
 from tests.engine.installation import Installation
@@ -130,7 +130,7 @@ async def test_a_retry_by_an_operator_resumes_from_the_checkpoint(installation: 
 
 
 async def test_a_run_without_a_sign_of_life_is_failed(installation: Installation) -> None:
-    async with installation.worker(max_attempts=1, patience=Patience(cancel_grace=0.2)):
+    async with installation.worker(max_attempts=1, timeouts=Timeouts(cancel_grace=0.2)):
         job_id = await installation.create("stalled", gate=str(installation.gate()))
         failed = await installation.followed.event("batch.failed", job_id)
     assert failed.data["error"] == "The run made no progress for 1 seconds"

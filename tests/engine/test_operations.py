@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchbus_service.app.bootstrap import Patience
+from batchbus_service.app.bootstrap import Timeouts
 from tests.engine.commands import Commands
 from tests.engine.installation import Installation
 from tests.engine.stored import store_done_jobs
@@ -41,7 +41,7 @@ async def test_every_query_of_the_engine_goes_by_an_index_to_the_few_jobs_that_i
     installation: Installation, commands: Commands
 ) -> None:
     await store_done_jobs(installation.database, 1000)
-    async with installation.worker(worker_slots=1, lease_seconds=1, patience=Patience(publish_grace=0.5)) as service:
+    async with installation.worker(worker_slots=1, lease_seconds=1, timeouts=Timeouts(publish_grace=0.5)) as service:
         busy = await installation.create("gated", gate=str(installation.gate()))
         await installation.followed.message(busy, "at the gate")
         lease = (await installation.job(busy)).lease

@@ -10,7 +10,7 @@ import pytest
 
 from batchbus_events import topics
 from batchbus_events.bus import Delivery
-from batchbus_service.app.bootstrap import Patience
+from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.journal.outbox import Outbox
 from tests.engine.installation import Installation
 from tests.patience import PATIENCE
@@ -84,7 +84,7 @@ async def test_a_full_queue_of_one_subscriber_backs_the_outbox_off_and_is_named(
 @pytest.mark.parametrize("how", ["frozen", "killed"])
 async def test_the_database_goes_away_and_comes_back(installation: Installation, how: str) -> None:
     followed = installation.followed
-    async with installation.worker_process(lease_seconds=2, patience=Patience(publish_grace=2.0)):
+    async with installation.worker_process(lease_seconds=2, timeouts=Timeouts(publish_grace=2.0)):
         running = [await installation.create("chunks", chunks=20, seconds=0.1) for _ in range(4)]
         await followed.every("batch.processing", running)
         server = database_server()
@@ -103,7 +103,7 @@ async def test_the_database_goes_away_and_comes_back(installation: Installation,
 
 
 async def test_a_worker_stops_in_time_although_the_database_is_away(installation: Installation) -> None:
-    async with installation.worker_process(patience=Patience(cancel_grace=0.2, database=1, last_answers=1)) as worker:
+    async with installation.worker_process(timeouts=Timeouts(cancel_grace=0.2, database=1, last_answers=1)) as worker:
         await installation.create("gated", gate=str(installation.gate()))
         await installation.followed.event("batch.processing")
         server = database_server()

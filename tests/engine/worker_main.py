@@ -1,7 +1,7 @@
 """A worker process for tests: says `ready` once it takes triggers, and stops in good order on SIGTERM.
 
 With the argument `--tied` it ends at once when its standard input does, so that none is left behind by a test run
-that was killed. `BATCHBUS_TEST_PATIENCE` holds the fields of a `Patience` as JSON.
+that was killed. `BATCHBUS_TEST_PATIENCE` holds the fields of a `Timeouts` as JSON.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 
-from batchbus_service.app.bootstrap import Patience, open_service
+from batchbus_service.app.bootstrap import Timeouts, open_service
 from batchbus_service.domain.settings import Settings
 from batchbus_service.telemetry.logs import configure
 from tests.mutants.plugin import break_if_asked
@@ -22,11 +22,11 @@ from tests.mutants.plugin import break_if_asked
 async def main() -> None:
     settings = Settings.load()
     configure(format=settings.log_format or "json", level=settings.log_level)
-    patience = Patience(**json.loads(os.environ.get("BATCHBUS_TEST_PATIENCE", "{}")))
+    timeouts = Timeouts(**json.loads(os.environ.get("BATCHBUS_TEST_PATIENCE", "{}")))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_service(settings, patience=patience):
+    async with open_service(settings, timeouts=timeouts):
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await stop.wait()

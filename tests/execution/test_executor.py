@@ -31,8 +31,8 @@ async def test_a_strategy_that_blocks_the_others_is_named_with_its_job_and_what_
         let_go.wait(PATIENCE)
 
     with structlog.testing.capture_logs() as logs:
-        async with StrategyExecutor(_services) as host:
-            call: Call[None] = host.start(blocks_them_all, Job())
+        async with StrategyExecutor(_services) as executor:
+            call: Call[None] = executor.start(blocks_them_all, Job())
             async with asyncio.timeout(PATIENCE):
                 while not logs:  # noqa: ASYNC110 - a log has no signal
                     await asyncio.sleep(0.01)
@@ -61,11 +61,11 @@ async def test_who_blocks_the_others_is_named_even_after_a_strategy_has_cancelle
         let_go.wait(PATIENCE)
 
     with structlog.testing.capture_logs() as logs:
-        async with StrategyExecutor(_services) as host:
+        async with StrategyExecutor(_services) as executor:
             async with asyncio.timeout(PATIENCE):
-                cancels: Call[None] = host.start(cancels_all, Job())
+                cancels: Call[None] = executor.start(cancels_all, Job())
                 await asyncio.wrap_future(cancels.future)
-            call: Call[None] = host.start(blocks_them_all, Job())
+            call: Call[None] = executor.start(blocks_them_all, Job())
             async with asyncio.timeout(PATIENCE):
                 while not logs:  # noqa: ASYNC110 - a log has no signal
                     await asyncio.sleep(0.01)
@@ -79,8 +79,8 @@ async def test_a_strategy_that_awaits_is_not_named() -> None:
         await asyncio.sleep(1.6)
 
     with structlog.testing.capture_logs() as logs:
-        async with StrategyExecutor(_services) as host:
-            call: Call[None] = host.start(awaits, Job())
+        async with StrategyExecutor(_services) as executor:
+            call: Call[None] = executor.start(awaits, Job())
             await asyncio.wrap_future(call.future)
     assert logs == []
 

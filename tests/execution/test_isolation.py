@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from batchbus_service.app.bootstrap import Patience
+from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.domain.job import Status
 from tests.engine.installation import Installation
 from tests.patience import PATIENCE
@@ -55,7 +55,7 @@ async def test_jobs_that_end_their_workers_fail_alone(installation: Installation
         async def supervised() -> None:
             while True:
                 worker = await stack.enter_async_context(
-                    installation.worker_process(lease_seconds=2, worker_slots=16, patience=Patience(publish_grace=1.0))
+                    installation.worker_process(lease_seconds=2, worker_slots=16, timeouts=Timeouts(publish_grace=1.0))
                 )
                 await worker.ended()
 
@@ -110,7 +110,7 @@ async def test_a_child_ends_with_its_worker_even_if_that_is_killed(installation:
 
 
 async def test_a_canceled_run_that_does_not_stop_is_ended_and_cleaned_up_after(installation: Installation) -> None:
-    async with installation.worker(patience=Patience(cancel_grace=0.1, stuck=1.0)):
+    async with installation.worker(timeouts=Timeouts(cancel_grace=0.1, stuck=1.0)):
         job_id = await installation.create("alone-deaf")
         await installation.followed.message(job_id, "here")
         await installation.cancel(job_id)
@@ -119,7 +119,7 @@ async def test_a_canceled_run_that_does_not_stop_is_ended_and_cleaned_up_after(i
 
 
 async def test_a_run_that_does_not_stop_with_its_worker_is_ended_and_given_back(installation: Installation) -> None:
-    async with installation.worker(patience=Patience(cancel_grace=0.1)):
+    async with installation.worker(timeouts=Timeouts(cancel_grace=0.1)):
         job_id = await installation.create("alone-deaf")
         await installation.followed.message(job_id, "here")
     job = await installation.job(job_id)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchbus_service.domain.job import Checkpoint, Job, Lease, Status
 from batchbus_service.domain.ports import NotStorable
-from batchbus_service.execution.execution import RaisedInChild, RunStalled, told
+from batchbus_service.execution.execution import RaisedInChild, RunStalled, error_text
 from batchbus_service.execution.isolation.messages import (
     OutOfMemory,
     checkpoint_from,
@@ -104,7 +104,7 @@ def test_errors_that_the_engine_tells_apart_stay_of_their_kind(error: BaseExcept
 def test_any_other_error_is_kept_in_the_words_of_a_job() -> None:
     again = error_from(error_to(KeyError("sku"), "Traceback: ...", full=True))
     assert isinstance(again, RaisedInChild) and again.full
-    assert told(again) == told(KeyError("sku")) == "KeyError: 'sku'"
+    assert error_text(again) == error_text(KeyError("sku")) == "KeyError: 'sku'"
     assert "Traceback: ..." in str(again.__cause__)
 
 

@@ -19,7 +19,7 @@ from batchbus_service.access import Role, User, passwords
 from batchbus_service.app.bootstrap import Service, open_service
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.connections import PATIENCE as PATIENT
-from batchbus_service.http.server.connections import HttpPatience
+from batchbus_service.http.server.connections import HttpTimeouts
 from batchbus_service.http.server.listen import listen
 from batchbus_service.http.server.server import serving
 from batchbus_service.http.server.state import Api
@@ -124,10 +124,10 @@ def settings(tmp_path: Path, mongo_url: str, database_name: str) -> Settings:
 async def open_site() -> AsyncIterator[Callable[..., Any]]:
     async with AsyncExitStack() as stack:
 
-        async def opened(settings: Settings, *, patience: HttpPatience = PATIENT) -> Site:
+        async def opened(settings: Settings, *, timeouts: HttpTimeouts = PATIENT) -> Site:
             service = await stack.enter_async_context(open_service(settings))
             sock = listen("127.0.0.1", 0)
-            api = await stack.enter_async_context(serving(service, sock, patience=patience))
+            api = await stack.enter_async_context(serving(service, sock, timeouts=timeouts))
             return Site(service, api, f"http://127.0.0.1:{sock.getsockname()[1]}", stack)
 
         yield opened

@@ -11,7 +11,7 @@ import httpx
 from batchbus_events.ids import new_job_id
 from batchbus_service.access import Role, Scope
 from batchbus_service.domain.settings import Settings
-from batchbus_service.http.server.connections import HttpPatience
+from batchbus_service.http.server.connections import HttpTimeouts
 from tests.http.conftest import Person, Site
 from tests.patience import PATIENCE
 
@@ -128,7 +128,7 @@ async def test_an_operator_with_a_token_for_less_sees_their_own_jobs_alone(site:
 
 
 async def test_a_stream_of_events_ends_when_its_readers_credential_does(settings: Settings, open_site: Open) -> None:
-    site = await open_site(settings, patience=HttpPatience(trust=0))
+    site = await open_site(settings, timeouts=HttpTimeouts(trust=0))
     ann, olga = await site.person("ann"), await site.person("olga", Role.ADMIN)
     job = await ann.create("slow", {"steps": 5000})
     endless = ((ann, f"/admin/batch-jobs/{job['id']}/events"), (olga, "/admin/events?since=2020-01-01"))

@@ -13,7 +13,7 @@ from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.medusa.bodies import CreateRequest
 from batchbus_service.http.medusa.creating import create_job
-from batchbus_service.http.server.connections import HttpPatience
+from batchbus_service.http.server.connections import HttpTimeouts
 from tests.http.conftest import Person, Site
 from tests.http.wire import connected
 
@@ -28,7 +28,7 @@ def hurried(settings: Settings, open_site: Callable[..., Any]) -> Callable[..., 
 
     async def opened(**less: float) -> Site:
         rest = {"head": LONG, "body": LONG, "bytes_per_second": 1e9, "parting": LONG}
-        site: Site = await open_site(settings, patience=HttpPatience(**rest | less))
+        site: Site = await open_site(settings, timeouts=HttpTimeouts(**rest | less))
         return site
 
     return opened

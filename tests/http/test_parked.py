@@ -74,7 +74,7 @@ async def test_a_message_that_fails_again_is_the_same_one(site: Site, olga: Pers
     assert (again["id"], again["times"], again["first_failed_at"]) == (first["id"], 2, first["first_failed_at"])
     assert again["last_failed_at"] > first["last_failed_at"]
     assert again["headers"] == {"team": "shop"}
-    assert [(deed["by"], deed["what"], deed["reason"]) for deed in again["audit"]] == [
+    assert [(entry["by"], entry["what"], entry["reason"]) for entry in again["audit"]] == [
         ("olga@example.com", "requeue", REASON)
     ]
 
@@ -127,7 +127,7 @@ async def test_a_message_that_fails_again_before_that_it_was_put_back_is_written
     monkeypatch.setattr(bus, "publish", publish_and_see_it_fail)
     assert (await act(olga, message, "requeue")).status_code == 200
     (again,) = await parked(site, olga)
-    assert (again["state"], again["times"], [deed["what"] for deed in again["audit"]]) == ("parked", 2, ["requeue"])
+    assert (again["state"], again["times"], [entry["what"] for entry in again["audit"]]) == ("parked", 2, ["requeue"])
 
 
 async def test_what_is_dealt_with_is_not_dealt_with_again(site: Site, olga: Person) -> None:

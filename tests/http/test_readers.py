@@ -16,7 +16,7 @@ from batchbus_events.ids import new_ulid
 from batchbus_service.access import Role
 from batchbus_service.app.bootstrap import open_service
 from batchbus_service.domain.settings import Settings
-from batchbus_service.http.server.connections import HttpPatience
+from batchbus_service.http.server.connections import HttpTimeouts
 from batchbus_service.http.server.listen import listen
 from batchbus_service.http.server.server import serving
 from tests.http.conftest import Person, Site
@@ -90,7 +90,7 @@ async def test_two_hundred_readers_of_a_job_get_all_of_it_even_if_they_were_cut_
 async def test_a_reader_that_takes_nothing_is_broken_off_and_holds_up_nobody(
     settings: Settings, open_site: Callable[..., Any]
 ) -> None:
-    site: Site = await open_site(settings, patience=HttpPatience(stalled=1.0))
+    site: Site = await open_site(settings, timeouts=HttpTimeouts(stalled=1.0))
     quick, never = await _a_quick_reader_and_one_that_takes_nothing(site)
     await _readers(site, 1)
     await quick.reset()
@@ -136,7 +136,7 @@ async def test_readers_that_go_leave_nothing_behind(ann: Person, olga: Person, s
 
 
 async def test_a_quiet_stream_gives_a_sign_of_life(settings: Settings, open_site: Callable[..., Any]) -> None:
-    site: Site = await open_site(settings, patience=HttpPatience(quiet=0.01))
+    site: Site = await open_site(settings, timeouts=HttpTimeouts(quiet=0.01))
     olga = await site.person("olga", role=Role.ADMIN)
     async with asyncio.timeout(PATIENCE), olga.http.stream("GET", "/admin/events") as answer:
         signs = (line async for line in answer.aiter_lines() if line == ": still here")

@@ -45,7 +45,7 @@ async def act(person: Person, replay: dict[str, Any], what: str, **body: Any) ->
 
 
 async def done(site: Site, person: Person, replay: dict[str, Any], status: str = "completed") -> dict[str, Any]:
-    await site.service.player.until(replay["id"], lambda known: known.state == status, PATIENCE)
+    await site.service.replayer.until(replay["id"], lambda known: known.state == status, PATIENCE)
     found: dict[str, Any] = (await person.http.get(f"/admin/replays/{replay['id']}")).json()["replay"]
     assert found["status"] == status
     return found

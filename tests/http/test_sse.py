@@ -26,7 +26,7 @@ from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.live.sse import comment, frame, mark, retry_hint
 from batchbus_service.http.operator.streams import of_a_job
-from batchbus_service.http.server.connections import HttpPatience
+from batchbus_service.http.server.connections import HttpTimeouts
 from batchbus_service.http.server.state import Api
 from batchbus_service.journal import messages
 from tests.patience import PATIENCE
@@ -141,7 +141,7 @@ async def _followed(script: list[Action], stored: _Stored) -> None:
         feed = LiveFeed(bus, structlog.get_logger())
         service = SimpleNamespace(transitions=stored)
         # The last event may be lost, too: then the history has to be looked at again.
-        api = cast(Api, SimpleNamespace(service=service, feed=feed, patience=HttpPatience(quiet=0.01)))
+        api = cast(Api, SimpleNamespace(service=service, feed=feed, timeouts=HttpTimeouts(quiet=0.01)))
         client = _Client(api, stored.job.id)
         client.connect()
         for action in script:

@@ -87,7 +87,7 @@ async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(
     site: Site, ann: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent, ended = asyncio.Event(), asyncio.Event()
-    put = site.api.shelf.put
+    put = site.api.file_access.put
 
     async def put_and_tell(*args: Any, **more: Any) -> Upload:
         try:
@@ -95,7 +95,7 @@ async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(
         finally:
             ended.set()
 
-    monkeypatch.setattr(site.api.shelf, "put", put_and_tell)
+    monkeypatch.setattr(site.api.file_access, "put", put_and_tell)
 
     async def body() -> AsyncIterator[bytes]:
         yield b'--B\r\ncontent-disposition: form-data; name="files"; filename="half.csv"\r\n\r\n'
@@ -155,7 +155,7 @@ async def test_no_file_is_kept_that_cannot_be_noted_down(
     async def away(_document: object) -> None:
         raise AutoReconnect("the database is away")
 
-    monkeypatch.setattr(site.api.shelf, "_uploads", SimpleNamespace(insert_one=away))
+    monkeypatch.setattr(site.api.file_access, "_uploads", SimpleNamespace(insert_one=away))
     answer = await ann.http.post("/admin/uploads", files={"files": ("a.csv", b"x")})
     assert (answer.status_code, answer.json()["type"]) == (503, "unavailable")
     assert _kept(site) == []

@@ -72,7 +72,7 @@ def _in_this_process(_real: Any) -> Any:
     def open_(self: Any, _job: object, strategy: object, log: object) -> object:
         from batchbus_service.execution.execution import InProcess
 
-        return InProcess(self._host, self._clock, strategy, log)  # type: ignore[arg-type]
+        return InProcess(self._executor, self._clock, strategy, log)  # type: ignore[arg-type]
 
     return open_
 
@@ -344,7 +344,7 @@ MUTATIONS: Final = (
     Mutation(
         "leases are for ever",
         "a run that lost its lease writes on",
-        "batchbus_service.execution.job_run:RunHandle.ensure_lease",
+        "batchbus_service.execution.job_run:EngineJobRun.ensure_lease",
         _always(None),
         (SIMULATION, "tests/engine/test_crashes.py frozen"),
     ),

@@ -20,8 +20,8 @@ from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Queue
-from batchbus_service.operations.replay.player import Player
 from batchbus_service.operations.replay.record import Replay, State
+from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.operations.replay.selection import Destination, Selection
 from batchbus_service.storage.clock import ServerClock
 from tests.operations.replay.histories import finished_jobs
@@ -40,10 +40,10 @@ class Stage:
     clock: ServerClock
     folder: Path
 
-    async def player(
+    async def replayer(
         self, worker: str = "one", claim: timedelta = timedelta(seconds=15), bus: Bus | None = None
-    ) -> Player:
-        return Player(
+    ) -> Replayer:
+        return Replayer(
             self.database,
             bus or self.bus,
             self.clock,
@@ -54,15 +54,17 @@ class Stage:
         )
 
     @asynccontextmanager
-    async def playing(self, worker: str = "one", **more: Any) -> AsyncIterator[Player]:
-        player = await self.player(worker, **more)
-        await player.start()
+    async def playing(self, worker: str = "one", **more: Any) -> AsyncIterator[Replayer]:
+        replayer = await self.replayer(worker, **more)
+        await replayer.start()
         try:
-            yield player
+            yield replayer
         finally:
-            await player.close()
+            await replayer.close()
 
-    async def plan(self, player: Player, queue: str | None, selection: Selection = EVERYTHING, **more: Any) -> Replay:
+    async def plan(
+        self, replayer: Replayer, queue: str | None, selection: Selection = EVERYTHING, **more: Any
+    ) -> Replay:
         now = self.clock.now()
         destination = Destination(queue=queue) if queue else Destination(exchange="batch.events")
         replay = Replay(
@@ -74,17 +76,17 @@ class Stage:
             created_at=now,
             **more,
         )
-        await player.replays.insert(replay)
-        player.look()
-        return await player.until(replay.id, lambda known: known.state is not State.PLANNING, PATIENCE)
+        await replayer.replays.insert(replay)
+        replayer.look()
+        return await replayer.until(replay.id, lambda known: known.state is not State.PLANNING, PATIENCE)
 
-    async def run(self, player: Player, replay: Replay, **more: Any) -> None:
+    async def run(self, replayer: Replayer, replay: Replay, **more: Any) -> None:
         running = replay.run(OLGA, self.clock.now(), confirm=True, **more)
-        assert await player.replays.change(replay, running)
-        player.look()
+        assert await replayer.replays.change(replay, running)
+        replayer.look()
 
-    async def until(self, player: Player, replay: Replay, state: State) -> Replay:
-        known = await player.until(replay.id, lambda known: known.state is state, PATIENCE)
+    async def until(self, replayer: Replayer, replay: Replay, state: State) -> Replay:
+        known = await replayer.until(replay.id, lambda known: known.state is state, PATIENCE)
         assert known.state is state, known
         return known
 

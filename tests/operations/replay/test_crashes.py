@@ -16,9 +16,9 @@ from batchbus_events.event import Event
 from batchbus_events.ids import new_job_id
 from batchbus_events.topics import Binding, Queue
 from batchbus_service.operations.replay.record import Replay, State
+from batchbus_service.operations.replay.replay_attempt import BATCH
 from batchbus_service.operations.replay.selection import Selection
 from batchbus_service.operations.replay.store import Replays
-from batchbus_service.operations.replay.turn import BATCH
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
 from tests.long import LONG
@@ -52,8 +52,8 @@ async def test_a_replay_ends_the_same_however_often_its_process_is_killed(
         players: dict[int, WorkerProcess] = {}
 
         async def hire() -> None:
-            player = await stack.enter_async_context(installation.worker_process(lease_seconds=1))
-            players[player.pid] = player
+            replayer = await stack.enter_async_context(installation.worker_process(lease_seconds=1))
+            players[replayer.pid] = replayer
 
         await hire()
         await hire()
@@ -101,9 +101,9 @@ async def test_a_subscriber_that_lost_everything_gets_it_again_and_the_service_t
         replays = []
         for _ in range(2):
             hour = Selection(since=service.transitions.clock.now() - timedelta(hours=1))
-            replay = await _plan(service.player.replays, hour, queue=back.queue.name)
-            assert await service.player.replays.change(replay, replay.run(OLGA, replay.created_at, confirm=True))
-            replays.append(await _until(service.player.replays, replay.id, State.COMPLETED))
+            replay = await _plan(service.replayer.replays, hour, queue=back.queue.name)
+            assert await service.replayer.replays.change(replay, replay.run(OLGA, replay.created_at, confirm=True))
+            replays.append(await _until(service.replayer.replays, replay.id, State.COMPLETED))
         assert await _everything(installation) == before
 
     expected = sum(len(job["history"]) for job in before)

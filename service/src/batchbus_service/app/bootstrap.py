@@ -36,7 +36,7 @@ from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
-from batchbus_service.operations.replay.player import Player
+from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.storage.clock import ServerClock
 from batchbus_service.storage.files import FileStore
 from batchbus_service.storage.lent import client_options, lend
@@ -54,14 +54,14 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Patience", "Service", "open_service", "worker_id"]
+__all__ = ["Service", "Timeouts", "open_service", "worker_id"]
 
 _COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _GIVE_BACK_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Timeouts:
     """How long the service waits, in seconds, before it does something about it. No settings: only tests have less."""
 
     publish_grace: float = 10.0
@@ -84,7 +84,7 @@ async def open_service(
     bus: Bus | None = None,
     mongo_url: str | None = None,
     give_up: Callable[[str], None] | None = None,
-    patience: Patience = Patience(),
+    timeouts: Timeouts = Timeouts(),
     tracer: Tracer | None = None,
 ) -> AsyncIterator[Service]:
     """Everything but the HTTP server; ended in the reverse order, so that nothing accepted is lost.
@@ -98,7 +98,7 @@ async def open_service(
     async with AsyncExitStack() as stack:
         if mongo_url is None:
             mongo_url = await _mongo_url(settings, stack)
-        client = _client(mongo_url, stack, patience.database)
+        client = _client(mongo_url, stack, timeouts.database)
         database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
         clock = ServerClock(database, log)
         registry = Registry.load(settings.strategies_folder)
@@ -122,14 +122,14 @@ async def open_service(
         async def make_services(on_loop: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:
             return lend(catalog_url, settings.catalog_database, files, on_loop, loops)
 
-        host = await stack.enter_async_context(StrategyExecutor(make_services, background=background))
+        executor = await stack.enter_async_context(StrategyExecutor(make_services, background=background))
         for strategy in registry.strategies.values():
-            strategy.services = host.services
+            strategy.services = executor.services
 
         policy = Policy(
             lease=timedelta(seconds=settings.lease_seconds),
             max_attempts=settings.max_attempts,
-            publish_grace=timedelta(seconds=patience.publish_grace),
+            publish_grace=timedelta(seconds=timeouts.publish_grace),
         )
         presence = Presence(
             MongoProcessStore(database), clock, name, log, lasts=2 * policy.publish_grace, background=background
@@ -140,14 +140,14 @@ async def open_service(
         stack.push_async_callback(notifier.close)
         outbox = Outbox(bus, store, clock, policy, presence, log, meter, background=background)
         await outbox.start()
-        stack.push_async_callback(outbox.close, patience.last_answers)
+        stack.push_async_callback(outbox.close, timeouts.last_answers)
         meter.look_at_engine(bus, outbox)
         transitions = Transitions(store, outbox, clock, Decider(policy, new_ulid), log, meter, tracer or _tracer(stack))
         early_seconds = settings.early_trigger_seconds
         watch = Rescuer(transitions, bus, log, early_seconds=early_seconds, background=background)
         await watch.start()
         stack.push_async_callback(watch.close)
-        player = Player(
+        replayer = Replayer(
             database,
             bus,
             clock,
@@ -157,8 +157,8 @@ async def open_service(
             log=log,
             background=background,
         )
-        await player.start()
-        stack.push_async_callback(player.close)
+        await replayer.start()
+        stack.push_async_callback(replayer.close)
 
         worker = None
         if work:
@@ -169,7 +169,7 @@ async def open_service(
                 transitions=transitions,
                 bus=bus,
                 executions=Placement(
-                    host,
+                    executor,
                     clock,
                     await _setup(settings, client, mongo_url, files_url),
                     all_isolated=settings.isolation == "all",
@@ -178,9 +178,9 @@ async def open_service(
                 limits=RunLimits(
                     lease=settings.lease_seconds,
                     progress_interval=settings.progress_interval_seconds,
-                    cancel_grace=patience.cancel_grace,
-                    stuck=patience.stuck,
-                    last_answers=patience.last_answers,
+                    cancel_grace=timeouts.cancel_grace,
+                    stuck=timeouts.stuck,
+                    last_answers=timeouts.last_answers,
                 ),
                 give_up=give_up or _last_resort(stack, log),
             )
@@ -189,7 +189,7 @@ async def open_service(
             await worker.start()
             stack.push_async_callback(worker.close)
             of_bus = Commands(BUS, transitions, worker, log, early_seconds=settings.early_trigger_seconds)
-            intake = Intake(bus, transitions, of_bus, log, last_answers=patience.last_answers)
+            intake = Intake(bus, transitions, of_bus, log, last_answers=timeouts.last_answers)
             await intake.start()
             stack.push_async_callback(intake.close)
         else:
@@ -198,19 +198,19 @@ async def open_service(
         await queues.start()
         stack.push_async_callback(queues.close)
         meter.look_at_queues(queues)
-        of_http = Commands(HTTP, transitions, worker, log, preparation=Preparation(registry.get, host))
+        of_http = Commands(HTTP, transitions, worker, log, preparation=Preparation(registry.get, executor))
         yield Service(
             settings,
             bus,
             transitions,
             of_http,
             registry,
-            host,
+            executor,
             files,
             database,
             worker,
             watch,
-            player,
+            replayer,
             meter,
             background,
         )

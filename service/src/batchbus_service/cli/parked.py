@@ -78,7 +78,8 @@ def show(parked: Annotated[str, typer.Argument(metavar="PARKED")], as_json: AsJs
         console.print(escape(f"{name}: {value}"))
     console.print(f"\n{escape(shown.get('body') or shown.get('body_base64', ''))}\n", soft_wrap=True)
     rows = [
-        (local_time(deed["at"]), escape(deed["by"]), deed["what"], escape(deed["reason"])) for deed in shown["audit"]
+        (local_time(entry["at"]), escape(entry["by"]), entry["what"], escape(entry["reason"]))
+        for entry in shown["audit"]
     ]
     print_table(("time", "by", "what", "because"), rows)
 

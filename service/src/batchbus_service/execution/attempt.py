@@ -22,7 +22,7 @@ from batchbus_service.execution.execution import (
     RaisedInChild,
     RunControl,
     RunStalled,
-    told,
+    error_text,
 )
 from batchbus_service.execution.executor import forget_locals
 from batchbus_service.execution.heartbeat import Heartbeat, Interrupt, RunLimits
@@ -92,7 +92,7 @@ class Attempt:
         if before is None or (reason == "lost" and before != "lost"):
             self._interrupt = reason
             if self._heartbeat:
-                self._tell_strategy(self._heartbeat.handle)
+                self._tell_strategy(self._heartbeat.job_run)
         elif (before, reason) != ("canceled", "released"):
             return
         loop, limits = asyncio.get_running_loop(), self._around.limits
@@ -165,7 +165,7 @@ class Attempt:
             self.interrupt,
         )
         if self._interrupt:
-            self._tell_strategy(heartbeat.handle)
+            self._tell_strategy(heartbeat.job_run)
         heartbeat.start()
         try:
             try:
@@ -179,13 +179,13 @@ class Attempt:
         finally:
             self._heartbeat = None
             # A strategy that runs on in its thread learns that the job is no longer its own.
-            heartbeat.handle.lose()
+            heartbeat.job_run.lose()
             await heartbeat.stop(tell=False)
 
     # -- how a phase ends ------------------------------------------------------------------------------------------
 
     async def _succeeded(self, heartbeat: Heartbeat, draft: Draft) -> Job:
-        context = {**draft.context, **heartbeat.handle.context_changes}
+        context = {**draft.context, **heartbeat.job_run.context_changes}
         if self.job.phase == "process":
             return await self._end(
                 heartbeat, lambda job, now: self._decider.completed(replace(job, context=context), now, self._cause)
@@ -239,7 +239,7 @@ class Attempt:
 
     async def _lost(self, error: Exception, heartbeat: Heartbeat) -> Job:
         """The run failed; the strategy says whether another may do better."""
-        text = told(error)
+        text = error_text(error)
         if is_full(error) or (isinstance(error, RaisedInChild) and error.full):
             return await self._end(
                 heartbeat,
@@ -255,7 +255,7 @@ class Attempt:
 
     async def _crashed(self, error: Exception, heartbeat: Heartbeat) -> Job:
         """The run ended the process that it had for itself: there is nobody to ask whether another may do better."""
-        text, jitter = told(error), random.uniform(0.5, 1.5)
+        text, jitter = error_text(error), random.uniform(0.5, 1.5)
         return await self._end(
             heartbeat, lambda job, now: self._decider.crashed(job, now, text, self._cause, jitter=jitter)
         )
@@ -280,7 +280,7 @@ class Attempt:
             self._log.error("row_errors_not_kept", exc_info=error)
         await heartbeat.stop(tell=True)
         fence, began_at = self.job.fence, self.job.checkpoint
-        result, fault = _kept(heartbeat.handle)
+        result, fault = _kept(heartbeat.job_run)
         if fault:
             decide = self._dropped(fault)
 
@@ -308,7 +308,7 @@ class Attempt:
                 if fault:
                     raise
                 fault = str(error)
-                result, decide = heartbeat.handle.least_result(), self._dropped(fault)
+                result, decide = heartbeat.job_run.least_result(), self._dropped(fault)
             except StoreUnavailable:
                 if self._transitions.clock.monotonic() >= heartbeat.lease_ends:
                     raise
@@ -320,14 +320,14 @@ class Attempt:
 
     # -- interrupts ------------------------------------------------------------------------------------------------
 
-    def _tell_strategy(self, handle: RunControl) -> None:
+    def _tell_strategy(self, job_run: RunControl) -> None:
         match self._interrupt:
             case "canceled":
-                handle.cancel()
+                job_run.cancel()
             case "released":
-                handle.release()
+                job_run.release()
             case _:
-                handle.lose()
+                job_run.lose()
 
     def _give_up(self) -> None:
         if self._execution.killable:
@@ -368,15 +368,15 @@ def _outcome(before: Job, after: Job) -> Outcome:
             return "done"
 
 
-def _kept(handle: RunControl) -> tuple[dict[str, Json] | None, str | None]:
+def _kept(job_run: RunControl) -> tuple[dict[str, Json] | None, str | None]:
     """The run's result as the job keeps it; and if it cannot keep what the strategy made, why."""
     try:
-        result = handle.snapshot()
+        result = job_run.snapshot()
         size = len(to_json(result))
     except NotJson as error:
-        return handle.least_result(), str(error)
+        return job_run.least_result(), str(error)
     if size > MAX_RESULT_BYTES:
-        return handle.least_result(), f"It has {size:,} bytes; a job may keep {MAX_RESULT_BYTES:,}"
+        return job_run.least_result(), f"It has {size:,} bytes; a job may keep {MAX_RESULT_BYTES:,}"
     return result, None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from batchbus_service.domain.job import Checkpoint, Job
 from batchbus_service.domain.ports import Clock
 from batchbus_service.execution.executor import Call, StrategyExecutor, tamed
-from batchbus_service.execution.job_run import Progress, RunHandle
+from batchbus_service.execution.job_run import EngineJobRun, Progress
 from batchbus_service.execution.preparation import checked_context, overrides, prepare
 from batchbus_strategies import BatchStrategy, Draft, JobView, Json
 
@@ -29,7 +29,7 @@ __all__ = [
     "RunControl",
     "RunStalled",
     "Save",
-    "told",
+    "error_text",
 ]
 
 Save = Callable[[Checkpoint], Coroutine[Any, Any, None]]
@@ -140,58 +140,58 @@ class InProcess:
     killable = False
 
     def __init__(
-        self, host: StrategyExecutor, clock: Clock, strategy: BatchStrategy[Any], log: FilteringBoundLogger
+        self, executor: StrategyExecutor, clock: Clock, strategy: BatchStrategy[Any], log: FilteringBoundLogger
     ) -> None:
-        self._host = host
+        self._executor = executor
         self._clock = clock
         self._strategy = strategy
         self._log = log
         self._job: Job
-        self._handle: RunHandle
+        self._job_run: EngineJobRun
         self._call: Call[None] | None = None
         self._abandoned = asyncio.Event()
 
-    def begin(self, job: Job, *, lease_ends: float, save: Save, progressed: Callable[[], None]) -> RunHandle:
+    def begin(self, job: Job, *, lease_ends: float, save: Save, progressed: Callable[[], None]) -> EngineJobRun:
         self._job = job
-        self._handle = RunHandle(
+        self._job_run = EngineJobRun(
             job,
-            self._host.services,
+            self._executor.services,
             self._log,
             self._clock,
             lease_ends=lease_ends,
             save=save,
             progressed=progressed,
         )
-        return self._handle
+        return self._job_run
 
     async def work(self) -> Draft:
-        job, strategy, handle = self._job, self._strategy, self._handle
+        job, strategy, job_run = self._job, self._strategy, self._job_run
         draft = Draft(job.type, deepcopy(job.context), job.dry_run)
         if job.prepared:
             context = checked_context(strategy, draft)
         else:
             context = await prepare(self._let, strategy, draft, job.created_by)
-        handle.bind(context)
+        job_run.bind(context)
         if overrides(strategy, job.phase):
-            await self._let(strategy.pre_process if job.phase == "pre_process" else strategy.process, handle)
+            await self._let(strategy.pre_process if job.phase == "pre_process" else strategy.process, job_run)
         # A phase that could not say which records it did not use has not succeeded: it is tried again.
         await self.keep_row_errors()
         return draft
 
     async def clean_up(self, within: float) -> None:
         if overrides(self._strategy, "on_canceled"):
-            self._handle.allow_cleanup()
+            self._job_run.allow_cleanup()
             async with asyncio.timeout(within):
-                await self._let(self._strategy.on_canceled, self._handle)
+                await self._let(self._strategy.on_canceled, self._job_run)
 
     async def keep_row_errors(self) -> None:
-        self._handle.row_errors.cut()
-        await self._handle.write_row_errors()
+        self._job_run.row_errors.cut()
+        await self._job_run.write_row_errors()
 
     async def should_retry(self, view: JobView, error: Exception) -> bool:
         try:
             async with asyncio.timeout(_ADVICE_SECONDS):
-                return tamed(bool, await self._host.call(self._strategy.should_retry, view, error))
+                return tamed(bool, await self._executor.call(self._strategy.should_retry, view, error))
         except Exception as second:  # noqa: BLE001 - it must not hide the error that it was asked about
             self._log.error("should_retry_failed", exc_info=second)
             return True
@@ -212,7 +212,7 @@ class InProcess:
 
     async def _let(self, method: Callable[..., Any], *args: object) -> None:
         """Wait for the strategy; or, if it was told to stop and does not, no longer than until it is abandoned."""
-        call = self._call = self._host.start(method, *args)
+        call = self._call = self._executor.start(method, *args)
         done = asyncio.wrap_future(call.future)
         abandoned = asyncio.ensure_future(self._abandoned.wait())
         try:
@@ -225,7 +225,7 @@ class InProcess:
         done.result()
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """What a job keeps of the error that ended a run."""
     return (
         str(error)

@@ -87,8 +87,8 @@ class Heartbeat:
         self._stopped = False
         self.got_on = False
         """Whether this run has made a checkpoint."""
-        self.handle = begin(job, lease_ends=self.lease_ends, save=self._save, progressed=self._progressed)
-        self._began = self.handle.progress()
+        self.job_run = begin(job, lease_ends=self.lease_ends, save=self._save, progressed=self._progressed)
+        self._began = self.job_run.progress()
         """Where the run took the phase up: what it does itself is measured from there."""
         self._measured = self._began
 
@@ -103,7 +103,7 @@ class Heartbeat:
             self._timer.cancel()
         if self._telling:
             self._telling.cancel()
-        progress = self.handle.progress()
+        progress = self.job_run.progress()
         self._measure(progress)
         if tell and progress != self._told and (self._told or progress.advanced):
             await self._tell(progress)
@@ -131,14 +131,14 @@ class Heartbeat:
             pause = _TRY_AGAIN
         if self._clock.monotonic() >= self.lease_ends:
             self._interrupt("lost")
-        if self._clock.monotonic() - self.handle.touched > self._stall_seconds:
+        if self._clock.monotonic() - self.job_run.touched > self._stall_seconds:
             self._interrupt("stalled")
         if not self._stopped:
             self._timer = asyncio.get_running_loop().call_later(pause, self._beat_now)
 
     async def _save(self, checkpoint: Checkpoint) -> None:
         """Make a checkpoint durable, after the row errors up to it, whatever it takes while the lease lasts."""
-        await self.handle.write_row_errors()
+        await self.job_run.write_row_errors()
         while True:
             try:
                 return await self._beat(checkpoint)
@@ -182,12 +182,12 @@ class Heartbeat:
                 self.checkpoint, self.got_on = checkpoint, True
             self._beaten_at = started
             self.lease_ends = started + self._limits.lease
-            self.handle.renewed(self.lease_ends)
+            self.job_run.renewed(self.lease_ends)
 
     def _snapshot(self) -> dict[str, Json] | None:
         """The result as of now; as it was stored last while it is not JSON. If it stays so, the job fails when it ends."""
         try:
-            return self.handle.snapshot()
+            return self.job_run.snapshot()
         except NotJson as error:
             self._log.warning("progress_not_stored", reason=str(error))
             return self._result
@@ -201,7 +201,7 @@ class Heartbeat:
 
     async def _tell_for_a_while(self) -> None:
         try:
-            while (progress := self.handle.progress()) != self._told:
+            while (progress := self.job_run.progress()) != self._told:
                 await self._tell(progress)
                 if self._clock.monotonic() - self._beaten_at >= _PERSIST_EVERY:
                     await self._beat()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from batchbus_strategies import Files, RecordWrite, Written
 
-__all__ = ["MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "Progress", "RunHandle"]
+__all__ = ["MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "EngineJobRun", "Progress"]
 
 MAX_CHECKPOINT_BYTES: Final = 64 * 1024
 MAX_RESULT_BYTES: Final = 1024 * 1024
@@ -46,7 +46,7 @@ class Progress:
     message: str | None
 
 
-class RunHandle:
+class EngineJobRun:
     """Implements `JobRun`, and for the engine `execution.RunControl`."""
 
     def __init__(

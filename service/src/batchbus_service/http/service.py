@@ -14,7 +14,7 @@ from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.engine.rescuer import Rescuer
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.journal.transitions import Transitions
-from batchbus_service.operations.replay.player import Player
+from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.storage.files import FileStore
 from batchbus_service.telemetry.background import Background
 from batchbus_service.telemetry.prometheus import PrometheusMeter
@@ -33,12 +33,12 @@ class Service:
     commands: Commands
     """As the HTTP API carries them out."""
     registry: Registry
-    host: StrategyExecutor
+    executor: StrategyExecutor
     files: FileStore
     database: AsyncIOMotorDatabase[dict[str, Any]]
     """Jobs, users, tokens."""
     worker: Dispatcher | None
     watch: Rescuer
-    player: Player
+    replayer: Replayer
     meter: PrometheusMeter
     background: Background

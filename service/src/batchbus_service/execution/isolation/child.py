@@ -52,7 +52,7 @@ from batchbus_strategies import (
 )
 
 if TYPE_CHECKING:
-    from batchbus_service.execution.job_run import RunHandle
+    from batchbus_service.execution.job_run import EngineJobRun
     from batchbus_strategies import Services
 
 _SIGNAL_AT_PARENTS_DEATH: Final = 1
@@ -63,14 +63,14 @@ class Child:
     """Does what the messages of the worker ask, one question at a time, and tells how the run gets on."""
 
     def __init__(
-        self, writer: asyncio.StreamWriter, host: StrategyExecutor, strategy: BatchStrategy[Any], every: float
+        self, writer: asyncio.StreamWriter, executor: StrategyExecutor, strategy: BatchStrategy[Any], every: float
     ) -> None:
         self._writer = writer
-        self._host = host
+        self._executor = executor
         self._strategy = strategy
         self._every = every
         self._execution: InProcess
-        self._handle: RunHandle
+        self._job_run: EngineJobRun
         self._saving: dict[int, asyncio.Future[None]] = {}
         self._saves = 0
         self._telling: asyncio.Task[None] | None = None
@@ -90,22 +90,22 @@ class Child:
             case "saved":
                 self._saved(message)
             case "renewed":
-                self._handle.renewed(message["lease_ends"])
+                self._job_run.renewed(message["lease_ends"])
                 self._tell()
             case "cancel":
-                self._handle.cancel()
+                self._job_run.cancel()
             case "release":
-                self._handle.release()
+                self._job_run.release()
             case "lose":
-                self._handle.lose()
+                self._job_run.lose()
             case "stop":
                 self._execution.stop()
 
     def _begin(self, message: Document) -> None:
         job = job_from(message["job"])
         log = structlog.get_logger("batchbus").bind(**message["log"])
-        self._execution = InProcess(self._host, SystemClock(), self._strategy, log)
-        self._handle = self._execution.begin(
+        self._execution = InProcess(self._executor, SystemClock(), self._strategy, log)
+        self._job_run = self._execution.begin(
             job, lease_ends=message["lease_ends"], save=self._save, progressed=self._progressed
         )
 
@@ -123,7 +123,7 @@ class Child:
             await self._keep_row_errors()
             words = "".join(traceback.format_exception(error))
             said = {"error": error_to(error, words, full=is_full(error))}
-        state = {"kind": "answer", "state": state_of(self._handle)}
+        state = {"kind": "answer", "state": state_of(self._job_run)}
         try:
             message = packed({**said, **state})
         except NotStorable as error:
@@ -133,7 +133,7 @@ class Child:
 
     async def _worked(self) -> Document:
         draft: Draft = await self._execution.work()
-        return {"context": draft.context, "dry_run": draft.dry_run, "changes": self._handle.context_changes}
+        return {"context": draft.context, "dry_run": draft.dry_run, "changes": self._job_run.context_changes}
 
     async def _cleaned_up(self, within: float) -> Document:
         await self._execution.clean_up(within)
@@ -155,13 +155,13 @@ class Child:
 
     async def _save(self, checkpoint: Checkpoint) -> None:
         """The worker makes it durable, as it alone has the job. Raises what the worker says."""
-        await self._handle.write_row_errors()
+        await self._job_run.write_row_errors()
         self._saves += 1
         number = self._saves
         saved = self._saving[number] = asyncio.get_running_loop().create_future()
         message = {"kind": "checkpoint", "number": number, "checkpoint": asdict(checkpoint)}
         try:
-            self._writer.write(packed({**message, "state": state_of(self._handle)}))
+            self._writer.write(packed({**message, "state": state_of(self._job_run)}))
         except NotStorable as error:
             raise StrategyError(f"The checkpoint cannot be kept. {error}") from error
         await saved
@@ -180,15 +180,15 @@ class Child:
             self._telling = asyncio.create_task(self._tell_for_a_while())
 
     async def _tell_for_a_while(self) -> None:
-        told = None
-        while (progress := self._handle.progress()) != told:
-            told = progress
+        error_text = None
+        while (progress := self._job_run.progress()) != error_text:
+            error_text = progress
             self._tell()
             await asyncio.sleep(self._every)
         self._telling = None
 
     def _tell(self) -> None:
-        self._writer.write(packed({"kind": "state", "state": state_of(self._handle)}))
+        self._writer.write(packed({"kind": "state", "state": state_of(self._job_run)}))
 
 
 async def _serve(connection: socket.socket) -> None:
@@ -202,15 +202,15 @@ async def _serve(connection: socket.socket) -> None:
     async with AsyncExitStack() as stack:
         try:
             strategy = _strategy(setup, first["type"])
-            host = await stack.enter_async_context(StrategyExecutor(_services(setup)))
+            executor = await stack.enter_async_context(StrategyExecutor(_services(setup)))
         except (RegistryError, ValueError) as error:
             writer.write(packed({"kind": "unfit", "words": f"{type(error).__name__}: {error}"}))
             await writer.drain()
             return
-        strategy.services = host.services
+        strategy.services = executor.services
         limit = setup.memory_mib * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-        child = Child(writer, host, strategy, setup.progress_interval)
+        child = Child(writer, executor, strategy, setup.progress_interval)
         writer.write(packed({"kind": "ready"}))
         while (message := await read(reader)) is not None:
             if message["kind"] == "end":
@@ -254,11 +254,11 @@ def _tell_crashes(file: int) -> None:
     faulthandler.enable(file=file, all_threads=False)
     real = os._exit
 
-    def told(code: int) -> None:
+    def error_text(code: int) -> None:
         faulthandler.dump_traceback(file=file, all_threads=False)
         real(code)
 
-    os._exit = told  # type: ignore[assignment]
+    os._exit = error_text  # type: ignore[assignment]
 
 
 def main() -> None:

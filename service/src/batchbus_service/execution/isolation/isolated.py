@@ -31,7 +31,7 @@ from batchbus_service.execution.isolation.messages import (
 )
 from batchbus_service.execution.isolation.process import ChildProcess
 from batchbus_service.execution.isolation.setup import Setup
-from batchbus_service.execution.job_run import Progress, RunHandle
+from batchbus_service.execution.job_run import EngineJobRun, Progress
 from batchbus_service.execution.preparation import check_draft
 from batchbus_strategies import BatchStrategy, Draft, JobView, Json, LeaseLost, StrategyError
 from batchbus_strategies.json_values import NotJson
@@ -49,23 +49,23 @@ class Placement:
     """
 
     def __init__(
-        self, host: StrategyExecutor, clock: Clock, setup: Setup | None, *, all_isolated: bool = False
+        self, executor: StrategyExecutor, clock: Clock, setup: Setup | None, *, all_isolated: bool = False
     ) -> None:
-        self._host = host
+        self._executor = executor
         self._clock = clock
         self._setup = setup
         self._all = all_isolated
 
     def open(self, job: Job, strategy: BatchStrategy[Any], log: FilteringBoundLogger) -> Execution:
         if self._setup and (job.suspected or self._all or strategy.isolation == "process"):
-            return Isolated(self._setup, self._host, self._clock, log)
-        return InProcess(self._host, self._clock, strategy, log)
+            return Isolated(self._setup, self._executor, self._clock, log)
+        return InProcess(self._executor, self._clock, strategy, log)
 
 
 class MirroredRun:
     """The engine's side of a run in a child: as of the child's last message. Implements `RunControl`."""
 
-    def __init__(self, first: RunHandle, lease_ends: float, tell: Callable[[Document], None]) -> None:
+    def __init__(self, first: EngineJobRun, lease_ends: float, tell: Callable[[Document], None]) -> None:
         """`first`: what a run of that job begins with."""
         self._tell = tell
         self._progress = first.progress()
@@ -120,9 +120,9 @@ class Isolated:
 
     killable = True
 
-    def __init__(self, setup: Setup, host: StrategyExecutor, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(self, setup: Setup, executor: StrategyExecutor, clock: Clock, log: FilteringBoundLogger) -> None:
         self._setup = setup
-        self._host = host
+        self._executor = executor
         self._clock = clock
         self._log = log
         self._child: ChildProcess | None = None
@@ -136,8 +136,8 @@ class Isolated:
 
     def begin(self, job: Job, *, lease_ends: float, save: Save, progressed: Callable[[], None]) -> MirroredRun:
         self._job, self._save, self._progressed = job, save, progressed
-        services = self._host.services
-        first = RunHandle(
+        services = self._executor.services
+        first = EngineJobRun(
             job, services, self._log, self._clock, lease_ends=lease_ends, save=save, progressed=progressed
         )
         self._run = MirroredRun(first, lease_ends, self._tell)

@@ -21,7 +21,7 @@ from batchbus_service.domain.job import Checkpoint, Job, plain
 from batchbus_service.domain.ports import NotStorable
 from batchbus_service.execution.execution import ProcessDied, RaisedInChild, RunStalled
 from batchbus_service.execution.executor import CallStopped
-from batchbus_service.execution.job_run import Progress, RunHandle
+from batchbus_service.execution.job_run import EngineJobRun, Progress
 from batchbus_service.storage.mongo.document import encodable, from_document, to_document
 from batchbus_strategies import LeaseLost, RunCanceled, StrategyError
 from batchbus_strategies.json_values import NotJson
@@ -102,12 +102,12 @@ def job_from(document: Document) -> Job:
     return from_document(document)
 
 
-def state_of(handle: RunHandle) -> Document:
+def state_of(job_run: EngineJobRun) -> Document:
     """How far a run is. A result that is not JSON, or cannot be stored, is replaced by the reason, as `fault`."""
-    state: Document = {"progress": asdict(handle.progress()), "touched": handle.touched}
-    least = handle.least_result()
+    state: Document = {"progress": asdict(job_run.progress()), "touched": job_run.touched}
+    least = job_run.least_result()
     try:
-        result = handle.snapshot()
+        result = job_run.snapshot()
         packed({"result": result})
         return {**state, "result": result, "least": least}
     except (NotJson, NotStorable) as error:

@@ -51,7 +51,7 @@ async def require_files(api: Api, caller: Principal, context: Mapping[str, Json]
     Raises `ApiError`.
     """
     for path, text in _texts(context, ""):
-        if (path == "fileKey" or _A_KEY.match(text)) and not await api.shelf.may_read(caller, text):
+        if (path == "fileKey" or _A_KEY.match(text)) and not await api.file_access.may_read(caller, text):
             raise invalid(f"{path}: There is no file with the key {text[:200]}")
 
 

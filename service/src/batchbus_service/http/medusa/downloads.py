@@ -36,7 +36,7 @@ _STRANGE: Final = re.compile(r"[^A-Za-z0-9 ._()@+-]")
 async def download_url(request: Request, api: ApiState, caller: Reader, body: JsonBody) -> Response:
     """A link with which anyone can fetch the file for an hour."""
     key = read_file_key(body)
-    if not await api.shelf.may_read(caller, key) or await api.shelf.size(key) is None:
+    if not await api.file_access.may_read(caller, key) or await api.file_access.size(key) is None:
         raise not_found(f"There is no file with the key {key[:200]}")
     return ApiJson({"download_url": f"{address(request, key)}?{urlencode(api.keys.link(key))}"})
 
@@ -49,11 +49,11 @@ async def download_url(request: Request, api: ApiState, caller: Reader, body: Js
 async def download(request: Request, key: str, api: ApiState, expires: str = "", signature: str = "") -> Response:
     """A file, or the part of it that `Range` asks for. Without a valid signature, only if it is public."""
     key = segment(key)
-    facts = await api.shelf.facts(key)
+    facts = await api.file_access.facts(key)
     if facts is None:
         raise not_found(f"There is no file with the key {key[:200]}")
     if not api.keys.opens(key, expires, signature):
-        upload = await api.shelf.find(key)
+        upload = await api.file_access.find(key)
         if upload is None or not upload.public:
             raise forbidden("This file needs a link that is signed and not older than an hour")
     name = key.rpartition("/")[2]
@@ -68,7 +68,7 @@ async def download(request: Request, key: str, api: ApiState, expires: str = "",
     }
     if facts.etag:
         headers["etag"] = facts.etag
-    files, part = api.shelf.files, _part(request, facts)
+    files, part = api.file_access.files, _part(request, facts)
     headers["content-length"] = str(facts.size if part is None else len(part))
     if part is None:
         return StreamingResponse(files.read(key), headers=headers, media_type=_media_type(name))

@@ -1,4 +1,4 @@
-"""The shelf: files that users put into the file store or that their jobs made, and who may have them."""
+"""Files that users upload or that their jobs make, and which of them a user may read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from batchbus_strategies import FileMissing
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
 
-__all__ = ["Shelf", "Upload"]
+__all__ = ["FileAccess", "Upload"]
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
 
@@ -35,7 +35,7 @@ class Upload:
     """Whether anyone who has its address may fetch it."""
 
 
-class Shelf:
+class FileAccess:
     """One per process. Methods that look something up may raise `StoreUnavailable`."""
 
     def __init__(self, files: FileStore, database: AsyncIOMotorDatabase[dict[str, Any]], *, max_bytes: int) -> None:

@@ -306,7 +306,7 @@ class ReplayList(Page):
     replays: list[Replay]
 
 
-class Deed(Answer):
+class AuditEntry(Answer):
     at: datetime
     by: str
     what: str
@@ -327,7 +327,7 @@ class ParkedMessage(Answer):
     headers: AnyObject
     user_id: str | None
     size: int
-    audit: list[Deed]
+    audit: list[AuditEntry]
     body: str | None = None
     body_base64: str | None = None
 

@@ -40,9 +40,9 @@ async def upload_protected(request: Request, api: ApiState, caller: Writer) -> R
 @router.delete("/admin/uploads", responses=answers(Deleted), openapi_extra=takes(FileKey))
 async def delete(api: ApiState, caller: Writer, body: JsonBody) -> Response:
     key = read_file_key(body)
-    if await api.shelf.belongs_to(caller, key):
-        await api.shelf.remove(key)
-    elif await api.shelf.size(key) is not None:
+    if await api.file_access.belongs_to(caller, key):
+        await api.file_access.remove(key)
+    elif await api.file_access.size(key) is not None:
         raise not_allowed("Cannot delete a file that does not belong to the logged in user")
     return ApiJson({"id": key, "object": "file", "deleted": True})
 
@@ -57,9 +57,11 @@ async def _received(request: Request, api: Api, user_id: str, *, public: bool) -
                 continue  # a field, or a choice of files where none was chosen
             if event.name != "files":
                 raise invalid(f"files are expected in the field files, not in {event.name[:100]}")
-            uploads.append(await api.shelf.put(event.file_name, _until_it_ends(parts), user_id=user_id, public=public))
+            uploads.append(
+                await api.file_access.put(event.file_name, _until_it_ends(parts), user_id=user_id, public=public)
+            )
     except BaseException as error:  # it is raised again, whatever it is: only the files must not stay
-        await api.shelf.discard(uploads)
+        await api.file_access.discard(uploads)
         if isinstance(error, BadMultipart | ClientDisconnect):
             raise invalid(str(error) or "the client went away") from None
         raise

@@ -32,7 +32,7 @@ async def template(type: str, api: ApiState, _caller: Reader) -> Response:
     strategy = api.service.registry.get(batch_type)
     if strategy is None:
         raise not_found(f"Unable to find a BatchJob strategy with the type {batch_type[:100]}")
-    content = await api.service.host.call(strategy.build_template)
+    content = await api.service.executor.call(strategy.build_template)
     if content is None:
         raise not_found(f"There is no template for the type {batch_type}")
     headers = {"content-disposition": f'attachment; filename="{batch_type}-template.csv"'}

@@ -67,7 +67,7 @@ async def list_parked(
 ) -> Response:
     """Those that failed last first. `reason` is part of the reason; `since` and `until` bound the last failure."""
     wanted = Filter(state=state, routing_key=routing_key, reason=reason, since=since, until=until)
-    found, count = await api.keeper.messages.find(wanted, offset=offset, limit=limit)
+    found, count = await api.parked.messages.find(wanted, offset=offset, limit=limit)
     wire = [_on_the_wire(parked) for parked in found]
     return ApiJson({"parked": wire, "count": count, "offset": offset, "limit": limit})
 
@@ -76,7 +76,7 @@ async def list_parked(
 async def requeue_many(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{reason, filter: {routing_key, reason, since, until}}`: put back all that is parked now and matches."""
     form = read_form(_DealWithMany, body)
-    number = await api.keeper.requeue_all(Filter(**form.filter.model_dump()), caller.user.email, form.reason)
+    number = await api.parked.requeue_all(Filter(**form.filter.model_dump()), caller.user.email, form.reason)
     return ApiJson({"requeued": number})
 
 
@@ -84,7 +84,7 @@ async def requeue_many(api: ApiState, caller: Operator, body: JsonBody) -> Respo
 async def discard_many(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{reason, filter}`, as for requeue."""
     form = read_form(_DealWithMany, body)
-    number = await api.keeper.discard_all(Filter(**form.filter.model_dump()), caller.user.email, form.reason)
+    number = await api.parked.discard_all(Filter(**form.filter.model_dump()), caller.user.email, form.reason)
     return ApiJson({"discarded": number})
 
 
@@ -92,7 +92,7 @@ async def discard_many(api: ApiState, caller: Operator, body: JsonBody) -> Respo
 async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
     """With its body: `body` where that is text, else `body_base64`; cut off where it is longer than a trigger may be."""
     parked = await _find(api, id)
-    message = await api.keeper.messages.message(parked)
+    message = await api.parked.messages.message(parked)
     shown = message.body[:_SHOWN_BYTES]
     try:
         body = {"body": shown.decode()}
@@ -108,12 +108,12 @@ async def requeue(id: str, api: ApiState, caller: Operator, body: JsonBody) -> R
     parked = await _find(api, id)
     try:
         if form.body is None and form.routing_key is None:
-            dealt_with = await api.keeper.requeue(parked.id, caller.user.email, form.reason)
+            dealt_with = await api.parked.requeue(parked.id, caller.user.email, form.reason)
         else:
             edited = form.body.encode() if isinstance(form.body, str) else to_json(form.body)
             if form.body is None:
-                edited = (await api.keeper.messages.message(parked)).body
-            dealt_with = await api.keeper.requeue_edited(
+                edited = (await api.parked.messages.message(parked)).body
+            dealt_with = await api.parked.requeue_edited(
                 parked.id, caller.user.email, form.reason, body=edited, routing_key=form.routing_key
             )
     except ParkedRefused as error:
@@ -127,14 +127,14 @@ async def discard(id: str, api: ApiState, caller: Operator, body: JsonBody) -> R
     form = read_form(_Deal, body)
     parked = await _find(api, id)
     try:
-        return ApiJson({"parked": _on_the_wire(await api.keeper.discard(parked.id, caller.user.email, form.reason))})
+        return ApiJson({"parked": _on_the_wire(await api.parked.discard(parked.id, caller.user.email, form.reason))})
     except ParkedRefused as error:
         raise not_allowed(str(error)) from None
 
 
 async def _find(api: Api, id: str) -> ParkedMessage:
     try:
-        return await api.keeper.messages.get(segment(id))
+        return await api.parked.messages.get(segment(id))
     except UnknownParked:
         raise not_found(f"Parked message with id {segment(id)[:100]} was not found") from None
 
@@ -154,7 +154,13 @@ def _on_the_wire(parked: ParkedMessage) -> dict[str, Any]:
         "user_id": parked.user_id,
         "size": parked.size,
         "audit": [
-            {"at": timestamp(deed.at), "by": deed.by, "what": deed.what, "reason": deed.reason, "details": deed.details}
-            for deed in parked.audit
+            {
+                "at": timestamp(entry.at),
+                "by": entry.by,
+                "what": entry.what,
+                "reason": entry.reason,
+                "details": entry.details,
+            }
+            for entry in parked.audit
         ],
     }

@@ -73,10 +73,10 @@ async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
         created_at=now,
         rate=new.rate,
     ).noted(caller.user.email, "plan", now, {"reason": new.reason})
-    player = api.service.player
-    await player.replays.insert(replay)
-    player.look()
-    planned = await player.until(replay.id, lambda known: known.state is not State.PLANNING, _PLANNED_WITHIN)
+    replayer = api.service.replayer
+    await replayer.replays.insert(replay)
+    replayer.look()
+    planned = await replayer.until(replay.id, lambda known: known.state is not State.PLANNING, _PLANNED_WITHIN)
     return _answer(planned, status=201)
 
 
@@ -88,7 +88,7 @@ async def list_replays(
     limit: Limit = 20,
 ) -> Response:
     """The newest first."""
-    replays, count = await api.service.player.replays.newest(offset=offset, limit=limit)
+    replays, count = await api.service.replayer.replays.newest(offset=offset, limit=limit)
     wire = [_on_the_wire(replay) for replay in replays]
     return ApiJson({"replays": wire, "count": count, "offset": offset, "limit": limit})
 
@@ -129,21 +129,21 @@ async def abort(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Res
 
 async def _find(api: Api, id: str) -> Replay:
     try:
-        return await api.service.player.replays.get(segment(id))
+        return await api.service.replayer.replays.get(segment(id))
     except UnknownReplay:
         raise not_found(f"Replay with id {segment(id)[:100]} was not found") from None
 
 
 async def _change(api: Api, id: str, decide: Callable[[Replay, datetime], Replay]) -> Response:
-    player, clock = api.service.player, api.service.transitions.clock
+    replayer, clock = api.service.replayer, api.service.transitions.clock
     while True:
         known = await _find(api, id)
         try:
             changed = decide(known, clock.now())
         except ReplayRefused as error:
             raise not_allowed(str(error)) from None
-        if await player.replays.change(known, changed):
-            player.look()
+        if await replayer.replays.change(known, changed):
+            replayer.look()
             return _answer(changed)
 
 

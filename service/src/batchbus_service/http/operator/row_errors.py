@@ -36,7 +36,7 @@ async def row_errors(id: str, api: ApiState, caller: Reader) -> Response:
     """
     job = await job_for(api, caller, id)
     keys = part_keys(job)
-    if keys and await api.shelf.size(keys[0]) is None:
+    if keys and await api.file_access.size(keys[0]) is None:
         raise not_found(f"The row errors of {job.id} are not in the file store any more")
     headers = {
         "content-disposition": f'attachment; filename="{job.id}-errors.csv"',

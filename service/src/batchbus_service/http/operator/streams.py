@@ -71,7 +71,7 @@ async def events_of_a_job(
     await api.feed.open()
     way_out = way_to_break_off(request)
     frames = _while_allowed(of_a_job(api, job.id, sent, way_out), request, caller)
-    return EventStream(frames, stalled=api.patience.stalled, break_off=way_out)
+    return EventStream(frames, stalled=api.timeouts.stalled, break_off=way_out)
 
 
 @router.get("/events", response_class=Response, responses=answers_with_events())
@@ -94,7 +94,7 @@ async def events_of_all_jobs(
     await api.feed.open()
     way_out = way_to_break_off(request)
     frames = _while_allowed(_of_all_jobs(api, pattern, after, way_out), request, caller)
-    return EventStream(frames, stalled=api.patience.stalled, break_off=way_out)
+    return EventStream(frames, stalled=api.timeouts.stalled, break_off=way_out)
 
 
 @router.post("/events", status_code=202, responses=answers(SentTrigger, 202), openapi_extra=takes(NewTrigger))
@@ -137,7 +137,7 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
 
 async def of_a_job(api: Api, job_id: str, sent: int, way_out: Callable[[], None]) -> AsyncGenerator[bytes, None]:
     """`sent`: the sequence of the last event that the client has."""
-    yield retry_hint(api.patience.come_back)
+    yield retry_hint(api.timeouts.come_back)
     async with api.feed.reader(job_id=job_id, break_off=way_out) as live:
         look = True
         while True:
@@ -153,7 +153,7 @@ async def of_a_job(api: Api, job_id: str, sent: int, way_out: Callable[[], None]
                 if _over(job):
                     return
             try:
-                happened = await live.next(api.patience.quiet)
+                happened = await live.next(api.timeouts.quiet)
             except CutOff:
                 return
             if happened is None:
@@ -177,7 +177,7 @@ async def _of_all_jobs(
     api: Api, pattern: str, after: tuple[datetime, str] | None, way_out: Callable[[], None]
 ) -> AsyncGenerator[bytes, None]:
     """`after`: the time and id of the last event that the client has."""
-    yield retry_hint(api.patience.come_back)
+    yield retry_hint(api.timeouts.come_back)
     async with api.feed.reader(pattern=pattern, break_off=way_out) as live:
         told: deque[str] = deque(maxlen=_OVERLAP)
         if after is None:
@@ -192,7 +192,7 @@ async def _of_all_jobs(
         both = set(told)
         while True:
             try:
-                happened = await live.next(api.patience.quiet)
+                happened = await live.next(api.timeouts.quiet)
             except CutOff:
                 return
             if happened is None:
@@ -206,7 +206,7 @@ async def _while_allowed(
     frames: AsyncGenerator[bytes, None], request: Request, caller: Principal
 ) -> AsyncGenerator[bytes, None]:
     """The frames, until the caller's credential ends. There is one every few seconds, and so a time to ask."""
-    clock, trust = asyncio.get_running_loop().time, api_of(request).patience.trust
+    clock, trust = asyncio.get_running_loop().time, api_of(request).timeouts.trust
     asked = clock()
     async with aclosing(frames):
         async for told in frames:

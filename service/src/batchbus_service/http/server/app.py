@@ -11,7 +11,7 @@ from batchbus_service.access import Users
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa import auth, downloads, jobs, uploads
 from batchbus_service.http.medusa.access import admit
-from batchbus_service.http.medusa.file_access import Shelf
+from batchbus_service.http.medusa.file_access import FileAccess
 from batchbus_service.http.medusa.finding import JobFinder
 from batchbus_service.http.medusa.keys import Keys
 from batchbus_service.http.operator import (
@@ -28,7 +28,7 @@ from batchbus_service.http.operator import (
 )
 from batchbus_service.http.pages import routes as pages
 from batchbus_service.http.server import errors, origins
-from batchbus_service.http.server.connections import PATIENCE, HttpPatience, SlowBodies
+from batchbus_service.http.server.connections import PATIENCE, HttpTimeouts, SlowBodies
 from batchbus_service.http.server.heads import Heads
 from batchbus_service.http.server.metrics import MeteredRequests
 from batchbus_service.http.server.openapi import describe, operation_id
@@ -37,14 +37,14 @@ from batchbus_service.http.server.probes import answer_probes
 from batchbus_service.http.server.state import Api
 from batchbus_service.http.server.validators import Validators
 from batchbus_service.http.service import Service
-from batchbus_service.operations.parked.keeper import Keeper
-from batchbus_service.operations.parked.store import ParkedMessages
+from batchbus_service.operations.parked.parked_messages import ParkedMessages
+from batchbus_service.operations.parked.store import ParkedMessageStore
 from batchbus_service.storage.line_index import LinePages
 
 __all__ = ["create_app"]
 
 
-def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAPI:
+def create_app(service: Service, *, timeouts: HttpTimeouts = PATIENCE) -> FastAPI:
     """The HTTP API of a running service. Raises `BadSettings` if there is no secret to sign with."""
     app = FastAPI(
         title="batchbus",
@@ -62,12 +62,12 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
         keys=Keys.of(service.settings),
         finder=JobFinder(service.database, service.transitions.clock, embedded=service.settings.embedded),
         feed=LiveFeed(service.bus, log),
-        shelf=Shelf(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
-        patience=patience,
+        file_access=FileAccess(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
+        timeouts=timeouts,
         plans=LinePages(service.files),
-        keeper=Keeper(
+        parked=ParkedMessages(
             service.bus,
-            ParkedMessages(service.database, service.files),
+            ParkedMessageStore(service.database, service.files),
             service.transitions.clock,
             log,
             background=service.background,
@@ -79,12 +79,12 @@ def create_app(service: Service, *, patience: HttpPatience = PATIENCE) -> FastAP
     errors.install(app, admit)
     answer_probes(app, service)
     describe(app)
-    service.meter.look_at_parked(lambda: app.state.api.keeper.waiting)
+    service.meter.look_at_parked(lambda: app.state.api.parked.waiting)
     service.meter.look_at_streams(lambda: app.state.api.feed.readers)
     app.add_middleware(Validators)
     app.add_middleware(Heads)
     app.add_middleware(MeteredRequests, meter=service.meter)
     app.add_middleware(PathForm)
-    app.add_middleware(SlowBodies, patience=patience)
+    app.add_middleware(SlowBodies, timeouts=timeouts)
     origins.allow_origins(app, service.settings.cors_origins)
     return app

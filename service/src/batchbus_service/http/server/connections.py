@@ -20,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from batchbus_service.http.server.errors import ApiError
 
-__all__ = ["BREAK_OFF", "HEAD_BYTES", "PATIENCE", "HttpPatience", "SlowBodies", "patient"]
+__all__ = ["BREAK_OFF", "HEAD_BYTES", "PATIENCE", "HttpTimeouts", "SlowBodies", "patient"]
 
 BREAK_OFF: Final = "batchbus.break_off"
 """The ASGI extension with which a response ends its connection, whatever the client still has to take."""
@@ -29,7 +29,7 @@ HEAD_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HttpPatience:
+class HttpTimeouts:
     """How long the server waits for a client, in seconds. No settings: only tests have less."""
 
     head: float = 20.0
@@ -50,21 +50,21 @@ class HttpPatience:
     """What the reader of a stream that ended is asked to wait before it comes back."""
 
 
-PATIENCE: Final = HttpPatience()
+PATIENCE: Final = HttpTimeouts()
 
 
-def patient(patience: HttpPatience) -> type[H11Protocol]:
+def patient(timeouts: HttpTimeouts) -> type[H11Protocol]:
     """The protocol of a connection, for uvicorn."""
 
     class Patient(_Connection):
         pass
 
-    Patient.patience = patience
+    Patient.timeouts = timeouts
     return Patient
 
 
 class _Connection(H11Protocol):
-    patience: HttpPatience
+    timeouts: HttpTimeouts
     _alarm: asyncio.TimerHandle | None = None
     _parted = False
 
@@ -98,9 +98,9 @@ class _Connection(H11Protocol):
         if self.transport.is_closing() or self._parted:
             return
         if self.conn.our_state is h11.IDLE:
-            self._alarm = self._alarm or self.loop.call_later(self.patience.head, self._no_head)
+            self._alarm = self._alarm or self.loop.call_later(self.timeouts.head, self._no_head)
         elif self.conn.our_state is h11.DONE:
-            self._alarm = self._alarm or self.loop.call_later(self.patience.parting, self.transport.close)
+            self._alarm = self._alarm or self.loop.call_later(self.timeouts.parting, self.transport.close)
         else:
             self._silence()
 
@@ -137,7 +137,7 @@ class _Connection(H11Protocol):
             self.transport.write_eof()
         # Closed while the client still sends, the answer would be lost: its system drops what it has not read yet.
         self._parted = True
-        self._alarm = self.loop.call_later(self.patience.parting, self.transport.close)
+        self._alarm = self.loop.call_later(self.timeouts.parting, self.transport.close)
 
 
 def _with_way_out(app: ASGIApp, abort: Callable[[], None]) -> ASGIApp:
@@ -152,15 +152,15 @@ def _with_way_out(app: ASGIApp, abort: Callable[[], None]) -> ASGIApp:
 class SlowBodies:
     """ASGI middleware. Whoever reads a body that comes too slowly gets an `ApiError`."""
 
-    def __init__(self, app: ASGIApp, patience: HttpPatience) -> None:
+    def __init__(self, app: ASGIApp, timeouts: HttpTimeouts) -> None:
         self._app = app
-        self._patience = patience
+        self._timeouts = timeouts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        left, complete, answered = self._patience.body, False, False
+        left, complete, answered = self._timeouts.body, False, False
         clock = asyncio.get_running_loop().time
 
         async def in_time() -> Message:
@@ -175,8 +175,8 @@ class SlowBodies:
                 if answered:
                     return {"type": "http.disconnect"}
                 raise ApiError(408, "invalid_data", "The body came too slowly") from None
-            bought = len(message.get("body", b"")) / self._patience.bytes_per_second
-            left = min(left - (clock() - began) + bought, self._patience.body)
+            bought = len(message.get("body", b"")) / self._timeouts.bytes_per_second
+            left = min(left - (clock() - began) + bought, self._timeouts.body)
             complete = not message.get("more_body", False)
             return message
 

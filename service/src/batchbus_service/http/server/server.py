@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from batchbus_service.http.server.app import create_app
-from batchbus_service.http.server.connections import HEAD_BYTES, PATIENCE, HttpPatience, patient
+from batchbus_service.http.server.connections import HEAD_BYTES, PATIENCE, HttpTimeouts, patient
 from batchbus_service.http.server.probes import create_probe_app
 from batchbus_service.http.server.state import Api
 from batchbus_service.http.service import Service
@@ -24,33 +24,33 @@ _GRACE_SECONDS: Final = 5
 
 
 @asynccontextmanager
-async def serving(service: Service, sock: socket.socket, *, patience: HttpPatience = PATIENCE) -> AsyncIterator[Api]:
+async def serving(service: Service, sock: socket.socket, *, timeouts: HttpTimeouts = PATIENCE) -> AsyncIterator[Api]:
     """Serve the API on a socket from `listen` until the context is left; then streams end first, requests next."""
-    app = create_app(service, patience=patience)
+    app = create_app(service, timeouts=timeouts)
     api: Api = app.state.api
     await api.users.prepare()
-    await api.keeper.start()
+    await api.parked.start()
     try:
-        async with _serving(app, service, sock, patience):
+        async with _serving(app, service, sock, timeouts):
             try:
                 yield api
             finally:
                 await api.feed.close()
     finally:
-        await api.keeper.close()
+        await api.parked.close()
 
 
 @asynccontextmanager
 async def serving_probes(
-    service: Service, sock: socket.socket, *, patience: HttpPatience = PATIENCE
+    service: Service, sock: socket.socket, *, timeouts: HttpTimeouts = PATIENCE
 ) -> AsyncIterator[None]:
     """Serve health and metrics alone, for a process without the API."""
-    async with _serving(create_probe_app(service), service, sock, patience):
+    async with _serving(create_probe_app(service), service, sock, timeouts):
         yield
 
 
 @asynccontextmanager
-async def _serving(app: FastAPI, service: Service, sock: socket.socket, patience: HttpPatience) -> AsyncIterator[None]:
+async def _serving(app: FastAPI, service: Service, sock: socket.socket, timeouts: HttpTimeouts) -> AsyncIterator[None]:
     server = _Server(
         uvicorn.Config(
             app,
@@ -60,7 +60,7 @@ async def _serving(app: FastAPI, service: Service, sock: socket.socket, patience
             ws="none",
             server_header=False,
             forwarded_allow_ips=service.settings.trusted_proxies,
-            http=patient(patience),
+            http=patient(timeouts),
             h11_max_incomplete_event_size=HEAD_BYTES,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )

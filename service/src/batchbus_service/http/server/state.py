@@ -9,12 +9,12 @@ from fastapi import Depends, Request
 
 from batchbus_service.access import Users
 from batchbus_service.http.live.feeds import LiveFeed
-from batchbus_service.http.medusa.file_access import Shelf
+from batchbus_service.http.medusa.file_access import FileAccess
 from batchbus_service.http.medusa.finding import JobFinder
 from batchbus_service.http.medusa.keys import Keys
-from batchbus_service.http.server.connections import HttpPatience
+from batchbus_service.http.server.connections import HttpTimeouts
 from batchbus_service.http.service import Service
-from batchbus_service.operations.parked.keeper import Keeper
+from batchbus_service.operations.parked.parked_messages import ParkedMessages
 from batchbus_service.storage.line_index import LinePages
 
 __all__ = ["Api", "ApiState", "api_of"]
@@ -29,10 +29,10 @@ class Api:
     keys: Keys
     finder: JobFinder
     feed: LiveFeed
-    shelf: Shelf
-    patience: HttpPatience
+    file_access: FileAccess
+    timeouts: HttpTimeouts
     plans: LinePages
-    keeper: Keeper
+    parked: ParkedMessages
 
 
 def api_of(request: Request) -> Api:

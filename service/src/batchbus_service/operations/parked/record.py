@@ -14,7 +14,7 @@ from batchbus_events.ids import derived_ulid
 from batchbus_events.parking import PARKED_AT, PARKED_KEY, PARKED_REASON
 from batchbus_service.journal.messages import PARKED_USER
 
-__all__ = ["Deed", "ParkedMessage", "ParkedRefused", "State", "parked_as"]
+__all__ = ["AuditEntry", "ParkedMessage", "ParkedRefused", "State", "parked_as"]
 
 _BROKERS_REASON: Final = "x-first-death-reason"
 _BROKERS_QUEUE: Final = "x-first-death-queue"
@@ -39,7 +39,7 @@ class ParkedRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class AuditEntry:
     """One thing that someone did about the message."""
 
     at: datetime
@@ -70,7 +70,7 @@ class ParkedMessage:
     times: int = 1
     """How often it failed."""
     state: State = State.PARKED
-    audit: tuple[Deed, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
     version: int = 1
 
     @property
@@ -118,8 +118,8 @@ class ParkedMessage:
         if self.state is not State.PARKED:
             last = self.audit[-1]
             raise ParkedRefused(f"{self.id} is {self.state.value} already, by {last.by}: {last.reason}")
-        deed = Deed(now, by, what, reason, details or {})
-        return replace(self, state=state, audit=(*self.audit, deed), version=self.version + 1)
+        entry = AuditEntry(now, by, what, reason, details or {})
+        return replace(self, state=state, audit=(*self.audit, entry), version=self.version + 1)
 
 
 def parked_as(delivered: Message, own_user: str | None, now: datetime) -> ParkedMessage:

@@ -16,14 +16,14 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, WriteConcern
 from pymongo.errors import DuplicateKeyError
 
 from batchbus_events.bus import Message
-from batchbus_service.operations.parked.record import Deed, ParkedMessage, State
+from batchbus_service.operations.parked.record import AuditEntry, ParkedMessage, State
 from batchbus_service.storage.files import FileStore
 from batchbus_service.storage.mongo.driver import answered
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
 
-__all__ = ["Filter", "ParkedMessages", "UnknownParked"]
+__all__ = ["Filter", "ParkedMessageStore", "UnknownParked"]
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
 _INDEXES: Final = (IndexModel([("state", ASCENDING), ("last_failed_at", DESCENDING)], name="latest"),)
@@ -46,7 +46,7 @@ class Filter:
     """Bounds of the last failure: from `since` on, before `until`."""
 
 
-class ParkedMessages:
+class ParkedMessageStore:
     """Every method may raise `StoreUnavailable`."""
 
     def __init__(self, database: AsyncIOMotorDatabase[dict[str, Any]], files: FileStore) -> None:
@@ -104,7 +104,7 @@ class ParkedMessages:
 
     async def change(self, old: ParkedMessage, new: ParkedMessage) -> bool:
         """Write what was done, if the stored version is still `old.version`. Returns whether it was written."""
-        deeds = [asdict(deed) for deed in new.audit[len(old.audit) :]]
+        deeds = [asdict(entry) for entry in new.audit[len(old.audit) :]]
         changed = {name: value for name, value in _document(new).items() if name not in ("_id", "audit")}
         update: dict[str, Any] = {"$set": changed, "$push": {"audit": {"$each": deeds}}}
         with answered():
@@ -139,6 +139,6 @@ def _record(document: Mapping[str, Any]) -> ParkedMessage:
         id=fields.pop("_id"),
         state=State(fields.pop("state")),
         headers=dict(fields.pop("headers")),
-        audit=tuple(Deed(**deed) for deed in fields.pop("audit")),
+        audit=tuple(AuditEntry(**entry) for entry in fields.pop("audit")),
         **fields,
     )

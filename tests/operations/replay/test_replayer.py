@@ -14,8 +14,8 @@ from batchbus_events.bus import Bus, BusUnavailable, Message
 from batchbus_events.event import Event
 from batchbus_events.topics import Binding, Queue
 from batchbus_service.operations.replay.record import ReplayRefused, State
+from batchbus_service.operations.replay.replay_attempt import BATCH
 from batchbus_service.operations.replay.selection import Selection
-from batchbus_service.operations.replay.turn import BATCH
 from tests.operations.replay.conftest import OLGA, Stage, Subscriber
 from tests.operations.replay.histories import BEGIN
 from tests.patience import PATIENCE
@@ -28,8 +28,10 @@ def assert_in_order(events: list[Event]) -> None:
 
 
 async def test_a_plan_tells_what_would_be_published(stage: Stage, past: int, subscriber: Subscriber) -> None:
-    async with stage.playing() as player:
-        replay = await stage.plan(player, subscriber.queue.name, Selection(types=("batch.created", "batch.completed")))
+    async with stage.playing() as replayer:
+        replay = await stage.plan(
+            replayer, subscriber.queue.name, Selection(types=("batch.created", "batch.completed"))
+        )
 
     assert replay.state is State.PLANNED
     assert replay.plan is not None
@@ -45,10 +47,10 @@ async def test_a_plan_tells_what_would_be_published(stage: Stage, past: int, sub
 async def test_a_subscriber_gets_the_past_once_in_order_and_marked(
     stage: Stage, past: int, subscriber: Subscriber
 ) -> None:
-    async with stage.playing() as player:
-        replay = await stage.plan(player, subscriber.queue.name, rate=100_000)
-        await stage.run(player, replay)
-        done = await stage.until(player, replay, State.COMPLETED)
+    async with stage.playing() as replayer:
+        replay = await stage.plan(replayer, subscriber.queue.name, rate=100_000)
+        await stage.run(replayer, replay)
+        done = await stage.until(replayer, replay, State.COMPLETED)
 
     events = await subscriber.got(past)
     assert_in_order(events)
@@ -62,11 +64,11 @@ async def test_a_subscriber_gets_the_past_once_in_order_and_marked(
 
 
 async def test_two_replays_of_the_same_past_are_told_apart(stage: Stage, past: int, subscriber: Subscriber) -> None:
-    async with stage.playing() as player:
+    async with stage.playing() as replayer:
         for _ in range(2):
-            replay = await stage.plan(player, subscriber.queue.name, rate=100_000)
-            await stage.run(player, replay)
-            await stage.until(player, replay, State.COMPLETED)
+            replay = await stage.plan(replayer, subscriber.queue.name, rate=100_000)
+            await stage.run(replayer, replay)
+            await stage.until(replayer, replay, State.COMPLETED)
 
     by_replay = Counter(event.replayid for event in await subscriber.got(2 * past))
     assert list(by_replay.values()) == [past, past]
@@ -78,10 +80,10 @@ async def test_everyone_gets_a_replay_to_the_exchange(stage: Stage, past: int, b
         Queue(name="tests.all", bindings=(Binding(topics.EVENTS, "batch.completed.#"),), durable=False, exclusive=True)
     )
     await bus.consume(everyone.queue, everyone, prefetch=100)
-    async with stage.playing() as player:
-        replay = await stage.plan(player, None, rate=100_000)
-        await stage.run(player, replay)
-        await stage.until(player, replay, State.COMPLETED)
+    async with stage.playing() as replayer:
+        replay = await stage.plan(replayer, None, rate=100_000)
+        await stage.run(replayer, replay)
+        await stage.until(replayer, replay, State.COMPLETED)
 
     assert {event.type for event in await everyone.got(200)} == {"batch.completed"}
 
@@ -89,19 +91,19 @@ async def test_everyone_gets_a_replay_to_the_exchange(stage: Stage, past: int, b
 async def test_a_replay_keeps_its_rate_and_stops_when_it_is_paused(
     stage: Stage, past: int, subscriber: Subscriber
 ) -> None:
-    async with stage.playing() as player:
-        replay = await stage.plan(player, subscriber.queue.name)
-        await stage.run(player, replay, rate=8)
+    async with stage.playing() as replayer:
+        replay = await stage.plan(replayer, subscriber.queue.name)
+        await stage.run(replayer, replay, rate=8)
         await subscriber.got(4)
 
-        running = await player.replays.get(replay.id)
-        assert await player.replays.change(running, running.pause(OLGA, stage.clock.now()))
-        paused = await player.replays.get(replay.id)
+        running = await replayer.replays.get(replay.id)
+        assert await replayer.replays.change(running, running.pause(OLGA, stage.clock.now()))
+        paused = await replayer.replays.get(replay.id)
         assert len(subscriber.events) < past
 
-        assert await player.replays.change(paused, paused.resume(OLGA, stage.clock.now(), rate=100_000))
-        player.look()
-        done = await stage.until(player, replay, State.COMPLETED)
+        assert await replayer.replays.change(paused, paused.resume(OLGA, stage.clock.now(), rate=100_000))
+        replayer.look()
+        done = await stage.until(replayer, replay, State.COMPLETED)
 
     assert_in_order(await subscriber.got(past))
     assert (len(subscriber.events), done.published) == (past, past)
@@ -109,32 +111,32 @@ async def test_a_replay_keeps_its_rate_and_stops_when_it_is_paused(
 
 
 async def test_the_rate_changes_while_it_runs(stage: Stage, past: int, subscriber: Subscriber) -> None:
-    async with stage.playing() as player:
-        replay = await stage.plan(player, subscriber.queue.name)
-        await stage.run(player, replay, rate=8)
+    async with stage.playing() as replayer:
+        replay = await stage.plan(replayer, subscriber.queue.name)
+        await stage.run(replayer, replay, rate=8)
         await subscriber.got(1)
 
-        running = await player.replays.get(replay.id)
-        assert await player.replays.change(running, running.resume(OLGA, stage.clock.now(), rate=100_000))
-        done = await stage.until(player, replay, State.COMPLETED)
+        running = await replayer.replays.get(replay.id)
+        assert await replayer.replays.change(running, running.resume(OLGA, stage.clock.now(), rate=100_000))
+        done = await stage.until(replayer, replay, State.COMPLETED)
 
     assert_in_order(await subscriber.got(past))
     assert done.rate == 100_000
 
 
 async def test_an_aborted_replay_publishes_no_more(stage: Stage, past: int, subscriber: Subscriber) -> None:
-    async with stage.playing() as player:
-        replay = await stage.plan(player, subscriber.queue.name)
-        await stage.run(player, replay, rate=8)
+    async with stage.playing() as replayer:
+        replay = await stage.plan(replayer, subscriber.queue.name)
+        await stage.run(replayer, replay, rate=8)
         await subscriber.got(1)
-        running = await player.replays.get(replay.id)
-        assert await player.replays.change(running, running.abort(OLGA, stage.clock.now()))
+        running = await replayer.replays.get(replay.id)
+        assert await replayer.replays.change(running, running.abort(OLGA, stage.clock.now()))
 
         # The player is free again for another one only when it has left this one.
         other = await stage.plan(
-            player, subscriber.queue.name, Selection(job_ids=(subscriber.events[0].subject or "",))
+            replayer, subscriber.queue.name, Selection(job_ids=(subscriber.events[0].subject or "",))
         )
-        aborted = await player.replays.get(replay.id)
+        aborted = await replayer.replays.get(replay.id)
 
     assert other.state is State.PLANNED
     assert aborted.state is State.ABORTED
@@ -142,38 +144,38 @@ async def test_an_aborted_replay_publishes_no_more(stage: Stage, past: int, subs
 
 
 async def test_a_queue_that_is_not_there_is_told_before_and_during_a_replay(stage: Stage, past: int, bus: Bus) -> None:
-    async with stage.playing() as player:
-        replay = await stage.plan(player, "tests.nobody")
+    async with stage.playing() as replayer:
+        replay = await stage.plan(replayer, "tests.nobody")
         assert replay.plan is not None and not replay.plan.destination_exists
         with pytest.raises(ReplayRefused, match=r"tests\.nobody did not exist"):
             replay.run(OLGA, stage.clock.now(), confirm=True)
 
         leaving = Subscriber(Queue(name="tests.leaving", durable=False, exclusive=True))
         consumer = await bus.consume(leaving.queue, leaving, prefetch=10)
-        replay = await stage.plan(player, "tests.leaving")
+        replay = await stage.plan(replayer, "tests.leaving")
         await consumer.close()
-        await stage.run(player, replay, rate=100_000)
-        paused = await stage.until(player, replay, State.PAUSED)
+        await stage.run(replayer, replay, rate=100_000)
+        paused = await stage.until(replayer, replay, State.PAUSED)
         assert paused.trouble is not None and "tests.leaving is not there any more" in paused.trouble
         assert paused.published == 0
 
         back = Subscriber(leaving.queue)
         await bus.consume(back.queue, back, prefetch=100)
-        assert await player.replays.change(paused, paused.resume(OLGA, stage.clock.now()))
-        player.look()
-        done = await stage.until(player, replay, State.COMPLETED)
+        assert await replayer.replays.change(paused, paused.resume(OLGA, stage.clock.now()))
+        replayer.look()
+        done = await stage.until(replayer, replay, State.COMPLETED)
 
     assert_in_order(await back.got(past))
     assert done.trouble is None
 
 
 async def test_only_one_of_two_operators_runs_it(stage: Stage, past: int, subscriber: Subscriber) -> None:
-    async with stage.playing() as player:
-        replay = await stage.plan(player, subscriber.queue.name)
+    async with stage.playing() as replayer:
+        replay = await stage.plan(replayer, subscriber.queue.name)
         now = stage.clock.now()
         written = await asyncio.gather(
             *(
-                player.replays.change(replay, replay.run(by, now, confirm=True))
+                replayer.replays.change(replay, replay.run(by, now, confirm=True))
                 for by in ("a@example.com", "b@example.com")
             )
         )
@@ -203,16 +205,16 @@ async def test_another_process_takes_over_and_repeats_no_more_than_a_batch(
             return getattr(self.bus, name)
 
     vanishing = Vanishing(stage.bus, 700)
-    first = await stage.player("first", claim=timedelta(seconds=1), bus=vanishing)  # type: ignore[arg-type]
+    first = await stage.replayer("first", claim=timedelta(seconds=1), bus=vanishing)  # type: ignore[arg-type]
     await first.start()
     replay = await stage.plan(first, subscriber.queue.name)
     await stage.run(first, replay, rate=100_000)
     async with asyncio.timeout(PATIENCE):
         await vanishing.gone.wait()
-    assert first._player is not None
+    assert first._replayer is not None
     first.replays.release = _never  # type: ignore[method-assign, assignment]
-    first._player.cancel()
-    await asyncio.wait([first._player])
+    first._replayer.cancel()
+    await asyncio.wait([first._replayer])
 
     async with stage.playing("second", claim=timedelta(seconds=1)) as second:
         done = await stage.until(second, replay, State.COMPLETED)
@@ -239,10 +241,10 @@ async def test_a_broker_that_does_not_answer_holds_a_replay_up(stage: Stage, pas
         def __getattr__(self, name: str) -> object:
             return getattr(self.bus, name)
 
-    async with stage.playing(bus=Faltering(stage.bus)) as player:
-        replay = await stage.plan(player, subscriber.queue.name)
-        await stage.run(player, replay, rate=2000)
-        done = await stage.until(player, replay, State.COMPLETED)
+    async with stage.playing(bus=Faltering(stage.bus)) as replayer:
+        replay = await stage.plan(replayer, subscriber.queue.name)
+        await stage.run(replayer, replay, rate=2000)
+        done = await stage.until(replayer, replay, State.COMPLETED)
 
     await subscriber.got_different(past)
     assert (done.published, done.repeated, done.trouble) == (past, BATCH - 99, None)

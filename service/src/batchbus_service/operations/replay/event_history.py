@@ -32,7 +32,7 @@ from batchbus_service.storage.mongo.document import history_of
 if TYPE_CHECKING:
     from pymongo.collection import Collection
 
-__all__ = ["Marks", "Past", "PastEvent", "Stopped", "Summary", "past_events", "sort_past", "sum_up"]
+__all__ = ["EventHistory", "Marks", "PastEvent", "Stopped", "Summary", "past_events", "sort_past", "sum_up"]
 
 _PROJECTION: Final = ("type", "history", "schema")
 _BEFORE_ALL: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -100,7 +100,7 @@ def sum_up(jobs: Collection[dict[str, Any]], selection: Selection, stopped: Call
     return Summary(by_type.total(), number_of_jobs, dict(by_type.most_common()), first, last, sample)
 
 
-class Past:
+class EventHistory:
     """Events in order of their position, from sorted files."""
 
     def __init__(self, pieces: list[Path]) -> None:
@@ -119,7 +119,7 @@ def sort_past(
     folder: Path,
     stopped: Callable[[], bool],
     piece_bytes: int = _PIECE_BYTES,
-) -> Past:
+) -> EventHistory:
     """The events that the selection takes and that come after `after`. Raises `Stopped`.
 
     `folder`: empty, for the files, until the last event has been taken. `piece_bytes`: how much is sorted at a time.
@@ -142,7 +142,7 @@ def sort_past(
             write()
             size = 0
     write()
-    return Past(pieces)
+    return EventHistory(pieces)
 
 
 def past_events(jobs: Collection[dict[str, Any]], selection: Selection) -> Iterator[Event]:

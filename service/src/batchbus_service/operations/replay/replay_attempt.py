@@ -1,4 +1,4 @@
-"""One process's turn at one replay: to plan it, or to publish its events in order, at its rate, each with its confirm."""
+"""One attempt of a process at a replay: it plans the replay, or publishes its events in order and at its rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from batchbus_events.bus import Bus, BusError, Message, Unroutable
 from batchbus_events.tasks import end
 from batchbus_service.domain.ports import Clock, StoreUnavailable
-from batchbus_service.operations.replay.past import Marks, PastEvent, sort_past, sum_up
+from batchbus_service.operations.replay.event_history import Marks, PastEvent, sort_past, sum_up
 from batchbus_service.operations.replay.record import Plan, Replay, State
 from batchbus_service.operations.replay.store import Replays
 from batchbus_service.storage.mongo.driver import answered
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["BATCH", "Ground", "Left", "Turn"]
+__all__ = ["BATCH", "AttemptEnded", "ReplayAttempt", "ReplayDependencies"]
 
 BATCH: Final = 500
 """Events published side by side; so many are repeated, at most, when a process ends in the middle of them."""
@@ -36,13 +36,13 @@ _LONGEST_PAUSE: Final = 10.0
 T = TypeVar("T")
 
 
-class Left(Exception):
-    """The turn is over before the replay is: it was paused or aborted, is another process's, or this one stops."""
+class AttemptEnded(Exception):
+    """The attempt ends before the replay does: it was paused or aborted, another process has it, or this one stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What every turn works with."""
+class ReplayDependencies:
+    """What every attempt works with."""
 
     replays: Replays
     jobs: Collection[dict[str, Any]]
@@ -58,61 +58,61 @@ class Ground:
     """Set when this process stops."""
 
 
-class Turn:
-    """`replay`, claimed by this process, as far as this turn has got with it."""
+class ReplayAttempt:
+    """`replay`, claimed by this process, as far as this attempt has got with it."""
 
-    def __init__(self, ground: Ground, replay: Replay, log: FilteringBoundLogger) -> None:
+    def __init__(self, around: ReplayDependencies, replay: Replay, log: FilteringBoundLogger) -> None:
         self.replay = replay
-        self._ground = ground
+        self._around = around
         self._log = log
         self._over = threading.Event()
 
     async def take(self) -> None:
-        """Do what is to be done. Raises `Left`, `StoreUnavailable`, and whatever makes the replay fail."""
+        """Do what is to be done. Raises `AttemptEnded`, `StoreUnavailable`, and whatever makes the replay fail."""
         async with self._claimed():
             await (self._plan() if self.replay.state is State.PLANNING else self._publish())
 
     async def change(self, decide: Callable[[Replay, datetime], Replay]) -> None:
-        """Change its state, whatever operators did meanwhile. Raises `Left` if it is no longer ours to change."""
-        ground = self._ground
+        """Change its state, whatever operators did meanwhile. Raises `AttemptEnded` if it is no longer ours to change."""
+        around = self._around
         while True:
             known = await self._known()
-            changed = decide(replace(known, published=self.replay.published), ground.clock.now())
-            if await ground.replays.change(known, changed):
+            changed = decide(replace(known, published=self.replay.published), around.clock.now())
+            if await around.replays.change(known, changed):
                 self._log.info("replay", state=changed.state.value, published=changed.published)
                 return
 
     # -- planning --------------------------------------------------------------------------------------------------
 
     async def _plan(self) -> None:
-        ground, replay = self._ground, self.replay
-        summary = await self._in_a_thread(lambda: sum_up(ground.jobs, replay.selection, self._is_over))
+        around, replay = self._around, self.replay
+        summary = await self._in_a_thread(lambda: sum_up(around.jobs, replay.selection, self._is_over))
         queue = replay.destination.queue
-        found = await ground.bus.inspect(queue) if queue else None
+        found = await around.bus.inspect(queue) if queue else None
         plan = Plan(
             **summary._asdict(),
             destination_exists=queue is None or found is not None,
             waiting=found.messages if found else None,
             consumers=found.consumers if found else None,
         )
-        await self.change(lambda known, now: known.planned(plan, ground.worker, now))
+        await self.change(lambda known, now: known.planned(plan, around.worker, now))
 
     # -- publishing ------------------------------------------------------------------------------------------------
 
     async def _publish(self) -> None:
-        ground, replay = self._ground, self.replay
+        around, replay = self._around, self.replay
         assert replay.started_at is not None and replay.started_by is not None
         marks = Marks(replay.id, replay.started_at, replay.started_by)
-        ground.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="replay-", dir=ground.folder) as room:
+        around.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="replay-", dir=around.folder) as room:
             past = await self._in_a_thread(
-                lambda: sort_past(ground.jobs, replay.selection, marks, replay.position, Path(room), self._is_over)
+                lambda: sort_past(around.jobs, replay.selection, marks, replay.position, Path(room), self._is_over)
             )
-            pace = _Pace(ground.clock)
+            pace = _Pace(around.clock)
             while batch := past.take(max(1, min(BATCH, self.replay.rate // _BATCHES_PER_SECOND))):
                 await self._publish_batch(batch)
                 await pace.keep(len(batch), self.replay.rate)
-        await self.change(lambda known, now: known.completed(ground.worker, now))
+        await self.change(lambda known, now: known.completed(around.worker, now))
 
     async def _publish_batch(self, batch: Sequence[PastEvent]) -> None:
         """Until the broker has confirmed all of it, in order; what comes after a failure is published again."""
@@ -132,7 +132,7 @@ class Turn:
         """How many were confirmed up to the first that was not, and why that one was not."""
         destination = self.replay.destination
         sends = [
-            self._ground.bus.publish(
+            self._around.bus.publish(
                 destination.exchange or "", _message(event, destination.queue), mandatory=destination.queue is not None
             )
             for event in batch
@@ -145,7 +145,7 @@ class Turn:
         return len(batch), None
 
     async def _got_to(self, confirmed: Sequence[PastEvent], *, trouble: str | None, repeat: int) -> None:
-        """Write what was confirmed, then look whether to go on, and how fast. Raises `Left`."""
+        """Write what was confirmed, then look whether to go on, and how fast. Raises `AttemptEnded`."""
         self.replay = replace(
             self.replay,
             position=confirmed[-1].position if confirmed else self.replay.position,
@@ -157,8 +157,8 @@ class Turn:
         self.replay = replace(self.replay, rate=(await self._known()).rate)
 
     async def _stop(self, trouble: str) -> None:
-        await self.change(lambda known, now: known.stopped(trouble, self._ground.worker, now))
-        raise Left
+        await self.change(lambda known, now: known.stopped(trouble, self._around.worker, now))
+        raise AttemptEnded
 
     # -- the claim -------------------------------------------------------------------------------------------------
 
@@ -172,11 +172,11 @@ class Turn:
 
     async def _keep_claim_for_ever(self) -> None:
         while not self._over.is_set():
-            await asyncio.sleep(self._ground.claim.total_seconds() / 3)
+            await asyncio.sleep(self._around.claim.total_seconds() / 3)
             try:
                 await self._keep_claim()
                 await self._known()
-            except Left:
+            except AttemptEnded:
                 self._over.set()  # whoever reads or publishes finds out
             except StoreUnavailable as error:
                 self._log.warning("replay_claim_not_kept", reason=str(error))
@@ -184,22 +184,22 @@ class Turn:
                 self._log.error("replay_claim_not_kept", exc_info=error)
 
     async def _keep_claim(self) -> None:
-        ground = self._ground
-        if not await ground.replays.carry_on(self.replay, ground.clock.now() + ground.claim):
-            raise Left
+        around = self._around
+        if not await around.replays.carry_on(self.replay, around.clock.now() + around.claim):
+            raise AttemptEnded
 
     async def _known(self) -> Replay:
-        """The replay as stored. Raises `Left` if it is not to go on here."""
-        known = await self._ground.replays.get(self.replay.id)
+        """The replay as stored. Raises `AttemptEnded` if it is not to go on here."""
+        known = await self._around.replays.get(self.replay.id)
         if self._is_over() or (known.fence, known.state) != (self.replay.fence, self.replay.state):
-            raise Left
+            raise AttemptEnded
         return known
 
     def _is_over(self) -> bool:
-        return self._over.is_set() or self._ground.stopping.is_set()
+        return self._over.is_set() or self._around.stopping.is_set()
 
     async def _in_a_thread(self, read: Callable[[], T]) -> T:
-        """What it returns; when the turn ends before, the thread does too, and is waited for."""
+        """What it returns; when the attempt ends before, the thread does too, and is waited for."""
         reading = asyncio.ensure_future(asyncio.to_thread(read))
         try:
             with answered():

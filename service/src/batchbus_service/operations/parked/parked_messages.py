@@ -18,13 +18,13 @@ from batchbus_events.bus import Bus, Consumer, Delivery, Message
 from batchbus_events.tasks import end
 from batchbus_service.domain.ports import Clock, StoreUnavailable
 from batchbus_service.operations.parked.record import ParkedMessage, ParkedRefused, State, parked_as
-from batchbus_service.operations.parked.store import Filter, ParkedMessages
+from batchbus_service.operations.parked.store import Filter, ParkedMessageStore
 from batchbus_service.telemetry.background import Background
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Keeper"]
+__all__ = ["ParkedMessages"]
 
 _PREFETCH: Final = 20
 _TRY_AGAIN: Final = 2.0
@@ -32,13 +32,13 @@ _AT_ONCE: Final = 100
 _COUNT_EVERY: Final = 10.0
 
 
-class Keeper:
+class ParkedMessages:
     """One in each process that serves operators."""
 
     def __init__(
         self,
         bus: Bus,
-        messages: ParkedMessages,
+        messages: ParkedMessageStore,
         clock: Clock,
         log: FilteringBoundLogger,
         *,

@@ -1,7 +1,7 @@
-"""Finds replays that are to be planned or published, and takes its turn at them; takes over from a process that ended.
+"""Finds replays that have to be planned or published, and makes attempts at them; takes over from a process that ended.
 
-Every process may have a player. A replay belongs to whoever holds its claim, and how far it got is written after each
-batch: whoever takes over repeats no more than one.
+Every process may have a replayer. A replay belongs to the process that holds its claim. Its position is written after
+each batch, so the next attempt repeats one batch at most.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any, Final
 from batchbus_events.bus import Bus, BusError
 from batchbus_events.tasks import end
 from batchbus_service.domain.ports import Clock, StoreUnavailable
-from batchbus_service.operations.replay.past import Stopped
+from batchbus_service.operations.replay.event_history import Stopped
 from batchbus_service.operations.replay.record import Replay
+from batchbus_service.operations.replay.replay_attempt import AttemptEnded, ReplayAttempt, ReplayDependencies
 from batchbus_service.operations.replay.store import Replays
-from batchbus_service.operations.replay.turn import Ground, Left, Turn
 from batchbus_service.telemetry.background import Background
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Player"]
+__all__ = ["Replayer"]
 
 _PLAYING: Final = "replays"
 _LOOK_EVERY: Final = 2.0
@@ -37,7 +37,7 @@ _LAST_BATCH: Final = 5.0
 """Seconds that a batch on its way may take when the process stops."""
 
 
-class Player:
+class Replayer:
     """One per process. It works on one replay at a time."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Player:
     ) -> None:
         """`folder`: where there is room for the events of a replay. `claim`: how long a process that ended is waited for."""
         self.replays = Replays(database)
-        self._ground = Ground(
+        self._around = ReplayDependencies(
             replays=self.replays,
             jobs=database["jobs"].delegate,
             bus=bus,
@@ -69,25 +69,25 @@ class Player:
         self._background = background or Background(log)
         self._wanted = asyncio.Event()
         self._worked = asyncio.Condition()
-        self._player: asyncio.Task[None] | None = None
+        self._replayer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._player = self._background.start(_PLAYING, self._play)
+        self._replayer = self._background.start(_PLAYING, self._play)
 
     async def close(self) -> None:
         """Stop after the batch that is on its way, and leave the rest to another process."""
-        self._ground.stopping.set()
+        self._around.stopping.set()
         self._wanted.set()
-        if self._player:
-            await asyncio.wait([self._player], timeout=_LAST_BATCH)
-            await end(self._player)
+        if self._replayer:
+            await asyncio.wait([self._replayer], timeout=_LAST_BATCH)
+            await end(self._replayer)
 
     def look(self) -> None:
         """There is a replay to carry out."""
         self._wanted.set()
 
     async def until(self, replay_id: str, reached: Callable[[Replay], bool], timeout: float) -> Replay:
-        """The replay, once a turn of this process brought it so far, or `timeout` seconds later as it is then.
+        """The replay, once an attempt of this process brought it so far, or `timeout` seconds later as it is then.
 
         Raises: `UnknownReplay`.
         """
@@ -98,7 +98,7 @@ class Player:
         return await self.replays.get(replay_id)
 
     async def _play(self) -> None:
-        while not self._ground.stopping.is_set():
+        while not self._around.stopping.is_set():
             self._wanted.clear()
             if not await self._play_one():
                 with suppress(TimeoutError):
@@ -108,10 +108,10 @@ class Player:
 
     async def _play_one(self) -> bool:
         """Returns whether there was one, and there may be another."""
-        ground = self._ground
+        around = self._around
         try:
-            now = ground.clock.now()
-            replay = await self.replays.claim(ground.worker, now, now + ground.claim)
+            now = around.clock.now()
+            replay = await self.replays.claim(around.worker, now, now + around.claim)
             if replay is None:
                 return False
             await self._take_turn(replay)
@@ -128,17 +128,17 @@ class Player:
     async def _take_turn(self, replay: Replay) -> None:
         log = self._log.bind(replay_id=replay.id)
         log.info("replay_taken", state=replay.state.value, published=replay.published)
-        turn = Turn(self._ground, replay, log)
+        attempt = ReplayAttempt(self._around, replay, log)
         try:
-            await turn.take()
-        except (Left, Stopped):
-            log.info("replay_left", published=turn.replay.published)
+            await attempt.take()
+        except (AttemptEnded, Stopped):
+            log.info("replay_left", published=attempt.replay.published)
         except (StoreUnavailable, BusError):
             raise
         except Exception as error:
             log.error("replay_failed", exc_info=error)
             reason = f"{type(error).__name__}: {error}"[:1000]
-            with suppress(Left):
-                await turn.change(lambda known, now: known.failed(reason, self._ground.worker, now))
+            with suppress(AttemptEnded):
+                await attempt.change(lambda known, now: known.failed(reason, self._around.worker, now))
         finally:
             await self.replays.release(replay)
