@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from batchbus_events.bus import Bus
 from batchbus_service.domain.job import Job, Status, got_on
 from batchbus_service.domain.lifecycle import Cause
-from batchbus_service.domain.ports import Clock, NotStorable, StoreUnavailable
+from batchbus_service.domain.ports import NotStorable, StoreUnavailable
 from batchbus_service.execution.execution import (
     Abandoned,
     Executions,
@@ -27,6 +27,7 @@ from batchbus_service.execution.execution import (
 from batchbus_service.execution.executor import forget_locals
 from batchbus_service.execution.heartbeat import Heartbeat, Interrupt, RunLimits
 from batchbus_service.execution.job_run import MAX_RESULT_BYTES
+from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.slots import Permit, Slots
 from batchbus_service.journal.transitions import Transitions, UnknownJob, Unsure
 from batchbus_service.storage.files import is_full
@@ -74,7 +75,7 @@ class Attempt:
         self._transitions = around.transitions
         self._decider = around.transitions.decider
         self._log = log
-        self._lease_ends = _lease_ends(job, around.transitions.clock)
+        self._lease = Lease.of(job, around.transitions.clock)
         self._cause = Cause(traceparent=job.history[0].traceparent)
         self._heartbeat: Heartbeat | None = None
         self._execution = around.executions.open(job, strategy, log)
@@ -160,7 +161,7 @@ class Attempt:
             around.bus,
             around.limits,
             self._strategy.stall_seconds,
-            self._lease_ends,
+            self._lease,
             self._log,
             self.interrupt,
         )
@@ -274,6 +275,16 @@ class Attempt:
 
     async def _end(self, heartbeat: Heartbeat, decide: Callable[[Job, datetime], Job]) -> Job:
         """The write that ends the phase; a job that was canceled meanwhile is cleaned up and stopped instead."""
+        while True:
+            try:
+                return await self._last_write(heartbeat, decide)
+            except _CanceledMeanwhile:
+                self._interrupt = "canceled"
+                heartbeat.start()
+                await self._clean_up()
+
+    async def _last_write(self, heartbeat: Heartbeat, decide: Callable[[Job, datetime], Job]) -> Job:
+        """Raises: `_CanceledMeanwhile`, once; `LeaseLost`, `StoreUnavailable`."""
         try:
             await self._execution.keep_row_errors()
         except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
@@ -296,21 +307,19 @@ class Attempt:
 
         unsure: list[Unsure] = []
         while True:
-            self._lease_ends = self._transitions.clock.monotonic() + self._around.limits.lease
+            lease_would_end = self._transitions.clock.monotonic() + self._around.limits.lease
             try:
-                return await self._transitions.change(self.job, decide_ours, by_owner=True, unsure=unsure)
-            except _CanceledMeanwhile:
-                self._interrupt = "canceled"
-                heartbeat.start()
-                await self._clean_up()
-                return await self._end(heartbeat, decide)
+                ended = await self._transitions.change(self.job, decide_ours, by_owner=True, unsure=unsure)
+                if ended.lease:
+                    self._lease.renew(lease_would_end)
+                return ended
             except NotStorable as error:
                 if fault:
                     raise
                 fault = str(error)
                 result, decide = heartbeat.job_run.least_result(), self._dropped(fault)
             except StoreUnavailable:
-                if self._transitions.clock.monotonic() >= heartbeat.lease_ends:
+                if self._lease.expired:
                     raise
                 await asyncio.sleep(_TRY_AGAIN)
 
@@ -378,9 +387,3 @@ def _kept(job_run: RunControl) -> tuple[dict[str, Json] | None, str | None]:
     if size > MAX_RESULT_BYTES:
         return job_run.least_result(), f"It has {size:,} bytes; a job may keep {MAX_RESULT_BYTES:,}"
     return result, None
-
-
-def _lease_ends(job: Job, clock: Clock) -> float:
-    """On the monotonic clock: the write that granted the lease may have been answered late."""
-    assert job.lease is not None
-    return clock.monotonic() + (job.lease.expires_at - clock.now()).total_seconds()

@@ -12,6 +12,7 @@ from batchbus_service.domain.job import Checkpoint, Job
 from batchbus_service.domain.ports import Clock
 from batchbus_service.execution.executor import Call, StrategyExecutor, tamed
 from batchbus_service.execution.job_run import EngineJobRun, Progress
+from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import checked_context, overrides, prepare
 from batchbus_strategies import BatchStrategy, Draft, JobView, Json
 
@@ -72,7 +73,6 @@ class RunControl(Protocol):
     def cancel(self) -> None: ...
     def release(self) -> None: ...
     def lose(self) -> None: ...
-    def renewed(self, lease_ends: float) -> None: ...
     def progress(self) -> Progress: ...
     def snapshot(self) -> dict[str, Json] | None: ...
     def least_result(self) -> dict[str, Json] | None: ...
@@ -84,7 +84,7 @@ class RunControl(Protocol):
 class Begin(Protocol):
     """Begins a phase: from now on the strategy can be set to work on it."""
 
-    def __call__(self, job: Job, *, lease_ends: float, save: Save, progressed: Callable[[], None]) -> RunControl: ...
+    def __call__(self, job: Job, *, lease: Lease, save: Save, progressed: Callable[[], None]) -> RunControl: ...
 
 
 class Execution(Protocol):
@@ -151,14 +151,14 @@ class InProcess:
         self._call: Call[None] | None = None
         self._abandoned = asyncio.Event()
 
-    def begin(self, job: Job, *, lease_ends: float, save: Save, progressed: Callable[[], None]) -> EngineJobRun:
+    def begin(self, job: Job, *, lease: Lease, save: Save, progressed: Callable[[], None]) -> EngineJobRun:
         self._job = job
         self._job_run = EngineJobRun(
             job,
             self._executor.services,
             self._log,
             self._clock,
-            lease_ends=lease_ends,
+            lease=lease,
             save=save,
             progressed=progressed,
         )

@@ -14,6 +14,7 @@ from batchbus_service.domain.job import Checkpoint, Job, Status
 from batchbus_service.domain.ports import Beat, NotStorable, StoreUnavailable
 from batchbus_service.execution.execution import Begin
 from batchbus_service.execution.job_run import Progress
+from batchbus_service.execution.lease import Lease
 from batchbus_service.journal import messages
 from batchbus_service.journal.transitions import Transitions
 from batchbus_strategies import Json, LeaseLost, StrategyError
@@ -61,7 +62,7 @@ class Heartbeat:
         bus: Bus,
         limits: RunLimits,
         stall_seconds: float,
-        lease_ends: float,
+        lease: Lease,
         log: FilteringBoundLogger,
         interrupt: Callable[[Interrupt], None],
     ) -> None:
@@ -74,8 +75,7 @@ class Heartbeat:
         self._log = log
         self._interrupt = interrupt
         self._started_at = self._beaten_at = self._clock.monotonic()
-        self.lease_ends = lease_ends
-        """On the monotonic clock, counted from before the write that granted it."""
+        self._lease = lease
         self.checkpoint = job.checkpoint
         """As heartbeats have written it."""
         self._result = job.result
@@ -87,7 +87,7 @@ class Heartbeat:
         self._stopped = False
         self.got_on = False
         """Whether this run has made a checkpoint."""
-        self.job_run = begin(job, lease_ends=self.lease_ends, save=self._save, progressed=self._progressed)
+        self.job_run = begin(job, lease=lease, save=self._save, progressed=self._progressed)
         self._began = self.job_run.progress()
         """Where the run took the phase up: what it does itself is measured from there."""
         self._measured = self._began
@@ -129,7 +129,7 @@ class Heartbeat:
         except Exception as error:  # noqa: BLE001 - the operator gets to know; the heart has to go on beating
             self._log.error("heartbeat_failed", exc_info=error)
             pause = _TRY_AGAIN
-        if self._clock.monotonic() >= self.lease_ends:
+        if self._lease.expired:
             self._interrupt("lost")
         if self._clock.monotonic() - self.job_run.touched > self._stall_seconds:
             self._interrupt("stalled")
@@ -143,7 +143,7 @@ class Heartbeat:
             try:
                 return await self._beat(checkpoint)
             except StoreUnavailable as error:
-                if self._clock.monotonic() >= self.lease_ends:
+                if self._lease.expired:
                     self._interrupt("lost")
                     raise LeaseLost(f"The lease on job {self._job.id} has run out") from error
                 await asyncio.sleep(_TRY_AGAIN)
@@ -181,8 +181,7 @@ class Heartbeat:
             if checkpoint:
                 self.checkpoint, self.got_on = checkpoint, True
             self._beaten_at = started
-            self.lease_ends = started + self._limits.lease
-            self.job_run.renewed(self.lease_ends)
+            self._lease.renew(started + self._limits.lease)
 
     def _snapshot(self) -> dict[str, Json] | None:
         """The result as of now; as it was stored last while it is not JSON. If it stays so, the job fails when it ends."""

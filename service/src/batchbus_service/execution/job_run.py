@@ -17,6 +17,7 @@ from pydantic_core import to_json
 
 from batchbus_service.domain.job import ERROR_PARTS, MAX_ERRORS, Checkpoint, Job, plain
 from batchbus_service.domain.ports import Clock
+from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.row_errors import RowErrorLog
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
 from batchbus_strategies.fenced import FencedWriter, in_a_loop
@@ -56,7 +57,7 @@ class EngineJobRun:
         log: FilteringBoundLogger,
         clock: Clock,
         *,
-        lease_ends: float,
+        lease: Lease,
         save: Callable[[Checkpoint], Coroutine[Any, Any, None]],
         progressed: Callable[[], None],
     ) -> None:
@@ -68,7 +69,7 @@ class EngineJobRun:
         self._engine = asyncio.get_running_loop()
         self._save = save
         self._progressed = progressed
-        self._lease_ends = lease_ends
+        self._lease = lease
         self._stop: type[RunCanceled] | type[LeaseLost] | None = None
         self._released = False
         self._in_chunk = False
@@ -197,7 +198,7 @@ class EngineJobRun:
 
     def ensure_lease(self) -> None:
         self._check()
-        if self._clock.monotonic() >= self._lease_ends:
+        if self._lease.expired:
             raise LeaseLost(f"The lease on job {self.job_id} has run out")
         self._in_chunk = True
 
@@ -233,10 +234,6 @@ class EngineJobRun:
     def lose(self) -> None:
         """Have `LeaseLost` surface in the strategy."""
         self._stop = LeaseLost
-
-    def renewed(self, lease_ends: float) -> None:
-        """The lease holds until then, on the monotonic clock."""
-        self._lease_ends = lease_ends
 
     def progress(self) -> Progress:
         """As of now. The next advance signals again."""

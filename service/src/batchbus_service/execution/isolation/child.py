@@ -36,6 +36,7 @@ from batchbus_service.execution.isolation.messages import (
     state_of,
 )
 from batchbus_service.execution.isolation.setup import Setup
+from batchbus_service.execution.lease import Lease
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.files import FileStore, is_full
 from batchbus_service.storage.lent import lend
@@ -71,6 +72,7 @@ class Child:
         self._every = every
         self._execution: InProcess
         self._job_run: EngineJobRun
+        self._lease: Lease
         self._saving: dict[int, asyncio.Future[None]] = {}
         self._saves = 0
         self._telling: asyncio.Task[None] | None = None
@@ -90,7 +92,7 @@ class Child:
             case "saved":
                 self._saved(message)
             case "renewed":
-                self._job_run.renewed(message["lease_ends"])
+                self._lease.renew(message["lease_ends"])
                 self._tell()
             case "cancel":
                 self._job_run.cancel()
@@ -104,10 +106,10 @@ class Child:
     def _begin(self, message: Document) -> None:
         job = job_from(message["job"])
         log = structlog.get_logger("batchbus").bind(**message["log"])
-        self._execution = InProcess(self._executor, SystemClock(), self._strategy, log)
-        self._job_run = self._execution.begin(
-            job, lease_ends=message["lease_ends"], save=self._save, progressed=self._progressed
-        )
+        clock = SystemClock()
+        self._lease = Lease(clock, message["lease_ends"])
+        self._execution = InProcess(self._executor, clock, self._strategy, log)
+        self._job_run = self._execution.begin(job, lease=self._lease, save=self._save, progressed=self._progressed)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from batchbus_service.execution.isolation.messages import (
 from batchbus_service.execution.isolation.process import ChildProcess
 from batchbus_service.execution.isolation.setup import Setup
 from batchbus_service.execution.job_run import EngineJobRun, Progress
+from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import check_draft
 from batchbus_strategies import BatchStrategy, Draft, JobView, Json, LeaseLost, StrategyError
 from batchbus_strategies.json_values import NotJson
@@ -65,7 +66,7 @@ class Placement:
 class MirroredRun:
     """The engine's side of a run in a child: as of the child's last message. Implements `RunControl`."""
 
-    def __init__(self, first: EngineJobRun, lease_ends: float, tell: Callable[[Document], None]) -> None:
+    def __init__(self, first: EngineJobRun, tell: Callable[[Document], None]) -> None:
         """`first`: what a run of that job begins with."""
         self._tell = tell
         self._progress = first.progress()
@@ -74,7 +75,6 @@ class MirroredRun:
         self._fault: str | None = None
         self.touched = first.touched
         self.context_changes: dict[str, Json] = {}
-        self.lease_ends = lease_ends
         self.orders: list[str] = []
         """What a child that begins later has to be told."""
 
@@ -91,10 +91,6 @@ class MirroredRun:
 
     def lose(self) -> None:
         self._order("lose")
-
-    def renewed(self, lease_ends: float) -> None:
-        self.lease_ends = lease_ends
-        self._tell({"kind": "renewed", "lease_ends": lease_ends})
 
     def progress(self) -> Progress:
         return self._progress
@@ -129,18 +125,18 @@ class Isolated:
         self._starting: asyncio.Future[ChildProcess] | None = None
         self._abandoned = False
         self._job: Job
+        self._lease: Lease
         self._run: MirroredRun
         self._save: Save
         self._progressed: Callable[[], None]
         self._saving: set[asyncio.Task[None]] = set()
 
-    def begin(self, job: Job, *, lease_ends: float, save: Save, progressed: Callable[[], None]) -> MirroredRun:
-        self._job, self._save, self._progressed = job, save, progressed
+    def begin(self, job: Job, *, lease: Lease, save: Save, progressed: Callable[[], None]) -> MirroredRun:
+        self._job, self._lease, self._save, self._progressed = job, lease, save, progressed
+        lease.on_renewed(lambda ends: self._tell({"kind": "renewed", "lease_ends": ends}))
         services = self._executor.services
-        first = EngineJobRun(
-            job, services, self._log, self._clock, lease_ends=lease_ends, save=save, progressed=progressed
-        )
-        self._run = MirroredRun(first, lease_ends, self._tell)
+        first = EngineJobRun(job, services, self._log, self._clock, lease=lease, save=save, progressed=progressed)
+        self._run = MirroredRun(first, self._tell)
         if self._child and self._child.alive:
             self._tell_beginning(self._child)
         return self._run
@@ -224,7 +220,7 @@ class Isolated:
 
     def _tell_beginning(self, child: ChildProcess) -> None:
         words = {key: value for key, value in get_context(self._log).items() if isinstance(value, str | int)}
-        child.tell({"kind": "begin", "job": job_to(self._job), "lease_ends": self._run.lease_ends, "log": words})
+        child.tell({"kind": "begin", "job": job_to(self._job), "lease_ends": self._lease.ends, "log": words})
 
     def _tell(self, message: Document) -> None:
         if self._child:
