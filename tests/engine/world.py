@@ -25,7 +25,7 @@ from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Beat, JobStore, ProcessStore, StoreUnavailable
 from batchbus_service.engine.commands import BUS, Commands
-from batchbus_service.engine.dispatcher import Dispatcher
+from batchbus_service.engine.dispatcher import Dispatcher, kept_for
 from batchbus_service.engine.intake import Intake
 from batchbus_service.engine.rescuer import Rescuer
 from batchbus_service.execution.attempt import Dependencies
@@ -430,16 +430,17 @@ class World:
         Background(log).start("comparing clocks", clock.keep)
         lasts = 2 * _POLICY.publish_grace
         presence = Presence(FaultyProcesses(self.present, faults), clock, name, log, lasts=lasts)
-        outbox = Outbox(bus, store, clock, _POLICY, presence, log)
+        strategy = self.strategy(name)
+        slots = Slots({"process": 4, "pre_process": 2})
+        keeps = kept_for(slots, [strategy.batch_type])
+        outbox = Outbox(bus, store, clock, _POLICY, presence, log, kept_for=keeps)
         transitions = Transitions(store, outbox, clock, Decider(_POLICY, lambda: f"event-{next(self.numbers)}"), log)
         notifier = Notifier(bus, log)
-        strategy = self.strategy(name)
 
         async def ended() -> None:
             await process.crash()
             self.restarts.append(asyncio.ensure_future(self._restart()))
 
-        slots = Slots({"process": 4, "pre_process": 2})
         around = Dependencies(
             worker=name,
             transitions=transitions,

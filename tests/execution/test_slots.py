@@ -120,7 +120,7 @@ async def test_a_strategy_that_blocks_its_loop_loses_no_lease(installation: Inst
 async def test_whoever_waits_for_a_slot_gets_the_next_and_only_then_is_it_free() -> None:
     slots = Slots({"process": 1})
     freed: list[int] = []
-    slots.on_free = lambda phase: freed.append(slots.free(phase))
+    slots.freed.connect(lambda phase: freed.append(slots.free(phase)))
     first = slots.take("process")
     assert first is not None and slots.take("process") is None
     waiting = asyncio.create_task(slots.take_within("process", 60))

@@ -23,7 +23,7 @@ from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.settings import BadSettings, Settings
 from batchbus_service.engine.commands import BUS, HTTP, Commands, Preparation
-from batchbus_service.engine.dispatcher import Dispatcher
+from batchbus_service.engine.dispatcher import Dispatcher, kept_for
 from batchbus_service.engine.intake import Intake
 from batchbus_service.engine.rescuer import Rescuer
 from batchbus_service.execution.attempt import Dependencies
@@ -138,7 +138,10 @@ async def open_service(
         stack.push_async_callback(presence.close)
         notifier = Notifier(bus, log)
         stack.push_async_callback(notifier.close)
-        outbox = Outbox(bus, store, clock, policy, presence, log, meter, background=background)
+        types = [each for each in registry.strategies if not settings.worker_types or each in settings.worker_types]
+        slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
+        keeps = kept_for(slots, types if work else ())
+        outbox = Outbox(bus, store, clock, policy, presence, log, meter, kept_for=keeps, background=background)
         await outbox.start()
         stack.push_async_callback(outbox.close, timeouts.last_answers)
         meter.look_at_engine(bus, outbox)
@@ -162,7 +165,6 @@ async def open_service(
 
         worker = None
         if work:
-            slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
             meter.look_at_slots(slots)
             around = Dependencies(
                 worker=name,
@@ -184,7 +186,6 @@ async def open_service(
                 ),
                 give_up=give_up or _last_resort(stack, log),
             )
-            types = [name for name in registry.strategies if not settings.worker_types or name in settings.worker_types]
             worker = Dispatcher(around, registry.get, types, notifier, log, background=background)
             await worker.start()
             stack.push_async_callback(worker.close)
@@ -193,7 +194,7 @@ async def open_service(
             await intake.start()
             stack.push_async_callback(intake.close)
         else:
-            outbox.on_settled = notifier.ring_for
+            outbox.settled.connect(notifier.ring_for)
         queues = QueueWatch(bus, log, background=background)
         await queues.start()
         stack.push_async_callback(queues.close)

@@ -15,7 +15,7 @@ from batchbus_service.domain.job import Job, Status, lane
 from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.execution.attempt import Attempt, Dependencies
-from batchbus_service.execution.slots import Permit
+from batchbus_service.execution.slots import Permit, Slots
 from batchbus_service.journal import messages
 from batchbus_service.journal.notifier import Notifier
 from batchbus_service.telemetry.background import Background
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Dispatcher"]
+__all__ = ["Dispatcher", "kept_for"]
 
 _LOOKING: Final = "looking for work"
 _LOOK_EVERY: Final = 1.0
@@ -40,6 +40,18 @@ _PERMIT_SECONDS: Final = 0.1
 _KEPT_FOR: Final = 0.2
 """Seconds for which they are its own, while its slots turn over that fast."""
 _PHASES: Final[tuple[Phase, ...]] = ("process", "pre_process")
+
+
+def kept_for(slots: Slots, types: Collection[str]) -> Callable[[Job], float]:
+    """For how many seconds the outbox of a worker leaves a job that waits for a slot to that worker alone.
+
+    A job that the worker takes in a moment spares the writes that tell the others of it.
+    """
+
+    def seconds(job: Job) -> float:
+        return _KEPT_FOR if job.type in types and slots.turns_over(job.phase, _KEPT_FOR) else 0.0
+
+    return seconds
 
 
 class Dispatcher:
@@ -75,9 +87,8 @@ class Dispatcher:
         self._looker: asyncio.Task[None] | None = None
         self._interrupts: Consumer | None = None
         self._closing = False
-        self._slots.on_free = self._slot_is_free
-        self._transitions.outbox.on_settled = self._events_are_out
-        self._transitions.outbox.kept_for = self._kept_for
+        self._slots.freed.connect(self._slot_is_free)
+        self._transitions.outbox.settled.connect(self._events_are_out)
 
     # -- for intake ------------------------------------------------------------------------------------------------
 
@@ -199,11 +210,6 @@ class Dispatcher:
         if lanes:
             self.notice(lanes)
             self._notifier.ring(lanes)
-
-    def _kept_for(self, job: Job) -> float:
-        """A job that this worker takes in a moment spares the writes that tell the others of it."""
-        soon = job.type in self._types and self._slots.turns_over(job.phase, _KEPT_FOR)
-        return _KEPT_FOR if soon else 0.0
 
     def _slot_is_free(self, phase: Phase) -> None:
         if self._found[phase] or self._busy_lanes or self._suspects:

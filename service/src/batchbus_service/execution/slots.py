@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from batchbus_service.domain.signal import Signal
 from batchbus_strategies import Phase
 
 __all__ = ["Permit", "Slots"]
@@ -20,7 +21,8 @@ class Slots:
         self._free = dict(sizes)
         self._waiters: dict[Phase, deque[asyncio.Future[Permit]]] = {phase: deque() for phase in sizes}
         self._freed_at: dict[Phase, float] = dict.fromkeys(sizes, -math.inf)
-        self.on_free: Callable[[Phase], None] = lambda phase: None
+        self.freed: Signal[Phase] = Signal()
+        """The phase of a slot that has come free and that nobody waited for."""
 
     def size(self, phase: Phase) -> int:
         """How many there are, free and taken."""
@@ -63,7 +65,7 @@ class Slots:
             self._waiters[phase].popleft().set_result(Permit(self, phase))
             return
         self._free[phase] += 1
-        self.on_free(phase)
+        self.freed.send(phase)
 
 
 class Permit:

@@ -21,6 +21,7 @@ from batchbus_events.tasks import end
 from batchbus_service.domain.job import HistoryEntry, Job
 from batchbus_service.domain.lifecycle import Policy, alarm
 from batchbus_service.domain.ports import Clock, JobStore, StoreUnavailable
+from batchbus_service.domain.signal import Signal
 from batchbus_service.journal import messages
 from batchbus_service.journal.presence import Presence
 from batchbus_service.telemetry.background import Background
@@ -75,8 +76,10 @@ class Outbox:
         log: FilteringBoundLogger,
         meter: Meter = MEASURES_NOTHING,
         *,
+        kept_for: Callable[[Job], float] = lambda job: 0.0,
         background: Background | None = None,
     ) -> None:
+        """`kept_for`: seconds for which a job that waits for a slot is left to this process, before the others see it."""
         self._bus = bus
         self._store = store
         self._clock = clock
@@ -97,10 +100,9 @@ class Outbox:
         """Jobs with an event that the broker has not taken when it was offered."""
         self.trouble: str | None = None
         """Why nothing can be published at the moment, for `doctor`; None when all is well."""
-        self.kept_for: Callable[[Job], float] = lambda job: 0.0
-        """Seconds for which a job that waits for a slot is this process's to take, before the others see it."""
-        self.on_settled: Callable[[Sequence[Job]], None] = lambda jobs: None
-        """Called with the jobs whose events are all out and marked."""
+        self._kept_for = kept_for
+        self.settled: Signal[Sequence[Job]] = Signal()
+        """Jobs whose events are all published and marked."""
 
     @property
     def process(self) -> str:
@@ -206,7 +208,7 @@ class Outbox:
         pending.publishing = None
         if self._runs_here(pending.job):
             self._mark_later(_RIDE_ALONG, pending)
-        elif pending.job.ready_at and (seconds := self.kept_for(pending.job)):
+        elif pending.job.ready_at and (seconds := self._kept_for(pending.job)):
             self._mark_later(seconds, pending)
         else:
             self._mark(pending, pending.job)
@@ -349,4 +351,4 @@ class Outbox:
         for pending, job in zip(marked, jobs, strict=True):
             if not self._runs_here(pending.job) and pending.job.version == job.version:
                 self._drop(pending)
-        self.on_settled(jobs)
+        self.settled.send(jobs)
