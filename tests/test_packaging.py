@@ -23,7 +23,7 @@ import batchbus_events
 
 assert importlib.util.find_spec("aio_pika") is None
 for module in pkgutil.iter_modules(batchbus_events.__path__, "batchbus_events."):
-    if not module.name.startswith("batchbus_events.rabbitmq.bus"):
+    if not module.name.startswith("batchbus_events.rabbitmq"):
         importlib.import_module(module.name)
 """
 

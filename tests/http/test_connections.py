@@ -155,6 +155,6 @@ async def test_a_stream_of_events_outlasts_the_patience_with_bodies(hurried: Cal
     site = await hurried(body=SOON)
     ann = await site.person("ann")
     asked = CreateRequest("slow", {"steps": 30}, dry_run=False)
-    job = await create_job(site.service, asked, user_id=ann.user.id, idempotency_key=None, cause=Cause())
+    job = await create_job(site.service.commands, asked, user_id=ann.user.id, idempotency_key=None, cause=Cause())
     events = await ann.until(job.id, "batch.completed")
     assert events[-1].event == "batch.completed"
