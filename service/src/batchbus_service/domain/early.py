@@ -1,7 +1,7 @@
 """Confirmations and cancellations that come before their job, and where they wait for it: in a placeholder.
 
 Triggers of one job may overtake each other on their way through several processes. One that comes first holds no place
-in a queue: it is kept under the job's own id, and whoever writes the job finds it there.
+in a queue: it is kept under the job's own id, and the process that writes the job finds it there.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where to resume a phase after a crash: whatever the strategy gave to `JobRun.checkpoint`."""
+    """Where a phase resumes after a crash, as the strategy gave it to `JobRun.checkpoint`."""
 
     phase: Phase
     state: Json
@@ -153,7 +153,7 @@ class Job:
     confirmed_early: str | None = None
     """Id of a confirmation that came before pre-processing had ended, to be honoured when it ends."""
     confirm_by: datetime | None = None
-    """When a dry run that nobody confirmed is called off."""
+    """When a dry run is canceled, unless it has been confirmed."""
 
     history: tuple[HistoryEntry, ...] = ()
     published: int = 0
@@ -179,7 +179,7 @@ class Job:
 
     @property
     def bad_ends(self) -> int:
-        """Runs that did not end well since the last new checkpoint, whatever the reason."""
+        """Runs that did not end well since the last new checkpoint, for any reason."""
         return self.failures + self.lost_runs
 
     @property

@@ -51,7 +51,7 @@ class Policy:
     max_lost_runs: int = 20
     """Runs that may be lost with their worker in a row: as a rule that is not the job's fault."""
     publish_grace: timedelta = timedelta(seconds=10)
-    """How long whoever wrote an event has to publish it before the rescuer does."""
+    """How long a process has to publish an event that it wrote, before the rescuer publishes it."""
     confirm_within: timedelta = timedelta(days=7)
     wait_for_room: timedelta = timedelta(hours=1)
     """How long a job waits for a file store that is full, before that counts as a failure like any other."""
@@ -135,7 +135,7 @@ class Decider:
         return self._sealed(confirmed, now, self._entry(confirmed, "batch.confirmed", now, cause))
 
     def cancel(self, job: Job, now: datetime, cause: Cause, *, reason: str | None = None) -> Job:
-        """A lease stays: whoever runs the job stops, cleans up and writes how far it got (`stopped`)."""
+        """A lease stays: the worker that runs the job stops it, cleans up and writes how far it got (`stopped`)."""
         if job.status is Status.CANCELED or cause.key in job.triggers:
             return job
         if job.terminal:
@@ -234,12 +234,12 @@ class Decider:
         return self._again(job, now, pause, error, cause)
 
     def crashed(self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0) -> Job:
-        """A run ended the process that it had for itself. Nobody else can have done that: it is the job's fault."""
+        """A run ended the process that it had for itself. Nothing else ran there, so the job is at fault."""
         job = replace(job, crashes=job.crashes + 1)
         return self.run_lost(job, now, error, cause, retry=job.crashes < self.policy.max_crashes, jitter=jitter)
 
     def worker_lost(self, job: Job, now: datetime, error: str) -> Job:
-        """A lease expired, and with it went every run of that worker: which of them was to blame, nobody knows.
+        """A lease expired. The worker may have lost all its runs at once, so it is not known which of them is at fault.
 
         The job goes on at once, since its next run can harm no other, and the lease was delay enough.
         """

@@ -83,7 +83,7 @@ class JobStore(Protocol):
     async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
         """Write what differs between `old` and `new` if the stored version is still `old.version`.
 
-        `same_lease`: and only if the lease still ends when `old`'s does. `by_owner`: whoever writes holds the lease,
+        `same_lease`: and only if the lease still ends when `old`'s does. `by_owner`: the writer holds the lease,
         and knows better than `old` what its heartbeats have written. Returns whether it was written.
         Raises: `NotStorable`.
         """
@@ -124,7 +124,7 @@ class JobStore(Protocol):
     async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
         """For how many jobs triggers of the sender wait, not counting beyond `up_to`.
 
-        Of placeholders that wake after `since` and not after `until`: the cost grows with whatever wakes between them.
+        Of placeholders that wake after `since` and not after `until`: the cost grows with the number of documents that wake between them.
         """
 
 

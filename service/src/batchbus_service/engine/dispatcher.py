@@ -30,7 +30,7 @@ __all__ = ["Dispatcher", "kept_for"]
 
 _LOOKING: Final = "looking for work"
 _LOOK_EVERY: Final = 1.0
-"""Seconds between two looks for waiting jobs, when nobody rings."""
+"""Seconds between two looks for waiting jobs without a notification."""
 _WANT: Final = 32
 """Waiting jobs read at a time."""
 _KEPT: Final = 64
@@ -82,7 +82,7 @@ class Dispatcher:
         self._busy_lanes: set[str] = set()
         """Lanes in which jobs are known to wait."""
         self._suspects: set[str] = set()
-        """Lanes to look into although nobody said that jobs wait there."""
+        """Lanes that are looked into without a notification."""
         self._look_now = asyncio.Event()
         self._looker: asyncio.Task[None] | None = None
         self._interrupts: Consumer | None = None

@@ -48,7 +48,7 @@ class Readiness:
             self._pinging = asyncio.create_task(self._ping(), name="ping the database")
         try:
             async with asyncio.timeout(_DATABASE_SECONDS):
-                # A call to a frozen server goes on in its thread, whoever stops waiting for it.
+                # A call to a frozen server goes on in its thread after the wait for it has ended.
                 return await asyncio.shield(self._pinging)
         except TimeoutError:
             return f"no answer within {_DATABASE_SECONDS:g} seconds"

@@ -1,6 +1,6 @@
-"""The rescuer: does the housekeeping whose alarm clock has rung, for every job, whoever forgot it.
+"""The rescuer looks after jobs whose `wake_at` has passed, whichever process should have done that before.
 
-A lease that ended, events that their writer did not publish, a dry run that nobody confirmed. Every process may run
+Such jobs have a lease that ended, events that their writer did not publish, or wait too long for a confirmation. Every process may run
 one: the alarm is moved, or the change made, by compare-and-set, so that only one of them acts.
 """
 
@@ -56,7 +56,7 @@ class Rescuer:
         self._early = timedelta(seconds=early_seconds)
         self._trouble_since: datetime | None = None
         self._outage_until = transitions.clock.now()
-        """When broker or database were away last, as far as known here: before the start, nobody knows."""
+        """When broker or database were away last. What was before the start of this process is unknown, and counts as away."""
         self._log = log
         self._background = background or Background(log)
         self._walker: asyncio.Task[None] | None = None
@@ -87,7 +87,7 @@ class Rescuer:
     async def _end_all(self, ringing: list[Placeholder]) -> int:
         done, reached = 0, self._bus.connected
         if ringing and not await self._transitions.clock.sure():
-            # By a clock that was set nobody can say how long they have waited: their time begins again.
+            # A clock that was set does not tell how long they have waited, so their time begins again.
             self._outage_until = self._transitions.clock.now()
         for placeholder in ringing:
             with self._going_on(placeholder.id):
@@ -101,7 +101,7 @@ class Rescuer:
 
     @contextmanager
     def _going_on(self, job_id: str) -> Iterator[None]:
-        """Whatever is wrong with one, the others are looked after."""
+        """An error of one job keeps no other from being looked after."""
         try:
             yield
         except StoreUnavailable:
@@ -162,7 +162,7 @@ class Rescuer:
             await transitions.store.drop_placeholder(ended)
 
     async def _put_off(self, placeholder: Placeholder) -> None:
-        """Nobody can be told at the moment: other alarms must not wait behind this one."""
+        """Its senders cannot be told at the moment, and other alarms must not wait behind this one."""
         now = self._transitions.clock.now()
         outage = self._trouble_since is not None and now - self._trouble_since >= _OUTAGE
         later = now + (self._early if outage and not placeholder.ended else _ANSWER_WITHIN)
@@ -183,7 +183,7 @@ class Rescuer:
             if changed:
                 transitions.meter.rescued(job.type)
                 self._log.warning("job_rescued", job_id=job.id, job_type=job.type, status=changed.status.value)
-                # Whoever let the lease run out will not publish what it wrote either.
+                # A worker that let its lease run out will not publish the events that it wrote either.
                 transitions.outbox.hand_over(changed, written=len(changed.unpublished))
             return True
         now = transitions.clock.now()

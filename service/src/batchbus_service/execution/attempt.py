@@ -104,7 +104,7 @@ class Attempt:
             self._timers.append(loop.call_later(2 * limits.cancel_grace, self._execution.abandon))
 
     async def carry_out(self) -> None:
-        """Whatever becomes of the job is written, or else left to the end of its lease."""
+        """Run the job to the end of the attempt. The outcome is written, or the job is left to the end of its lease."""
         try:
             while self.job.lease is not None:
                 self.job = await self._measured_phase()
@@ -255,7 +255,7 @@ class Attempt:
         )
 
     async def _crashed(self, error: Exception, heartbeat: Heartbeat) -> Job:
-        """The run ended the process that it had for itself: there is nobody to ask whether another may do better."""
+        """The run ended the process that it had for itself, so `should_retry` cannot be asked."""
         text, jitter = error_text(error), random.uniform(0.5, 1.5)
         return await self._end(
             heartbeat, lambda job, now: self._decider.crashed(job, now, text, self._cause, jitter=jitter)

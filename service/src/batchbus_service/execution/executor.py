@@ -35,7 +35,7 @@ _STACK: Final = 8
 _WAY_OUT: Final = "Await what takes long, or define the method with def: it gets a thread of its own"
 _EXPECTED: Final = (Exception, RunCanceled, LeaseLost)
 _NOT_FOR_FUTURES: Final = (StopIteration, concurrent.futures.CancelledError)
-"""A future cannot carry the first, and turns the second into a cancellation of whoever awaits it."""
+"""A future cannot carry the first, and turns the second into a cancellation of the task that awaits it."""
 
 T = TypeVar("T")
 ServicesFactory = Callable[[AsyncExitStack, Container[asyncio.AbstractEventLoop]], Awaitable[Services]]
@@ -129,7 +129,7 @@ class StrategyExecutor:
             answer = asyncio.run_coroutine_threadsafe(_nothing(), self._loop)
             answered = asyncio.wrap_future(answer)
             await asyncio.wait([answered], timeout=_BLOCKED_SECONDS)
-            # Both are of a moment ago at most: whoever is named here is at work now.
+            # Both were read a moment ago at most, so the strategy that is named here is at work now.
             task, frame = asyncio.current_task(self._loop), sys._current_frames().get(self._thread.ident or 0)
             if not answered.done() and task is not None and frame is not None:
                 stack = "".join(traceback.format_stack(frame)[-_STACK:])
@@ -159,7 +159,7 @@ class Call(Generic[T]):
 
     def __init__(self) -> None:
         self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
-        # Whoever gives up waiting cancels what waits, not the future: the method is still at work.
+        # Giving up cancels the waiting task and not the future: the method is still at work.
         self.future.set_running_or_notify_cancel()
 
     def stop(self) -> None:
@@ -207,7 +207,7 @@ class _ThreadCall(Call[T]):
                 result = context.run(function, *args)
                 if inspect.isawaitable(result):
                     raise TypeError(f"{function.__qualname__} returned an awaitable: define it with async def")
-            except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets to know
+            except BaseException as error:  # noqa: BLE001 - raised in the task that awaits the future
                 self.future.set_exception(_tamed(error))
             else:
                 self.future.set_result(result)
@@ -219,7 +219,7 @@ def tamed(function: Callable[..., T], *args: object) -> T:
     """Call a strategy's code here and now: what must be quick, such as the validators of its context."""
     try:
         return function(*args)
-    except BaseException as error:  # noqa: BLE001 - whoever called gets to know
+    except BaseException as error:  # noqa: BLE001 - raised to the caller
         raise _tamed(error) from None
 
 

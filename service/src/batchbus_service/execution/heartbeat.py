@@ -137,7 +137,7 @@ class Heartbeat:
             self._timer = asyncio.get_running_loop().call_later(pause, self._beat_now)
 
     async def _save(self, checkpoint: Checkpoint) -> None:
-        """Make a checkpoint durable, after the row errors up to it, whatever it takes while the lease lasts."""
+        """Make a checkpoint durable, after the row errors up to it. It is tried until the lease ends."""
         await self.job_run.write_row_errors()
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The lease of one attempt, as the process that holds it knows it: until when, on a clock that nobody can set."""
+"""The lease of one attempt, as its process knows it: until when it lasts, on the monotonic clock."""
 
 from __future__ import annotations
 

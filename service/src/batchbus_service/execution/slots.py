@@ -22,7 +22,7 @@ class Slots:
         self._waiters: dict[Phase, deque[asyncio.Future[Permit]]] = {phase: deque() for phase in sizes}
         self._freed_at: dict[Phase, float] = dict.fromkeys(sizes, -math.inf)
         self.freed: Signal[Phase] = Signal()
-        """The phase of a slot that has come free and that nobody waited for."""
+        """The phase of a slot that has come free and was not waited for."""
 
     def size(self, phase: Phase) -> int:
         """How many there are, free and taken."""

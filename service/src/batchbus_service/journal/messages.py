@@ -60,7 +60,7 @@ def rejected(trigger: Event, reason: str, message: str, now: datetime) -> Messag
 
 
 def parked(message: Message, reason: str, now: datetime) -> Message:
-    """A message nobody could use, as it came, with the reason in its headers."""
+    """A message that could not be used, as it came, with the reason in its headers."""
     headers = reason_headers(message, reason, now) | {PARKED_USER: message.user_id or ""}
     return Message(
         body=message.body,

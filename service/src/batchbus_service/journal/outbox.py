@@ -1,6 +1,6 @@
 """The outbox: publishes what a job's history has not published yet, and marks what the broker has confirmed.
 
-It lives beside the writes, not in their way: whoever writes a transition hands the job over and goes on. One job's
+It works beside the writes: the writer of a transition hands the job over and goes on. One job's
 events go out one after the other, each with its confirm; different jobs side by side. The marks ride along with the
 job's next write, or are flushed for many jobs in one bulk write. If this process dies, the job's alarm rings, and
 the rescuer of any process hands the job to an outbox again; while it lives, the job is left to it, however slow it is.
@@ -124,7 +124,7 @@ class Outbox:
         own_from = len(job.history) - written + 1
         pending.own.update(range(own_from, len(job.history) + 1))
         for seq in range(pending.done + 1, own_from):
-            # Whoever is waited for stays the same when this process writes more of the job meanwhile.
+            # The process that is waited for stays the same when this one writes more of the job meanwhile.
             pending.others.setdefault(seq, other)
         if pending.publishing is None:
             pending.publishing = asyncio.create_task(self._publish_all(pending))

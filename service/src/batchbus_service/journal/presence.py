@@ -63,7 +63,7 @@ class Presence:
             self._log.warning("process_not_signed_off", reason=str(error))
 
     def lives(self, name: str) -> bool:
-        """Whether that process has given a sign of life lately. While nobody can be asked, or the database's clock
+        """Whether that process has given a sign of life lately. While the database cannot be asked, or its clock
         was set a moment ago, everybody counts as alive."""
         if self._clock.monotonic() - self._looked_at > self._lasts.total_seconds() / 2 or not self._clock.settled():
             return True

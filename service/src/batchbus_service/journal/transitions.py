@@ -37,7 +37,7 @@ _SENDERS: Final = 1000
 T = TypeVar("T")
 Decision = Callable[[Job, "datetime"], Job]
 Unsure = tuple[Job, Job]
-"""A write of which nobody knows whether it has arrived: the job before, and the job that was written."""
+"""A write whose answer was lost, so that it may have arrived or not: the job before, and the job that was written."""
 
 
 class UnknownJob(Exception):
@@ -122,7 +122,7 @@ class Transitions:
 
         `decide` may be called several times; what it raises passes through. It returns the same object for no change.
         `by_owner`: the caller holds the lease (see `JobStore.update`). `unsure`: writes of earlier tries whose answers were
-        lost, and then that of this one; whoever tries again gives them back, and what has arrived is not decided twice.
+        lost, and then that of this one. A caller that tries again passes them in, so that no write is decided twice.
         Raises: `UnknownJob`, `StoreUnavailable` (the change may or may not have been written), `NotStorable`.
         """
         unsure = [] if unsure is None else unsure
@@ -298,5 +298,5 @@ async def _unbroken(write: Coroutine[Any, Any, T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # there is nobody left to tell of it
+            task.exception()  # the caller has gone
         raise

@@ -1,4 +1,4 @@
-"""Clocks: the time of day as the database server has it, and a stopwatch that nobody can set."""
+"""Clocks: the time of day as the database server has it, and a monotonic stopwatch."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ class EmbeddedMongo:
         self._lock.describe(database_pid=process.pid, port=self._port)
 
     async def _listen_to(self, stderr: asyncio.StreamReader) -> None:
-        # Whatever it says has to be read, or it would stand still once the pipe is full.
+        # Its output has to be read, or it would stand still once the pipe is full.
         while True:
             try:
                 if not (line := await stderr.readline()):
@@ -272,7 +272,7 @@ class _Lock:
             os.close(fd)
 
     def describe(self, *, database_pid: int | None = None, port: int | None = None) -> None:
-        """Write down, for whoever comes second, who holds the lock."""
+        """Write down which process holds the lock, for the next one that wants it."""
         self._holder = Holder(self._holder.pid, self._holder.since, database_pid, port)
         text = json.dumps(asdict(self._holder)).encode()
         os.pwrite(self.fd, text, 0)

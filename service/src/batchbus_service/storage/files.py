@@ -44,7 +44,7 @@ _FOLDER_PART_BYTES: Final = 1024 * 1024
 """What is written to a folder at once. Three of them are in memory for each file that is being written."""
 _UNFINISHED: Final = re.compile(r"#\d+\Z")
 _ABANDONED_SECONDS: Final = 24 * 3600
-"""How long nobody has written to an unfinished file that is swept away."""
+"""How long an unfinished file has not been written to when it is deleted."""
 _SWEEP_EVERY: Final = 3600
 _KEY_BYTES: Final = 900
 _SEGMENT_BYTES: Final = 240

@@ -1,7 +1,7 @@
 """Logs: one line per event on standard error, for people or for programs, without anything secret in it.
 
 Modules log through structlog (`log.info("job_completed", job_id=...)`), and the lines of a job carry `job_id`,
-`job_type`, `attempt`, `worker` and `trace_id`, bound by whoever works on it. The libraries underneath log through the
+`job_type`, `attempt`, `worker` and `trace_id`, bound by the code that works on it. The libraries underneath log through the
 standard library, which is routed here from `warning` on.
 """
 
@@ -28,7 +28,7 @@ LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 _CAUSED_BY_OTHERS: Final = frozenset({"message_parked", "parked_message_kept", "trigger_held", "trigger_rejected"})
-"""Kinds of lines of which there is one for every message of somebody who sends nonsense."""
+"""Kinds of lines that a sender of bad messages could write once for each message."""
 _MOST_IN_A_MINUTE: Final = 20
 _MINUTE: Final = 60.0
 _HIDDEN: Final = "***"

@@ -36,7 +36,7 @@ class Meter:
         """The broker has confirmed a lifecycle event, `lag` seconds after it happened."""
 
     def parked(self) -> None:
-        """A message that nobody could use was set aside."""
+        """A message that could not be used was parked."""
 
     def rejected(self, reason: str) -> None:
         """A trigger could not be carried out; `reason` is the code of `batch.rejected`."""

@@ -1,4 +1,4 @@
-"""How full the queues of batchbus are: asked of the broker now and then, so that whoever reads it never waits."""
+"""How full the queues of batchbus are: asked of the broker now and then, so that readers never wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces, as a port: what a process does about a trigger and in a run belongs to the trace of whoever asked for it."""
+"""Traces, as a port: the work on a trigger and in a run belongs to the trace of the request for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Span:
 
     def __init__(self, traceparent: str | None) -> None:
         self.traceparent = traceparent
-        """W3C Trace Context of whatever this work causes; None outside of any trace."""
+        """W3C Trace Context for the events and calls that this work causes; None outside of any trace."""
 
     def ended_as(self, outcome: str, *, failed: bool = False) -> None:
         """What came of it, in a word."""

@@ -218,7 +218,7 @@ async def _serve(connection: socket.socket) -> None:
             if message["kind"] == "end":
                 return
             child.obey(message)
-        # The worker is gone: whatever the strategy still does is no longer its to do.
+        # The worker is gone, and with it the right to run the job.
         os._exit(0)
 
 
@@ -241,7 +241,7 @@ def _services(
 
 
 def _end_with(parent: int) -> None:
-    """Have the kernel end this process when its worker ends, even by `kill -9`, and whatever this one is doing then."""
+    """Have the kernel end this process when its worker ends, even by `kill -9` and in the middle of a call."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGKILL)
     if os.getppid() != parent:
