@@ -83,7 +83,7 @@ class Message:
     def addressed(self, queue: str) -> Message:
         """The same, to be published to the exchange "" for one queue.
 
-        Whoever reads it sees the routing key that it has now; and the user, if the broker vouches that they sent it.
+        Its reader sees the routing key that it has now, and the user, if the broker vouches that they sent it.
         """
         return replace(
             self,
@@ -134,7 +134,7 @@ class Delivery(Protocol):
         """Set it aside and have it delivered again after `topics.HOLD_SECONDS`, without counting as a failure.
 
         For a message that this process cannot read yet, such as one of a newer schema version. `HELD_SINCE` in its
-        headers tells whoever gets it next when it was held first. Raises `BusError`: it is still open then.
+        headers tells its next reader when it was held first. Raises `BusError`: it is still open then.
         """
 
 

@@ -52,7 +52,7 @@ class Record:
 
 
 class Deduplication(Protocol):
-    """The port. Whatever a method raises is logged, and the call repeated, until it works."""
+    """The port. An error that a method raises is logged, and the call is repeated until it works."""
 
     async def look_up(self, key: Key) -> Record: ...
 

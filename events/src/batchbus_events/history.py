@@ -25,7 +25,7 @@ _ANSWER_SECONDS: Final = 60.0
 
 
 class HistoryUnavailable(Exception):
-    """The history cannot be asked for, or broke off: whoever asks again has to ask for all of it."""
+    """The history cannot be asked for, or it broke off. The next question has to be for all of it."""
 
 
 class History(Protocol):

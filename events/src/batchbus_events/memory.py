@@ -90,7 +90,7 @@ class MemoryBus:
     async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
         if not self._open:
             raise BusUnavailable("the memory bus is closed")
-        message = replace(message, user_id=None) if message.user_id else message  # nobody vouches for it here
+        message = replace(message, user_id=None) if message.user_id else message  # there is no broker to vouch for it
         if _routed(topics.LOG_QUEUE, exchange, message):
             self._log.append((datetime.now(UTC), message))
             self._logged += 1

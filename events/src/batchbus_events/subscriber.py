@@ -9,7 +9,7 @@
 
 What holds:
 
-* Events wait in the queue `billing` while nobody reads it. Of several processes one is served, the others stand by, so
+* Events wait in the queue `billing` while no process reads it. Of several processes one is served, the others stand by, so
   that the order of a job's events holds across them.
 * Events of one job are handled one after another, in order of `sequence`; those of different jobs side by side.
 * A handler that raises is tried again, after ever longer pauses. Failures are counted across restarts, apart from how
@@ -84,7 +84,7 @@ class Gap:
 
 
 class Received:
-    """An event in the hands of whoever reads `Subscriber.received`, until it is settled. Only the first verdict counts."""
+    """An event that was read from `Subscriber.received`, until it is settled. Only the first verdict counts."""
 
     def __init__(self, event: Event) -> None:
         self.event = event
@@ -245,7 +245,7 @@ class Subscriber:
                 await item.delivery.ack()
 
     async def _handle(self, item: _Item) -> None:
-        """Returns once the event is handled, parked, or nobody's business. Raises: `_Stopped`."""
+        """Returns once the event is handled, parked, or has no handler. Raises: `_Stopped`."""
         event = item.event
         handler = self._handler_for(event)
         if handler is None:
@@ -261,7 +261,7 @@ class Subscriber:
             except _Stopped:
                 raise
             except Exception as error:
-                # Whatever it is, it is told: to the log, to what is remembered of the event, and in the end to operators.
+                # Every error goes to the log and to the record of the event, and in the end to operators.
                 _logger.warning("%s: %s of %s failed", self.name, event.type, event.subject, exc_info=True)
                 reason = f"{type(error).__name__}: {error}"
                 record = await self._until_it_works(partial(self._deduplication.failed, key, event, reason))

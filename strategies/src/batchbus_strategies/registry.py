@@ -6,7 +6,7 @@ Strategies come from three places, and a later one overrides an earlier one with
 2. entry points of other installed distributions;
 3. a folder of Python files.
 
-Two of the same rank for one batch type are an error, since nobody could say which of them would run.
+Two of the same rank for one batch type are an error, since it would be left to chance which of them runs.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Registry:
         for entry in self.entries:
             try:
                 self._strategies[entry.batch_type] = entry.strategy_class()
-            except BaseException as error:  # noqa: BLE001  whoever starts the service gets to know
+            except BaseException as error:  # noqa: BLE001  told at the start of the service
                 _let_through(error)
                 name = entry.strategy_class.__name__
                 problems.append(f"{name} ({entry.origin}) cannot be made: {type(error).__name__}: {error}")
@@ -120,7 +120,7 @@ def _from_entry_points(problems: list[str]) -> Iterator[_Found]:
         place = f"Entry point {point.name} of {distribution} ({point.value})"
         try:
             loaded: object = point.load()
-        except BaseException as error:  # noqa: BLE001  whoever starts the service gets to know, with every other problem
+        except BaseException as error:  # noqa: BLE001  told at the start of the service, with every other problem
             _let_through(error)
             problems.append(f"{place}: {_entry_point_error(point, error)}")
             continue
@@ -152,7 +152,7 @@ def _from_folder(folder: Path, problems: list[str]) -> Iterator[_Found]:
             continue
         try:
             module = _import_file(path)
-        except BaseException as error:  # noqa: BLE001  whoever starts the service gets to know, with every other problem
+        except BaseException as error:  # noqa: BLE001  told at the start of the service, with every other problem
             _let_through(error)
             problems.append(f"{path}, line {_line_of(error, path)}: {type(error).__name__}: {_message(error)}")
             continue

@@ -48,7 +48,7 @@ Phase = Literal["pre_process", "process"]
 
 
 class StrategyError(Exception):
-    """A job cannot go on, and trying again would not help. The message is shown to whoever made the job."""
+    """A job cannot go on, and trying again would not help. The message is shown to the user who made the job."""
 
 
 class JobRefused(StrategyError):

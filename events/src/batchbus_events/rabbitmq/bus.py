@@ -195,7 +195,7 @@ class RabbitBus:
                 await asyncio.gather(*(consumer.bind() for consumer in list(self._consumers)))
 
     async def _keep_looking(self) -> None:
-        """See to it that what was declared stays, whoever deletes it; and that the broker answers."""
+        """Declare anew what was deleted from the broker, and notice when the broker does not answer."""
         for round_ in count(1):
             await asyncio.sleep(self._look_every)
             try:
@@ -311,7 +311,7 @@ class _Consumer:
                 if self._on_rebuilt is not None:
                     self._on_rebuilt()
             except Exception as error:
-                # Whatever it is, the supervisor has to live on; what is not expected is logged in full.
+                # The supervisor has to live on after every error; an unexpected one is logged in full.
                 _logger.warning("%s", error, exc_info=not isinstance(error, BusError))
 
     async def _build(self) -> None:

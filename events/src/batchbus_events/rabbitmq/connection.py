@@ -89,7 +89,7 @@ class Link:
                 await backoff.wait()
                 await self._connect()
             except Exception as error:
-                # Whatever it is, the supervisor has to live on; what is not expected is logged in full.
+                # The supervisor has to live on after every error; an unexpected one is logged in full.
                 _logger.warning("%s: %s", self._name, error, exc_info=not isinstance(error, BusError))
 
     async def _connect(self) -> None:
@@ -170,7 +170,7 @@ async def declare_queue(channel: AbstractChannel, queue: Queue) -> None:
 
 
 class Background:
-    """Closes channels that nobody has to wait for."""
+    """Closes channels without making anyone wait for it."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()

@@ -123,7 +123,7 @@ class Users:
         await self.tokens.revoke_all(user.id)
 
     async def with_password(self, email: str, password: str) -> User | None:
-        """The user, if that is their password. Takes as long for an address that nobody has."""
+        """The user, if that is their password. Takes as long for an address without a user."""
         with answered():
             document = await self._users.find_one({"email": email.lower()})
         known = document.get("password_hash") if document else None

@@ -15,7 +15,7 @@ def new_secret() -> str:
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret. Slow hashing is for secrets that people choose: nobody guesses 256 bits."""
+    """What is kept of a secret. Slow hashing is for secrets that people choose: 256 random bits cannot be guessed."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 

@@ -37,7 +37,7 @@ class ApiToken:
     """What is known of a token, which is all but the token. Times are UTC."""
 
     id: str
-    """`tok_` and a ULID: names the token, and lets nobody in."""
+    """`tok_` and a ULID: it names the token and grants nothing."""
     user_id: str
     scopes: tuple[Scope, ...]
     created_at: datetime
@@ -57,7 +57,7 @@ class NewToken:
 
     token: ApiToken
     secret: str
-    """What its user shows. Nobody can ever read it again."""
+    """What its user shows. It cannot be read again."""
 
 
 class Tokens:
@@ -101,7 +101,7 @@ class Tokens:
         if user is None:
             return None
         if token.last_used_at is None or token.last_used_at <= time - _USE_EVERY:
-            with suppress(StoreUnavailable):  # a use that is not noted keeps nobody out
+            with suppress(StoreUnavailable):  # the use is not noted, and the token still works
                 await self._used(document, time)
         return Principal(user, user.role.scopes.intersection(token.scopes))
 
@@ -118,7 +118,7 @@ class Tokens:
             return [_token(document) async for document in found], await self._tokens.count_documents(where)
 
     async def revoke(self, token_id: str) -> None:
-        """From now on it lets nobody in. Does nothing if there is no such token, or it is revoked already."""
+        """From now on the token is refused. Does nothing if there is no such token, or it is revoked already."""
         await self._revoke({"token_id": token_id})
 
     async def revoke_all(self, user_id: str) -> None:

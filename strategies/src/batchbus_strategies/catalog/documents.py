@@ -4,7 +4,7 @@ A product is one document with everything that belongs to it inside. Fields with
 exceptions that the unique indexes need: `skus` and `barcodes`, which repeat those of the variants, are absent rather
 than empty.
 
-`revision` is the catalogue's optimistic lock: whoever changes a product gives it a revision that it never had before,
+`revision` is the catalogue's optimistic lock: each change of a product gives it a revision that it never had before,
 and an update filters on the revision that it was worked out from.
 """
 

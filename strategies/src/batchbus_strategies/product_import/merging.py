@@ -115,7 +115,7 @@ class _Merge:
                 made[name] = value
         if not made:
             return
-        # By its place alone, what is null in it would match whatever is there: other elements have no field "0".
+        # By its place alone, a null in it would match any element: other elements have no field "0".
         seen = {name: {"$eq": current.get(name)} for name in made}
         self.of_variants.append({"variants": {"$elemMatch": {"id": variant_id, "deleted_at": None, **seen}}})
         self.where[f"variants.{place}.id"] = variant_id
@@ -124,7 +124,7 @@ class _Merge:
         current.update(made)
 
     def add(self, variants: Sequence[Variant]) -> None:
-        """New variants, behind those that there are now: whoever adds one meanwhile makes the filter find nothing."""
+        """New variants, behind those that there are now: if another is added meanwhile, the filter finds nothing."""
         if not variants:
             return
         known = {one.get("id") for one in self.variants}

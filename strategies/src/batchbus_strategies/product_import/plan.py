@@ -112,7 +112,7 @@ class Update(TypedDict):
     set: dict[str, Was]
     """Of the product's own fields."""
     variants: dict[str, VariantChange]
-    """By the variant's id: where it is in the product by then is nobody's to know now."""
+    """By the variant's id, since its place in the product may have changed by then."""
     added: list[Variant]
     """New variants, times apart."""
 
@@ -129,7 +129,7 @@ class PlanChunk:
 
 
 _MAX_BYTES: Final = 4 * 1024 * 1024
-"""In one chunk, whatever the number of its operations; a bulk write has its limit far above."""
+"""In one chunk, for any number of operations; a bulk write has its limit far above."""
 
 
 def plan_key(job_id: str, run_number: int) -> str:

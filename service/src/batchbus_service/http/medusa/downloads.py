@@ -114,7 +114,7 @@ def _part(request: Request, facts: FileFacts) -> range | None:
     header = request.headers.get("range")
     if header is None:
         return None
-    # Whoever goes on with a file has to say which one they began with, lest they join two that differ.
+    # A client that goes on with a file has to say which one it began with, lest it joins two that differ.
     if (begun := request.headers.get("if-range")) and begun != facts.etag:
         return None
     return wanted(header, facts.size)

@@ -11,7 +11,7 @@ from batchbus_service.domain.ports import Clock
 __all__ = ["LEAST_REMEMBERED", "SECONDS_REMEMBERED", "Totals"]
 
 LEAST_REMEMBERED: Final = 1_000
-"""Smaller totals are counted each time: whoever makes a job and looks at a short list finds it counted."""
+"""Smaller totals are counted each time: a user who has made a job and looks at a short list finds it counted."""
 SECONDS_REMEMBERED: Final = 3.0
 _COUNTING_SHARE: Final = 0.1
 """A total that takes long to count is remembered longer, so that no list keeps the database busy for more than this."""

@@ -1,6 +1,6 @@
 """What one connection may cost: a client that sends too slowly or too much is told so, and let go.
 
-uvicorn alone waits for the rest of a request for ever, so that whoever keeps many of them half sent keeps everyone else
+uvicorn alone waits for the rest of a request for ever, so that a client with many half-sent requests keeps everyone else
 out.
 """
 
@@ -119,7 +119,7 @@ class _Connection(H11Protocol):
         """Answer and part: nothing more is read, and the connection stays only until the client has the answer."""
         self._silence()
         if self.conn.our_state is not h11.IDLE:
-            self.transport.close()  # whoever works on the request gets to know that the client is gone
+            self.transport.close()  # the work on the request is told that the client is gone
             return
         body = json.dumps({"type": "invalid_data", "message": message}).encode()
         headers = [
@@ -150,7 +150,7 @@ def _with_way_out(app: ASGIApp, abort: Callable[[], None]) -> ASGIApp:
 
 
 class SlowBodies:
-    """ASGI middleware. Whoever reads a body that comes too slowly gets an `ApiError`."""
+    """ASGI middleware. Reading a body that comes too slowly raises `ApiError`."""
 
     def __init__(self, app: ASGIApp, timeouts: HttpTimeouts) -> None:
         self._app = app

@@ -56,7 +56,7 @@ class ApiError(Exception):
 
 
 class Unauthorized(Exception):
-    """Nobody knows who asks."""
+    """The request carries no valid credentials."""
 
 
 def invalid(message: str) -> ApiError:
@@ -81,10 +81,10 @@ def not_found(message: str) -> ApiError:
 
 
 def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
-    """Answer every exception in the API's form. `admit` may refuse whoever asks for an unknown path under `/admin`."""
+    """Answer every exception in the API's form. `admit` may refuse a caller who asks for an unknown path under `/admin`."""
 
     async def no_route(request: Request, error: Exception) -> Response:
-        """Unknown paths and verbs; and whatever else the framework refuses by itself."""
+        """Unknown paths and verbs, and what else the framework refuses by itself."""
         assert isinstance(error, HTTPException)
         if error.status_code not in (404, 405):
             return _answer(ApiError(error.status_code, "invalid_data", str(error.detail)))

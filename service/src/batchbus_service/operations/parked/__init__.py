@@ -1,1 +1,1 @@
-"""Messages that nobody could use: kept with their reason, shown to operators, put back or discarded."""
+"""Messages that could not be used: kept with their reason, shown to operators, put back or discarded."""

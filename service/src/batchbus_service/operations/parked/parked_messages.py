@@ -91,13 +91,13 @@ class ParkedMessages:
         return await self._put_back(parked, copy, lambda known, now: known.replaced(by, now, reason, copy))
 
     async def discard(self, parked_id: str, by: str, reason: str) -> ParkedMessage:
-        """Nobody is to look at it any more; it is kept all the same. Raises: `UnknownParked`, `ParkedRefused`."""
+        """It no longer waits for an operator, and is kept all the same. Raises: `UnknownParked`, `ParkedRefused`."""
         return await self._change(
             await self.messages.get(parked_id), lambda known, now: known.discarded(by, now, reason)
         )
 
     async def requeue_all(self, wanted: Filter, by: str, reason: str) -> int:
-        """Put back whatever is wanted now. Returns how many. Raises `BusError`; what was put back stays so."""
+        """Put back every message that matches. Returns how many. Raises `BusError`; what was put back stays so."""
         return await self._each(wanted, lambda parked: self.requeue(parked.id, by, reason))
 
     async def discard_all(self, wanted: Filter, by: str, reason: str) -> int:

@@ -1,4 +1,4 @@
-"""One message that nobody could use, how often it failed, and who did what about it."""
+"""One message that could not be used: how often it failed, and which operators did what about it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class ParkedMessage:
         )
 
     def again(self, later: ParkedMessage) -> ParkedMessage:
-        """It has failed again: whatever was done about it did not help."""
+        """It has failed again after it was put back."""
         return replace(
             self,
             reason=later.reason,

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 CONFIRM_ABOVE: Final = 10_000
-"""More events than this are published only if whoever starts the replay says that they mean it."""
+"""More events than this are published only if the operator confirms the number."""
 DEFAULT_RATE: Final = 1000
 """Events per second, at most, unless told otherwise."""
 MAX_RATE: Final = 100_000
@@ -70,7 +70,7 @@ class ReplayRefused(Exception):
 class Position(NamedTuple):
     """An event's place in a replay: by time, and within one time by job and sequence.
 
-    `time` never goes back within one job, whatever the clocks of the processes that wrote its history said.
+    `time` never goes back within one job, even if the clocks of the processes that wrote its history did.
     """
 
     time: datetime
@@ -117,7 +117,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """Times are UTC with milliseconds. Nobody edits the past: `audit` only grows."""
+    """Times are UTC with milliseconds. The past is never edited: `audit` only grows."""
 
     id: str
     """`replay_` and a ULID: the `replayid` of every event it publishes."""

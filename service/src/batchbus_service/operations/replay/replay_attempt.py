@@ -68,12 +68,12 @@ class ReplayAttempt:
         self._over = threading.Event()
 
     async def take(self) -> None:
-        """Do what is to be done. Raises `AttemptEnded`, `StoreUnavailable`, and whatever makes the replay fail."""
+        """Do what is to be done. Raises `AttemptEnded`, `StoreUnavailable`, and the errors that make the replay fail."""
         async with self._claimed():
             await (self._plan() if self.replay.state is State.PLANNING else self._publish())
 
     async def change(self, decide: Callable[[Replay, datetime], Replay]) -> None:
-        """Change its state, whatever operators did meanwhile. Raises `AttemptEnded` if it is no longer ours to change."""
+        """Change its state, also if operators have changed it meanwhile. Raises `AttemptEnded` if it is no longer ours to change."""
         around = self._around
         while True:
             known = await self._known()
@@ -177,7 +177,7 @@ class ReplayAttempt:
                 await self._keep_claim()
                 await self._known()
             except AttemptEnded:
-                self._over.set()  # whoever reads or publishes finds out
+                self._over.set()  # the threads that read and publish look at it
             except StoreUnavailable as error:
                 self._log.warning("replay_claim_not_kept", reason=str(error))
             except Exception as error:  # noqa: BLE001 - the operator gets to know; the claim has to be kept
