@@ -6,10 +6,15 @@ from uuid import uuid4
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from hypothesis import HealthCheck, settings
 
 from batchbus_service.storage.embedded import EmbeddedMongo
 
 pytest_plugins = ["tests.rabbitmq", "tests.engine.fixtures"]
+
+# How long an example takes says something about the machine, and nothing about the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

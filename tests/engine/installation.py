@@ -85,6 +85,7 @@ class Installation:
             "isolation": os.environ.get("BATCHBUS_TEST_ISOLATION", "marked"),
             **settings,
         }
+        assert not (unknown := settings.keys() - Settings.model_fields.keys()), f"no settings: {unknown}"
         return {f"BATCHBUS_{name}".upper(): str(value) for name, value in values.items()}
 
     @asynccontextmanager

@@ -122,8 +122,8 @@ async def test_what_a_process_wrote_and_did_not_publish_is_published_by_another(
 async def test_a_strategy_that_cannot_be_stopped_takes_its_worker_with_it_but_no_other_job(
     installation: Installation,
 ) -> None:
-    patience = Timeouts(cancel_grace=0.2, stuck=1.0)
-    async with installation.worker_process(lease_seconds=60, patience=patience) as worker:
+    timeouts = Timeouts(cancel_grace=0.2, stuck=1.0)
+    async with installation.worker_process(lease_seconds=60, timeouts=timeouts) as worker:
         stuck = await installation.create("deaf-thread", gate=str(installation.gate("never")))
         await installation.followed.message(stuck, "at the gate")
         other = await installation.create("chunks", chunks=100, seconds=0.1)

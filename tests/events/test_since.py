@@ -321,7 +321,12 @@ BUSY: Final[list[Step]] = [("announce", number % 3, 1) for number in range(20)]
 
 
 @pytest.mark.rabbitmq
-@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=5,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(script=scripts(longest=40), begin=st.integers(0, 14))
 @example(script=[("read", 0, 0), ("cut", 0, 0), *BUSY, ("cut", 0, 0), ("read", 0, 0), *BUSY], begin=3)
 def test_nothing_is_missing_and_nothing_comes_twice_on_rabbitmq(

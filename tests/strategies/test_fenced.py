@@ -187,7 +187,9 @@ async def test_what_cannot_be_written_is_said(runs: Runs, record: RecordWrite, w
         await runs.write_all(1, [RecordWrite({"_id": 1}, {"$set": {"a": 1}})], step=cast(int, "one"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(attempts=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3)), max_size=12))
 async def test_in_whatever_order_runs_and_steps_come_none_is_doubled_and_no_older_run_writes_after_a_newer(
     catalog: Catalog, attempts: list[tuple[int, int]]

@@ -149,7 +149,9 @@ catalogues = st.integers(1, 3).flatmap(
     )
 )
 
-many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 async def export_and_plan(shop: Shop) -> FakeJob[Any]:
