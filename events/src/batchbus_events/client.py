@@ -112,7 +112,7 @@ class Client:
         """Every event from now on whose routing key matches the topic pattern, such as `batch.progress.#`.
 
         Without `queue` and `since` the subscription ends with the connection, and misses what happens until it is back.
-        With `queue`, a name, events wait in a durable queue of that name while it has no reader, and one may come twice;
+        With `queue`, a name, events wait in a durable queue of that name until it is read, and one may come twice;
         each is acknowledged when the next one is asked for. See `subscriber` for more than that.
 
         With `since`, an aware time, lifecycle events come from that time on: first those of the past, from the broker's
@@ -160,8 +160,9 @@ class Client:
         """A subscriber with a durable queue, called `name`, of events that match one of the patterns: see `subscriber`.
 
         `deduplication` is where it remembers events, by default in memory. `concurrency` is how many handlers run at a
-        time. After `crashes` deliveries whose process ended before it acknowledged them, the broker parks an event. `gaps` says whether
-        what is missing of a job is looked for in its history; `on_gap` is told what is not found, by default the log.
+        time. After `crashes` deliveries whose process ended before it acknowledged them, the broker parks an event.
+        `gaps` says whether what is missing of a job is looked for in its history; `on_gap` is told what is not found, by
+        default the log.
         """
         return Subscriber(
             self._bus,

@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 
 class KeyedExecutor(Generic[_T]):
-    """Calls `work` for each item that is added. Of the waiting items of one key, the one with the lowest order goes first.
+    """Calls `work` for each item that is added. Of a key's waiting items, the one with the lowest order goes first.
 
     An error that `work` raises is logged, and the next item of the key follows.
     """

@@ -57,7 +57,7 @@ Replays = Literal["process", "ignore"] | EventHandler
 
 _GRACE_SECONDS: Final = 10.0
 _IN_ADVANCE: Final = 10
-"""How many deliveries are taken for each event that may be handled at a time, since the others wait for earlier events of their jobs."""
+"""How many deliveries are taken for each event that may be handled at a time, since others wait for their jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,7 @@ async def open_service(
             worker = Dispatcher(around, registry.get, types, notifier, log, background=background)
             await worker.start()
             stack.push_async_callback(worker.close)
-            of_bus = Commands(BUS, transitions, worker, log, early_seconds=settings.early_trigger_seconds)
+            of_bus = Commands(BUS, transitions, worker, log, early_seconds=early_seconds)
             intake = Intake(bus, transitions, of_bus, log, last_answers=timeouts.last_answers)
             await intake.start()
             stack.push_async_callback(intake.close)

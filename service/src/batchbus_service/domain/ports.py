@@ -124,7 +124,7 @@ class JobStore(Protocol):
     async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
         """For how many jobs triggers of the sender wait, not counting beyond `up_to`.
 
-        Of placeholders that wake after `since` and not after `until`: the cost grows with the number of documents that wake between them.
+        Only placeholders count that wake after `since` and not after `until`. The cost grows with what wakes between.
         """
 
 

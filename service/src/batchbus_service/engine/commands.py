@@ -166,8 +166,8 @@ class Commands:
             if new and worker and permit and job.lease:
                 worker.take(job, permit)
                 permit = None
-            elif new and worker:
-                worker.offer(job)
+            elif new:
+                self._offer(job)
             return job
         finally:
             if permit:
@@ -207,8 +207,9 @@ class Commands:
             if created := self._creating.get(job_id):
                 await created.wait()
             try:
-                job = await self._transitions.get(job_id)
-                await self._change(job, lambda known, now: trigger.decide(decider, known, now))
+                self._offer(
+                    await self._transitions.change_by_id(job_id, lambda job, now: trigger.decide(decider, job, now))
+                )
                 return
             except UnknownJob:
                 kept = await self._transitions.keep_early(job_id, trigger, seconds=self._early_seconds)
@@ -224,8 +225,11 @@ class Commands:
                     seconds = min(seconds * 2, longest)
 
     async def _change(self, job: Job, decide: Callable[[Job, datetime], Job]) -> Job:
-        """Write the change, and offer the job to this process's worker, which may have a free slot for it."""
         changed = await self._transitions.change(job, decide)
-        if self._worker:
-            self._worker.offer(changed)
+        self._offer(changed)
         return changed
+
+    def _offer(self, job: Job) -> None:
+        """To the worker of this process, which may have a free slot for the job."""
+        if self._worker:
+            self._worker.offer(job)

@@ -1,7 +1,7 @@
 """The rescuer looks after jobs whose `wake_at` has passed, whichever process should have done that before.
 
-Such jobs have a lease that ended, events that their writer did not publish, or wait too long for a confirmation. Every process may run
-one: the alarm is moved, or the change made, by compare-and-set, so that only one of them acts.
+Such jobs have a lease that ended, or events that their writer did not publish, or wait too long for a confirmation.
+Every process may run a rescuer: the alarm is moved, or the change made, by compare-and-set, so that only one acts.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Rescuer:
         self._early = timedelta(seconds=early_seconds)
         self._trouble_since: datetime | None = None
         self._outage_until = transitions.clock.now()
-        """When broker or database were away last. What was before the start of this process is unknown, and counts as away."""
+        """When broker or database were away last. The time before the start of this process is unknown, and counts."""
         self._log = log
         self._background = background or Background(log)
         self._walker: asyncio.Task[None] | None = None

@@ -17,7 +17,7 @@ __all__ = ["actor_of", "check_draft", "checked_context", "overrides", "prepare"]
 async def prepare(
     call: Callable[..., Awaitable[Any]], strategy: BatchStrategy[Any], draft: Draft, created_by: str
 ) -> BaseModel:
-    """Let the strategy complete the draft, and check what it has made of it. Returns the context as the strategy's model.
+    """Let the strategy complete the draft, and check the result. Returns the context as the strategy's model.
 
     `call` executes a method of the strategy.
 

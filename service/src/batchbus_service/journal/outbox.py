@@ -79,7 +79,7 @@ class Outbox:
         kept_for: Callable[[Job], float] = lambda job: 0.0,
         background: Background | None = None,
     ) -> None:
-        """`kept_for`: seconds for which a job that waits for a slot is left to this process, before the others see it."""
+        """`kept_for`: seconds for which a job that waits for a slot is left to this process before others see it."""
         self._bus = bus
         self._store = store
         self._clock = clock
@@ -310,12 +310,7 @@ class Outbox:
             # One that publishes again is marked when it has done that.
             ready = [pending for pending in due.values() if pending.publishing is None]
             try:
-                try:
-                    await self._settle(ready)
-                except StoreUnavailable:
-                    raise
-                except Exception:  # noqa: BLE001 - one of them; told below
-                    await self._settle_one_by_one(ready)
+                await self._settle_all(ready)
             except StoreUnavailable:
                 self._marks = due | self._marks
                 raise
@@ -327,8 +322,15 @@ class Outbox:
         job = replace(pending.job, published=pending.done)
         return replace(job, wake_at=alarm(job, self._clock.now(), self._policy))
 
-    async def _settle_one_by_one(self, marked: Sequence[_Pending]) -> None:
-        """So that what is wrong with one leaves the others alone; it goes to the rescuer, as if it were unknown here."""
+    async def _settle_all(self, marked: Sequence[_Pending]) -> None:
+        """In one write. If that cannot be encoded, in one for each: a bad job is dropped, and left to the rescuer."""
+        try:
+            await self._settle(marked)
+            return
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - the bad job is named below
+            self._log.debug("marks_written_one_by_one", reason=str(error))
         for pending in marked:
             try:
                 await self._settle([pending])

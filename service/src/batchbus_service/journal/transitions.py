@@ -196,21 +196,26 @@ class Transitions:
         again for all of them.
         """
         if placeholder.ended:
-            words = str(UnknownJob(placeholder.id))
-            refused, code = [(trigger, words) for trigger in placeholder.triggers], "unknown_job"
-        else:
-            job, refused = carried_out(self.decider, job, placeholder, self.clock.now())
-            code = "not_allowed"
+            await self.tell_unknown(placeholder, answered)
+            return job
+        job, refused = carried_out(self.decider, job, placeholder, self.clock.now())
         for trigger, words in refused:
-            if trigger.cause.key not in answered:
-                await self._tell_rejected(job.id, trigger, code, words)
-                answered.add(trigger.cause.key)
+            await self._tell_once(job.id, trigger, "not_allowed", words, answered)
         return job
 
-    async def tell_unknown(self, placeholder: Placeholder) -> None:
-        """Answer every trigger that waited in vain. Raises `BusError`."""
+    async def tell_unknown(self, placeholder: Placeholder, answered: set[str | None] | None = None) -> None:
+        """Answer every trigger that waited in vain, but those that are `answered`. Raises `BusError`."""
+        answered = set() if answered is None else answered
+        words = str(UnknownJob(placeholder.id))
         for trigger in placeholder.triggers:
-            await self._tell_rejected(placeholder.id, trigger, "unknown_job", str(UnknownJob(placeholder.id)))
+            await self._tell_once(placeholder.id, trigger, "unknown_job", words, answered)
+
+    async def _tell_once(
+        self, job_id: str, trigger: ChangeTrigger, code: str, words: str, answered: set[str | None]
+    ) -> None:
+        if trigger.cause.key not in answered:
+            await self._tell_rejected(job_id, trigger, code, words)
+            answered.add(trigger.cause.key)
 
     async def _tell_rejected(self, job_id: str, trigger: ChangeTrigger, code: str, words: str) -> None:
         self.meter.rejected(code)

@@ -182,9 +182,9 @@ class Child:
             self._telling = asyncio.create_task(self._tell_for_a_while())
 
     async def _tell_for_a_while(self) -> None:
-        error_text = None
-        while (progress := self._job_run.progress()) != error_text:
-            error_text = progress
+        published = None
+        while (progress := self._job_run.progress()) != published:
+            published = progress
             self._tell()
             await asyncio.sleep(self._every)
         self._telling = None
@@ -256,11 +256,11 @@ def _tell_crashes(file: int) -> None:
     faulthandler.enable(file=file, all_threads=False)
     real = os._exit
 
-    def error_text(code: int) -> None:
+    def exit_with_traceback(code: int) -> None:
         faulthandler.dump_traceback(file=file, all_threads=False)
         real(code)
 
-    os._exit = error_text  # type: ignore[assignment]
+    os._exit = exit_with_traceback  # type: ignore[assignment]
 
 
 def main() -> None:

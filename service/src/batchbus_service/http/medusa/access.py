@@ -47,7 +47,7 @@ async def job_for(api: Api, caller: Principal, id: str) -> Job:
 async def require_files(api: Api, caller: Principal, context: Mapping[str, Json]) -> None:
     """Refuse a job that would read a file that is not the caller's to read, in the words for one that does not exist.
 
-    Under any name that a strategy gives it: `fileKey`, and every text in the context that has the form of a key of ours.
+    Under any name: `fileKey`, and every text in the context that has the form of a key of ours.
     Raises `ApiError`.
     """
     for path, text in _texts(context, ""):

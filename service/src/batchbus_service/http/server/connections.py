@@ -1,6 +1,6 @@
 """What one connection may cost: a client that sends too slowly or too much is told so, and let go.
 
-uvicorn alone waits for the rest of a request for ever, so that a client with many half-sent requests keeps everyone else
+uvicorn alone waits for the rest of a request for ever, so a client with many half-sent requests keeps everyone else
 out.
 """
 
