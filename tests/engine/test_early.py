@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from batchbus_events import topics
-from batchbus_events.bus import Message
-from batchbus_events.event import Event, decode, encode
+from batchbus_events.event import decode
 from batchbus_events.ids import derived_job_id
 from batchbus_service.domain.early import ChangeTrigger, Placeholder
 from batchbus_service.domain.job import Job, Status
@@ -53,8 +51,7 @@ async def _answered_after(outage: tuple[float, float] | None, *, crashes: bool =
         await world.listen()
         process = await world.start_process()
         process.faults.chance = 0
-        event = Event(type="batch.confirmed", source="/tests", id="one", subject=JOB, data={})
-        await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+        await world.trigger("confirmed", JOB, "one")
         if outage:
             await asyncio.sleep(outage[0] - loop.time())
             process.bus.connected = False
@@ -135,10 +132,6 @@ def test_while_nobody_can_be_told_that_the_jobs_do_not_come_the_jobs_that_are_th
 def test_of_one_sender_so_many_triggers_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transitions, "MAX_OF_ONE_SENDER", 5)
 
-    async def ask(world: World, event_type: str, source: str, event_id: str, job_id: str) -> None:
-        event = Event(type=event_type, source=source, id=event_id, subject=job_id, data={})
-        await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
-
     async def flood() -> tuple[int, list[str]]:
         random.seed(1)
         async with (world := World(Random(1), lambda name: Nothing())).bus:
@@ -147,10 +140,10 @@ def test_of_one_sender_so_many_triggers_wait_and_no_more(monkeypatch: pytest.Mon
             for number in range(8):
                 for source in ("/flood", "/shop") if number < 2 else ("/flood",):
                     job_id = derived_job_id(source, str(number))
-                    await ask(world, "batch.canceled", source, f"{number}", job_id)
+                    await world.trigger("canceled", job_id, f"{number}", source=source)
             # Neither one that is delivered again, nor another one for a job that is waited for, is one job more.
-            for event_type, event_id in (("batch.canceled", "0"), ("batch.confirmed", "another")):
-                await ask(world, event_type, "/flood", event_id, derived_job_id("/flood", "0"))
+            for word, event_id in (("canceled", "0"), ("confirmed", "another")):
+                await world.trigger(word, derived_job_id("/flood", "0"), event_id, source="/flood")
             await asyncio.sleep(1)
             waiting = world.store.placeholders[derived_job_id("/flood", "0")].triggers
             assert [trigger.cause.event_id for trigger in waiting] == ["0", "another"]
@@ -176,15 +169,10 @@ def test_a_refusal_is_told_once_however_often_more_triggers_come_while_the_job_i
         async with (world := World(Random(1), lambda name: Nothing(), store=Contested(), chance=0)).bus:
             await world.listen()
             await world.start_process()
-            for number in range(3):
-                event = Event(type="batch.canceled", source="/tests", id=str(number), subject=JOB, data={})
-                await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
-            for number in range(3, 5):
-                event = Event(type="batch.confirmed", source="/tests", id=str(number), subject=JOB, data={})
-                await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+            for number in range(5):
+                await world.trigger("canceled" if number < 3 else "confirmed", JOB, str(number))
             await asyncio.sleep(5)
-            event = Event(type="batch.created", source="/tests", id="made", subject=JOB, data={"type": "nothing"})
-            await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+            await world.trigger("created", JOB, "made", type="nothing")
             await asyncio.sleep(10)
             assert world.store.jobs[JOB].status is Status.CANCELED
             events = [decode(message.body) for message in world.published]

@@ -19,6 +19,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 
 from batchbus_events import topics
 from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, PublishRefused, QueueState
+from batchbus_events.event import Event, encode
 from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.job import Job
@@ -32,6 +33,7 @@ from batchbus_service.execution.attempt import Dependencies
 from batchbus_service.execution.execution import InProcess, ProcessDied
 from batchbus_service.execution.executor import Call, CallStopped, StrategyExecutor
 from batchbus_service.execution.heartbeat import RunLimits
+from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.slots import Slots
 from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
@@ -39,7 +41,7 @@ from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
 from batchbus_service.telemetry.background import Background
-from batchbus_strategies import BatchStrategy, Draft, Phase, Services
+from batchbus_strategies import BatchStrategy, Draft, Json, Phase, Services
 from tests.engine.virtual_time import VirtualClock, server_time
 
 __all__ = ["EndsProcess", "Faults", "Process", "World"]
@@ -315,13 +317,15 @@ class ExecutionsHere:
     crash: Callable[[], Awaitable[None]]
     """What becomes of the process when a strategy ends it."""
 
-    def open(self, job: Job, strategy: BatchStrategy[Any], log: Any) -> InProcess:
-        return _ExecutionHere(self, strategy, log, alone=job.suspected)
+    def open(self, job: Job, strategy: BatchStrategy[Any], lease: Lease, log: Any) -> InProcess:
+        return _ExecutionHere(self, strategy, lease, log, alone=job.suspected)
 
 
 class _ExecutionHere(InProcess):
-    def __init__(self, place: ExecutionsHere, strategy: BatchStrategy[Any], log: Any, *, alone: bool) -> None:
-        super().__init__(cast("StrategyExecutor", ExecutorHere()), place.clock, strategy, log)
+    def __init__(
+        self, place: ExecutionsHere, strategy: BatchStrategy[Any], lease: Lease, log: Any, *, alone: bool
+    ) -> None:
+        super().__init__(cast("StrategyExecutor", ExecutorHere()), place.clock, strategy, lease, log)
         self._crash = place.crash
         self._alone = alone
 
@@ -394,6 +398,11 @@ class World:
 
         everything = topics.Queue(name="world", bindings=(topics.Binding(topics.EVENTS, "batch.#"),))
         await self.bus.consume(everything, note, prefetch=1000)
+
+    async def trigger(self, word: str, job_id: str, event_id: str, *, source: str = "/tests", **data: Json) -> None:
+        """Publish `batch.created`, `batch.confirmed` or `batch.canceled`."""
+        event = Event(type=f"batch.{word}", source=source, id=event_id, subject=job_id, data=data)
+        await self.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
 
     @property
     def alive(self) -> list[Process]:

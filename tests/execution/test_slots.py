@@ -9,12 +9,10 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from random import Random
 
-from batchbus_events import topics
-from batchbus_events.bus import Message
-from batchbus_events.event import Event, decode, encode
+from batchbus_events.event import Event, decode
 from batchbus_events.ids import derived_job_id
 from batchbus_service.execution.slots import Slots
-from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json
+from batchbus_strategies import AnyContext, BatchStrategy, JobRun
 from tests.engine.installation import Installation
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import World
@@ -151,9 +149,7 @@ async def _seconds_for_twenty_jobs_on_four_slots() -> float:
         began = loop.time()
         for number in range(20):
             job = derived_job_id("/tests", str(number))
-            data: dict[str, Json] = {"type": "brief", "created_by": "somebody", "context": {}}
-            event = Event(type="batch.created", source="/tests", id=str(number), subject=job, data=data)
-            await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type))
+            await world.trigger("created", job, str(number), type="brief")
         async with asyncio.timeout(600):
             while sum(decode(message.body).type == "batch.completed" for message in world.published) < 20:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

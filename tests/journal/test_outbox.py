@@ -11,9 +11,7 @@ from typing import Final
 
 import structlog
 
-from batchbus_events import topics
-from batchbus_events.bus import Message
-from batchbus_events.event import Event, decode, encode
+from batchbus_events.event import decode
 from batchbus_events.ids import derived_job_id
 from batchbus_service.domain.job import Job
 from batchbus_service.storage.memory import MemoryJobStore
@@ -46,20 +44,13 @@ def _world(store: MemoryJobStore) -> World:
     return World(Random(1), lambda name: Waits(), store=store, chance=0, slowest=0.01)
 
 
-async def _create(world: World, job_id: str, *, dry_run: bool) -> None:
-    event = Event(
-        type="batch.created", source="/tests", id=job_id, subject=job_id, data={"type": "waiting", "dry_run": dry_run}
-    )
-    await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type, message_id=job_id))
-
-
 def test_a_mark_that_cannot_be_written_keeps_no_other_from_being_written() -> None:
     async def marked() -> tuple[list[str], Counter[str]]:
         async with (world := _world(ChokesOnOne())).bus:
             await world.listen()
             await world.start_process()
             for job_id in JOBS:
-                await _create(world, job_id, dry_run=True)
+                await world.trigger("created", job_id, job_id, type="waiting", dry_run=True)
             await asyncio.sleep(8)  # not yet the time after which anybody publishes them again
             unmarked = [job.id for job in world.store.jobs.values() if job.published < len(job.history)]
             return unmarked, Counter(decode(message.body).id for message in world.published)
@@ -77,7 +68,7 @@ def test_whoever_loses_a_job_still_says_what_it_has_published_of_it() -> None:
             await world.listen()
             process = await world.start_process()
             (job_id, *_) = JOBS
-            await _create(world, job_id, dry_run=False)
+            await world.trigger("created", job_id, job_id, type="waiting")
             while len(world.published) < 2 or not process.outbox.backlog:  # noqa: ASYNC110 - the time is virtual
                 await asyncio.sleep(0.0001)
             process.outbox.forget(job_id)

@@ -13,9 +13,7 @@ import pytest
 import structlog
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from batchbus_events import topics
-from batchbus_events.bus import Message
-from batchbus_events.event import Event, decode, encode
+from batchbus_events.event import decode
 from batchbus_events.ids import derived_job_id
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.lifecycle import Cause
@@ -24,7 +22,7 @@ from batchbus_service.journal.presence import Presence
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
 from batchbus_service.storage.mongo.processes import MongoProcessStore
-from batchbus_strategies import AnyContext, BatchStrategy, Json
+from batchbus_strategies import AnyContext, BatchStrategy
 from tests.engine.virtual_time import VirtualClock, run_virtually
 from tests.engine.world import Process, World
 
@@ -130,9 +128,7 @@ async def _start(world: World) -> Process:
 async def _ask(world: World, count: int) -> list[str]:
     jobs = [derived_job_id("presence", str(number)) for number in range(count)]
     for job_id in jobs:
-        data: dict[str, Json] = {"type": "nothing", "dry_run": True}
-        event = Event(type="batch.created", source="/tests", id=job_id, subject=job_id, data=data)
-        await world.bus.publish(topics.TRIGGERS, Message(body=encode(event), routing_key=event.type, message_id=job_id))
+        await world.trigger("created", job_id, job_id, type="nothing", dry_run=True)
     return jobs
 
 

@@ -78,7 +78,7 @@ class Attempt:
         self._lease = Lease.of(job, around.transitions.clock)
         self._cause = Cause(traceparent=job.history[0].traceparent)
         self._heartbeat: Heartbeat | None = None
-        self._execution = around.executions.open(job, strategy, log)
+        self._execution = around.executions.open(job, strategy, self._lease, log)
         self._interrupt: Interrupt | None = None
         self._cleaned_up = False
         self._timers: list[asyncio.TimerHandle] = []

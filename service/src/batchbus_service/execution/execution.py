@@ -84,7 +84,7 @@ class RunControl(Protocol):
 class Begin(Protocol):
     """Begins a phase: from now on the strategy can be set to work on it."""
 
-    def __call__(self, job: Job, *, lease: Lease, save: Save, progressed: Callable[[], None]) -> RunControl: ...
+    def __call__(self, job: Job, *, save: Save, progressed: Callable[[], None]) -> RunControl: ...
 
 
 class Execution(Protocol):
@@ -131,7 +131,7 @@ class Execution(Protocol):
 class Executions(Protocol):
     """Finds the place for a run."""
 
-    def open(self, job: Job, strategy: BatchStrategy[Any], log: FilteringBoundLogger) -> Execution: ...
+    def open(self, job: Job, strategy: BatchStrategy[Any], lease: Lease, log: FilteringBoundLogger) -> Execution: ...
 
 
 class InProcess:
@@ -140,25 +140,31 @@ class InProcess:
     killable = False
 
     def __init__(
-        self, executor: StrategyExecutor, clock: Clock, strategy: BatchStrategy[Any], log: FilteringBoundLogger
+        self,
+        executor: StrategyExecutor,
+        clock: Clock,
+        strategy: BatchStrategy[Any],
+        lease: Lease,
+        log: FilteringBoundLogger,
     ) -> None:
         self._executor = executor
         self._clock = clock
         self._strategy = strategy
+        self._lease = lease
         self._log = log
         self._job: Job
         self._job_run: EngineJobRun
         self._call: Call[None] | None = None
         self._abandoned = asyncio.Event()
 
-    def begin(self, job: Job, *, lease: Lease, save: Save, progressed: Callable[[], None]) -> EngineJobRun:
+    def begin(self, job: Job, *, save: Save, progressed: Callable[[], None]) -> EngineJobRun:
         self._job = job
         self._job_run = EngineJobRun(
             job,
             self._executor.services,
             self._log,
             self._clock,
-            lease=lease,
+            lease=self._lease,
             save=save,
             progressed=progressed,
         )

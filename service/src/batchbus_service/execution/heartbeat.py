@@ -87,7 +87,7 @@ class Heartbeat:
         self._stopped = False
         self.got_on = False
         """Whether this run has made a checkpoint."""
-        self.job_run = begin(job, lease=lease, save=self._save, progressed=self._progressed)
+        self.job_run = begin(job, save=self._save, progressed=self._progressed)
         self._began = self.job_run.progress()
         """Where the run took the phase up: what it does itself is measured from there."""
         self._measured = self._began

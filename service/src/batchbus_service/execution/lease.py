@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from batchbus_service.domain.ports import Clock
+from batchbus_service.domain.signal import Signal
 
 if TYPE_CHECKING:
     from batchbus_service.domain.job import Job
@@ -20,7 +20,8 @@ class Lease:
         """`ends`: on the monotonic clock, in seconds."""
         self._clock = clock
         self._ends = ends
-        self._renewed: Callable[[float], None] = lambda ends: None
+        self.renewed: Signal[float] = Signal()
+        """The new end, after each renewal."""
 
     @classmethod
     def of(cls, job: Job, clock: Clock) -> Lease:
@@ -41,8 +42,4 @@ class Lease:
     def renew(self, ends: float) -> None:
         """A write has renewed the lease. `ends` counts from before that write, since its answer may have come late."""
         self._ends = ends
-        self._renewed(ends)
-
-    def on_renewed(self, renewed: Callable[[float], None]) -> None:
-        """Have the end told after each renewal, to a process that has no other way to know it."""
-        self._renewed = renewed
+        self.renewed.send(ends)

@@ -108,8 +108,8 @@ class Child:
         log = structlog.get_logger("batchbus").bind(**message["log"])
         clock = SystemClock()
         self._lease = Lease(clock, message["lease_ends"])
-        self._execution = InProcess(self._executor, clock, self._strategy, log)
-        self._job_run = self._execution.begin(job, lease=self._lease, save=self._save, progressed=self._progressed)
+        self._execution = InProcess(self._executor, clock, self._strategy, self._lease, log)
+        self._job_run = self._execution.begin(job, save=self._save, progressed=self._progressed)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 

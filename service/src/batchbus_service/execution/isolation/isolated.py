@@ -57,10 +57,10 @@ class Placement:
         self._setup = setup
         self._all = all_isolated
 
-    def open(self, job: Job, strategy: BatchStrategy[Any], log: FilteringBoundLogger) -> Execution:
+    def open(self, job: Job, strategy: BatchStrategy[Any], lease: Lease, log: FilteringBoundLogger) -> Execution:
         if self._setup and (job.suspected or self._all or strategy.isolation == "process"):
-            return Isolated(self._setup, self._executor, self._clock, log)
-        return InProcess(self._executor, self._clock, strategy, log)
+            return Isolated(self._setup, self._executor, self._clock, lease, log)
+        return InProcess(self._executor, self._clock, strategy, lease, log)
 
 
 class MirroredRun:
@@ -116,26 +116,28 @@ class Isolated:
 
     killable = True
 
-    def __init__(self, setup: Setup, executor: StrategyExecutor, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, setup: Setup, executor: StrategyExecutor, clock: Clock, lease: Lease, log: FilteringBoundLogger
+    ) -> None:
         self._setup = setup
         self._executor = executor
         self._clock = clock
+        self._lease = lease
         self._log = log
         self._child: ChildProcess | None = None
         self._starting: asyncio.Future[ChildProcess] | None = None
         self._abandoned = False
         self._job: Job
-        self._lease: Lease
         self._run: MirroredRun
         self._save: Save
         self._progressed: Callable[[], None]
         self._saving: set[asyncio.Task[None]] = set()
+        lease.renewed.connect(lambda ends: self._tell({"kind": "renewed", "lease_ends": ends}))
 
-    def begin(self, job: Job, *, lease: Lease, save: Save, progressed: Callable[[], None]) -> MirroredRun:
-        self._job, self._lease, self._save, self._progressed = job, lease, save, progressed
-        lease.on_renewed(lambda ends: self._tell({"kind": "renewed", "lease_ends": ends}))
+    def begin(self, job: Job, *, save: Save, progressed: Callable[[], None]) -> MirroredRun:
+        self._job, self._save, self._progressed = job, save, progressed
         services = self._executor.services
-        first = EngineJobRun(job, services, self._log, self._clock, lease=lease, save=save, progressed=progressed)
+        first = EngineJobRun(job, services, self._log, self._clock, lease=self._lease, save=save, progressed=progressed)
         self._run = MirroredRun(first, self._tell)
         if self._child and self._child.alive:
             self._tell_beginning(self._child)
