@@ -1,0 +1,246 @@
+"""The ports of a process that misbehave by a seeded chance: store, presence, clock of the database, bus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from typing import Any, cast
+
+from pymongo.errors import AutoReconnect
+
+from batchbus_events import topics
+from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, PublishRefused, QueueState
+from batchbus_events.memory import MemoryBus
+from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.ports import Beat, JobStore, ProcessStore, StoreUnavailable
+from batchbus_strategies import Phase
+from tests.engine.virtual_time import server_time
+
+__all__ = ["Faults", "FaultyBus", "FaultyProcesses", "FaultyServer", "FaultyStore"]
+
+_NO_CONFIRM_SECONDS = 10.0
+"""After which a publisher gives up on a broker that confirms nothing."""
+
+
+@dataclass
+class Faults:
+    """How likely a call goes wrong, and how long one takes at most, in seconds."""
+
+    random: Random
+    chance: float = 0.02
+    slowest: float = 0.05
+    away: set[str] = field(default_factory=set)
+    """What nobody reaches at the moment: `broker`, `database`. Shared by all processes."""
+    crashed: bool = False
+    frozen_until: float = 0.0
+
+    async def around(self, what: str, deed: Callable[[], Awaitable[Any]], lost: Callable[[], Exception]) -> Any:
+        """Do the deed, after a while; or fail before it, or after it."""
+        await self.pause()
+        if what in self.away or self.random.random() < self.chance:
+            raise lost()
+        done = await deed()
+        await self.pause()
+        if self.random.random() < self.chance:
+            raise lost()
+        return done
+
+    async def pause(self) -> None:
+        await asyncio.sleep(self.random.uniform(0, self.slowest))
+        await asyncio.sleep(max(0.0, self.frozen_until - asyncio.get_running_loop().time()))
+        if self.crashed:
+            await asyncio.get_running_loop().create_future()
+
+
+class FaultyStore:
+    """The shared store, as one process reaches it."""
+
+    def __init__(self, store: JobStore, faults: Faults) -> None:
+        self._store = store
+        self._faults = faults
+
+    async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
+        return await self._faults.around("database", deed, lambda: StoreUnavailable("simulated"))
+
+    async def insert(self, job: Job) -> None:
+        await self._do(lambda: self._store.insert(job))
+
+    async def get(self, job_id: str) -> Job | None:
+        return cast("Job | None", await self._do(lambda: self._store.get(job_id)))
+
+    async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
+        return bool(await self._do(lambda: self._store.update(old, new, same_lease=same_lease, by_owner=by_owner)))
+
+    async def beat(self, beat: Beat) -> bool:
+        return bool(await self._do(lambda: self._store.beat(beat)))
+
+    async def settle(self, jobs: Sequence[Job]) -> None:
+        await self._do(lambda: self._store.settle(jobs))
+
+    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
+        return bool(await self._do(lambda: self._store.move_alarm(job, wake_at)))
+
+    async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
+        await self._do(lambda: self._store.put_off(jobs, wake_at))
+
+    async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
+        found = await self._do(lambda: self._store.waiting(phase, job_type, until=until, want=want))
+        return cast("list[Job]", found)
+
+    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+        return cast("list[Job | Placeholder]", await self._do(lambda: self._store.ringing(until=until, want=want)))
+
+    async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
+        return cast("Kept", await self._do(lambda: self._store.keep_early(job_id, trigger, wake_at)))
+
+    async def placeholder(self, job_id: str) -> Placeholder | None:
+        return cast("Placeholder | None", await self._do(lambda: self._store.placeholder(job_id)))
+
+    async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
+        moved = await self._do(lambda: self._store.move_placeholder(old, wake_at=wake_at, ended=ended))
+        return cast("Placeholder | None", moved)
+
+    async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
+        return bool(await self._do(lambda: self._store.fill_placeholder(placeholder, job)))
+
+    async def drop_placeholder(self, placeholder: Placeholder) -> None:
+        await self._do(lambda: self._store.drop_placeholder(placeholder))
+
+    async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
+        return int(await self._do(lambda: self._store.early_of(sender, since=since, until=until, up_to=up_to)))
+
+
+class FaultyProcesses:
+    """Who is there, as one process gets to know it."""
+
+    def __init__(self, processes: ProcessStore, faults: Faults) -> None:
+        self._processes = processes
+        self._faults = faults
+
+    async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
+        return await self._faults.around("database", deed, lambda: StoreUnavailable("simulated"))
+
+    async def renew(self, name: str, until: datetime) -> None:
+        await self._do(lambda: self._processes.renew(name, until))
+
+    async def present(self) -> Mapping[str, datetime]:
+        return cast("Mapping[str, datetime]", await self._do(self._processes.present))
+
+    async def leave(self, name: str) -> None:
+        await self._do(lambda: self._processes.leave(name))
+
+
+class FaultyServer:
+    """The database server's clock, as one process asks for it."""
+
+    def __init__(self, ahead: Callable[[], float], faults: Faults) -> None:
+        self._ahead = ahead
+        self._faults = faults
+
+    async def command(self, name: str) -> dict[str, Any]:
+        async def told() -> dict[str, Any]:
+            return {"localTime": server_time(asyncio.get_running_loop(), self._ahead())}
+
+        answer = await self._faults.around("database", told, lambda: AutoReconnect("simulated"))
+        return cast("dict[str, Any]", answer)
+
+
+class FaultyBus:
+    """The shared bus, as one process reaches it. `vanish` puts back what the process had not acknowledged."""
+
+    def __init__(self, bus: MemoryBus, faults: Faults) -> None:
+        self._bus = bus
+        self._faults = faults
+        self._consumers: list[_Rebuilt] = []
+        self.connected = True
+        self.user = bus.user
+
+    async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
+        def deed() -> Awaitable[None]:
+            return self._bus.publish(exchange, message, mandatory=mandatory)
+
+        def lost() -> Exception:
+            nacked = self._faults.random.random() < 0.3
+            return PublishRefused("simulated: the broker has nacked it") if nacked else BusUnavailable("simulated")
+
+        if not self.connected:
+            raise BusUnavailable("simulated")
+        if "publishing" in self._faults.away:
+            await asyncio.sleep(_NO_CONFIRM_SECONDS)
+            raise BusUnavailable("simulated: an alarm")
+        await self._faults.around("broker", deed, lost)
+
+    async def consume(
+        self, queue: topics.Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None
+    ) -> Consumer:
+        async def unless_crashed(delivery: Delivery) -> None:
+            if not self._faults.crashed:
+                # A task of its own: a crashed process's handler hangs for ever, and must not keep the bus waiting.
+                tasks.append(asyncio.ensure_future(handler(delivery)))
+
+        tasks: list[asyncio.Future[None]] = []
+        consumer = _Rebuilt(lambda: self._bus.consume(queue, unless_crashed, prefetch=prefetch))
+        await consumer.build()
+        self._consumers.append(consumer)
+        return consumer
+
+    async def vanish(self) -> None:
+        """The connection is lost: what was not acknowledged goes back to the queue."""
+        self.connected = False
+        for consumer in self._consumers:
+            await consumer.lose()
+
+    async def come_back(self) -> None:
+        if self.connected:
+            return
+        for consumer in self._consumers:
+            await consumer.build()
+        self.connected = True
+
+    async def inspect(self, queue: str) -> QueueState | None:
+        return await self._bus.inspect(queue)
+
+    def read_log(self, *, since: datetime | None = None) -> Any:
+        return self._bus.read_log(since=since)
+
+    def tail_log(self, *, since: datetime | None = None) -> Any:
+        return self._bus.tail_log(since=since)
+
+    async def declare(self, queue: topics.Queue) -> None:
+        await self._bus.declare(queue)
+
+
+class _Rebuilt:
+    """A consumer that is built anew when its connection comes back."""
+
+    def __init__(self, consume: Callable[[], Awaitable[Consumer]]) -> None:
+        self._consume = consume
+        self._consumer: Consumer | None = None
+        self._paused = False
+
+    async def build(self) -> None:
+        self._consumer = await self._consume()
+        if self._paused:
+            await self._consumer.pause()
+
+    async def lose(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer:
+            await consumer.close()
+
+    async def pause(self) -> None:
+        self._paused = True
+        if self._consumer:
+            await self._consumer.pause()
+
+    async def resume(self) -> None:
+        self._paused = False
+        if self._consumer:
+            await self._consumer.resume()
+
+    async def close(self) -> None:
+        await self.lose()
