@@ -251,6 +251,9 @@ async def test_what_becomes_ready_is_offered_to_the_worker_of_this_process(
     job_id = await _rested(site, caller)
     worker = site.service.worker
     assert worker is not None
+    async with asyncio.timeout(PATIENCE):
+        while worker.running:  # noqa: ASYNC110 - nothing tells of it; a preview that ends is offered, too
+            await asyncio.sleep(0.01)
     offered: list[tuple[str, Any]] = []
     monkeypatch.setattr(worker, "offer", lambda job: offered.append((job.id, job.status)))
     await caller.confirm(job_id)
