@@ -49,9 +49,19 @@ class Faults:
             raise lost()
         return done
 
+    @property
+    def hinder(self) -> bool:
+        """Whether a call to the database would fail or hang at the moment, other than by chance."""
+        return self.crashed or "database" in self.away or self.frozen_for() > 0
+
+    def frozen_for(self) -> float:
+        """Seconds. Asking for the loop is a system call, and most processes are never frozen."""
+        return self.frozen_until - asyncio.get_running_loop().time() if self.frozen_until else 0.0
+
     async def pause(self) -> None:
         await asyncio.sleep(self.random.uniform(0, self.slowest))
-        await asyncio.sleep(max(0.0, self.frozen_until - asyncio.get_running_loop().time()))
+        if (frozen := self.frozen_for()) > 0:
+            await asyncio.sleep(frozen)
         if self.crashed:
             await asyncio.get_running_loop().create_future()
 
@@ -65,6 +75,12 @@ class FaultyStore:
 
     async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
         return await self._faults.around("database", deed, lambda: StoreUnavailable("simulated"))
+
+    async def _look(self, deed: Callable[[], Awaitable[Any]]) -> Any:
+        """A look that finds nothing takes no time: most looks find nothing, and the simulation would be busy with them."""
+        if self._faults.hinder or (found := await deed()):
+            return await self._do(deed)
+        return found
 
     async def insert(self, job: Job) -> None:
         await self._do(lambda: self._store.insert(job))
@@ -88,11 +104,11 @@ class FaultyStore:
         await self._do(lambda: self._store.put_off(jobs, wake_at))
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
-        found = await self._do(lambda: self._store.waiting(phase, job_type, until=until, want=want))
+        found = await self._look(lambda: self._store.waiting(phase, job_type, until=until, want=want))
         return cast("list[Job]", found)
 
     async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
-        return cast("list[Job | Placeholder]", await self._do(lambda: self._store.ringing(until=until, want=want)))
+        return cast("list[Job | Placeholder]", await self._look(lambda: self._store.ringing(until=until, want=want)))
 
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
         return cast("Kept", await self._do(lambda: self._store.keep_early(job_id, trigger, wake_at)))
@@ -128,7 +144,9 @@ class FaultyProcesses:
         await self._do(lambda: self._processes.renew(name, until))
 
     async def present(self) -> Mapping[str, datetime]:
-        return cast("Mapping[str, datetime]", await self._do(self._processes.present))
+        # Asked once a second by every process, together with `renew`, whose faults are enough for both.
+        present = self._processes.present
+        return cast("Mapping[str, datetime]", await (self._do(present) if self._faults.hinder else present()))
 
     async def leave(self, name: str) -> None:
         await self._do(lambda: self._processes.leave(name))

@@ -152,8 +152,10 @@ class _Run:
         wanted = {self._plan.job_id(ask.job) for ask in asks}
         loop = asyncio.get_running_loop()
         until = loop.time() + _REST_SECONDS + self._set_back
+        read = 0
         while True:
-            for _, event, more in self._told:
+            news, read = self._told[read:], len(self._told)
+            for _, event, more in news:
                 if isinstance(error := more.get("exc_info"), Violation):
                     raise error
                 if event in _BROKEN and error is not None:
