@@ -38,6 +38,7 @@ _ENDS_WITH_ITS_WORK: Final = {
     "service/execution/executor.py _LoopCall._begin": "one call, whose future carries what it raises",
     "service/http/server/server.py _serving": "the process ends when it does",
     "service/execution/isolation/child.py Child._answer": "one answer; what it raises is the answer",
+    "service/execution/isolation/child.py Child._checkpoint_made": "one checkpoint; what it raises is told to the run",
     "service/execution/isolation/child.py Child._progressed": "tells of one burst of progress; the next begins anew",
     "service/execution/isolation/isolated.py Isolated._heard": "one checkpoint; what it raises is told to the child",
     "service/execution/isolation/isolated.py Isolated._ready": "one start, awaited",

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
-
-from pydantic_core import to_json
+from typing import TYPE_CHECKING, Any
 
 from batchbus_events.bus import Bus
-from batchbus_service.domain.job import Job, Status, got_on
+from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.ports import NotStorable, StoreUnavailable
 from batchbus_service.execution.execution import (
@@ -26,26 +24,28 @@ from batchbus_service.execution.execution import (
 )
 from batchbus_service.execution.executor import forget_locals
 from batchbus_service.execution.heartbeat import Heartbeat, Interrupt, RunLimits
-from batchbus_service.execution.job_run import MAX_RESULT_BYTES
+from batchbus_service.execution.last_write import CanceledMeanwhile, write_outcome
 from batchbus_service.execution.lease import Lease
+from batchbus_service.execution.outcome import (
+    Completed,
+    Crashed,
+    Failed,
+    GivenBack,
+    NoRoom,
+    Outcome,
+    PreProcessed,
+    Refused,
+)
 from batchbus_service.execution.slots import Permit, Slots
-from batchbus_service.journal.transitions import Transitions, UnknownJob, Unsure
+from batchbus_service.journal.transitions import Transitions, UnknownJob
 from batchbus_service.storage.files import is_full
-from batchbus_service.telemetry.meter import Outcome
-from batchbus_strategies import BatchStrategy, Draft, JobView, Json, LeaseLost, RunCanceled, StrategyError
-from batchbus_strategies.json_values import NotJson
+from batchbus_service.telemetry.meter import RunEnd
+from batchbus_strategies import BatchStrategy, JobView, LeaseLost, RunCanceled, StrategyError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["Attempt", "Dependencies"]
-
-_TRY_AGAIN: Final = 1.0
-"""Seconds until a write that the database did not answer is tried again."""
-
-
-class _CanceledMeanwhile(Exception):
-    """The job was canceled while its run came to an end by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,12 @@ class Attempt:
         self._transitions = around.transitions
         self._decider = around.transitions.decider
         self._log = log
-        self._lease = Lease.of(job, around.transitions.clock)
+        self._lease = Lease.of(job, around.transitions.clock, lasts=around.limits.lease)
         self._cause = Cause(traceparent=job.history[0].traceparent)
-        self._heartbeat: Heartbeat | None = None
+        self._job_run: RunControl | None = None
+        """The strategy's work on the phase that goes on at the moment."""
+        self._next_permit: Permit | None = None
+        """A slot for processing, taken before pre-processing is written as done."""
         self._execution = around.executions.open(job, strategy, self._lease, log)
         self._interrupt: Interrupt | None = None
         self._cleaned_up = False
@@ -92,8 +95,8 @@ class Attempt:
         before = self._interrupt
         if before is None or (reason == "lost" and before != "lost"):
             self._interrupt = reason
-            if self._heartbeat:
-                self._tell_strategy(self._heartbeat.job_run)
+            if self._job_run:
+                self._tell_strategy(self._job_run)
         elif (before, reason) != ("canceled", "released"):
             return
         loop, limits = asyncio.get_running_loop(), self._around.limits
@@ -137,7 +140,7 @@ class Attempt:
     async def _measured_phase(self) -> Job:
         before, clock, transitions = self.job, self._transitions.clock, self._transitions
         began = clock.monotonic()
-        outcome: Outcome = "lost"
+        outcome: RunEnd = "lost"
         asked = before.history[0].traceparent
         attempt = before.bad_ends + 1
         name = f"{before.type} {before.phase}"
@@ -145,7 +148,7 @@ class Attempt:
             self._cause = Cause(traceparent=span.traceparent)
             try:
                 after = await self._phase()
-                outcome = _outcome(before, after)
+                outcome = _in_short(before, after)
                 return after
             finally:
                 span.ended_as(outcome, failed=outcome in ("failed", "retried", "lost"))
@@ -153,62 +156,51 @@ class Attempt:
 
     async def _phase(self) -> Job:
         """One phase, and the write that ends it."""
-        around = self._around
-        heartbeat = self._heartbeat = Heartbeat(
+        around, job_run = self._around, self._execution.begin(self.job)
+        self._job_run = job_run
+        if self._interrupt:
+            self._tell_strategy(job_run)
+        heartbeat = Heartbeat(
             self.job,
-            self._execution.begin,
+            job_run,
+            self._lease,
             around.transitions,
             around.bus,
             around.limits,
             self._strategy.stall_seconds,
-            self._lease,
             self._log,
-            self.interrupt,
         )
-        if self._interrupt:
-            self._tell_strategy(heartbeat.job_run)
-        heartbeat.start()
+        heartbeat.run_must_end.connect(self.interrupt)
         try:
-            try:
-                draft = await self._execution.work()
-            except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001 - `_ended_by` writes it into the job
-                try:
-                    return await self._ended_by(error, heartbeat)
-                finally:
-                    forget_locals(error)
-            return await self._succeeded(heartbeat, draft)
+            async with heartbeat:
+                return await self._written(await self._worked(heartbeat), heartbeat)
         finally:
-            self._heartbeat = None
-            # A strategy that runs on in its thread learns that the job is no longer its own.
-            heartbeat.job_run.lose()
-            await heartbeat.stop(tell=False)
+            self._job_run = None
+            self._release_next()
 
     # -- how a phase ends ------------------------------------------------------------------------------------------
 
-    async def _succeeded(self, heartbeat: Heartbeat, draft: Draft) -> Job:
+    async def _worked(self, heartbeat: Heartbeat) -> Outcome:
+        """Let the strategy work, and see how it ended."""
+        try:
+            draft = await self._execution.work()
+        except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001 - the outcome says it, and the job keeps it
+            try:
+                return await self._ended_by(error, heartbeat)
+            finally:
+                forget_locals(error)
         context = {**draft.context, **heartbeat.job_run.context_changes}
         if self.job.phase == "process":
-            return await self._end(
-                heartbeat, lambda job, now: self._decider.completed(replace(job, context=context), now, self._cause)
-            )
-        goes_on = not draft.dry_run or self.job.confirmed_early
-        run_permit = self._around.slots.take("process") if goes_on else None
+            return Completed(context)
+        if not draft.dry_run or self.job.confirmed_early:
+            self._next_permit = self._around.slots.take("process")
+        return PreProcessed(context, draft.dry_run, go_on=self._next_permit is not None)
 
-        def decide(job: Job, now: datetime) -> Job:
-            job = replace(job, context=context, dry_run=draft.dry_run, prepared=True)
-            return self._decider.pre_processed(job, now, self._cause, go_on=run_permit is not None)
+    async def _ended_by(self, error: BaseException, heartbeat: Heartbeat) -> Outcome:
+        """The strategy did not come to its end. What interrupted it counts for more than how it took that.
 
-        try:
-            job = await self._end(heartbeat, decide)
-            if run_permit and job.status is Status.PROCESSING:
-                self._permit, run_permit = run_permit, self._permit
-            return job
-        finally:
-            if run_permit:
-                run_permit.release()
-
-    async def _ended_by(self, error: BaseException, heartbeat: Heartbeat) -> Job:
-        """The strategy did not come to its end. What interrupted it counts for more than how it took that."""
+        Raises: `LeaseLost`, where the job is left to the end of its lease.
+        """
         match self._interrupt, error:
             case "lost", _:
                 raise LeaseLost(f"The lease on job {self.job.id} was lost") from error
@@ -216,50 +208,35 @@ class Attempt:
                 # What it still does, it does under its lease: that is left to run out.
                 raise LeaseLost(f"The strategy {self._strategy.identifier} does not stop") from error
             case "released", _:
-                return await self._end(heartbeat, self._decider.released)
+                return GivenBack()
             case "canceled", _:
                 await self._clean_up()
-                return await self._end(heartbeat, self._decider.released)
+                return GivenBack()
             case "stalled", _:
                 stalled = RunStalled(f"The run made no progress for {self._strategy.stall_seconds:g} seconds")
-                return await self._lost(stalled, heartbeat)
+                return await self._failed(stalled, heartbeat)
             case _, StrategyError():
-                reason = str(error)
-                return await self._end(heartbeat, lambda job, now: self._decider.failed(job, now, reason, self._cause))
+                return Refused(str(error))
             case _, ProcessDied():
                 self._log.warning("run_ended_its_process", reason=str(error))
-                return await self._crashed(error, heartbeat)
+                # `should_retry` cannot be asked: the process is gone.
+                return Crashed(error_text(error), _jitter())
             case _, Exception():
                 self._log.warning("run_failed", exc_info=error)
-                return await self._lost(error, heartbeat)
+                return await self._failed(error, heartbeat)
             case _, LeaseLost():
                 raise error
             case _:
                 uncalled = f"The strategy raised {type(error).__name__}, although nobody canceled the job"
-                return await self._lost(RuntimeError(uncalled), heartbeat)
+                return await self._failed(RuntimeError(uncalled), heartbeat)
 
-    async def _lost(self, error: Exception, heartbeat: Heartbeat) -> Job:
-        """The run failed; the strategy says whether another may do better."""
-        text = error_text(error)
+    async def _failed(self, error: Exception, heartbeat: Heartbeat) -> Outcome:
+        """The strategy says whether another run may do better."""
         if is_full(error) or (isinstance(error, RaisedInChild) and error.full):
-            return await self._end(
-                heartbeat,
-                lambda job, now: self._decider.no_room(job, now, text, self._cause, jitter=random.uniform(0.5, 1.5)),
-            )
+            return NoRoom(error_text(error), _jitter())
         failures = 0 if heartbeat.got_on else self.job.failures
         view = JobView(self.job.id, self.job.type, self.job.phase, failures + 1)
-        retry = await self._execution.should_retry(view, error)
-        jitter = random.uniform(0.5, 1.5)
-        return await self._end(
-            heartbeat, lambda job, now: self._decider.run_lost(job, now, text, self._cause, retry=retry, jitter=jitter)
-        )
-
-    async def _crashed(self, error: Exception, heartbeat: Heartbeat) -> Job:
-        """The run ended the process that it had for itself, so `should_retry` cannot be asked."""
-        text, jitter = error_text(error), random.uniform(0.5, 1.5)
-        return await self._end(
-            heartbeat, lambda job, now: self._decider.crashed(job, now, text, self._cause, jitter=jitter)
-        )
+        return Failed(error_text(error), await self._execution.should_retry(view, error), _jitter())
 
     async def _clean_up(self) -> None:
         self._cleaned_up = True
@@ -273,59 +250,38 @@ class Attempt:
         except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - the operator gets to know; canceled it is
             self._log.error("on_canceled_failed", exc_info=error)
 
-    async def _end(self, heartbeat: Heartbeat, decide: Callable[[Job, datetime], Job]) -> Job:
+    async def _written(self, outcome: Outcome, heartbeat: Heartbeat) -> Job:
         """The write that ends the phase; a job that was canceled meanwhile is cleaned up and stopped instead."""
         while True:
             try:
-                return await self._last_write(heartbeat, decide)
-            except _CanceledMeanwhile:
+                await self._execution.keep_row_errors()
+            except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
+                self._log.error("row_errors_not_kept", exc_info=error)
+            await heartbeat.stop(tell=True)
+            try:
+                job = await write_outcome(
+                    self.job,
+                    outcome,
+                    heartbeat,
+                    self._lease,
+                    self._transitions,
+                    self._cause,
+                    cleaned_up=self._cleaned_up,
+                )
+            except CanceledMeanwhile:
                 self._interrupt = "canceled"
                 heartbeat.start()
                 await self._clean_up()
+            else:
+                if self._next_permit and job.status is Status.PROCESSING:
+                    self._permit, self._next_permit = self._next_permit, self._permit
+                return job
 
-    async def _last_write(self, heartbeat: Heartbeat, decide: Callable[[Job, datetime], Job]) -> Job:
-        """Raises: `_CanceledMeanwhile`, once; `LeaseLost`, `StoreUnavailable`."""
-        try:
-            await self._execution.keep_row_errors()
-        except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
-            self._log.error("row_errors_not_kept", exc_info=error)
-        await heartbeat.stop(tell=True)
-        fence, began_at = self.job.fence, self.job.checkpoint
-        result, fault = _kept(heartbeat.job_run)
-        if fault:
-            decide = self._dropped(fault)
-
-        def decide_ours(job: Job, now: datetime) -> Job:
-            if job.fence != fence or job.lease is None:
-                raise LeaseLost(f"Job {job.id} was given to another worker")
-            if job.terminal and not self._cleaned_up:
-                raise _CanceledMeanwhile
-            since = job.no_room_since if heartbeat.checkpoint == began_at else None
-            job = got_on(job) if heartbeat.got_on else job
-            job = replace(job, result=result, checkpoint=heartbeat.checkpoint, no_room_since=since)
-            return self._decider.stopped(job, now, self._cause) if job.terminal else decide(job, now)
-
-        unsure: list[Unsure] = []
-        while True:
-            lease_would_end = self._transitions.clock.monotonic() + self._around.limits.lease
-            try:
-                ended = await self._transitions.change(self.job, decide_ours, by_owner=True, unsure=unsure)
-                if ended.lease:
-                    self._lease.renew(lease_would_end)
-                return ended
-            except NotStorable as error:
-                if fault:
-                    raise
-                fault = str(error)
-                result, decide = heartbeat.job_run.least_result(), self._dropped(fault)
-            except StoreUnavailable:
-                if self._lease.expired:
-                    raise
-                await asyncio.sleep(_TRY_AGAIN)
-
-    def _dropped(self, fault: str) -> Callable[[Job, datetime], Job]:
-        reason = f"The run's result was dropped. {fault}"
-        return lambda job, now: self._decider.failed(job, now, reason, self._cause)
+    def _release_next(self) -> None:
+        """The slot that is not needed: the one for the next phase, or after it has begun that of the last."""
+        if self._next_permit:
+            self._next_permit.release()
+            self._next_permit = None
 
     # -- interrupts ------------------------------------------------------------------------------------------------
 
@@ -364,7 +320,7 @@ class Attempt:
         running.add_done_callback(lambda _: loop.call_soon_threadsafe(ended))
 
 
-def _outcome(before: Job, after: Job) -> Outcome:
+def _in_short(before: Job, after: Job) -> RunEnd:
     """How the phase that `before` was in has ended."""
     match after.status:
         case Status.FAILED:
@@ -377,13 +333,6 @@ def _outcome(before: Job, after: Job) -> Outcome:
             return "done"
 
 
-def _kept(job_run: RunControl) -> tuple[dict[str, Json] | None, str | None]:
-    """The run's result as the job keeps it; and if it cannot keep what the strategy made, why."""
-    try:
-        result = job_run.snapshot()
-        size = len(to_json(result))
-    except NotJson as error:
-        return job_run.least_result(), str(error)
-    if size > MAX_RESULT_BYTES:
-        return job_run.least_result(), f"It has {size:,} bytes; a job may keep {MAX_RESULT_BYTES:,}"
-    return result, None
+def _jitter() -> float:
+    """Runs that failed together are not tried again together."""
+    return random.uniform(0.5, 1.5)

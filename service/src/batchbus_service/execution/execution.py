@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from batchbus_service.domain.job import Checkpoint, Job
+from batchbus_service.domain.job import Job
 from batchbus_service.domain.ports import Clock
+from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.executor import Call, StrategyExecutor, tamed
-from batchbus_service.execution.job_run import EngineJobRun, Progress
+from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import checked_context, overrides, prepare
 from batchbus_strategies import BatchStrategy, Draft, JobView, Json
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Abandoned",
-    "Begin",
     "Execution",
     "Executions",
     "InProcess",
@@ -29,12 +29,8 @@ __all__ = [
     "RaisedInChild",
     "RunControl",
     "RunStalled",
-    "Save",
     "error_text",
 ]
-
-Save = Callable[[Checkpoint], Coroutine[Any, Any, None]]
-"""Makes a checkpoint durable. Raises `LeaseLost`, `StrategyError`."""
 
 _ADVICE_SECONDS: Final = 60.0
 """How long `should_retry` may take."""
@@ -69,6 +65,10 @@ class RunControl(Protocol):
     touched: float
     """When the strategy last gave a sign of life, on the monotonic clock."""
     context_changes: dict[str, Json]
+    progressed: Signal[None]
+    """Sent once when the strategy gets on, and again only after `progress` was asked for."""
+    checkpoints: Signal[CheckpointRequest]
+    """Sent for each checkpoint that the strategy makes. Its listener makes it durable."""
 
     def cancel(self) -> None: ...
     def release(self) -> None: ...
@@ -81,20 +81,14 @@ class RunControl(Protocol):
         """Keep those that belong to the next checkpoint."""
 
 
-class Begin(Protocol):
-    """Begins a phase: from now on the strategy can be set to work on it."""
-
-    def __call__(self, job: Job, *, save: Save, progressed: Callable[[], None]) -> RunControl: ...
-
-
 class Execution(Protocol):
     """The strategy of one run. `work` and the others are about the phase that was begun last."""
 
     killable: bool
     """Whether `abandon` really ends what the strategy does."""
 
-    @property
-    def begin(self) -> Begin: ...
+    def begin(self, job: Job) -> RunControl:
+        """Begin a phase: from now on the strategy can be set to work on it."""
 
     async def work(self) -> Draft:
         """Let the strategy do the phase. Returns the draft as `prepare` left it.
@@ -157,17 +151,9 @@ class InProcess:
         self._call: Call[None] | None = None
         self._abandoned = asyncio.Event()
 
-    def begin(self, job: Job, *, save: Save, progressed: Callable[[], None]) -> EngineJobRun:
+    def begin(self, job: Job) -> EngineJobRun:
         self._job = job
-        self._job_run = EngineJobRun(
-            job,
-            self._executor.services,
-            self._log,
-            self._clock,
-            lease=self._lease,
-            save=save,
-            progressed=progressed,
-        )
+        self._job_run = EngineJobRun(job, self._executor.services, self._log, self._clock, lease=self._lease)
         return self._job_run
 
     async def work(self) -> Draft:

@@ -234,7 +234,7 @@ def forget_locals(error: BaseException) -> None:
     while waiting:
         if (known := waiting.pop()) is not None and id(known) not in seen:
             seen.add(id(known))
-            known.__traceback__ = None
+            BaseException.with_traceback(known, None)  # an assignment may be refused, as by a frozen dataclass
             waiting += [known.__cause__, known.__context__]
             waiting += known.exceptions if isinstance(known, BaseExceptionGroup) else ()
 

@@ -1,19 +1,20 @@
-"""The heartbeat of one phase of a run: renews the lease, writes checkpoints, tells and stores progress."""
+"""The heartbeat of one phase of a run: renews the lease, writes checkpoints, publishes and stores progress."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError
 from batchbus_service.domain.job import Checkpoint, Job, Status
 from batchbus_service.domain.ports import Beat, NotStorable, StoreUnavailable
-from batchbus_service.execution.execution import Begin
-from batchbus_service.execution.job_run import Progress
+from batchbus_service.domain.signal import Signal
+from batchbus_service.execution.execution import RunControl
+from batchbus_service.execution.job_run import CheckpointRequest, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.journal import messages
 from batchbus_service.journal.transitions import Transitions
@@ -52,20 +53,22 @@ class RunLimits:
 
 
 class Heartbeat:
-    """Beats from `start` to `stop`. `interrupt` is called with a reason when the run has to end."""
+    """Beats within its `async with`, and between `stop` and `start` not. It serves the run, which does not know it."""
 
     def __init__(
         self,
         job: Job,
-        begin: Begin,
+        job_run: RunControl,
+        lease: Lease,
         transitions: Transitions,
         bus: Bus,
         limits: RunLimits,
         stall_seconds: float,
-        lease: Lease,
         log: FilteringBoundLogger,
-        interrupt: Callable[[Interrupt], None],
     ) -> None:
+        self.job_run = job_run
+        self.run_must_end: Signal[Interrupt] = Signal()
+        """Sent when something that the heartbeat has noticed ends the run."""
         self._job = job
         self._transitions = transitions
         self._clock = transitions.clock
@@ -73,7 +76,6 @@ class Heartbeat:
         self._limits = limits
         self._stall_seconds = stall_seconds
         self._log = log
-        self._interrupt = interrupt
         self._started_at = self._beaten_at = self._clock.monotonic()
         self._lease = lease
         self.checkpoint = job.checkpoint
@@ -87,10 +89,20 @@ class Heartbeat:
         self._stopped = False
         self.got_on = False
         """Whether this run has made a checkpoint."""
-        self.job_run = begin(job, save=self._save, progressed=self._progressed)
-        self._began = self.job_run.progress()
+        self._began = job_run.progress()
         """Where the run took the phase up: what it does itself is measured from there."""
         self._measured = self._began
+        job_run.progressed.connect(self._progressed)
+        job_run.checkpoints.connect(lambda request: request.wait_for(self._spawn(self._save(request))))
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # A strategy that runs on in its thread learns that the job is no longer its own.
+        self.job_run.lose()
+        await self.stop(tell=False)
 
     def start(self) -> None:
         self._stopped = False
@@ -122,7 +134,7 @@ class Heartbeat:
             await self._beat()
             stored = await self._transitions.store.get(self._job.id)
             if stored and stored.status is Status.CANCELED:
-                self._interrupt("canceled")
+                self.run_must_end.send("canceled")
         except StoreUnavailable as error:
             self._log.warning("heartbeat_missed", reason=str(error))
             pause = _TRY_AGAIN
@@ -130,21 +142,21 @@ class Heartbeat:
             self._log.error("heartbeat_failed", exc_info=error)
             pause = _TRY_AGAIN
         if self._lease.expired:
-            self._interrupt("lost")
+            self.run_must_end.send("lost")
         if self._clock.monotonic() - self.job_run.touched > self._stall_seconds:
-            self._interrupt("stalled")
+            self.run_must_end.send("stalled")
         if not self._stopped:
             self._timer = asyncio.get_running_loop().call_later(pause, self._beat_now)
 
-    async def _save(self, checkpoint: Checkpoint) -> None:
+    async def _save(self, request: CheckpointRequest) -> None:
         """Make a checkpoint durable, after the row errors up to it. It is tried until the lease ends."""
         await self.job_run.write_row_errors()
         while True:
             try:
-                return await self._beat(checkpoint)
+                return await self._beat(request.checkpoint)
             except StoreUnavailable as error:
                 if self._lease.expired:
-                    self._interrupt("lost")
+                    self.run_must_end.send("lost")
                     raise LeaseLost(f"The lease on job {self._job.id} has run out") from error
                 await asyncio.sleep(_TRY_AGAIN)
             except NotStorable as error:
@@ -158,7 +170,7 @@ class Heartbeat:
         async with self._one_write:
             if self._stopped:
                 return
-            started = self._clock.monotonic()
+            started, lease_would_end = self._clock.monotonic(), self._lease.if_renewed()
             beat = Beat(
                 job_id=self._job.id,
                 fence=self._job.fence,
@@ -175,13 +187,13 @@ class Heartbeat:
                 beat = replace(beat, result=self._result)
                 kept = await self._transitions.store.beat(beat)
             if not kept:
-                self._interrupt("lost")
+                self.run_must_end.send("lost")
                 return
             self._result = beat.result
             if checkpoint:
                 self.checkpoint, self.got_on = checkpoint, True
             self._beaten_at = started
-            self._lease.renew(started + self._limits.lease)
+            self._lease.renew(lease_would_end)
 
     def _snapshot(self) -> dict[str, Json] | None:
         """The result as of now; as it was stored last while it is not JSON. If it stays so, the job fails when it ends."""
@@ -193,7 +205,7 @@ class Heartbeat:
 
     # -- progress --------------------------------------------------------------------------------------------------
 
-    def _progressed(self) -> None:
+    def _progressed(self, _: None) -> None:
         """The strategy has signalled an advance: tell of it now, and then not again for an interval."""
         if self._telling is None and not self._stopped:
             self._telling = self._spawn(self._tell_for_a_while())

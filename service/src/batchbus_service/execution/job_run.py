@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Generator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ from pydantic_core import to_json
 
 from batchbus_service.domain.job import ERROR_PARTS, MAX_ERRORS, Checkpoint, Job, plain
 from batchbus_service.domain.ports import Clock
+from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.row_errors import RowErrorLog
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from batchbus_strategies import Files, RecordWrite, Written
 
-__all__ = ["MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "EngineJobRun", "Progress"]
+__all__ = ["MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "CheckpointRequest", "EngineJobRun", "Progress"]
 
 MAX_CHECKPOINT_BYTES: Final = 64 * 1024
 MAX_RESULT_BYTES: Final = 1024 * 1024
@@ -47,28 +48,42 @@ class Progress:
     message: str | None
 
 
+class CheckpointRequest:
+    """A strategy has made a checkpoint, and waits until it is durable."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.saved: concurrent.futures.Future[None] = concurrent.futures.Future()
+        """What the strategy waits for; it raises `LeaseLost` and `StrategyError`."""
+
+    def wait_for(self, saving: asyncio.Future[None]) -> None:
+        """The strategy goes on when `saving` has ended, and learns how."""
+        saving.add_done_callback(self._answer)
+
+    def _answer(self, saving: asyncio.Future[None]) -> None:
+        error = None if saving.cancelled() else saving.exception()
+        if not self.saved.set_running_or_notify_cancel():
+            return  # the strategy was cancelled meanwhile, and does not wait any more
+        if saving.cancelled():
+            self.saved.set_exception(concurrent.futures.CancelledError())
+        elif error:
+            self.saved.set_exception(error)
+        else:
+            self.saved.set_result(None)
+
+
 class EngineJobRun:
     """Implements `JobRun`, and for the engine `execution.RunControl`."""
 
-    def __init__(
-        self,
-        job: Job,
-        services: Services,
-        log: FilteringBoundLogger,
-        clock: Clock,
-        *,
-        lease: Lease,
-        save: Callable[[Checkpoint], Coroutine[Any, Any, None]],
-        progressed: Callable[[], None],
-    ) -> None:
+    def __init__(self, job: Job, services: Services, log: FilteringBoundLogger, clock: Clock, *, lease: Lease) -> None:
+        self.progressed: Signal[None] = Signal()
+        self.checkpoints: Signal[CheckpointRequest] = Signal()
         self._job = job
         self._context: BaseModel | None = None
         self._services = services
         self._log = log
         self._clock = clock
         self._engine = asyncio.get_running_loop()
-        self._save = save
-        self._progressed = progressed
         self._lease = lease
         self._stop: type[RunCanceled] | type[LeaseLost] | None = None
         self._released = False
@@ -168,12 +183,13 @@ class EngineJobRun:
             raise StrategyError(f"A checkpoint may have {MAX_CHECKPOINT_BYTES:,} bytes; this one has {size:,}")
         self.touched = self._clock.monotonic()
         checkpoint = Checkpoint(self.phase, state, self._advanced, self.error_count, self.row_errors.cut())
-        saved = asyncio.run_coroutine_threadsafe(self._save(checkpoint), self._engine)
+        request = CheckpointRequest(checkpoint)
+        self._engine.call_soon_threadsafe(self.checkpoints.send, request)
         if not in_a_loop():
-            saved.result()
+            request.saved.result()
             self._check()
             return _Turn()
-        return self._saved(saved)
+        return self._saved(request.saved)
 
     def describe(self, key: str, name: str, message: str) -> None:
         texts = {"key": key, "name": name, "message": message}
@@ -272,7 +288,7 @@ class EngineJobRun:
     def _signal(self) -> None:
         if not self._signalled:
             self._signalled = True
-            self._engine.call_soon_threadsafe(self._progressed)
+            self._engine.call_soon_threadsafe(self.progressed.send, None)
 
     def _check(self, *, may_go_on: bool = False) -> None:
         """`may_go_on`: the lease is still held, so that a release can wait until what was written is kept."""

@@ -7,9 +7,9 @@ from typing import Final, Literal
 from batchbus_service.domain.job import Job
 from batchbus_strategies import Phase
 
-__all__ = ["MEASURES_NOTHING", "Meter", "Outcome"]
+__all__ = ["MEASURES_NOTHING", "Meter", "RunEnd"]
 
-Outcome = Literal["done", "failed", "canceled", "retried", "released", "lost"]
+RunEnd = Literal["done", "failed", "canceled", "retried", "released", "lost"]
 """How a run of one phase ended. `retried`: with an error, and it is tried again. `released`: its worker stopped.
 `lost`: its lease was given to another worker, or the database did not answer."""
 
@@ -20,7 +20,7 @@ class Meter:
     def wrote(self, old: Job | None, new: Job) -> None:
         """This process has made a job, or has changed it from `old`."""
 
-    def ran(self, job_type: str, phase: Phase, outcome: Outcome, seconds: float) -> None:
+    def ran(self, job_type: str, phase: Phase, outcome: RunEnd, seconds: float) -> None:
         """A run of one phase has ended here."""
 
     def advanced(self, job_type: str, phase: Phase, records: int, row_errors: int) -> None:

@@ -18,7 +18,7 @@ from prometheus_client.exposition import choose_encoder
 from batchbus_events import topics
 from batchbus_events.bus import Bus
 from batchbus_service.domain.job import TERMINAL, Job, Status
-from batchbus_service.telemetry.meter import Meter, Outcome
+from batchbus_service.telemetry.meter import Meter, RunEnd
 from batchbus_service.telemetry.queues import QueueWatch
 from batchbus_strategies import Phase
 
@@ -113,7 +113,7 @@ class PrometheusMeter(Meter):
         elif new.phase != old.phase:  # it goes on at once
             self._wait.labels(job_type, new.phase).observe(0.0)
 
-    def ran(self, job_type: str, phase: Phase, outcome: Outcome, seconds: float) -> None:
+    def ran(self, job_type: str, phase: Phase, outcome: RunEnd, seconds: float) -> None:
         job_type = self._type(job_type)
         self._runs.labels(job_type, phase, outcome).inc()
         self._run.labels(job_type, phase).observe(seconds)

@@ -53,7 +53,7 @@ from batchbus_strategies import (
 )
 
 if TYPE_CHECKING:
-    from batchbus_service.execution.job_run import EngineJobRun
+    from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun
     from batchbus_strategies import Services
 
 _SIGNAL_AT_PARENTS_DEATH: Final = 1
@@ -75,6 +75,7 @@ class Child:
         self._lease: Lease
         self._saving: dict[int, asyncio.Future[None]] = {}
         self._saves = 0
+        self._saves_going_on: set[asyncio.Task[None]] = set()
         self._telling: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
         self._failed_with: Exception = Exception("it is not known what")
@@ -109,7 +110,9 @@ class Child:
         clock = SystemClock()
         self._lease = Lease(clock, message["lease_ends"])
         self._execution = InProcess(self._executor, clock, self._strategy, self._lease, log)
-        self._job_run = self._execution.begin(job, save=self._save, progressed=self._progressed)
+        self._job_run = self._execution.begin(job)
+        self._job_run.progressed.connect(self._progressed)
+        self._job_run.checkpoints.connect(self._checkpoint_made)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
@@ -155,6 +158,12 @@ class Child:
 
     # -- progress and checkpoints ----------------------------------------------------------------------------------
 
+    def _checkpoint_made(self, request: CheckpointRequest) -> None:
+        saving = asyncio.create_task(self._save(request.checkpoint))
+        self._saves_going_on.add(saving)
+        saving.add_done_callback(self._saves_going_on.discard)
+        request.wait_for(saving)
+
     async def _save(self, checkpoint: Checkpoint) -> None:
         """The worker makes it durable, as it alone has the job. Raises what the worker says."""
         await self._job_run.write_row_errors()
@@ -177,7 +186,7 @@ class Child:
         else:
             saved.set_exception(error_from(message["error"]))
 
-    def _progressed(self) -> None:
+    def _progressed(self, _: None) -> None:
         if self._telling is None:
             self._telling = asyncio.create_task(self._tell_for_a_while())
 

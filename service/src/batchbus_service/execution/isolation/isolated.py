@@ -11,6 +11,7 @@ from structlog import get_context
 
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.ports import Clock
+from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.execution import (
     Abandoned,
     Execution,
@@ -18,7 +19,6 @@ from batchbus_service.execution.execution import (
     ProcessDied,
     RaisedInChild,
     RunStalled,
-    Save,
 )
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.isolation.messages import (
@@ -31,7 +31,7 @@ from batchbus_service.execution.isolation.messages import (
 )
 from batchbus_service.execution.isolation.process import ChildProcess
 from batchbus_service.execution.isolation.setup import Setup
-from batchbus_service.execution.job_run import EngineJobRun, Progress
+from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import check_draft
 from batchbus_strategies import BatchStrategy, Draft, JobView, Json, LeaseLost, StrategyError
@@ -68,6 +68,8 @@ class MirroredRun:
 
     def __init__(self, first: EngineJobRun, tell: Callable[[Document], None]) -> None:
         """`first`: what a run of that job begins with."""
+        self.progressed: Signal[None] = Signal()
+        self.checkpoints: Signal[CheckpointRequest] = Signal()
         self._tell = tell
         self._progress = first.progress()
         self._result: dict[str, Json] | None = first.snapshot()
@@ -129,15 +131,12 @@ class Isolated:
         self._abandoned = False
         self._job: Job
         self._run: MirroredRun
-        self._save: Save
-        self._progressed: Callable[[], None]
         self._saving: set[asyncio.Task[None]] = set()
         lease.renewed.connect(lambda ends: self._tell({"kind": "renewed", "lease_ends": ends}))
 
-    def begin(self, job: Job, *, save: Save, progressed: Callable[[], None]) -> MirroredRun:
-        self._job, self._save, self._progressed = job, save, progressed
-        services = self._executor.services
-        first = EngineJobRun(job, services, self._log, self._clock, lease=self._lease, save=save, progressed=progressed)
+    def begin(self, job: Job) -> MirroredRun:
+        self._job = job
+        first = EngineJobRun(job, self._executor.services, self._log, self._clock, lease=self._lease)
         self._run = MirroredRun(first, self._tell)
         if self._child and self._child.alive:
             self._tell_beginning(self._child)
@@ -235,12 +234,14 @@ class Isolated:
             self._saving.add(task)
             task.add_done_callback(self._saving.discard)
         elif message["kind"] == "state":
-            self._progressed()
+            self._run.progressed.send(None)
 
     async def _keep(self, message: Document) -> None:
         error: Document | None = None
+        request = CheckpointRequest(checkpoint_from(message["checkpoint"]))
         try:
-            await self._save(checkpoint_from(message["checkpoint"]))
+            self._run.checkpoints.send(request)
+            await asyncio.wrap_future(request.saved)
         except (LeaseLost, StrategyError) as refused:
             error = error_to(refused, "")
         except Exception as broke:  # noqa: BLE001 - the strategy's run ends with it
