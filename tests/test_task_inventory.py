@@ -18,9 +18,9 @@ _BEGINS: Final = {"create_task", "ensure_future"}
 
 _SUPERVISORS: Final = {
     "service/telemetry/background.py Background.start": "begins its body again, whatever ends it",
-    "events/rabbitmq/bus.py _Consumer.start": "`_keep_up` catches every Exception",
+    "events/rabbitmq/bus.py _Consumer.start": "`keep_up` catches every Exception",
     "events/rabbitmq/bus.py RabbitBus.open": "`_keep_looking` catches every Exception",
-    "events/rabbitmq/connection.py Link.start": "`_keep_up` catches every Exception",
+    "events/rabbitmq/connection.py Link.start": "`keep_up` catches every Exception",
     "service/storage/embedded.py EmbeddedMongo.start": "`_supervise` catches every Exception",
     "service/operations/replay/replay_attempt.py ReplayAttempt._claimed": "`_keep_claim_for_ever` catches every Exception",
 }

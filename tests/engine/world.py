@@ -214,7 +214,7 @@ class World:
             fast=self.random.uniform(-_FAST, _FAST),
         )
         await _in_the_end(clock.measure)
-        Background(log).start("comparing clocks", clock.keep)
+        await clock.kept_right(Background(log)).start()
         lasts = 2 * _POLICY.publish_grace
         presence = Presence(FaultyProcesses(self.present, faults), clock, name, log, lasts=lasts)
         strategy = self.strategy(name)
@@ -228,7 +228,7 @@ class World:
             await process.crash()
             self.restarts.append(asyncio.ensure_future(self._restart()))
 
-        around = Dependencies(
+        shared = Dependencies(
             worker=name,
             transitions=transitions,
             bus=bus,
@@ -237,7 +237,7 @@ class World:
             limits=RunLimits(lease=30.0),
             give_up=lambda reason: None,
         )
-        worker = Dispatcher(around, lambda _: strategy, [strategy.batch_type], notifier, log)
+        worker = Dispatcher(shared, lambda _: strategy, [strategy.batch_type], notifier, log)
         await _in_the_end(presence.start)
         await outbox.start()
         await Rescuer(transitions, bus, log).start()

@@ -24,7 +24,6 @@ from aiormq.exceptions import ChannelLockedResource
 from pamqp.commands import Basic
 from yarl import URL
 
-from batchbus_events.backoff import Backoff
 from batchbus_events.bus import BusError, BusUnavailable, Handler, LogGap, Message, QueueState
 from batchbus_events.rabbitmq.connection import (
     ANSWER_SECONDS,
@@ -35,6 +34,7 @@ from batchbus_events.rabbitmq.connection import (
     close_quietly,
     declare_queue,
     declare_topology,
+    keep_up,
     missing_topology,
     wire_of,
 )
@@ -257,7 +257,7 @@ class _Consumer:
 
     async def start(self) -> None:
         await self._build()
-        self._supervisor = asyncio.get_running_loop().create_task(self._keep_up())
+        self._supervisor = asyncio.create_task(keep_up(self._queue.name, self._lost, self._rebuild))
 
     async def pause(self) -> None:
         async with self._turn:
@@ -299,20 +299,12 @@ class _Consumer:
             if self._channel is not None and not self._lost.is_set():
                 await declare_queue(self._channel, self._queue)
 
-    async def _keep_up(self) -> None:
-        backoff = Backoff()
-        while True:
-            await self._lost.wait()
-            try:
-                await backoff.wait()
-                await self.bus.consuming.connection()
-                async with self._turn:
-                    await self._build()
-                if self._on_rebuilt is not None:
-                    self._on_rebuilt()
-            except Exception as error:
-                # The supervisor has to live on after every error; an unexpected one is logged in full.
-                _logger.warning("%s", error, exc_info=not isinstance(error, BusError))
+    async def _rebuild(self) -> None:
+        await self.bus.consuming.connection()
+        async with self._turn:
+            await self._build()
+        if self._on_rebuilt is not None:
+            self._on_rebuilt()
 
     async def _build(self) -> None:
         self._give_up_channel()

@@ -37,6 +37,7 @@ __all__ = [
     "close_quietly",
     "declare_queue",
     "declare_topology",
+    "keep_up",
     "missing_topology",
     "wire_of",
 ]
@@ -67,7 +68,7 @@ class Link:
 
     async def start(self) -> None:
         await self._connect()
-        self._supervisor = asyncio.get_running_loop().create_task(self._keep_up())
+        self._supervisor = asyncio.create_task(keep_up(self._name, self._lost, self._connect))
 
     async def connection(self) -> AbstractConnection:
         """The connection, as soon as there is one."""
@@ -80,17 +81,6 @@ class Link:
             await end(self._supervisor)
         self._up.clear()
         await close_quietly(self._connection)
-
-    async def _keep_up(self) -> None:
-        backoff = Backoff()
-        while True:
-            await self._lost.wait()
-            try:
-                await backoff.wait()
-                await self._connect()
-            except Exception as error:
-                # The supervisor has to live on after every error; an unexpected one is logged in full.
-                _logger.warning("%s: %s", self._name, error, exc_info=not isinstance(error, BusError))
 
     async def _connect(self) -> None:
         shown = self._url.with_password(None).with_query(None)
@@ -183,6 +173,21 @@ class Background:
     async def finish(self) -> None:
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+
+async def keep_up(name: str, lost: asyncio.Event, rebuild: Callable[[], Awaitable[None]]) -> None:
+    """Build something anew whenever it is lost, until it works, with pauses between the tries; for ever.
+
+    `rebuild` clears `lost`. What it raises is logged; an error that is none of the bus is logged in full.
+    """
+    backoff = Backoff()
+    while True:
+        await lost.wait()
+        try:
+            await backoff.wait()
+            await rebuild()
+        except Exception as error:
+            _logger.warning("%s: %s", name, error, exc_info=not isinstance(error, BusError))
 
 
 async def close_quietly(closable: AbstractChannel | AbstractConnection | None) -> None:

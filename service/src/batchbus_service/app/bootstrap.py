@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,7 @@ from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.lifecycle import Decider, Policy
+from batchbus_service.domain.ports import JobStore
 from batchbus_service.domain.settings import BadSettings, Settings
 from batchbus_service.engine.commands import BUS, HTTP, Commands, Preparation
 from batchbus_service.engine.dispatcher import Dispatcher, kept_for
@@ -87,134 +87,205 @@ async def open_service(
     timeouts: Timeouts = Timeouts(),
     tracer: Tracer | None = None,
 ) -> AsyncIterator[Service]:
-    """Everything but the HTTP server; ended in the reverse order, so that nothing accepted is lost.
+    """Everything but the HTTP server. Its parts end in the reverse order, so that nothing accepted is lost.
 
     `work`: take triggers and run jobs. `bus` and `mongo_url` stand in for what the settings name, `tracer` for
     what the environment does. `give_up` is called with a reason when the process has to end, because a strategy cannot
     be stopped.
     """
-    log: FilteringBoundLogger = structlog.get_logger("batchbus")
-    name = worker_id()
     async with AsyncExitStack() as stack:
-        if mongo_url is None:
-            mongo_url = await _mongo_url(settings, stack)
-        client = _client(mongo_url, stack, timeouts.database)
-        database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
-        clock = ServerClock(database, log)
-        registry = Registry.load(settings.strategies_folder)
-        meter = PrometheusMeter(registry.strategies)
-        mongo = MongoJobStore(database)
-        await mongo.prepare()
-        store = MeteredJobStore(mongo, meter)
-        await clock.measure()
-        background = Background(log)
-        measuring = background.start("comparing clocks", clock.keep)
-        stack.callback(measuring.cancel)
-        if bus is None:
-            bus = await _bus(settings, stack)
-        files_url = settings.files_url or (settings.data_dir / "files").absolute().as_uri()
-        files = FileStore.open(files_url)
-        sweeping = background.start("sweeping unfinished files", partial(files.keep_clean, log))
-        stack.callback(sweeping.cancel)
-
-        catalog_url = settings.catalog_url or mongo_url
-
-        async def make_services(on_loop: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:
-            return lend(catalog_url, settings.catalog_database, files, on_loop, loops)
-
-        executor = await stack.enter_async_context(StrategyExecutor(make_services, background=background))
-        for strategy in registry.strategies.values():
-            strategy.services = executor.services
-
-        policy = Policy(
-            lease=timedelta(seconds=settings.lease_seconds),
-            max_attempts=settings.max_attempts,
-            publish_grace=timedelta(seconds=timeouts.publish_grace),
+        base = await _open_base(settings, stack, bus, mongo_url, timeouts)
+        transitions, notifier = await _open_journal(base, stack, timeouts, tracer or _tracer(stack), work=work)
+        rescuer = Rescuer(
+            transitions, base.bus, base.log, early_seconds=settings.early_trigger_seconds, background=base.background
         )
-        presence = Presence(
-            MongoProcessStore(database), clock, name, log, lasts=2 * policy.publish_grace, background=background
-        )
-        await presence.start()
-        stack.push_async_callback(presence.close)
-        notifier = Notifier(bus, log)
-        stack.push_async_callback(notifier.close)
-        types = [each for each in registry.strategies if not settings.worker_types or each in settings.worker_types]
-        slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
-        keeps = kept_for(slots, types if work else ())
-        outbox = Outbox(bus, store, clock, policy, presence, log, meter, kept_for=keeps, background=background)
-        await outbox.start()
-        stack.push_async_callback(outbox.close, timeouts.last_answers)
-        meter.look_at_engine(bus, outbox)
-        transitions = Transitions(store, outbox, clock, Decider(policy, new_ulid), log, meter, tracer or _tracer(stack))
-        early_seconds = settings.early_trigger_seconds
-        watch = Rescuer(transitions, bus, log, early_seconds=early_seconds, background=background)
-        await watch.start()
-        stack.push_async_callback(watch.close)
-        replayer = Replayer(
-            database,
-            bus,
-            clock,
-            worker=name,
-            folder=settings.data_dir / "replays",
-            claim=timedelta(seconds=settings.lease_seconds),
-            log=log,
-            background=background,
-        )
-        await replayer.start()
-        stack.push_async_callback(replayer.close)
-
+        await stack.enter_async_context(rescuer)
+        replayer = await stack.enter_async_context(_replayer(base))
         worker = None
         if work:
-            meter.look_at_slots(slots)
-            around = Dependencies(
-                worker=name,
-                transitions=transitions,
-                bus=bus,
-                executions=Placement(
-                    executor,
-                    clock,
-                    await _setup(settings, client, mongo_url, files_url),
-                    all_isolated=settings.isolation == "all",
-                ),
-                slots=slots,
-                limits=RunLimits(
-                    lease=settings.lease_seconds,
-                    progress_interval=settings.progress_interval_seconds,
-                    cancel_grace=timeouts.cancel_grace,
-                    stuck=timeouts.stuck,
-                    last_answers=timeouts.last_answers,
-                ),
-                give_up=give_up or _last_resort(stack, log),
-            )
-            worker = Dispatcher(around, registry.get, types, notifier, log, background=background)
-            await worker.start()
-            stack.push_async_callback(worker.close)
-            of_bus = Commands(BUS, transitions, worker, log, early_seconds=early_seconds)
-            intake = Intake(bus, transitions, of_bus, log, last_answers=timeouts.last_answers)
-            await intake.start()
-            stack.push_async_callback(intake.close)
+            give_up = give_up or _last_resort(stack, base.log)
+            worker = await _open_worker(base, stack, transitions, notifier, timeouts, give_up)
         else:
-            outbox.settled.connect(notifier.ring_for)
-        queues = QueueWatch(bus, log, background=background)
-        await queues.start()
-        stack.push_async_callback(queues.close)
-        meter.look_at_queues(queues)
-        of_http = Commands(HTTP, transitions, worker, log, preparation=Preparation(registry.get, executor))
+            transitions.outbox.settled.connect(notifier.ring_for)
+        queues = QueueWatch(base.bus, base.log, background=base.background)
+        base.meter.look_at_queues(await stack.enter_async_context(queues))
+        preparation = Preparation(base.registry.get, base.executor)
         yield Service(
             settings,
-            bus,
+            base.bus,
             transitions,
-            of_http,
-            registry,
-            executor,
-            files,
-            database,
+            Commands(HTTP, transitions, worker, base.log, preparation=preparation),
+            base.registry,
+            base.executor,
+            base.files,
+            base.database,
             worker,
-            watch,
+            rescuer,
             replayer,
-            meter,
-            background,
+            base.meter,
+            base.background,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What stands before anything of the engine does: connections, files, strategies, measurements."""
+
+    settings: Settings
+    name: str
+    """Of this process."""
+    mongo_url: str
+    client: AsyncIOMotorClient[dict[str, Any]]
+    database: AsyncIOMotorDatabase[dict[str, Any]]
+    store: JobStore
+    clock: ServerClock
+    bus: Bus
+    files_url: str
+    files: FileStore
+    registry: Registry
+    executor: StrategyExecutor
+    slots: Slots
+    meter: PrometheusMeter
+    background: Background
+    log: FilteringBoundLogger
+
+    @property
+    def types(self) -> list[str]:
+        """The batch types that this process serves if it works."""
+        wanted = self.settings.worker_types
+        return [each for each in self.registry.strategies if not wanted or each in wanted]
+
+
+async def _open_base(
+    settings: Settings, stack: AsyncExitStack, bus: Bus | None, mongo_url: str | None, timeouts: Timeouts
+) -> _Base:
+    log: FilteringBoundLogger = structlog.get_logger("batchbus")
+    background = Background(log)
+    if mongo_url is None:
+        mongo_url = await _mongo_url(settings, stack)
+    client = _client(mongo_url, stack, timeouts.database)
+    database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
+    clock = ServerClock(database, log)
+    registry = Registry.load(settings.strategies_folder)
+    meter = PrometheusMeter(registry.strategies)
+    mongo = MongoJobStore(database)
+    await mongo.prepare()
+    await clock.measure()
+    await stack.enter_async_context(clock.kept_right(background))
+    if bus is None:
+        bus = await _bus(settings, stack)
+    files_url = settings.files_url or (settings.data_dir / "files").absolute().as_uri()
+    files = FileStore.open(files_url)
+    await stack.enter_async_context(files.kept_clean(background, log))
+
+    async def make_services(on_loop: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:
+        return lend(settings.catalog_url or mongo_url, settings.catalog_database, files, on_loop, loops)
+
+    executor = await stack.enter_async_context(StrategyExecutor(make_services, background=background))
+    for strategy in registry.strategies.values():
+        strategy.services = executor.services
+    store = MeteredJobStore(mongo, meter)
+    slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
+    return _Base(
+        settings,
+        worker_id(),
+        mongo_url,
+        client,
+        database,
+        store,
+        clock,
+        bus,
+        files_url,
+        files,
+        registry,
+        executor,
+        slots,
+        meter,
+        background,
+        log,
+    )
+
+
+async def _open_journal(
+    base: _Base, stack: AsyncExitStack, timeouts: Timeouts, tracer: Tracer, *, work: bool
+) -> tuple[Transitions, Notifier]:
+    """How jobs change, and how the world learns of it."""
+    settings, background, log = base.settings, base.background, base.log
+    policy = Policy(
+        lease=timedelta(seconds=settings.lease_seconds),
+        max_attempts=settings.max_attempts,
+        publish_grace=timedelta(seconds=timeouts.publish_grace),
+    )
+    lasts = 2 * policy.publish_grace
+    processes = MongoProcessStore(base.database)
+    presence = Presence(processes, base.clock, base.name, log, lasts=lasts, background=background)
+    await stack.enter_async_context(presence)
+    notifier = await stack.enter_async_context(Notifier(base.bus, log))
+    outbox = Outbox(
+        base.bus,
+        base.store,
+        base.clock,
+        policy,
+        presence,
+        log,
+        base.meter,
+        kept_for=kept_for(base.slots, base.types if work else ()),
+        last_answers=timeouts.last_answers,
+        background=background,
+    )
+    await stack.enter_async_context(outbox)
+    base.meter.look_at_engine(base.bus, outbox)
+    decider = Decider(policy, new_ulid)
+    return Transitions(base.store, outbox, base.clock, decider, log, base.meter, tracer), notifier
+
+
+async def _open_worker(
+    base: _Base,
+    stack: AsyncExitStack,
+    transitions: Transitions,
+    notifier: Notifier,
+    timeouts: Timeouts,
+    give_up: Callable[[str], None],
+) -> Dispatcher:
+    """What takes triggers and runs jobs."""
+    settings = base.settings
+    setup, all_isolated = await _setup(base), settings.isolation == "all"
+    shared = Dependencies(
+        worker=base.name,
+        transitions=transitions,
+        bus=base.bus,
+        executions=Placement(base.executor, base.clock, setup, all_isolated=all_isolated),
+        slots=base.slots,
+        limits=RunLimits(
+            lease=settings.lease_seconds,
+            progress_interval=settings.progress_interval_seconds,
+            cancel_grace=timeouts.cancel_grace,
+            stuck=timeouts.stuck,
+            last_answers=timeouts.last_answers,
+        ),
+        give_up=give_up,
+    )
+    base.meter.look_at_slots(base.slots)
+    worker = Dispatcher(shared, base.registry.get, base.types, notifier, base.log, background=base.background)
+    await stack.enter_async_context(worker)
+    commands = Commands(BUS, transitions, worker, base.log, early_seconds=settings.early_trigger_seconds)
+    await stack.enter_async_context(
+        Intake(base.bus, transitions, commands, base.log, last_answers=timeouts.last_answers)
+    )
+    return worker
+
+
+def _replayer(base: _Base) -> Replayer:
+    return Replayer(
+        base.database,
+        base.bus,
+        base.clock,
+        worker=base.name,
+        folder=base.settings.data_dir / "replays",
+        claim=timedelta(seconds=base.settings.lease_seconds),
+        log=base.log,
+        background=base.background,
+    )
 
 
 def worker_id() -> str:
@@ -247,22 +318,21 @@ async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
     return await stack.enter_async_context(RabbitBus.open(settings.amqp_url, name="batchbus"))
 
 
-async def _setup(
-    settings: Settings, client: AsyncIOMotorClient[dict[str, Any]], mongo_url: str, files_url: str
-) -> Setup | None:
+async def _setup(base: _Base) -> Setup | None:
     """What a child process of this worker is given; None if it could not reach the files."""
-    if files_url.startswith("memory://"):
+    settings = base.settings
+    if base.files_url.startswith("memory://"):
         return None
-    catalog_url = settings.catalog_url or mongo_url
+    catalog_url = settings.catalog_url or base.mongo_url
     if settings.embedded and settings.catalog_url is None:
         from batchbus_service.storage.embedded import catalog_user
 
-        catalog_url = await catalog_user(client, mongo_url, settings.catalog_database)
+        catalog_url = await catalog_user(base.client, base.mongo_url, settings.catalog_database)
     folder = settings.strategies_folder
     return Setup(
         catalog_url=catalog_url,
         catalog_database=settings.catalog_database,
-        files_url=files_url,
+        files_url=base.files_url,
         strategies_folder=str(folder.absolute()) if folder else None,
         memory_mib=settings.isolated_memory_mib,
         progress_interval=settings.progress_interval_seconds,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from batchbus_events import topics
 from batchbus_events.bus import Consumer, Delivery
 from batchbus_service.domain.job import Job, Status, lane
+from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.execution.attempt import Attempt, Dependencies
@@ -54,12 +55,12 @@ def kept_for(slots: Slots, types: Collection[str]) -> Callable[[Job], float]:
     return seconds
 
 
-class Dispatcher:
+class Dispatcher(Lifetime):
     """One per process. It serves the batch types of `strategies`."""
 
     def __init__(
         self,
-        around: Dependencies,
+        shared: Dependencies,
         strategies: Callable[[str], BatchStrategy[Any] | None],
         types: Collection[str],
         notifier: Notifier,
@@ -67,10 +68,10 @@ class Dispatcher:
         *,
         background: Background | None = None,
     ) -> None:
-        self.id = around.worker
-        self._around = around
-        self._transitions = around.transitions
-        self._slots = around.slots
+        self.id = shared.worker
+        self._shared = shared
+        self._transitions = shared.transitions
+        self._slots = shared.slots
         self._strategies = strategies
         self._types = tuple(types)
         self._notifier = notifier
@@ -124,7 +125,7 @@ class Dispatcher:
         log = self._log.bind(
             job_id=job.id, job_type=job.type, attempt=job.bad_ends + 1, worker=self.id, trace_id=job.history[0].trace_id
         )
-        run = Attempt(job, strategy, permit, self._around, log)
+        run = Attempt(job, strategy, permit, self._shared, log)
         if self._closing:
             run.interrupt("released")
         self._runs[job.id] = run
@@ -135,7 +136,7 @@ class Dispatcher:
     # -- its life --------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._interrupts = await self._around.bus.consume(topics.worker_queue(self.id), self._interrupted, prefetch=100)
+        self._interrupts = await self._shared.bus.consume(topics.worker_queue(self.id), self._interrupted, prefetch=100)
         self._looker = self._background.start(_LOOKING, self._keep_looking)
 
     async def close(self) -> None:
@@ -147,7 +148,7 @@ class Dispatcher:
         if self._tasks:
             self._log.info("worker_stopping", jobs=len(self._tasks))
         try:
-            limits = self._around.limits
+            limits = self._shared.limits
             async with asyncio.timeout(2 * limits.cancel_grace + limits.last_answers):
                 if self._looker:
                     await self._looker  # not cancelled: a claim that is on its way would be left to its lease

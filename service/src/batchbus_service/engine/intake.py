@@ -14,6 +14,7 @@ from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, pars
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
 from batchbus_service.domain.early import ChangeTrigger
 from batchbus_service.domain.job import plain
+from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import NotStorable, StoreUnavailable
 from batchbus_service.domain.requests import cause_of, from_bus
@@ -40,7 +41,7 @@ class _Closing(Exception):
     """The process shuts down: the delivery stays open, and goes back to the queue."""
 
 
-class Intake:
+class Intake(Lifetime):
     """One per process. `commands` are those of the bus.
 
     `last_answers`: seconds for which `close` waits for triggers that are being handled.

@@ -6,22 +6,20 @@ Every process may run a rescuer: the alarm is moved, or the change made, by comp
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events.bus import Bus, BusError
-from batchbus_events.tasks import end
 from batchbus_service.domain.early import Placeholder
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import alarm
+from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.journal.transitions import Transitions
-from batchbus_service.telemetry.background import Background
+from batchbus_service.telemetry.background import Background, Periodic
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,7 +37,7 @@ _ANSWER_WITHIN: Final = timedelta(seconds=30)
 """How long the process that ends a placeholder has to answer its triggers, before another does."""
 
 
-class Rescuer:
+class Rescuer(Lifetime):
     """One per process."""
 
     def __init__(
@@ -58,15 +56,14 @@ class Rescuer:
         self._outage_until = transitions.clock.now()
         """When broker or database were away last. The time before the start of this process is unknown, and counts."""
         self._log = log
-        self._background = background or Background(log)
-        self._walker: asyncio.Task[None] | None = None
+        # The times are in the database: there is nothing to wait on but the next round.
+        self._rounds = Periodic(background or Background(log), _NAME, self._walk, every=_ROUND_EVERY, jitter=0.2)
 
     async def start(self) -> None:
-        self._walker = self._background.start(_NAME, self._walk)
+        await self._rounds.start()
 
     async def close(self) -> None:
-        if self._walker:
-            await end(self._walker)
+        await self._rounds.close()
 
     async def round(self) -> int:
         """Look after the jobs and placeholders whose alarm has rung. Returns how many of them need nothing more for now."""
@@ -120,19 +117,12 @@ class Rescuer:
             self._trouble_since = None
 
     async def _walk(self) -> None:
-        while True:
-            try:
-                done = await self.round()
-            except StoreUnavailable as error:
-                self._log.warning("watch_interrupted", reason=str(error))
-                self._note_whether_well(False)
-                done = 0
-            except Exception as error:  # noqa: BLE001 - the operator gets to know; the watch has to go on
-                self._background.broke(_NAME, error)
-                done = 0
-            if done < _WANT:
-                # The alarm clocks are in the database: there is nothing to wait on but the next round.
-                await asyncio.sleep(_ROUND_EVERY * random.uniform(0.8, 1.2))
+        try:
+            while await self.round() >= _WANT:
+                pass
+        except StoreUnavailable as error:
+            self._log.warning("watch_interrupted", reason=str(error))
+            self._note_whether_well(False)
 
     async def _without_expected(self, ringing: list[Job]) -> list[Job]:
         """Put off those that ring for nothing but events that their writer, which lives, will publish."""

@@ -66,22 +66,22 @@ class Attempt:
     """From a claim until the job rests, waits again or is lost to another worker."""
 
     def __init__(
-        self, job: Job, strategy: BatchStrategy[Any], permit: Permit, around: Dependencies, log: FilteringBoundLogger
+        self, job: Job, strategy: BatchStrategy[Any], permit: Permit, shared: Dependencies, log: FilteringBoundLogger
     ) -> None:
         self.job = job
         self._strategy = strategy
         self._permit = permit
-        self._around = around
-        self._transitions = around.transitions
-        self._decider = around.transitions.decider
+        self._shared = shared
+        self._transitions = shared.transitions
+        self._decider = shared.transitions.decider
         self._log = log
-        self._lease = Lease.of(job, around.transitions.clock, lasts=around.limits.lease)
+        self._lease = Lease.of(job, shared.transitions.clock, lasts=shared.limits.lease)
         self._cause = Cause(traceparent=job.history[0].traceparent)
         self._job_run: RunControl | None = None
         """The strategy's work on the phase that goes on at the moment."""
         self._next_permit: Permit | None = None
         """A slot for processing, taken before pre-processing is written as done."""
-        self._execution = around.executions.open(job, strategy, self._lease, log)
+        self._execution = shared.executions.open(job, strategy, self._lease, log)
         self._interrupt: Interrupt | None = None
         self._cleaned_up = False
         self._timers: list[asyncio.TimerHandle] = []
@@ -99,7 +99,7 @@ class Attempt:
                 self._tell_strategy(self._job_run)
         elif (before, reason) != ("canceled", "released"):
             return
-        loop, limits = asyncio.get_running_loop(), self._around.limits
+        loop, limits = asyncio.get_running_loop(), self._shared.limits
         self._timers.append(loop.call_later(limits.cancel_grace, self._execution.stop))
         if reason == "canceled":
             self._timers.append(loop.call_later(limits.stuck, self._give_up))
@@ -156,7 +156,7 @@ class Attempt:
 
     async def _phase(self) -> Job:
         """One phase, and the write that ends it."""
-        around, job_run = self._around, self._execution.begin(self.job)
+        shared, job_run = self._shared, self._execution.begin(self.job)
         self._job_run = job_run
         if self._interrupt:
             self._tell_strategy(job_run)
@@ -164,9 +164,9 @@ class Attempt:
             self.job,
             job_run,
             self._lease,
-            around.transitions,
-            around.bus,
-            around.limits,
+            shared.transitions,
+            shared.bus,
+            shared.limits,
             self._strategy.stall_seconds,
             self._log,
         )
@@ -193,7 +193,7 @@ class Attempt:
         if self.job.phase == "process":
             return Completed(context)
         if not draft.dry_run or self.job.confirmed_early:
-            self._next_permit = self._around.slots.take("process")
+            self._next_permit = self._shared.slots.take("process")
         return PreProcessed(context, draft.dry_run, go_on=self._next_permit is not None)
 
     async def _ended_by(self, error: BaseException, heartbeat: Heartbeat) -> Outcome:
@@ -242,7 +242,7 @@ class Attempt:
         self._cleaned_up = True
         self._cancel_timers()
         try:
-            await self._execution.clean_up(self._around.limits.stuck)
+            await self._execution.clean_up(self._shared.limits.stuck)
         except Abandoned:
             if self._execution.killable:
                 return
@@ -298,7 +298,7 @@ class Attempt:
         if self._execution.killable:
             self._execution.abandon()
             return
-        self._around.give_up(f"The strategy {self._strategy.identifier} cannot be stopped in job {self.job.id}")
+        self._shared.give_up(f"The strategy {self._strategy.identifier} cannot be stopped in job {self.job.id}")
 
     def _cancel_timers(self) -> None:
         for timer in self._timers:
@@ -311,7 +311,7 @@ class Attempt:
             self._permit.release()
             return
         self._log.error("strategy_does_not_stop", strategy=self._strategy.identifier)
-        last_resort = loop.call_later(self._around.limits.stuck, self._give_up)
+        last_resort = loop.call_later(self._shared.limits.stuck, self._give_up)
 
         def ended() -> None:
             last_resort.cancel()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError
 from batchbus_service.domain.job import Job, lane
+from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.journal import messages
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _PAUSE: Final = 0.05
 """Seconds between two rings."""
 
 
-class Notifier:
+class Notifier(Lifetime):
     """One per process. A ring that is lost costs a second: workers look by themselves that often."""
 
     def __init__(self, bus: Bus, log: FilteringBoundLogger) -> None:

@@ -20,6 +20,7 @@ from batchbus_events.bus import BusError
 from batchbus_events.tasks import end
 from batchbus_service.domain.job import HistoryEntry, Job
 from batchbus_service.domain.lifecycle import Policy, alarm
+from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.ports import Clock, JobStore, StoreUnavailable
 from batchbus_service.domain.signal import Signal
 from batchbus_service.journal import messages
@@ -63,7 +64,7 @@ class _Pending:
     publishing: asyncio.Task[None] | None = None
 
 
-class Outbox:
+class Outbox(Lifetime):
     """One per process. `presence` has the name under which this process holds leases."""
 
     def __init__(
@@ -77,9 +78,14 @@ class Outbox:
         meter: Meter = MEASURES_NOTHING,
         *,
         kept_for: Callable[[Job], float] = lambda job: 0.0,
+        last_answers: float = 5.0,
         background: Background | None = None,
     ) -> None:
-        """`kept_for`: seconds for which a job that waits for a slot is left to this process before others see it."""
+        """`kept_for`: seconds for which a job that waits for a slot is left to this process before others see it.
+
+        `last_answers`: seconds for which `close` publishes and marks what is left.
+        """
+        self._last_answers = last_answers
         self._bus = bus
         self._store = store
         self._clock = clock
@@ -179,10 +185,10 @@ class Outbox:
     async def start(self) -> None:
         self._flusher = self._background.start(_MARKING, self._flush_for_ever)
 
-    async def close(self, timeout: float) -> None:
-        """Publish and mark what is left, for at most `timeout` seconds; the rescuer finds the rest."""
+    async def close(self) -> None:
+        """Publish and mark what is left, for a while; the rescuer finds the rest."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(self._last_answers):
                 while tasks := [pending.publishing for pending in self._pending.values() if pending.publishing]:
                     await asyncio.wait(tasks)
                 self._marks |= self._pending

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from batchbus_events.tasks import end
+from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.ports import Clock, ProcessStore, StoreUnavailable
-from batchbus_service.telemetry.background import Background
+from batchbus_service.telemetry.background import Background, Periodic
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -25,7 +25,7 @@ _SIGNS: Final = 8
 _NAME: Final = "signs of life"
 
 
-class Presence:
+class Presence(Lifetime):
     """One per process, under the name with which it holds leases. `lasts`: how long a sign of life counts."""
 
     def __init__(
@@ -43,20 +43,21 @@ class Presence:
         self._clock = clock
         self._log = log
         self._lasts = lasts
-        self._background = background or Background(log)
         self._others: Mapping[str, datetime] = {}
         self._looked_at = float("-inf")
-        self._renewer: asyncio.Task[None] | None = None
+        every = lasts.total_seconds() / _SIGNS
+        self._signs = Periodic(
+            background or Background(log), _NAME, self._give_a_sign, every=every, pause_first=True, on_time=True
+        )
 
     async def start(self) -> None:
         """Raises: `StoreUnavailable`."""
         await self._renew()
-        self._renewer = self._background.start(_NAME, self._keep_renewing)
+        await self._signs.start()
 
     async def close(self) -> None:
         """To be called when everything is published: what is left then is for the others."""
-        if self._renewer:
-            await end(self._renewer)
+        await self._signs.close()
         try:
             await self._store.leave(self.name)
         except StoreUnavailable as error:
@@ -70,16 +71,11 @@ class Presence:
         until = self._others.get(name)
         return until is not None and self._clock.now() < until
 
-    async def _keep_renewing(self) -> None:
-        every, took = self._lasts.total_seconds() / _SIGNS, 0.0
-        while True:
-            await asyncio.sleep(max(0.0, every - took))
-            began = self._clock.monotonic()
-            try:
-                await self._renew()
-            except StoreUnavailable as error:
-                self._log.warning("no_sign_of_life", reason=str(error))
-            took = self._clock.monotonic() - began
+    async def _give_a_sign(self) -> None:
+        try:
+            await self._renew()
+        except StoreUnavailable as error:
+            self._log.warning("no_sign_of_life", reason=str(error))
 
     async def _renew(self) -> None:
         asked = self._clock.monotonic()

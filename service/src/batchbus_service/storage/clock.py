@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import PyMongoError
 
+from batchbus_service.telemetry.background import Background, Periodic
+
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
     from structlog.typing import FilteringBoundLogger
@@ -95,14 +97,15 @@ class ServerClock(SystemClock):
                 return False
         return self.settled()
 
-    async def keep(self) -> None:
-        """Measure again and again, since clocks drift apart and are set; for ever."""
-        while True:
-            await asyncio.sleep(_MEASURE_EVERY)
-            try:
-                await self.measure()
-            except PyMongoError as error:
-                self._log.warning("clock_not_compared", reason=type(error).__name__)
+    def kept_right(self, background: Background) -> Periodic:
+        """Measures again and again, since clocks drift apart and are set."""
+        return Periodic(background, "comparing clocks", self._compare, every=_MEASURE_EVERY, pause_first=True)
+
+    async def _compare(self) -> None:
+        try:
+            await self.measure()
+        except PyMongoError as error:
+            self._log.warning("clock_not_compared", reason=type(error).__name__)
 
 
 def _in_milliseconds(time_: datetime) -> datetime:

@@ -26,6 +26,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, from_url
 
+from batchbus_service.telemetry.background import Background, Periodic
 from batchbus_strategies.strategy import FileMissing, StrategyError
 
 if TYPE_CHECKING:
@@ -176,9 +177,10 @@ class FileStore:
         with suppress(FileNotFoundError):
             await obstore.delete_async(self._store, check_key(key))
 
-    async def keep_clean(self, log: FilteringBoundLogger) -> None:
-        """Sweep now and every hour. For a task that is cancelled in the end."""
-        while True:
+    def kept_clean(self, background: Background, log: FilteringBoundLogger) -> Periodic:
+        """Sweeps when it starts, and every hour."""
+
+        async def clean() -> None:
             try:
                 swept = await self.sweep()
             except OSError as error:
@@ -186,7 +188,8 @@ class FileStore:
             else:
                 if swept:
                     log.info("unfinished_files_swept", files=swept)
-            await asyncio.sleep(_SWEEP_EVERY)
+
+        return Periodic(background, "sweeping unfinished files", clean, every=_SWEEP_EVERY)
 
     async def sweep(self) -> int:
         """Remove what killed processes left unfinished in a folder, a day ago or earlier. Returns how many files."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import random
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_events.backoff import Backoff
+from batchbus_events.tasks import end
+from batchbus_service.domain.lifetime import Lifetime
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Background"]
+__all__ = ["Background", "Periodic"]
 
 _WELL_AGAIN: Final = 30.0
 """Seconds without another failure after which a task's trouble counts as over; longer than the pauses between tries."""
@@ -46,3 +49,55 @@ class Background:
             except Exception as error:  # noqa: BLE001 - `broke` tells the operator
                 self.broke(name, error)
             await backoff.wait()
+
+
+class Periodic(Lifetime):
+    """Calls `action` again and again, with a pause between two calls. What it raises is told, and the next call comes."""
+
+    def __init__(
+        self,
+        background: Background,
+        name: str,
+        action: Callable[[], Awaitable[object]],
+        *,
+        every: float,
+        jitter: float = 0.0,
+        pause_first: bool = False,
+        on_time: bool = False,
+    ) -> None:
+        """`every`: seconds. `jitter`: by which part of itself a pause may be longer or shorter, so that many processes
+        do not ask at the same moment. `on_time`: a call that took long shortens the pause behind it.
+        """
+        self._background = background
+        self._name = name
+        self._action = action
+        self._every = every
+        self._jitter = jitter
+        self._pause_first = pause_first
+        self._on_time = on_time
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = self._background.start(self._name, self._keep_calling)
+
+    async def close(self) -> None:
+        if self._task:
+            await end(self._task)
+
+    async def _keep_calling(self) -> None:
+        loop, took = asyncio.get_running_loop(), 0.0
+        if self._pause_first:
+            await self._pause(took)
+        while True:
+            began = loop.time()
+            try:
+                await self._action()
+            except Exception as error:  # noqa: BLE001 - the operator gets to know, and the next call may do better
+                self._background.broke(self._name, error)
+            took = loop.time() - began
+            await self._pause(took)
+
+    async def _pause(self, took: float) -> None:
+        # There is nothing to wait on: what the action looks at is outside of this process.
+        pause = self._every * random.uniform(1 - self._jitter, 1 + self._jitter) if self._jitter else self._every
+        await asyncio.sleep(max(0.0, pause - took) if self._on_time else pause)

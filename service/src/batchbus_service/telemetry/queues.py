@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from math import nan
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError, QueueState
-from batchbus_events.tasks import end
-from batchbus_service.telemetry.background import Background
+from batchbus_service.domain.lifetime import Lifetime
+from batchbus_service.telemetry.background import Background, Periodic
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -21,7 +20,7 @@ _QUEUES: Final = (topics.TRIGGERS_QUEUE.name, topics.HELD_QUEUE.name, topics.PAR
 _EVERY: Final = 10.0
 
 
-class QueueWatch:
+class QueueWatch(Lifetime):
     """One per process."""
 
     queues: Sequence[str] = _QUEUES
@@ -29,16 +28,14 @@ class QueueWatch:
     def __init__(self, bus: Bus, log: FilteringBoundLogger, *, background: Background | None = None) -> None:
         self._bus = bus
         self._log = log
-        self._background = background or Background(log)
         self._known: dict[str, QueueState | None] = {}
-        self._asking: asyncio.Task[None] | None = None
+        self._asking = Periodic(background or Background(log), "queue depths", self._ask, every=_EVERY)
 
     async def start(self) -> None:
-        self._asking = self._background.start("queue depths", self._ask_for_ever)
+        await self._asking.start()
 
     async def close(self) -> None:
-        if self._asking:
-            await end(self._asking)
+        await self._asking.close()
 
     def messages(self, queue: str) -> float:
         """How many wait in it; NaN if that is not known."""
@@ -50,12 +47,10 @@ class QueueWatch:
         state = self._known.get(queue)
         return nan if state is None or state.consumers is None else state.consumers
 
-    async def _ask_for_ever(self) -> None:
-        while True:
-            for queue in self.queues:
-                try:
-                    self._known[queue] = await self._bus.inspect(queue)
-                except BusError as error:
-                    self._known.pop(queue, None)
-                    self._log.debug("queue_not_inspected", queue=queue, reason=str(error))
-            await asyncio.sleep(_EVERY)
+    async def _ask(self) -> None:
+        for queue in self.queues:
+            try:
+                self._known[queue] = await self._bus.inspect(queue)
+            except BusError as error:
+                self._known.pop(queue, None)
+                self._log.debug("queue_not_inspected", queue=queue, reason=str(error))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from batchbus_events import topics
 from batchbus_events.bus import Bus, Consumer, Delivery, Message
 from batchbus_events.tasks import end
+from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.ports import Clock, StoreUnavailable
 from batchbus_service.operations.parked.record import ParkedMessage, ParkedRefused, State, parked_as
 from batchbus_service.operations.parked.store import Filter, ParkedMessageStore
@@ -32,7 +33,7 @@ _AT_ONCE: Final = 100
 _COUNT_EVERY: Final = 10.0
 
 
-class ParkedMessages:
+class ParkedMessages(Lifetime):
     """One in each process that serves operators."""
 
     def __init__(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_events.bus import Bus, BusError
 from batchbus_events.tasks import end
+from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.ports import Clock, StoreUnavailable
 from batchbus_service.operations.replay.event_history import Stopped
 from batchbus_service.operations.replay.record import Replay
@@ -37,7 +38,7 @@ _LAST_BATCH: Final = 5.0
 """Seconds that a batch on its way may take when the process stops."""
 
 
-class Replayer:
+class Replayer(Lifetime):
     """One per process. It works on one replay at a time."""
 
     def __init__(
