@@ -30,7 +30,7 @@ def trigger(
 def codes(event: Event) -> dict[str, str]:
     with pytest.raises(InvalidEvent) as raised:
         parse_trigger(event)
-    return {fault.path: fault.code for fault in raised.value.faults}
+    return {error.path: error.code for error in raised.value.errors}
 
 
 def created(job_id: str | None = None, key: str | None = None) -> CreateBatch:

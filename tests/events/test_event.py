@@ -69,7 +69,7 @@ def codes(raw: bytes) -> dict[str, str]:
     """What is wrong with a body: code by path."""
     with pytest.raises(InvalidEvent) as raised:
         decode(raw)
-    return {fault.path: fault.code for fault in raised.value.faults}
+    return {error.path: error.code for error in raised.value.errors}
 
 
 def decoded(raw: bytes) -> Event | InvalidEvent:
@@ -191,7 +191,7 @@ def test_a_flood_of_faults_stays_readable() -> None:
     with pytest.raises(InvalidEvent) as raised:
         decode(body(data={f"key{number}\0": 2**70 for number in range(10_000)}))
 
-    assert len(raised.value.faults) == 100
+    assert len(raised.value.errors) == 100
     assert len(str(raised.value)) < 4_000
 
 
@@ -263,7 +263,7 @@ def test_what_could_not_be_decoded_is_not_encoded(event: Event, code: str) -> No
     with pytest.raises(InvalidEvent) as raised:
         encode(event)
 
-    assert code in {fault.code for fault in raised.value.faults}
+    assert code in {error.code for error in raised.value.errors}
 
 
 KNOWN = "urn:batchbus:schema:event:batch.completed:2.3"
@@ -299,4 +299,4 @@ def test_another_major_version_and_foreign_schemas_are_refused(dataschema: str |
     with pytest.raises(InvalidEvent) as raised:
         check_schema_version(with_schema(dataschema), KNOWN)
 
-    assert [(fault.path, fault.code) for fault in raised.value.faults] == [("dataschema", "unknown_schema")]
+    assert [(error.path, error.code) for error in raised.value.errors] == [("dataschema", "unknown_schema")]

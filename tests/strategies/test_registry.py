@@ -57,7 +57,7 @@ def entry(registry: Registry, batch_type: str) -> RegistryEntry:
     return next(entry for entry in registry.entries if entry.batch_type == batch_type)
 
 
-def problems(folder: Path | None = None) -> str:
+def errors(folder: Path | None = None) -> str:
     with pytest.raises(RegistryError) as caught:
         Registry.load(folder)
     return str(caught.value)
@@ -109,7 +109,7 @@ def test_another_distribution_overrides_a_built_in_strategy_and_the_folder_overr
 def test_two_files_for_one_batch_type_are_an_error_that_names_both(tmp_path: Path) -> None:
     first, second = hello(tmp_path, "a.py", "hello"), hello(tmp_path, "b.py", "hello")
 
-    said = problems(tmp_path)
+    said = errors(tmp_path)
 
     assert "serve hello" in said and str(first) in said and str(second) in said
 
@@ -119,7 +119,7 @@ def test_two_distributions_for_one_batch_type_are_an_error_that_names_both(insta
         source = HELLO.format(batch_type="hello", identifier=f"{name}-hello")
         install(f"{name}-strategies", source, f"{name}_hello_strategy:Hello")
 
-    said = problems()
+    said = errors()
 
     assert "serve hello" in said and "alpha-strategies" in said and "beta-strategies" in said
 
@@ -128,7 +128,7 @@ def test_a_file_that_does_not_import_is_named_with_its_line(tmp_path: Path) -> N
     broken = write(tmp_path, "broken.py", "import os\n\n\ndef half(:\n")
     failing = write(tmp_path, "failing.py", "import os\n\nos.no_such_thing()\n")
 
-    said = problems(tmp_path)
+    said = errors(tmp_path)
 
     assert f"{broken}, line 4: SyntaxError" in said
     assert f"{failing}, line 3: AttributeError" in said
@@ -140,25 +140,25 @@ def test_a_file_that_does_not_import_is_named_with_its_line(tmp_path: Path) -> N
 def test_a_file_that_ends_the_process_is_an_error_that_names_it(tmp_path: Path, leaving: str) -> None:
     path = write(tmp_path, "leaving.py", leaving)
 
-    assert str(path) in problems(tmp_path)
+    assert str(path) in errors(tmp_path)
 
 
 def test_an_entry_point_that_ends_the_process_is_named(install: Installer) -> None:
     install("their-strategies", "raise SystemExit(0)\n", "their_leaving_strategy:Thing")
 
-    assert "SystemExit: 0" in problems()
+    assert "SystemExit: 0" in errors()
 
 
 def test_an_entry_point_that_does_not_load_is_named(install: Installer) -> None:
     install("their-strategies", "", "their_empty_strategy:Missing")
 
-    assert "their-strategies (their_empty_strategy:Missing): their_empty_strategy has no Missing" in problems()
+    assert "their-strategies (their_empty_strategy:Missing): their_empty_strategy has no Missing" in errors()
 
 
 def test_an_entry_point_to_something_else_is_named(install: Installer) -> None:
     install("their-strategies", "Thing = 3\n", "their_thing_strategy:Thing")
 
-    assert "(their_thing_strategy:Thing) is not a subclass of BatchStrategy" in problems()
+    assert "(their_thing_strategy:Thing) is not a subclass of BatchStrategy" in errors()
 
 
 _WHOLE = "identifier, batch_type = 'x', 'x'\n    def process(self, run): ...\n    "
@@ -188,7 +188,7 @@ def test_a_class_that_cannot_be_a_strategy_says_why(tmp_path: Path, body: str, s
         "mine.py",
         f"from batchbus_strategies import BatchStrategy\n\nclass Mine(BatchStrategy):\n    {body}\n",
     )
-    assert said in problems(tmp_path)
+    assert said in errors(tmp_path)
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(RegistryError) as caught:
         Registry.load(tmp_path)
 
-    assert len(caught.value.problems) == 2
+    assert len(caught.value.errors) == 2
 
 
 def test_a_base_class_and_imported_strategies_are_no_strategies_of_the_file(tmp_path: Path) -> None:
@@ -239,4 +239,4 @@ def test_a_file_may_bear_the_name_of_a_standard_module(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
-    assert "is not a folder" in problems(tmp_path / "nowhere")
+    assert "is not a folder" in errors(tmp_path / "nowhere")

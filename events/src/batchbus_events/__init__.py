@@ -13,7 +13,7 @@ from batchbus_events.bus import (
 )
 from batchbus_events.client import Client
 from batchbus_events.deduplication import MongoDeduplication
-from batchbus_events.event import Event, EventError, Fault, InvalidEvent, NewerSchema, decode, encode
+from batchbus_events.event import Event, EventError, FieldError, InvalidEvent, NewerSchema, decode, encode
 from batchbus_events.history import HttpHistory
 from batchbus_events.memory import MemoryBus
 from batchbus_events.subscriber import Retry, Subscriber
@@ -27,7 +27,7 @@ __all__ = [
     "Delivery",
     "Event",
     "EventError",
-    "Fault",
+    "FieldError",
     "HttpHistory",
     "InvalidEvent",
     "MemoryBus",

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, WithJsonSchema
 
-from batchbus_events.event import Event, Fault, InvalidEvent, Json, check_schema_version
+from batchbus_events.event import Event, FieldError, InvalidEvent, Json, check_schema_version
 from batchbus_events.ids import JOB_ID, derived_job_id
 from batchbus_events.topics import BATCH_TYPE
 
@@ -233,16 +233,16 @@ def parse_trigger(event: Event) -> Trigger:
     event_type = TRIGGERS.get(event.type)
     if event_type is None:
         message = f"is {event.type}; a trigger is one of {', '.join(TRIGGERS)}"
-        raise InvalidEvent([Fault("type", "unknown_type", message)])
+        raise InvalidEvent([FieldError("type", "unknown_type", message)])
     check_schema_version(event, event_type.dataschema)
-    faults = _subject_faults(event)
+    errors = _subject_errors(event)
     data: BaseModel | None = None
     try:
         data = event_type.model.model_validate(event.data)
     except ValidationError as error:
-        faults.extend(_data_faults(error))
-    if faults:
-        raise InvalidEvent(faults)
+        errors.extend(_data_errors(error))
+    if errors:
+        raise InvalidEvent(errors)
     if isinstance(data, CreateData):
         return CreateBatch(
             job_id=event.subject,
@@ -268,17 +268,19 @@ def requested_job_id(event: Event, request: CreateBatch, user: str | None) -> st
     return request.job_id or derived_job_id("event", event.source, event.id)
 
 
-def _subject_faults(event: Event) -> list[Fault]:
+def _subject_errors(event: Event) -> list[FieldError]:
     if event.subject is None:
-        return [] if event.type == "batch.created" else [Fault("subject", "missing", "is missing; it names the job")]
+        return (
+            [] if event.type == "batch.created" else [FieldError("subject", "missing", "is missing; it names the job")]
+        )
     if JOB_ID.fullmatch(event.subject):
         return []
     message = "is no job id: batch_ and 26 characters of Crockford base 32, in upper case"
-    return [Fault("subject", "bad_job_id", message)]
+    return [FieldError("subject", "bad_job_id", message)]
 
 
-def _data_faults(error: ValidationError) -> list[Fault]:
+def _data_errors(error: ValidationError) -> list[FieldError]:
     return [
-        Fault(".".join(("data", *(str(part)[:64] for part in found["loc"]))), found["type"], found["msg"])
+        FieldError(".".join(("data", *(str(part)[:64] for part in found["loc"]))), found["type"], found["msg"])
         for found in error.errors(include_url=False, include_context=False, include_input=False)
     ]

@@ -1,4 +1,4 @@
-"""The envelope of every message: CloudEvents 1.0 in structured JSON, encoded and decoded with all faults gathered.
+"""The envelope of every message: CloudEvents 1.0 in structured JSON, encoded and decoded with all errors gathered.
 
 Source: CloudEvents 1.0.2 and its JSON event format. What batchbus adds to the rules there: `data` is a JSON object;
 limits on size, depth and the length of attributes; only values that MongoDB can store.
@@ -22,7 +22,7 @@ __all__ = [
     "MAX_DEPTH",
     "Event",
     "EventError",
-    "Fault",
+    "FieldError",
     "InvalidEvent",
     "Json",
     "NewerSchema",
@@ -41,8 +41,8 @@ MAX_DEPTH: Final = 64
 MAX_ATTRIBUTE: Final = 1024
 """The most characters that an attribute may have."""
 
-_MAX_FAULTS: Final = 100
-_FAULTS_IN_WORDS: Final = 20
+_MAX_ERRORS: Final = 100
+_ERRORS_SHOWN: Final = 20
 _INT64: Final = range(-(2**63), 2**63)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
@@ -65,7 +65,7 @@ class EventError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FieldError:
     """One thing that is wrong with an event. `path` is dotted, such as `data.context.rows.3`; "" is the whole."""
 
     path: str
@@ -77,14 +77,14 @@ class Fault:
 
 
 class InvalidEvent(EventError):
-    """The event is not valid, and no later try will change that. `faults` holds everything that is wrong with it."""
+    """The event is not valid, and no later try will change that. `errors` holds everything that is wrong with it."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
-        words = [str(fault) for fault in self.faults[:_FAULTS_IN_WORDS]]
-        if len(self.faults) > _FAULTS_IN_WORDS:
-            words.append(f"and {len(self.faults) - _FAULTS_IN_WORDS} more")
-        super().__init__("; ".join(words))
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        self.errors = tuple(errors)
+        shown = [str(error) for error in self.errors[:_ERRORS_SHOWN]]
+        if len(self.errors) > _ERRORS_SHOWN:
+            shown.append(f"and {len(self.errors) - _ERRORS_SHOWN} more")
+        super().__init__("; ".join(shown))
 
 
 class NewerSchema(EventError):
@@ -146,7 +146,7 @@ def encode(event: Event) -> bytes:
     envelope: dict[str, Json] = {name: value for name, value in attributes.items() if value is not None}
     clash = event.extensions.keys() & _TAKEN
     if clash:
-        raise InvalidEvent(Fault(name, "bad_extension", "is no extension attribute") for name in sorted(clash))
+        raise InvalidEvent(FieldError(name, "bad_extension", "is no extension attribute") for name in sorted(clash))
     envelope.update(event.extensions)
     envelope["datacontenttype"] = "application/json"
     envelope["data"] = dict(event.data)
@@ -154,7 +154,7 @@ def encode(event: Event) -> bytes:
     try:
         body = to_json(envelope)
     except PydanticSerializationError as error:
-        raise InvalidEvent([Fault("", "not_json", f"cannot be written as JSON: {error}")]) from error
+        raise InvalidEvent([FieldError("", "not_json", f"cannot be written as JSON: {error}")]) from error
     _check_size(body)
     return body
 
@@ -166,9 +166,9 @@ def decode(body: bytes) -> Event:
         envelope = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         code = "too_deep" if "recursion limit" in str(error) else "not_json"
-        raise InvalidEvent([Fault("", code, f"not JSON that batchbus can read: {error}")]) from error
+        raise InvalidEvent([FieldError("", code, f"not JSON that batchbus can read: {error}")]) from error
     if not isinstance(envelope, dict):
-        raise InvalidEvent([Fault("", "not_an_object", "not a CloudEvent: the body is JSON, but not an object")])
+        raise InvalidEvent([FieldError("", "not_an_object", "not a CloudEvent: the body is JSON, but not an object")])
     return _read(envelope)
 
 
@@ -186,42 +186,44 @@ def check_schema_version(event: Event, known: str) -> None:
     theirs = _SCHEMA.fullmatch(dataschema)
     if theirs is None or theirs["name"] != ours["name"] or int(theirs["major"]) != int(ours["major"]):
         message = f"{_short(dataschema)} is no schema that this process can read; it knows {known}"
-        raise InvalidEvent([Fault("dataschema", "unknown_schema", message)])
+        raise InvalidEvent([FieldError("dataschema", "unknown_schema", message)])
     if int(theirs["minor"]) > int(ours["minor"]):
         raise NewerSchema(dataschema, known)
 
 
 def _check_size(body: bytes) -> None:
     if len(body) > MAX_BYTES:
-        raise InvalidEvent([Fault("", "too_large", f"{len(body):,} bytes; at most {MAX_BYTES:,} are allowed")])
+        raise InvalidEvent([FieldError("", "too_large", f"{len(body):,} bytes; at most {MAX_BYTES:,} are allowed")])
 
 
 def _timestamp(time: datetime | None) -> str | None:
     if time is None:
         return None
     if time.tzinfo is None:
-        raise InvalidEvent([Fault("time", "bad_time", "has no time zone")])
+        raise InvalidEvent([FieldError("time", "bad_time", "has no time zone")])
     return time.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _read(envelope: dict[str, Json]) -> Event:
     attributes = _Attributes(envelope)
-    faults = attributes.faults
+    errors = attributes.errors
     version = attributes.required("specversion")
     if version not in ("", "1.0"):
-        faults.append(Fault("specversion", "bad_specversion", f"is {_short(version)}; only 1.0 is understood"))
+        errors.append(FieldError("specversion", "bad_specversion", f"is {_short(version)}; only 1.0 is understood"))
     content_type = attributes.text("datacontenttype")
     if content_type is not None and not _JSON_TYPE.fullmatch(content_type):
-        faults.append(Fault("datacontenttype", "bad_content_type", f"is {_short(content_type)}; data has to be JSON"))
+        errors.append(
+            FieldError("datacontenttype", "bad_content_type", f"is {_short(content_type)}; data has to be JSON")
+        )
     if "data_base64" in attributes:
-        faults.append(Fault("data_base64", "binary_data", "is not accepted; put a JSON object into data"))
+        errors.append(FieldError("data_base64", "binary_data", "is not accepted; put a JSON object into data"))
     data = envelope.get("data")
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        faults.append(Fault("data", "bad_type", f"has to be an object, not {_kind(data)}"))
+        errors.append(FieldError("data", "bad_type", f"has to be an object, not {_kind(data)}"))
         data = {"data": data}
-    faults.extend(_value_faults(data))
+    errors.extend(_value_errors(data))
     event = Event(
         type=attributes.required("type"),
         source=attributes.required("source", form=_URI),
@@ -238,8 +240,8 @@ def _read(envelope: dict[str, Json]) -> Event:
         replayedby=attributes.text("replayedby"),
         extensions=attributes.extensions(),
     )
-    if faults:
-        raise InvalidEvent(faults[:_MAX_FAULTS])
+    if errors:
+        raise InvalidEvent(errors[:_MAX_ERRORS])
     return event
 
 
@@ -248,14 +250,14 @@ class _Attributes:
 
     def __init__(self, envelope: Mapping[str, Json]) -> None:
         self._envelope = envelope
-        self.faults: list[Fault] = []
+        self.errors: list[FieldError] = []
 
     def __contains__(self, name: str) -> bool:
         return self._envelope.get(name) is not None
 
     def required(self, name: str, *, form: re.Pattern[str] | None = None) -> str:
         if name not in self:
-            self._fault(name, "missing", "is missing")
+            self._report(name, "missing", "is missing")
         return self.text(name, form=form) or ""
 
     def text(self, name: str, *, form: re.Pattern[str] | None = None) -> str | None:
@@ -263,16 +265,16 @@ class _Attributes:
         if value is None:
             return None
         if not isinstance(value, str):
-            self._fault(name, "bad_type", f"has to be a string, not {_kind(value)}")
+            self._report(name, "bad_type", f"has to be a string, not {_kind(value)}")
             return None
         if not value:
-            self._fault(name, "empty", "is empty")
+            self._report(name, "empty", "is empty")
         elif len(value) > MAX_ATTRIBUTE:
-            self._fault(name, "too_long", f"has {len(value):,} characters; at most {MAX_ATTRIBUTE:,} are allowed")
+            self._report(name, "too_long", f"has {len(value):,} characters; at most {MAX_ATTRIBUTE:,} are allowed")
         elif form is not None and not form.fullmatch(value):
-            self._fault(name, "bad_uri", f"is no URI: {_short(value)}")
+            self._report(name, "bad_uri", f"is no URI: {_short(value)}")
         elif not value.isprintable() and _CONTROL.search(value):
-            self._fault(name, "control_character", "has a control character in it")
+            self._report(name, "control_character", "has a control character in it")
         return value
 
     def time(self, name: str) -> datetime | None:
@@ -284,7 +286,7 @@ class _Attributes:
                 raise ValueError("not in the form of RFC 3339")
             return datetime.fromisoformat(value.upper()).astimezone(UTC)
         except (ValueError, OverflowError):
-            self._fault(name, "bad_time", f"is no RFC 3339 timestamp: {_short(value)}")
+            self._report(name, "bad_time", f"is no RFC 3339 timestamp: {_short(value)}")
             return None
 
     def count(self, name: str) -> int | None:
@@ -292,7 +294,7 @@ class _Attributes:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < _INT64.stop:
-            self._fault(name, "bad_type", "has to be an integer from 1 on")
+            self._report(name, "bad_type", "has to be an integer from 1 on")
             return None
         return value
 
@@ -303,52 +305,52 @@ class _Attributes:
                 continue
             shown = _short(name)
             if not _EXTENSION.fullmatch(name) or len(name) > MAX_ATTRIBUTE:
-                self._fault(shown, "bad_extension", "an attribute's name consists of a to z and 0 to 9")
+                self._report(shown, "bad_extension", "an attribute's name consists of a to z and 0 to 9")
             elif isinstance(value, str):
                 if len(value) > MAX_ATTRIBUTE:
-                    self._fault(shown, "too_long", f"has more than {MAX_ATTRIBUTE:,} characters")
+                    self._report(shown, "too_long", f"has more than {MAX_ATTRIBUTE:,} characters")
                 found[name] = value
             elif isinstance(value, int) and value in _INT64:
                 found[name] = value
             else:
-                self._fault(shown, "bad_extension", f"has to be a string, integer or boolean, not {_kind(value)}")
+                self._report(shown, "bad_extension", f"has to be a string, integer or boolean, not {_kind(value)}")
         return found
 
-    def _fault(self, name: str, code: str, message: str) -> None:
-        self.faults.append(Fault(name, code, message))
+    def _report(self, name: str, code: str, message: str) -> None:
+        self.errors.append(FieldError(name, code, message))
 
 
-def _value_faults(data: Mapping[str, object]) -> list[Fault]:
-    """What keeps `data` from being stored, at most `_MAX_FAULTS` of it. Not recursive: depth is hostile input."""
-    faults: list[Fault] = []
+def _value_errors(data: Mapping[str, object]) -> list[FieldError]:
+    """What keeps `data` from being stored, at most `_MAX_ERRORS` of it. Not recursive: depth is hostile input."""
+    errors: list[FieldError] = []
     containers: deque[tuple[Mapping[str, object] | list[object], int, tuple[str, ...]]] = deque([(data, 2, ("data",))])
-    while containers and len(faults) < _MAX_FAULTS:
+    while containers and len(errors) < _MAX_ERRORS:
         container, depth, path = containers.popleft()
 
-        def fault(key: object, code: str, message: str, path: tuple[str, ...] = path) -> None:
-            faults.append(Fault(".".join((*path, _short(str(key)))), code, message))
+        def report(key: object, code: str, message: str, path: tuple[str, ...] = path) -> None:
+            errors.append(FieldError(".".join((*path, _short(str(key)))), code, message))
 
         for key, value in enumerate(container) if isinstance(container, list) else container.items():
             if isinstance(key, str):
                 if "\0" in key:
-                    fault(key, "nul_in_key", "has a NUL in its key")
+                    report(key, "nul_in_key", "has a NUL in its key")
             elif not isinstance(container, list):
-                fault(key, "bad_type", f"has a key that is no string but {_kind(key)}")
+                report(key, "bad_type", f"has a key that is no string but {_kind(key)}")
             if value is None or isinstance(value, str):
                 continue
             if isinstance(value, int):
                 if value not in _INT64:
-                    fault(key, "integer_too_large", "is an integer beyond 64 bits")
+                    report(key, "integer_too_large", "is an integer beyond 64 bits")
             elif isinstance(value, float):
                 if not math.isfinite(value):
-                    fault(key, "not_finite", "is no finite number")
+                    report(key, "not_finite", "is no finite number")
             elif not isinstance(value, dict | list):
-                fault(key, "bad_type", f"is no JSON value but {_kind(value)}")
+                report(key, "bad_type", f"is no JSON value but {_kind(value)}")
             elif depth >= MAX_DEPTH:
-                fault(key, "too_deep", f"is nested deeper than {MAX_DEPTH} levels")
+                report(key, "too_deep", f"is nested deeper than {MAX_DEPTH} levels")
             else:
                 containers.append((value, depth + 1, (*path, _short(str(key)))))
-    return faults[:_MAX_FAULTS]
+    return errors[:_MAX_ERRORS]
 
 
 _KINDS: Final[Mapping[type, str]] = {

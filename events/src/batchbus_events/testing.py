@@ -129,8 +129,8 @@ class FakeBatchbus:
         job = self.jobs.get(job_id)
         if job is None:
             job = self.jobs[job_id] = FakeJob(job_id, request)
-            await self._announce(job, "batch.created", trigger)
-            await self._announce(job, "batch.pre_processed")
+            await self._change(job, "batch.created", trigger)
+            await self._change(job, "batch.pre_processed")
             if not request.dry_run:
                 await self._run(job)
         elif job.request != request:
@@ -144,20 +144,20 @@ class FakeBatchbus:
 
     async def _cancel(self, trigger: Event, job: FakeJob) -> None:
         if f"batch.{job.status}" not in TERMINAL:
-            await self._announce(job, "batch.canceled", trigger)
+            await self._change(job, "batch.canceled", trigger)
         elif job.status != "canceled":
             await self._reject(trigger, job.id, job.request.type, "not_allowed")
 
     async def _run(self, job: FakeJob, trigger: Event | None = None) -> None:
-        await self._announce(job, "batch.confirmed", trigger)
-        await self._announce(job, "batch.processing")
+        await self._change(job, "batch.confirmed", trigger)
+        await self._change(job, "batch.processing")
         error = self._failing.get(job.request.type)
         if error is None:
-            await self._announce(job, "batch.completed")
+            await self._change(job, "batch.completed")
         else:
-            await self._announce(job, "batch.failed", error=error)
+            await self._change(job, "batch.failed", error=error)
 
-    async def _announce(self, job: FakeJob, event_type: str, cause: Event | None = None, **more: Json) -> None:
+    async def _change(self, job: FakeJob, event_type: str, cause: Event | None = None, **more: Json) -> None:
         job.status = event_type.removeprefix("batch.")
         data: dict[str, Json] = {
             "id": job.id,

@@ -39,11 +39,11 @@ Strategy = BatchStrategy[Any]
 
 
 class RegistryError(Exception):
-    """The strategies cannot be used as they are. `problems` has every reason, one sentence each."""
+    """The strategies cannot be used as they are. `errors` has every reason, one sentence each."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+    def __init__(self, errors: Iterable[str]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(self.errors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +76,31 @@ class Registry:
         """Raises `RegistryError` if a strategy cannot be made."""
         self.entries: tuple[RegistryEntry, ...] = tuple(sorted(entries, key=lambda entry: entry.batch_type))
         self._strategies: dict[str, Strategy] = {}
-        problems = []
+        errors = []
         for entry in self.entries:
             try:
                 self._strategies[entry.batch_type] = entry.strategy_class()
             except BaseException as error:  # noqa: BLE001  told at the start of the service
                 _let_through(error)
                 name = entry.strategy_class.__name__
-                problems.append(f"{name} ({entry.origin}) cannot be made: {type(error).__name__}: {error}")
-        if problems:
-            raise RegistryError(problems)
+                errors.append(f"{name} ({entry.origin}) cannot be made: {type(error).__name__}: {error}")
+        if errors:
+            raise RegistryError(errors)
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Registry:
         """Find every strategy. Raises `RegistryError` with all that is wrong, not with the first of it."""
-        problems: list[str] = []
-        found = [*_from_entry_points(problems), *(_from_folder(folder, problems) if folder else ())]
+        errors: list[str] = []
+        found = [*_from_entry_points(errors), *(_from_folder(folder, errors) if folder else ())]
         usable = []
         for candidate in found:
-            faults = _faults(candidate.strategy_class)
-            problems += [f"{candidate.place} {fault}" for fault in faults]
-            if not faults:
+            wrong = _errors_of(candidate.strategy_class)
+            errors += [f"{candidate.place} {what}" for what in wrong]
+            if not wrong:
                 usable.append(candidate)
-        entries = list(_ranked(usable, problems))
-        if problems:
-            raise RegistryError(problems)
+        entries = list(_ranked(usable, errors))
+        if errors:
+            raise RegistryError(errors)
         return cls(entries)
 
     def get(self, batch_type: str) -> Strategy | None:
@@ -113,7 +113,7 @@ class Registry:
         return MappingProxyType(self._strategies)
 
 
-def _from_entry_points(problems: list[str]) -> Iterator[_Found]:
+def _from_entry_points(errors: list[str]) -> Iterator[_Found]:
     for point in entry_points(group=_GROUP):
         distribution = point.dist.name if point.dist else "unknown"
         built_in = distribution.lower().replace("_", "-") == _BUILT_IN
@@ -122,10 +122,10 @@ def _from_entry_points(problems: list[str]) -> Iterator[_Found]:
             loaded: object = point.load()
         except BaseException as error:  # noqa: BLE001  told at the start of the service, with every other problem
             _let_through(error)
-            problems.append(f"{place}: {_entry_point_error(point, error)}")
+            errors.append(f"{place}: {_entry_point_error(point, error)}")
             continue
         if not (isinstance(loaded, type) and issubclass(loaded, BatchStrategy)):
-            problems.append(f"{place} is not a subclass of BatchStrategy")
+            errors.append(f"{place} is not a subclass of BatchStrategy")
             continue
         origin = "built-in" if built_in else f"entry point {distribution}"
         yield _Found(0 if built_in else 1, loaded, origin, place)
@@ -143,9 +143,9 @@ def _entry_point_error(point: EntryPoint, error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _from_folder(folder: Path, problems: list[str]) -> Iterator[_Found]:
+def _from_folder(folder: Path, errors: list[str]) -> Iterator[_Found]:
     if not folder.is_dir():
-        problems.append(f"{folder} is not a folder")
+        errors.append(f"{folder} is not a folder")
         return
     for path in sorted(folder.glob("*.py")):
         if path.name.startswith("_"):
@@ -154,7 +154,7 @@ def _from_folder(folder: Path, problems: list[str]) -> Iterator[_Found]:
             module = _import_file(path)
         except BaseException as error:  # noqa: BLE001  told at the start of the service, with every other problem
             _let_through(error)
-            problems.append(f"{path}, line {_line_of(error, path)}: {type(error).__name__}: {_message(error)}")
+            errors.append(f"{path}, line {_line_of(error, path)}: {type(error).__name__}: {_message(error)}")
             continue
         own = [
             member
@@ -194,34 +194,34 @@ def _message(error: BaseException) -> str:
     return error.msg if isinstance(error, SyntaxError) else str(error)
 
 
-def _faults(strategy_class: type[Strategy]) -> list[str]:
+def _errors_of(strategy_class: type[Strategy]) -> list[str]:
     """What keeps a class from being used as a strategy."""
-    faults = []
+    errors = []
     batch_type: object = getattr(strategy_class, "batch_type", None)
     if not isinstance(batch_type, str):
-        faults.append("has no batch_type")
+        errors.append("has no batch_type")
     elif not BATCH_TYPE.fullmatch(batch_type):
-        faults.append(
+        errors.append(
             f"batch_type {batch_type!r} is not allowed: lower-case letters, digits and hyphens, at most 63, "
             "and no hyphen in front"
         )
     identifier: object = getattr(strategy_class, "identifier", None)
     if not (isinstance(identifier, str) and identifier.strip()):
-        faults.append("has no identifier")
+        errors.append("has no identifier")
     model: object = strategy_class.context_model
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        faults.append("context_model is not a subclass of pydantic.BaseModel")
+        errors.append("context_model is not a subclass of pydantic.BaseModel")
     if strategy_class.isolation not in (None, "process"):
-        faults.append(f'isolation can be "process" or None, not {strategy_class.isolation!r}')
+        errors.append(f'isolation can be "process" or None, not {strategy_class.isolation!r}')
     if abstract := sorted(getattr(strategy_class, "__abstractmethods__", ())):
-        faults.append(f"does not implement {', '.join(abstract)}")
+        errors.append(f"does not implement {', '.join(abstract)}")
     elif required := _required_arguments(strategy_class):
-        faults.append(f"cannot be made without arguments: __init__ asks for {', '.join(required)}")
+        errors.append(f"cannot be made without arguments: __init__ asks for {', '.join(required)}")
     if all(getattr(strategy_class, phase) is getattr(BatchStrategy, phase) for phase in _PHASES):
-        faults.append(
+        errors.append(
             f"has neither phase, so its jobs would do nothing: define process, or pre_process{_misspelt(strategy_class)}"
         )
-    return faults
+    return errors
 
 
 def _misspelt(strategy_class: type[Strategy]) -> str:
@@ -243,7 +243,7 @@ def _required_arguments(strategy_class: type[Strategy]) -> list[str]:
     ]
 
 
-def _ranked(found: Iterable[_Found], problems: list[str]) -> Iterator[RegistryEntry]:
+def _ranked(found: Iterable[_Found], errors: list[str]) -> Iterator[RegistryEntry]:
     """One entry for each batch type: the highest rank, with what it overrides."""
     by_type: dict[str, list[_Found]] = {}
     for candidate in sorted(found, key=lambda candidate: candidate.rank):
@@ -254,7 +254,7 @@ def _ranked(found: Iterable[_Found], problems: list[str]) -> Iterator[RegistryEn
             first, *others = group
             if others:
                 places = " and ".join(candidate.place for candidate in (first, *others))
-                problems.append(f"Two strategies of the same rank serve {batch_type}: {places}")
+                errors.append(f"Two strategies of the same rank serve {batch_type}: {places}")
             entry = RegistryEntry(
                 batch_type,
                 first.strategy_class.identifier,

@@ -250,7 +250,7 @@ class _Consumer:
         self._channel: AbstractChannel | None = None
         self._tag: str | None = None
         self._paused = False
-        self._turn = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
         self._lost = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._supervisor: asyncio.Task[None] | None = None
@@ -260,12 +260,12 @@ class _Consumer:
         self._supervisor = asyncio.create_task(keep_up(self._queue.name, self._lost, self._rebuild))
 
     async def pause(self) -> None:
-        async with self._turn:
+        async with self._one_at_a_time:
             self._paused = True
             await self._stop_taking()
 
     async def resume(self) -> None:
-        async with self._turn:
+        async with self._one_at_a_time:
             if self._paused and not self._lost.is_set():
                 try:
                     await self._take()
@@ -279,7 +279,7 @@ class _Consumer:
         supervisor, self._supervisor = self._supervisor, None
         await end(supervisor)
         self.bus.forget(self)
-        async with self._turn:
+        async with self._one_at_a_time:
             await self._stop_taking()
         while others := self._running - {asyncio.current_task()}:
             await asyncio.wait(others)
@@ -295,13 +295,13 @@ class _Consumer:
 
     async def bind(self) -> None:
         """Declare the queue and its bindings anew, on the channel that consumes it: what is wrong there ends it."""
-        async with self._turn:
+        async with self._one_at_a_time:
             if self._channel is not None and not self._lost.is_set():
                 await declare_queue(self._channel, self._queue)
 
     async def _rebuild(self) -> None:
         await self.bus.consuming.connection()
-        async with self._turn:
+        async with self._one_at_a_time:
             await self._build()
         if self._on_rebuilt is not None:
             self._on_rebuilt()

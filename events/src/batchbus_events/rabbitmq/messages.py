@@ -15,9 +15,9 @@ def received(message: DeliveredMessage, own_user: str | None) -> Message:
     headers = {key: value for key, value in (properties.headers or {}).items() if isinstance(value, str | int | bool)}
     routing_key, user = message.routing_key or "", properties.user_id
     if not message.exchange and ROUTING_KEY in headers:
-        routing_key, told = str(headers.pop(ROUTING_KEY)), str(headers.pop(USER_ID, ""))
+        routing_key, named = str(headers.pop(ROUTING_KEY)), str(headers.pop(USER_ID, ""))
         if own_user and user == own_user:
-            user = told  # the broker vouches that it was us who said so
+            user = named  # the broker vouches that it was us who said so
     return Message(
         body=message.body,
         routing_key=routing_key,

@@ -226,7 +226,7 @@ async def _strategies(settings: Settings) -> Finding:
     try:
         registry = Registry.load(settings.strategies_folder)
     except RegistryError as error:
-        return Finding("strategies", False, "; ".join(error.problems), "Correct the files or packages that it names.")
+        return Finding("strategies", False, "; ".join(error.errors), "Correct the files or packages that it names.")
     unknown = sorted(set(settings.worker_types or ()) - set(registry.strategies))
     if unknown:
         return Finding(

@@ -173,7 +173,7 @@ class EngineJobRun:
         self._signal()
         self._check(may_go_on=self._in_chunk)
         self._in_chunk = False
-        return _Turn()
+        return _Yields()
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
         self._check(may_go_on=True)
@@ -188,7 +188,7 @@ class EngineJobRun:
         if not in_a_loop():
             request.saved.result()
             self._check()
-            return _Turn()
+            return _Yields()
         return self._saved(request.saved)
 
     def describe(self, key: str, name: str, message: str) -> None:
@@ -205,7 +205,7 @@ class EngineJobRun:
         self.row_errors.add(row)
         self.error_count += 1
         if len(self._errors) < MAX_ERRORS:
-            self._errors = [*self._errors, _in_words(line, column, message, value)]
+            self._errors = [*self._errors, _as_text(line, column, message, value)]
         self.touched = self._clock.monotonic()
         self._signal()
 
@@ -311,13 +311,13 @@ def _listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-class _Turn:
+class _Yields:
     """Awaiting it lets the other runs on the loop have their turn."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield
 
 
-def _in_words(line: int, column: str | None, message: str, value: str | None) -> str:
+def _as_text(line: int, column: str | None, message: str, value: str | None) -> str:
     where = f"Line {line}" + (f', column "{column}"' if column else "")
     return f"{where}: {message}" + (f' (value: "{value}")' if value is not None else "")

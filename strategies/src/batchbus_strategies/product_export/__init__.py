@@ -48,9 +48,9 @@ class ProductExport(BatchStrategy[ProductExportContext]):
         try:
             ProductExportContext.model_validate(draft.context)
         except ValidationError as error:
-            fault = error.errors()[0]
-            field = ".".join(map(str, fault["loc"]))
-            raise JobRefused(f"The context is not right: {field}: {fault['msg']}", field=field) from error
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise JobRefused(f"The context is not right: {field}: {first['msg']}", field=field) from error
 
     async def pre_process(self, run: JobRun[ProductExportContext]) -> None:
         selection = Selection.of(run.context)

@@ -35,9 +35,9 @@ class ProductImport(BatchStrategy[ProductImportContext]):
         try:
             context = ProductImportContext.model_validate(draft.context)
         except ValidationError as error:
-            fault = error.errors()[0]
-            field = ".".join(map(str, fault["loc"]))
-            raise JobRefused(f"The context is not right: {field}: {fault['msg']}", field=field) from error
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise JobRefused(f"The context is not right: {field}: {first['msg']}", field=field) from error
         try:
             await self.services.files.size(context.fileKey)
         except FileMissing:

@@ -15,7 +15,7 @@ from batchbus_strategies.catalog.living import living
 from batchbus_strategies.product_import.merging import as_json, find_price
 from batchbus_strategies.product_import.plan import Counts, OptionChange, PriceChange, Update, VariantChange
 from batchbus_strategies.product_import.records import KEPT_FIELDS, Records
-from batchbus_strategies.product_import.rows import ProductRow, RowFault, VariantRow
+from batchbus_strategies.product_import.rows import ProductRow, RowError, VariantRow
 from batchbus_strategies.product_import.staging import StagedProduct, StagedVariant
 
 __all__ = ["plan_update"]
@@ -29,13 +29,13 @@ def plan_update(
     existing: Product,
     records: Records,
     revision: str,
-    faults: list[RowFault],
+    errors: list[RowError],
 ) -> Update | None:
-    """None if nothing changes. Rows that cannot be used are added to `faults` and left out."""
+    """None if nothing changes. Rows that cannot be used are added to `errors` and left out."""
     change = _Change(existing, records)
     change.of_product(staged.handle, row)
     product_changed = bool(change.set)
-    rows = change.usable(staged.variants, faults)
+    rows = change.usable(staged.variants, errors)
     for variant in rows:
         change.of_variant(variant)
     if not (rows and (change.set or change.changed or change.added)):
@@ -151,28 +151,28 @@ class _Change:
 
     # -- its variants ----------------------------------------------------------------------------------------------
 
-    def usable(self, rows: Sequence[StagedVariant], faults: list[RowFault]) -> list[StagedVariant]:
-        """The rows without faults. Leaves the unique keys as they will be in `keys`."""
-        found = [fault for row in rows for fault in self._faults(row)]
+    def usable(self, rows: Sequence[StagedVariant], errors: list[RowError]) -> list[StagedVariant]:
+        """The rows without errors. Leaves the unique keys as they will be in `keys`."""
+        found = [error for row in rows for error in self._errors_of(row)]
         while True:
-            bad = {fault.line for fault in found}
+            bad = {error.line for error in found}
             rows = [row for row in rows if row.line not in bad]
-            faults += found
+            errors += found
             self._work_out_keys(rows)
-            found = [fault for row in rows for fault in self._twice(row)]
+            found = [error for row in rows for error in self._twice(row)]
             if not found:
                 return list(rows)
 
-    def _faults(self, row: StagedVariant) -> Iterator[RowFault]:
+    def _errors_of(self, row: StagedVariant) -> Iterator[RowError]:
         if row.id is not None and row.id not in self.variants:
             message = f"the product {self.existing['_id']} has no variant with this id"
-            yield RowFault(row.line, "Variant Id", "unknown_variant", message, row.id)
+            yield RowError(row.line, "Variant Id", "unknown_variant", message, row.id)
         if row.id is None and not row.row["fields"].get("title"):
-            yield RowFault(row.line, "Variant Title", "missing_title", "a new variant needs a title")
+            yield RowError(row.line, "Variant Title", "missing_title", "a new variant needs a title")
         for title, value in row.row["options"]:
             if title not in self.option_ids and value is not None:
                 message = f"the product {self.existing['_id']} has no option {title}"
-                yield RowFault(row.line, None, "unknown_option", message, title)
+                yield RowError(row.line, None, "unknown_option", message, title)
 
     def _work_out_keys(self, rows: Sequence[StagedVariant]) -> None:
         for key in _UNIQUE:
@@ -182,11 +182,11 @@ class _Change:
                     values[row.id or str(row.line)] = row.row["fields"].get(key)
             self.keys[key] = values
 
-    def _twice(self, row: StagedVariant) -> Iterator[RowFault]:
+    def _twice(self, row: StagedVariant) -> Iterator[RowError]:
         for key, column in _UNIQUE.items():
             value = row.row["fields"].get(key)
             if value is not None and list(self.keys[key].values()).count(value) > 1:
-                yield RowFault(row.line, column, f"{key}_taken", "another variant of the product has it", value)
+                yield RowError(row.line, column, f"{key}_taken", "another variant of the product has it", value)
 
     def of_variant(self, row: StagedVariant) -> None:
         if row.id is None:

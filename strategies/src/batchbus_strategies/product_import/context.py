@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from batchbus_strategies.product_import.faults import OnError
+from batchbus_strategies.product_import.row_errors import OnError
 from batchbus_strategies.tables import NotATable, text_encoding
 
 __all__ = ["ProductImportContext"]

@@ -22,7 +22,7 @@ from batchbus_strategies.catalog.references import Ambiguous, References, Unknow
 from batchbus_strategies.strategy import StrategyError
 from batchbus_strategies.tables import shortened
 
-__all__ = ["KNOWN_NAMES", "HeaderFault", "HeaderRefused", "Layout", "PriceCell", "read_header"]
+__all__ = ["KNOWN_NAMES", "HeaderError", "HeaderRefused", "Layout", "PriceCell", "read_header"]
 
 KNOWN_NAMES: Final = frozenset(
     [column.name for column in COLUMNS]
@@ -32,11 +32,11 @@ KNOWN_NAMES: Final = frozenset(
 
 _HANDLE: Final = "Product Handle"
 _HINTED: Final = 5
-"""The faults that are shown, and for which the nearest name is looked for: with a thousand, that takes seconds."""
+"""The errors that are shown, and for which the nearest name is looked for: with a thousand, that takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderFault:
+class HeaderError:
     """What is wrong with a column; `column` is None for one that is missing."""
 
     column: str | None
@@ -47,11 +47,11 @@ class HeaderFault:
 class HeaderRefused(StrategyError):
     """The header leaves a doubt about what the file means."""
 
-    def __init__(self, faults: Sequence[HeaderFault]) -> None:
-        shown = "; ".join(fault.message for fault in faults[:_HINTED])
-        more = f"; and {len(faults) - _HINTED} more" if len(faults) > _HINTED else ""
+    def __init__(self, errors: Sequence[HeaderError]) -> None:
+        shown = "; ".join(error.message for error in errors[:_HINTED])
+        more = f"; and {len(errors) - _HINTED} more" if len(errors) > _HINTED else ""
         super().__init__(f"The file cannot be imported: {shown}{more}")
-        self.faults = tuple(faults)
+        self.errors = tuple(errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def read_header(header: Sequence[str], references: References) -> Layout:
     names = list(header)
     while names and not names[-1]:  # what a trailing delimiter leaves
         names.pop()
-    faults = list(_general_faults(names))
+    errors = list(_general_errors(names))
     fixed: dict[str, int] = {}
     groups: dict[str, dict[int, dict[str, int]]] = {column.prefix: {} for column in NUMBERED}
     prices: list[PriceCell] = []
@@ -104,16 +104,16 @@ def read_header(header: Sequence[str], references: References) -> Layout:
             groups[prefix].setdefault(number, {})[part] = index
         elif priced := price_column(name):
             try:
-                prices.append(_price_cell(index, name, priced, references, hint=len(faults) < _HINTED))
+                prices.append(_price_cell(index, name, priced, references, hint=len(errors) < _HINTED))
             except LookupError as error:
                 code = "ambiguous_region" if isinstance(error, Ambiguous) else "unknown_region"
-                faults.append(HeaderFault(name, code, f'column "{shortened(name)}": {error}'))
+                errors.append(HeaderError(name, code, f'column "{shortened(name)}": {error}'))
         elif name:
-            faults.append(HeaderFault(name, "unknown_column", _unknown(name, hint=len(faults) < _HINTED)))
-    faults += _same_prices(prices)
-    faults += _incomplete(groups[OPTION.prefix])
-    if faults:
-        raise HeaderRefused(faults)
+            errors.append(HeaderError(name, "unknown_column", _unknown(name, hint=len(errors) < _HINTED)))
+    errors += _same_prices(prices)
+    errors += _incomplete(groups[OPTION.prefix])
+    if errors:
+        raise HeaderRefused(errors)
     options = sorted(groups[OPTION.prefix].items())
     return Layout(
         width=len(names),
@@ -133,19 +133,19 @@ def read_header(header: Sequence[str], references: References) -> Layout:
     )
 
 
-def _general_faults(names: Sequence[str]) -> Iterator[HeaderFault]:
+def _general_errors(names: Sequence[str]) -> Iterator[HeaderError]:
     if _HANDLE not in names:
         message = f'there is no column "{_HANDLE}"'
         if not any(name in KNOWN_NAMES for name in names):
             shown = ", ".join(f'"{shortened(name, 30)}"' for name in names[:3])
             message += f" nor any other of a product CSV (it begins with {shown})"
-        yield HeaderFault(None, "missing_column", message)
+        yield HeaderError(None, "missing_column", message)
     seen: set[str] = set()
     for index, name in enumerate(names):
         if not name:
-            yield HeaderFault(None, "unnamed_column", f"column {index + 1} has no name")
+            yield HeaderError(None, "unnamed_column", f"column {index + 1} has no name")
         elif name in seen:
-            yield HeaderFault(name, "duplicate_column", f'there are two columns "{shortened(name)}"')
+            yield HeaderError(name, "duplicate_column", f'there are two columns "{shortened(name)}"')
         seen.add(name)
 
 
@@ -190,19 +190,19 @@ def _nearest(name: str) -> str:
     return f' (did you mean "{lowered[near[0]]}"?)' if near else ""
 
 
-def _same_prices(prices: Iterable[PriceCell]) -> Iterator[HeaderFault]:
+def _same_prices(prices: Iterable[PriceCell]) -> Iterator[HeaderError]:
     seen: dict[tuple[str | None, str], PriceCell] = {}
     for price in prices:
         first = seen.setdefault((price.region_id, price.currency), price)
         if first is not price and first.header != price.header:
             message = f'the columns "{first.header}" and "{price.header}" are for the same price'
-            yield HeaderFault(price.header, "duplicate_column", message)
+            yield HeaderError(price.header, "duplicate_column", message)
 
 
-def _incomplete(options: Mapping[int, Mapping[str, int]]) -> Iterator[HeaderFault]:
+def _incomplete(options: Mapping[int, Mapping[str, int]]) -> Iterator[HeaderError]:
     """An option's name says nothing without its value, nor the other way round."""
     for number, parts in options.items():
         for part in OPTION.parts:
             if part not in parts:
                 message = f'there is no column "{OPTION.prefix} {number} {part}"'
-                yield HeaderFault(None, "missing_column", message)
+                yield HeaderError(None, "missing_column", message)

@@ -10,7 +10,7 @@ from batchbus_strategies.product_import.changes import plan_update
 from batchbus_strategies.product_import.header import Layout
 from batchbus_strategies.product_import.plan import Counts, Create, Operation, Update
 from batchbus_strategies.product_import.records import Records
-from batchbus_strategies.product_import.rows import ProductRow, RowFault
+from batchbus_strategies.product_import.rows import ProductRow, RowError
 from batchbus_strategies.product_import.staging import StagedProduct, StagedVariant
 
 __all__ = ["Planner"]
@@ -24,37 +24,37 @@ class Planner:
         self._job_id = job_id
         self._new_types: set[str] = set()
 
-    def plan(self, staged: StagedProduct, faults: list[RowFault]) -> list[Operation]:
-        """The operations for one product; none if nothing changes. Faults are added to `faults`."""
+    def plan(self, staged: StagedProduct, errors: list[RowError]) -> list[Operation]:
+        """The operations for one product; none if nothing changes. Errors are added to `errors`."""
         if staged.row is None:
-            faults += _left_out(staged)
+            errors += _left_out(staged)
             return []
-        operation = self._operation(staged, staged.row, faults)
+        operation = self._operation(staged, staged.row, errors)
         if operation is None:
             return []
         return [*self._new_type(staged.row), operation]
 
-    def _operation(self, staged: StagedProduct, row: ProductRow, faults: list[RowFault]) -> Create | Update | None:
+    def _operation(self, staged: StagedProduct, row: ProductRow, errors: list[RowError]) -> Create | Update | None:
         revision = f"{self._job_id}:{staged.number}"
         if staged.id is None:
-            return self._create(staged, row, revision, faults)
+            return self._create(staged, row, revision, errors)
         if staged.existing is None:
             message = "there is no product with this id in the catalogue"
-            faults.append(RowFault(staged.line, "Product Id", "unknown_product", message, staged.id))
-            faults += _left_out(staged)
+            errors.append(RowError(staged.line, "Product Id", "unknown_product", message, staged.id))
+            errors += _left_out(staged)
             return None
-        return plan_update(staged, row, staged.existing, self._records, revision, faults)
+        return plan_update(staged, row, staged.existing, self._records, revision, errors)
 
-    def _create(self, staged: StagedProduct, row: ProductRow, revision: str, faults: list[RowFault]) -> Create | None:
+    def _create(self, staged: StagedProduct, row: ProductRow, revision: str, errors: list[RowError]) -> Create | None:
         if not row["fields"].get("title"):
             message = "a new product needs a title"
-            faults.append(RowFault(staged.line, "Product Title", "missing_title", message))
-            faults += _left_out(staged)
+            errors.append(RowError(staged.line, "Product Title", "missing_title", message))
+            errors += _left_out(staged)
             return None
         variants = []
         for variant in staged.variants:
-            found = list(_faults_of_new(variant))
-            faults += found
+            found = list(_errors_of_new(variant))
+            errors += found
             if not found:
                 variants.append(variant.row)
         if not variants:
@@ -83,18 +83,18 @@ class Planner:
         yield {"op": "type", "id": self._records.type(value)["id"], "value": value}
 
 
-def _faults_of_new(variant: StagedVariant) -> Iterator[RowFault]:
+def _errors_of_new(variant: StagedVariant) -> Iterator[RowError]:
     """Of a variant of a new product."""
     if variant.id is not None:
         message = "a variant with an id belongs to a product that exists; give that one's Product Id"
-        yield RowFault(variant.line, "Variant Id", "unknown_variant", message, variant.id)
+        yield RowError(variant.line, "Variant Id", "unknown_variant", message, variant.id)
     if not variant.row["fields"].get("title"):
-        yield RowFault(variant.line, "Variant Title", "missing_title", "a new variant needs a title")
+        yield RowError(variant.line, "Variant Title", "missing_title", "a new variant needs a title")
 
 
-def _left_out(staged: StagedProduct) -> Iterator[RowFault]:
+def _left_out(staged: StagedProduct) -> Iterator[RowError]:
     """The other rows of a product that cannot be imported."""
     for variant in staged.variants:
         if variant.line != staged.line:
             message = f"left out with its product, which cannot be imported (line {staged.line})"
-            yield RowFault(variant.line, None, "product_left_out", message)
+            yield RowError(variant.line, None, "product_left_out", message)

@@ -8,12 +8,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from batchbus_strategies.catalog.references import References, load_references
-from batchbus_strategies.product_import.faults import FaultLog
 from batchbus_strategies.product_import.header import KNOWN_NAMES, HeaderRefused, Layout, read_header
 from batchbus_strategies.product_import.lookup import look_up_existing
 from batchbus_strategies.product_import.plan import Counts, encode, plan_key
 from batchbus_strategies.product_import.planning import Planner
-from batchbus_strategies.product_import.rows import RowFault, RowReader
+from batchbus_strategies.product_import.row_errors import RowErrors
+from batchbus_strategies.product_import.rows import RowError, RowReader
 from batchbus_strategies.product_import.staging import NewProduct, NewVariant, StagedProduct, Staging
 from batchbus_strategies.tables import MAX_COLUMNS, CsvReader, Row
 
@@ -33,7 +33,7 @@ _MAX_PRODUCT_BYTES: Final = 12 * 1024 * 1024
 
 async def plan_import(run: JobRun[ProductImportContext], *, chunk_size: int) -> None:
     """Write the plan and set the result. Raises `StrategyError` for a file that cannot be imported."""
-    faults = FaultLog(run, run.context.on_error, run.context.max_errors)
+    errors = RowErrors(run, run.context.on_error, run.context.max_errors)
     references = await load_references(run.catalog)
     file = _Metered(run.files.read(run.context.fileKey), await run.files.size(run.context.fileKey))
     reader = await CsvReader.open(
@@ -46,12 +46,12 @@ async def plan_import(run: JobRun[ProductImportContext], *, chunk_size: int) -> 
     rows = RowReader(layout, references)
     with Staging.open() as staging:
         stager = _Stager(layout, rows, staging)
-        await _stage(run, reader, stager, file, faults)
-        await _report(staging.drop_duplicates(), faults)
+        await _stage(run, reader, stager, file, errors)
+        await _report(staging.drop_duplicates(), errors)
         await look_up_existing(run, staging)
-        await _report(staging.drop_clashes(), faults)
+        await _report(staging.drop_clashes(), errors)
         planner = Planner(layout, references, run.job_id)
-        counts = await _write_plan(run, planner, staging.batches(chunk_size), stager.products, faults)
+        counts = await _write_plan(run, planner, staging.batches(chunk_size), stager.products, errors)
     _set_result(run, counts, sorted(rows.unknown_channels))
 
 
@@ -59,8 +59,8 @@ def _read_header(run: JobRun[ProductImportContext], reader: CsvReader, reference
     try:
         return read_header(reader.header, references)
     except HeaderRefused as refused:
-        for fault in refused.faults:
-            run.row_error(line=reader.header_line, column=fault.column, code=fault.code, message=fault.message)
+        for error in refused.errors:
+            run.row_error(line=reader.header_line, column=error.column, code=error.code, message=error.message)
         raise
 
 
@@ -83,11 +83,11 @@ class _Metered:
 
 
 async def _stage(
-    run: JobRun[ProductImportContext], reader: CsvReader, stager: _Stager, file: _Metered, faults: FaultLog
+    run: JobRun[ProductImportContext], reader: CsvReader, stager: _Stager, file: _Metered, errors: RowErrors
 ) -> None:
     staged = 0
     async for batch in reader.batches(_ROWS):
-        faults.report(await asyncio.to_thread(stager.add, batch))
+        errors.report(await asyncio.to_thread(stager.add, batch))
         staged += len(batch)
         await run.advance(len(batch), message=f"{staged:,} rows read", share=_READING * file.share)
 
@@ -102,14 +102,14 @@ class _Stager:
         self.products = 0
         """How many the file names so far."""
 
-    def add(self, batch: Sequence[Row]) -> list[RowFault]:
+    def add(self, batch: Sequence[Row]) -> list[RowError]:
         """The rows that cannot be used, in the order of the file."""
         layout = self._layout
-        faults: list[RowFault] = []
+        errors: list[RowError] = []
         usable: list[Row] = []
         for line, cells in batch:
-            if fault := _shape_fault(line, cells, layout):
-                faults.append(fault)
+            if error := _shape_error(line, cells, layout):
+                errors.append(error)
             else:
                 usable.append((line, cells))
         known = self._staging.known_products(list({cells[layout.handle] for _, cells in usable}))
@@ -120,7 +120,7 @@ class _Stager:
         for line, cells in usable:
             handle = cells[layout.handle]
             product_id = (cells[id_index] or None) if id_index is not None else None
-            of_row: list[RowFault] = []
+            of_row: list[RowError] = []
             found = known.get(handle)
             if found is None:
                 self.products += 1
@@ -129,33 +129,33 @@ class _Stager:
                 products.append(NewProduct(self.products, handle, line, product_id, None if of_row else row))
             elif product_id is not None and product_id != found[2]:
                 message = f"the same product has another id, or none, in line {found[1]}"
-                of_row.append(RowFault(line, "Product Id", "conflicting_id", message, product_id))
+                of_row.append(RowError(line, "Product Id", "conflicting_id", message, product_id))
             before = len(of_row)
             variant = self._rows.variant(line, cells, of_row)
             if len(of_row) == before:
                 variant_id = (cells[variant_index] or None) if variant_index is not None else None
                 variants.append(NewVariant(found[0], line, variant_id, variant))
-            faults += of_row
+            errors += of_row
         self._staging.add(products, variants)
-        return sorted(faults, key=lambda fault: fault.line)
+        return sorted(errors, key=lambda error: error.line)
 
 
-def _shape_fault(line: int, cells: list[str], layout: Layout) -> RowFault | None:
+def _shape_error(line: int, cells: list[str], layout: Layout) -> RowError | None:
     """A row that does not fit the header, or does not say which product it is about."""
     if len(cells) > layout.width and not any(cells[layout.width :]):
         del cells[layout.width :]
     if len(cells) != layout.width:
         number = len(cells) if len(cells) <= MAX_COLUMNS else f"more than {MAX_COLUMNS:,}"
         message = f"the row has {number} cells, the header has {layout.width}"
-        return RowFault(line, None, "ragged_row", message)
+        return RowError(line, None, "ragged_row", message)
     if not cells[layout.handle].strip():
-        return RowFault(line, "Product Handle", "missing_handle", "every row needs a handle")
+        return RowError(line, "Product Handle", "missing_handle", "every row needs a handle")
     return None
 
 
-async def _report(found: Iterator[RowFault], faults: FaultLog) -> None:
+async def _report(found: Iterator[RowError], errors: RowErrors) -> None:
     while batch := await asyncio.to_thread(lambda: list(islice(found, 1000))):
-        faults.report(batch)
+        errors.report(batch)
 
 
 async def _write_plan(
@@ -163,23 +163,23 @@ async def _write_plan(
     planner: Planner,
     batches: Iterator[list[StagedProduct]],
     total: int,
-    faults: FaultLog,
+    errors: RowErrors,
 ) -> Counts:
-    """What is in it. Raises `RowsRefused`, with no plan left behind, if faults forbid the import."""
+    """What is in it. Raises `RowsRefused`, with no plan left behind, if errors forbid the import."""
 
-    def plan_batch() -> tuple[int, bytes, Counts, list[RowFault]] | None:
+    def plan_batch() -> tuple[int, bytes, Counts, list[RowError]] | None:
         products = next(batches, None)
         if products is None:
             return None
         lines: list[bytes] = []
         counts = Counts()
-        found: list[RowFault] = []
+        found: list[RowError] = []
         for product in products:
             for operation in planner.plan(product, found):
                 line = encode(operation)
                 if len(line) > _MAX_PRODUCT_BYTES:
                     message = "the product with all its variants is too large for one document"
-                    found.append(RowFault(product.line, None, "product_too_large", message, product.handle))
+                    found.append(RowError(product.line, None, "product_too_large", message, product.handle))
                     continue
                 lines.append(line)
                 if operation["op"] != "type":
@@ -191,13 +191,13 @@ async def _write_plan(
     async with run.files.write(key) as file:
         while planned := await asyncio.to_thread(plan_batch):
             products, lines, added, found = planned
-            faults.report(found)
+            errors.report(found)
             await file.write(lines)
             counts = counts.plus(added)
             done += products
             share = _READING + (1 - _READING) * done / max(total, done)
             await run.advance(0, message=f"{counts.total:,} operations planned", share=share)
-        faults.refuse()
+        errors.refuse()
     run.result["files"] = {"PLAN": key}
     return counts
 

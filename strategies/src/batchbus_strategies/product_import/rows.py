@@ -16,7 +16,7 @@ from batchbus_strategies.catalog.references import References
 from batchbus_strategies.product_import.cells import boolean, integer, number, split_tags, status
 from batchbus_strategies.product_import.header import Layout
 
-__all__ = ["ProductRow", "RowFault", "RowReader", "VariantRow"]
+__all__ = ["ProductRow", "RowError", "RowReader", "VariantRow"]
 
 _PARSERS: Final[dict[Kind, Callable[[str], Any]]] = {
     Kind.NUMBER: number,
@@ -27,7 +27,7 @@ _PARSERS: Final[dict[Kind, Callable[[str], Any]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RowFault:
+class RowError:
     """A cell, or a row where `column` is None, that cannot be imported."""
 
     line: int
@@ -77,10 +77,10 @@ class RowReader:
         self.unknown_channels: set[str] = set()
         """Names or ids of sales channels that were skipped; at most 20."""
 
-    def variant(self, line: int, cells: list[str], faults: list[RowFault]) -> VariantRow:
-        """Faults are added to `faults`; if there are any, the row is not to be used."""
+    def variant(self, line: int, cells: list[str], errors: list[RowError]) -> VariantRow:
+        """Errors are added to `errors`; if there are any, the row is not to be used."""
         fields: dict[str, Any] = {field: cells[index] or None for index, field in self._variant_texts}
-        _read_typed(self._variant_typed, line, cells, fields, faults)
+        _read_typed(self._variant_typed, line, cells, fields, errors)
         prices: list[int | None] = []
         for price in self._layout.prices:
             cell = cells[price.index].strip()
@@ -89,17 +89,17 @@ class RowReader:
                 try:
                     amount = parse_amount(cell, price.currency)
                 except ValueError as error:
-                    faults.append(RowFault(line, price.header, "bad_amount", str(error), cell))
+                    errors.append(RowError(line, price.header, "bad_amount", str(error), cell))
             prices.append(amount)
-        return {"fields": fields, "prices": prices, "options": self._options(line, cells, faults)}
+        return {"fields": fields, "prices": prices, "options": self._options(line, cells, errors)}
 
-    def product(self, line: int, cells: list[str], faults: list[RowFault]) -> ProductRow:
-        """Faults are added to `faults`; if there are any, the product is not to be used."""
+    def product(self, line: int, cells: list[str], errors: list[RowError]) -> ProductRow:
+        """Errors are added to `errors`; if there are any, the product is not to be used."""
         layout = self._layout
         fields: dict[str, Any] = {field: cells[index] or None for index, field in self._product_texts}
-        _read_typed(self._product_typed, line, cells, fields, faults)
+        _read_typed(self._product_typed, line, cells, fields, errors)
         row: ProductRow = {"fields": fields}
-        self._collection(line, cells, row, faults)
+        self._collection(line, cells, row, errors)
         if (index := layout.fixed.get("Product Type")) is not None:
             row["type"] = cells[index] or None
         if (index := layout.fixed.get("Product Tags")) is not None:
@@ -111,24 +111,24 @@ class RowReader:
             if skipped:
                 row["sales_channels_skipped"] = True
         if layout.categories:
-            row["categories"] = self._categories(line, cells, faults)
+            row["categories"] = self._categories(line, cells, errors)
         return row
 
-    def _options(self, line: int, cells: list[str], faults: list[RowFault]) -> list[tuple[str, str | None]]:
+    def _options(self, line: int, cells: list[str], errors: list[RowError]) -> list[tuple[str, str | None]]:
         options: dict[str, str | None] = {}
         for n, name_index, value_index in self._layout.options:
             name, value = cells[name_index], cells[value_index]
             if name in options and name:
                 message = f"the option {name} is named twice in this row"
-                faults.append(RowFault(line, f"Option {n} Name", "duplicate_option", message, name))
+                errors.append(RowError(line, f"Option {n} Name", "duplicate_option", message, name))
             elif name:
                 options[name] = value or None
             elif value:
                 message = "an option's value without its name"
-                faults.append(RowFault(line, f"Option {n} Value", "option_without_name", message, value))
+                errors.append(RowError(line, f"Option {n} Value", "option_without_name", message, value))
         return list(options.items())
 
-    def _collection(self, line: int, cells: list[str], row: ProductRow, faults: list[RowFault]) -> None:
+    def _collection(self, line: int, cells: list[str], row: ProductRow, errors: list[RowError]) -> None:
         handle_index = self._layout.fixed.get("Product Collection Handle")
         title_index = self._layout.fixed.get("Product Collection Title")
         if handle_index is None and title_index is None:
@@ -139,7 +139,7 @@ class RowReader:
             row["collection"] = self._references.find_collection(handle, title)
         except LookupError as error:
             column = "Product Collection Handle" if handle else "Product Collection Title"
-            faults.append(RowFault(line, column, "unknown_collection", str(error), handle or title))
+            errors.append(RowError(line, column, "unknown_collection", str(error), handle or title))
 
     def _sales_channels(self, cells: list[str]) -> tuple[list[str], bool]:
         """The ids of those that there are, and whether any was skipped."""
@@ -156,7 +156,7 @@ class RowReader:
                     self.unknown_channels.add(named.get("Name") or named["Id"])
         return list(found), skipped
 
-    def _categories(self, line: int, cells: list[str], faults: list[RowFault]) -> list[str]:
+    def _categories(self, line: int, cells: list[str], errors: list[RowError]) -> list[str]:
         found: dict[str, None] = {}
         for name, index in self._layout.categories:
             handle = cells[index]
@@ -166,7 +166,7 @@ class RowReader:
                 found[category["id"]] = None
             else:
                 message = "there is no category with this handle"
-                faults.append(RowFault(line, name, "unknown_category", message, handle))
+                errors.append(RowError(line, name, "unknown_category", message, handle))
         return list(found)
 
 
@@ -190,7 +190,7 @@ def _typed(layout: Layout, of: str) -> list[_Typed]:
 
 
 def _read_typed(
-    columns: list[_Typed], line: int, cells: list[str], fields: dict[str, Any], faults: list[RowFault]
+    columns: list[_Typed], line: int, cells: list[str], fields: dict[str, Any], errors: list[RowError]
 ) -> None:
     for index, field, name, parse in columns:
         cell = cells[index].strip()
@@ -199,5 +199,5 @@ def _read_typed(
             try:
                 value = parse(cell)
             except ValueError as error:
-                faults.append(RowFault(line, name, f"bad_{parse.__name__}", str(error), cell))
+                errors.append(RowError(line, name, f"bad_{parse.__name__}", str(error), cell))
         fields[field] = value

@@ -20,7 +20,7 @@ from bson import decode
 from pydantic_core import from_json, to_json
 
 from batchbus_strategies.catalog.documents import Product
-from batchbus_strategies.product_import.rows import ProductRow, RowFault, VariantRow
+from batchbus_strategies.product_import.rows import ProductRow, RowError, VariantRow
 
 __all__ = ["FoundKeys", "NewProduct", "NewVariant", "StagedProduct", "StagedVariant", "Staging"]
 
@@ -49,7 +49,7 @@ _SCHEMA: Final = """
     CREATE TABLE clash (             -- keys of the file that another product in the catalogue has
         product INTEGER, line INTEGER, field TEXT, value TEXT, owner TEXT, PRIMARY KEY (field, line)
     ) WITHOUT ROWID;
-    CREATE TABLE fault (line INTEGER, field TEXT, code TEXT, message TEXT, value TEXT);
+    CREATE TABLE error (line INTEGER, field TEXT, code TEXT, message TEXT, value TEXT);
     CREATE TEMPORARY TABLE found (value TEXT, owner TEXT);
 """
 _INDEXES: Final = """
@@ -172,34 +172,34 @@ class Staging:
 
     # -- what the file has twice -----------------------------------------------------------------------------------
 
-    def drop_duplicates(self) -> Iterator[RowFault]:
+    def drop_duplicates(self) -> Iterator[RowError]:
         """Once the file is read: rows whose SKU, barcode or id is that of an earlier row, which are dropped."""
         self._run(_INDEXES)
         for field, column in _COLUMN.items():
             self._run(f"""
-                INSERT INTO fault
+                INSERT INTO error
                     SELECT line, '{column}', 'duplicate_{field}', 'line ' || first || ' has it already', {field}
                     FROM (SELECT {field} AS value, min(line) AS first FROM variant WHERE {field} IS NOT NULL
                           GROUP BY {field} HAVING count(*) > 1)
                     JOIN variant ON {field} = value AND line > first;
-                DELETE FROM variant WHERE {field} IN (SELECT value FROM fault WHERE code = 'duplicate_{field}')
-                    AND line IN (SELECT line FROM fault WHERE code = 'duplicate_{field}');
+                DELETE FROM variant WHERE {field} IN (SELECT value FROM error WHERE code = 'duplicate_{field}')
+                    AND line IN (SELECT line FROM error WHERE code = 'duplicate_{field}');
             """)
         self._run("""
-            INSERT INTO fault
+            INSERT INTO error
                 SELECT line, 'Product Id', 'duplicate_product', 'line ' || first || ' has it, with another handle', id
                 FROM (SELECT id AS value, min(line) AS first FROM product WHERE id IS NOT NULL
                       GROUP BY id HAVING count(*) > 1)
                 JOIN product ON id = value AND line > first;
-            UPDATE product SET row = NULL WHERE id IN (SELECT value FROM fault WHERE code = 'duplicate_product')
-                AND line IN (SELECT line FROM fault WHERE code = 'duplicate_product');
+            UPDATE product SET row = NULL WHERE id IN (SELECT value FROM error WHERE code = 'duplicate_product')
+                AND line IN (SELECT line FROM error WHERE code = 'duplicate_product');
         """)
-        yield from self._take_faults()
+        yield from self._take_errors()
 
-    def _take_faults(self) -> Iterator[RowFault]:
-        for row in self._database.execute("SELECT * FROM fault ORDER BY line"):
-            yield RowFault(*row)
-        self._database.execute("DELETE FROM fault")
+    def _take_errors(self) -> Iterator[RowError]:
+        for row in self._database.execute("SELECT * FROM error ORDER BY line"):
+            yield RowError(*row)
+        self._database.execute("DELETE FROM error")
 
     # -- what the catalogue has already ----------------------------------------------------------------------------
 
@@ -235,10 +235,10 @@ class Staging:
                 WHERE {row}.{field} = found.value AND product.id IS NOT found.owner"""
         )
 
-    def drop_clashes(self) -> Iterator[RowFault]:
+    def drop_clashes(self) -> Iterator[RowError]:
         """Rows with a handle, SKU or barcode of another product in the catalogue, which are dropped."""
         self._run("""
-            INSERT INTO fault
+            INSERT INTO error
                 SELECT line, 'Product Handle', 'handle_taken', 'the product ' || owner || ' in the catalogue has it; '
                     || 'to update that one, give its id as Product Id', value
                 FROM clash WHERE field = 'handle';
@@ -247,13 +247,13 @@ class Staging:
         """)
         for field in ("sku", "barcode"):
             self._run(f"""
-                INSERT INTO fault
+                INSERT INTO error
                     SELECT line, '{_COLUMN[field]}', '{field}_taken',
                         'the product ' || owner || ' in the catalogue has it', value
                     FROM clash WHERE field = '{field}';
                 DELETE FROM variant WHERE (product, line) IN (SELECT product, line FROM clash WHERE field = '{field}');
             """)
-        yield from self._take_faults()
+        yield from self._take_errors()
 
     # -- product by product ----------------------------------------------------------------------------------------
 

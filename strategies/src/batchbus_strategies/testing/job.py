@@ -205,7 +205,7 @@ class FakeRun(Generic[C]):
         if message is not None:
             self.messages.append(message)
         self._may_stop("advance")
-        return _Turn()
+        return _Yields()
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
         self._may_stop("checkpoint")
@@ -214,7 +214,7 @@ class FakeRun(Generic[C]):
         self._job.saved[self.phase].append(replace(self.snapshot(), state=deepcopy(state)))
         if self._stop_behind is not None and self.calls.count("checkpoint") >= self._stop_behind:
             raise self._stop_with
-        return _Turn()
+        return _Yields()
 
     def describe(self, key: str, name: str, message: str) -> None:
         texts = {"key": key, "name": name, "message": message}
@@ -245,7 +245,7 @@ class FakeRun(Generic[C]):
             raise self._stop_with
 
 
-class _Turn:
+class _Yields:
     def __await__(self) -> Generator[None, None, None]:
         yield
 

@@ -1,4 +1,4 @@
-"""The faults of a file's rows: told to the run as they are found, and summed up in the end."""
+"""The errors of a file's rows: reported to the run as they are found, and summed up in the end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from batchbus_strategies.strategy import StrategyError
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
-    from batchbus_strategies.product_import.rows import RowFault
+    from batchbus_strategies.product_import.rows import RowError
     from batchbus_strategies.strategy import JobRun
 
-__all__ = ["FaultLog", "OnError", "RowsRefused"]
+__all__ = ["OnError", "RowErrors", "RowsRefused"]
 
 OnError = Literal["abort", "skip"]
 """What becomes of an import with rows that cannot be used: nothing is imported, or they are left out."""
@@ -25,8 +25,8 @@ class RowsRefused(StrategyError):
     """Some rows cannot be imported, and so nothing was."""
 
 
-class FaultLog:
-    """Counts the rows with faults. `limit` faults are enough; None is 1,000 for `abort` and no limit for `skip`."""
+class RowErrors:
+    """Counts the rows with errors. `limit` errors are enough; None is 1,000 for `abort` and no limit for `skip`."""
 
     def __init__(self, run: JobRun[Any], on_error: OnError, limit: int | None) -> None:
         self._run = run
@@ -35,30 +35,30 @@ class FaultLog:
         self._count = 0
         self._lines: set[int] = set()
         """Of what has been reported, if there is a limit to that."""
-        self._first: RowFault | None = None
+        self._first: RowError | None = None
 
-    def report(self, faults: Iterable[RowFault]) -> None:
+    def report(self, errors: Iterable[RowError]) -> None:
         """Raises `RowsRefused` when there are too many."""
-        for fault in faults:
-            if fault.code == _LEFT_OUT and self._on_error == "abort":
+        for error in errors:
+            if error.code == _LEFT_OUT and self._on_error == "abort":
                 continue  # then everything is left out, and the reason has been told
             self._run.row_error(
-                line=fault.line,
-                column=fault.column,
-                code=fault.code,
-                message=fault.message,
-                value=None if fault.value is None else shortened(fault.value),
+                line=error.line,
+                column=error.column,
+                code=error.code,
+                message=error.message,
+                value=None if error.value is None else shortened(error.value),
             )
             self._count += 1
             if self._limit is not None:
-                self._lines.add(fault.line)
-            if self._first is None or fault.line < self._first.line:
-                self._first = fault
+                self._lines.add(error.line)
+            if self._first is None or error.line < self._first.line:
+                self._first = error
             if self._count == self._limit:
                 raise RowsRefused(f"There are too many errors: {self._summary()}")
 
     def refuse(self) -> None:
-        """At the end: raises `RowsRefused` if there were faults, and rows with faults are not to be skipped."""
+        """At the end: raises `RowsRefused` if there were errors, and rows with errors are not to be skipped."""
         if self._count and self._on_error == "abort":
             raise RowsRefused(self._summary())
 
