@@ -18,7 +18,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from batchbus_service.access import Role, User, passwords
 from batchbus_service.app.bootstrap import Service, open_service
 from batchbus_service.domain.settings import Settings
-from batchbus_service.http.server.connections import PATIENCE as PATIENT
+from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS as PATIENT
 from batchbus_service.http.server.connections import HttpTimeouts
 from batchbus_service.http.server.listen import listen
 from batchbus_service.http.server.server import serving

@@ -271,7 +271,7 @@ SITUATIONS: dict[str, tuple[Callable[[], Job], float, Served, str, str | None]] 
 def test_in_every_situation_it_is_said_why_and_what_to_do(situation: str) -> None:
     make, minutes, served, why, way_out = SITUATIONS[situation]
     told = explain(make(), at(minutes), POLICY, served)
-    assert (told.why, told.way_out) == (why, way_out)
+    assert (told.why, told.hint) == (why, way_out)
 
 
 def test_there_is_a_situation_for_every_status() -> None:

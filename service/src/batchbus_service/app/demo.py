@@ -139,8 +139,8 @@ def _newest_job() -> Document:
     return job
 
 
-def _chapter(number: int, title: str, words: str) -> None:
-    _say(f"\n[bold cyan]{number}. {title}[/]\n{words}")
+def _chapter(number: int, title: str, text: str) -> None:
+    _say(f"\n[bold cyan]{number}. {title}[/]\n{text}")
 
 
 def _say(text: str) -> None:

@@ -91,7 +91,7 @@ class Client:
     def save(self, path: str, target: Path) -> int:
         """Put what a route answers into a file, piece by piece: whole, or not at all. Returns its size in bytes."""
         unfinished = target.with_name(f"{target.name}.part")
-        with self._in_words(), self._http.stream("GET", path) as response:
+        with self._as_text(), self._http.stream("GET", path) as response:
             if response.is_error:
                 response.read()
                 self._refuse(response)
@@ -133,14 +133,14 @@ class Client:
             time.sleep(delay(broken, first=0.2, longest=5.0))
 
     def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
-        with self._in_words():
+        with self._as_text():
             response = self._http.request(method, path, **more)
         if response.is_error:
             self._refuse(response)
         return response
 
     @contextmanager
-    def _in_words(self) -> Iterator[None]:
+    def _as_text(self) -> Iterator[None]:
         try:
             yield
         except httpx.TransportError as error:

@@ -63,13 +63,13 @@ def publish(
 
 def _line(envelope: Document) -> str:
     data = envelope["data"]
-    words = [
+    parts = [
         local_time(envelope.get("time"), form="%H:%M:%S"),
         f"{envelope['type']:<20}",
         envelope.get("subject") or "",
     ]
-    words.append(data.get("type", ""))
+    parts.append(data.get("type", ""))
     if data.get("progress") is not None:
-        words.append(f"{data['progress']:.0%}")
-    words.append(str(data.get("error") or data.get("reason") or ""))
-    return escape("  ".join(word for word in words if word))
+        parts.append(f"{data['progress']:.0%}")
+    parts.append(str(data.get("error") or data.get("reason") or ""))
+    return escape("  ".join(word for word in parts if word))

@@ -140,8 +140,8 @@ class _Lines:
     def happened(self, event: Document) -> None:
         _, _, name = event["type"].partition(".")
         reason = event["data"].get("error") or event["data"].get("reason")
-        words = f"  {escape(str(reason))}" if reason else ""
-        self._console.print(f"{local_time(event['time'], form='%H:%M:%S')}  batch.{status_text(name)}{words}")
+        text = f"  {escape(str(reason))}" if reason else ""
+        self._console.print(f"{local_time(event['time'], form='%H:%M:%S')}  batch.{status_text(name)}{text}")
         self._last_line = 0.0
 
     def progressed(self, event: Document) -> None:

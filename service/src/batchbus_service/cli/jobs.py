@@ -16,7 +16,7 @@ from batchbus_service.cli.output import Refusal, local_time, out, print_json, pr
 
 __all__ = ["cancel", "confirm", "jobs", "retry", "show", "submit", "watch"]
 
-Rescuer = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job until it rests.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job until it rests.")]
 
 
 def submit(
@@ -34,7 +34,7 @@ def submit(
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The same key makes no second job.")
     ] = None,
-    watch: Rescuer = False,
+    watch: Watch = False,
     as_json: AsJson = False,
 ) -> None:
     """Create a job."""
@@ -101,7 +101,7 @@ def show(
 ) -> None:
     """Show everything about a job, why it is where it is, and the way out."""
     with connect() as client:
-        shown, told = client.job(job), client.get(f"{job_path(job)}/history")
+        shown, history = client.job(job), client.get(f"{job_path(job)}/history")
         if save is not None:
             key = (shown["result"] or {}).get("file_key")
             if not key:
@@ -110,16 +110,16 @@ def show(
         if errors is not None:
             client.save(f"{job_path(job)}/errors", errors)
     if as_json:
-        print_json({"batch_job": shown, **told})
+        print_json({"batch_job": shown, **history})
         return
     for saved in (save, errors):
         if saved is not None:
             out().print(f"Saved {saved} ({saved.stat().st_size:,} bytes)")
     if save is errors is None:
-        _print_job(shown, told)
+        _print_job(shown, history)
 
 
-def confirm(job: JobId, watch: Rescuer = False, as_json: AsJson = False) -> None:
+def confirm(job: JobId, watch: Watch = False, as_json: AsJson = False) -> None:
     """Let a dry run go on."""
     _change(job, "confirm", watch=watch, as_json=as_json)
 
@@ -129,7 +129,7 @@ def cancel(job: JobId, as_json: AsJson = False) -> None:
     _change(job, "cancel", watch=False, as_json=as_json)
 
 
-def retry(job: JobId, watch: Rescuer = False, as_json: AsJson = False) -> None:
+def retry(job: JobId, watch: Watch = False, as_json: AsJson = False) -> None:
     """Take a failed or canceled job up again, from its last checkpoint."""
     _change(job, "retry", watch=watch, as_json=as_json)
 
@@ -173,12 +173,12 @@ def _made_before(client: Client, key: str, type: str, dry_run: bool) -> Document
     return job
 
 
-def _print_job(job: Document, told: Document) -> None:
+def _print_job(job: Document, history: Document) -> None:
     console = out()
     console.print(f"[bold]{job['id']}[/]  {escape(job['type'])}  {status_text(job['status'])}")
-    console.print(escape(told["why"]))
-    if told["way_out"]:
-        console.print(escape(told["way_out"]))
+    console.print(escape(history["why"]))
+    if history["way_out"]:
+        console.print(escape(history["way_out"]))
     console.print(f"created {local_time(job['created_at'])} by {escape(job['created_by'] or 'nobody')}")
     console.print(f"context {escape(json.dumps(job['context'], ensure_ascii=False))}", soft_wrap=True)
     show_plan(console, job)
@@ -201,7 +201,7 @@ def _print_job(job: Document, told: Document) -> None:
             entry["type"],
             "" if entry["published"] else "not yet published",
         )
-        for entry in told["history"]
+        for entry in history["history"]
     ]
     print_table(("#", "time", "event", ""), rows)
 

@@ -28,11 +28,11 @@ _COLORS: Final = {
 
 
 class Refusal(Exception):
-    """The command cannot do what was asked. `way_out` says what to do about it."""
+    """The command cannot do what was asked. `hint` says what to do about it."""
 
-    def __init__(self, message: str, way_out: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
-        self.way_out = way_out
+        self.hint = hint
 
 
 def out() -> Console:
@@ -43,8 +43,8 @@ def out() -> Console:
 def complain(refusal: Refusal) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[bold red]Error:[/] {escape(str(refusal))}")
-    if refusal.way_out:
-        console.print(escape(refusal.way_out))
+    if refusal.hint:
+        console.print(escape(refusal.hint))
 
 
 def print_json(document: Mapping[str, Any], *, one_line: bool = False) -> None:

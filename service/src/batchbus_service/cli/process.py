@@ -61,7 +61,7 @@ async def _run(settings: Settings, parts: Parts, ending: _Ending) -> None:
         url = f"http://{_shown(settings.http_host)}:{sock.getsockname()[1]}" if sock else None
         if sock and url and parts.http:
             api = await stack.enter_async_context(serving(service, sock))
-            await _announce(settings, api.users, url, parts)
+            await _print_addresses(settings, api.users, url, parts)
         else:
             if sock:
                 await stack.enter_async_context(serving_probes(service, sock))
@@ -121,7 +121,7 @@ class _Ending:
             self._main.cancel()
 
 
-async def _announce(settings: Settings, users: Users, url: str, parts: Parts) -> None:
+async def _print_addresses(settings: Settings, users: Users, url: str, parts: Parts) -> None:
     console = out()
     if parts.create_admin is not None:
         console.print(await _created_admin(users, parts.create_admin))

@@ -80,12 +80,12 @@ def _run(settings: Settings, *, work: bool, http: bool, create_admin: str | None
     try:
         asyncio.run(run(settings, Parts(work=work, http=http, create_admin=create_admin)))
     except Exception as error:
-        if (refusal := _in_words(error)) is None:
+        if (refusal := _as_refusal(error)) is None:
             raise
         raise refusal from None
 
 
-def _in_words(error: Exception) -> Refusal | None:
+def _as_refusal(error: Exception) -> Refusal | None:
     """Why the process could not start or go on; None for what nobody expects. Imports nothing before it is needed."""
     from batchbus_events.bus import BusError
     from batchbus_service.access import BadUser

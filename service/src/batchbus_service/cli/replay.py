@@ -18,7 +18,7 @@ __all__ = ["abort", "list_replays", "pause", "plan", "resume", "run", "show"]
 
 ReplayId = Annotated[str, typer.Argument(metavar="REPLAY", help="The replay's id.")]
 Rate = Annotated[int | None, typer.Option(min=1, max=100_000, metavar="N", help="Events per second, at most.")]
-Rescuer = Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it ends or is paused.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it ends or is paused.")]
 
 _LOOK_EVERY: Final = 0.5
 _GOES_ON: Final = ("planning", "running")
@@ -81,7 +81,7 @@ def run(
         bool, typer.Option("--yes", help="I mean it: for more than 10,000 events, and for everyone.")
     ] = False,
     rate: Rate = None,
-    watch: Rescuer = False,
+    watch: Watch = False,
     as_json: AsJson = False,
 ) -> None:
     """Publish the events of a replay that is planned."""
@@ -93,7 +93,7 @@ def pause(replay: ReplayId, as_json: AsJson = False) -> None:
     _act(replay, "pause", {}, watch=False, as_json=as_json)
 
 
-def resume(replay: ReplayId, rate: Rate = None, watch: Rescuer = False, as_json: AsJson = False) -> None:
+def resume(replay: ReplayId, rate: Rate = None, watch: Watch = False, as_json: AsJson = False) -> None:
     """Let a paused replay go on; with --rate, change the rate of one that runs."""
     _act(replay, "resume", {"rate": rate} if rate else {}, watch=watch, as_json=as_json)
 

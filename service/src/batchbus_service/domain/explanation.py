@@ -17,7 +17,7 @@ class Explanation:
     """Where a job stands."""
 
     why: str
-    way_out: str | None
+    hint: str | None
     """What someone can do about it; None if nothing is left to be done."""
 
 
@@ -46,7 +46,7 @@ def explain(job: Job, now: datetime, policy: Policy, served: Served) -> Explanat
         )
     if job.ready_at and job.ready_at > now:
         return Explanation(
-            f"Its last run failed: {_told(job, 'batch.updated', 'error') or 'nobody knows why'}. "
+            f"Its last run failed: {_said(job, 'batch.updated', 'error') or 'nobody knows why'}. "
             f"It is tried again at {_at(job.ready_at)}{_of_its_own(job)}; of {policy.max_attempts} runs that may fail in "
             f"a row, {job.failures} have.",
             f"It goes on by itself. `batchbus cancel {job.id}` stops it.",
@@ -59,7 +59,7 @@ def _ended(job: Job, policy: Policy) -> Explanation:
         case Status.COMPLETED:
             return Explanation(f"It was completed{_when(job)}; nothing more will happen.", None)
         case Status.FAILED:
-            why = f"It failed{_when(job)}: {_told(job, 'batch.failed', 'error') or 'nobody knows why'}."
+            why = f"It failed{_when(job)}: {_said(job, 'batch.failed', 'error') or 'nobody knows why'}."
             if job.crashes >= policy.max_crashes:
                 why += f" {job.crashes} runs in a row ended the process that each had for itself, so it is the job's fault."
             elif job.failures >= policy.max_attempts:
@@ -68,20 +68,20 @@ def _ended(job: Job, policy: Policy) -> Explanation:
                 why += f" {job.lost_runs} runs in a row were lost with their workers, which is the most that may be."
             else:
                 why += " Another run would end the same way, so it is not tried again by itself."
-            way_out = f"Mend what the error names; then `batchbus retry {job.id}`: {_resumed(job)}."
+            hint = f"Mend what the error names; then `batchbus retry {job.id}`: {_resumed(job)}."
             if isinstance(job.context.get("fileKey"), str):
-                way_out += (
+                hint += (
                     " It reads the same file again; for another one, "
                     f"`batchbus submit {job.type} --file FILE` makes another job."
                 )
-            return Explanation(why, way_out)
+            return Explanation(why, hint)
         case _:
             return _canceled(job)
 
 
 def _canceled(job: Job) -> Explanation:
     entry = _last(job, "batch.canceled")
-    by, reason = _told(job, "batch.canceled", "by"), _told(job, "batch.canceled", "reason")
+    by, reason = _said(job, "batch.canceled", "by"), _said(job, "batch.canceled", "reason")
     why = "It was canceled" + (f" by {by}" if by else "") + _when(job)
     if entry and entry.seq > 1:
         why += f", when it was {job.history[entry.seq - 2].data.get('status')}"
@@ -131,22 +131,22 @@ def _waiting(job: Job, served: Served) -> Explanation:
     match served:
         case Served.HERE:
             why += " and has a free slot; this process does, and takes the oldest first."
-            way_out = f"It goes on by itself, and sooner with another `batchbus worker` or more {slots}. {cancel}"
+            hint = f"It goes on by itself, and sooner with another `batchbus worker` or more {slots}. {cancel}"
         case Served.ELSEWHERE:
             why += " and has a free slot; this process runs no jobs of that type itself."
-            way_out = (
+            hint = (
                 f"See that a `batchbus worker` runs whose BATCHBUS_WORKER_TYPES has {job.type} or is not set, and that "
                 f"its {slots} are enough. {cancel}"
             )
         case _:
             why += ", and this process has no strategy for it."
-            way_out = (
+            hint = (
                 "Start a worker that has one: from a package, or in the folder BATCHBUS_STRATEGIES_DIR; `batchbus types` "
                 f"says which there are. {cancel}"
             )
     if job.lost_runs:
         why += " Its last run was lost with its worker, so the next has a process of its own."
-    return Explanation(why + _confirmed_early(job), way_out)
+    return Explanation(why + _confirmed_early(job), hint)
 
 
 def _confirmed_early(job: Job) -> str:
@@ -170,7 +170,7 @@ def _last(job: Job, event: str) -> HistoryEntry | None:
     return next((entry for entry in reversed(job.history) if entry.type == event), None)
 
 
-def _told(job: Job, event: str, key: str) -> str | None:
+def _said(job: Job, event: str, key: str) -> str | None:
     """What the last such event says under that key."""
     entry = _last(job, event)
     value = entry.data.get(key) if entry else None

@@ -100,13 +100,13 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            raise BadSettings(_in_words(error)) from None
+            raise BadSettings(_as_text(error)) from None
 
 
-def _in_words(error: ValidationError) -> str:
+def _as_text(error: ValidationError) -> str:
     lines: list[str] = []
-    for fault in error.errors():
-        name = f"BATCHBUS_{fault['loc'][0]}".upper() if fault["loc"] else "BATCHBUS_*"
+    for each in error.errors():
+        name = f"BATCHBUS_{each['loc'][0]}".upper() if each["loc"] else "BATCHBUS_*"
         shown = "" if name.endswith(("_SECRET", "_URL")) else f"={os.environ.get(name, '')!r}"
-        lines.append(f"{name}{shown}: {fault['msg'].removeprefix('Value error, ')}")
+        lines.append(f"{name}{shown}: {each['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

@@ -165,10 +165,10 @@ class Intake(Lifetime):
         await self._published(topics.PARKED, messages.parked(delivery.message, reason, self._transitions.clock.now()))
         await delivery.ack()
 
-    async def _reject(self, trigger: Event, code: str, words: str) -> None:
+    async def _reject(self, trigger: Event, code: str, message: str) -> None:
         self._transitions.meter.rejected(code)
-        self._log.warning("trigger_rejected", trigger=trigger.type, job_id=trigger.subject, code=code, reason=words)
-        await self._published(topics.EVENTS, messages.rejected(trigger, code, words, self._transitions.clock.now()))
+        self._log.warning("trigger_rejected", trigger=trigger.type, job_id=trigger.subject, code=code, reason=message)
+        await self._published(topics.EVENTS, messages.rejected(trigger, code, message, self._transitions.clock.now()))
 
     async def _published(self, exchange: str, message: Message) -> None:
         """Until the broker has confirmed it: only then may the trigger be acknowledged."""

@@ -52,7 +52,7 @@ class Rescuer(Lifetime):
         self._transitions = transitions
         self._bus = bus
         self._early = timedelta(seconds=early_seconds)
-        self._trouble_since: datetime | None = None
+        self._failing_since: datetime | None = None
         self._outage_until = transitions.clock.now()
         """When broker or database were away last. The time before the start of this process is unknown, and counts."""
         self._log = log
@@ -110,11 +110,11 @@ class Rescuer(Lifetime):
         """A call that fails now and then is no outage: that lasts for some rounds."""
         now = self._transitions.clock.now()
         if not well:
-            self._trouble_since = self._trouble_since or now
-            if now - self._trouble_since >= _OUTAGE:
+            self._failing_since = self._failing_since or now
+            if now - self._failing_since >= _OUTAGE:
                 self._outage_until = now
         else:
-            self._trouble_since = None
+            self._failing_since = None
 
     async def _walk(self) -> None:
         try:
@@ -154,7 +154,7 @@ class Rescuer(Lifetime):
     async def _put_off(self, placeholder: Placeholder) -> None:
         """Its senders cannot be told at the moment, and other alarms must not wait behind this one."""
         now = self._transitions.clock.now()
-        outage = self._trouble_since is not None and now - self._trouble_since >= _OUTAGE
+        outage = self._failing_since is not None and now - self._failing_since >= _OUTAGE
         later = now + (self._early if outage and not placeholder.ended else _ANSWER_WITHIN)
         await self._transitions.store.move_placeholder(placeholder, wake_at=later, ended=placeholder.ended)
 

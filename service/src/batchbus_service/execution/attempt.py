@@ -257,7 +257,7 @@ class Attempt:
                 await self._execution.keep_row_errors()
             except Exception as error:  # noqa: BLE001 - the operator gets to know; the job keeps the first of them
                 self._log.error("row_errors_not_kept", exc_info=error)
-            await heartbeat.stop(tell=True)
+            await heartbeat.stop(publish=True)
             try:
                 job = await write_outcome(
                     self.job,

@@ -50,8 +50,8 @@ class RaisedInChild(Exception):
     `full`: a disk had no room, or a quota.
     """
 
-    def __init__(self, words: str, *, full: bool = False) -> None:
-        super().__init__(words)
+    def __init__(self, text: str, *, full: bool = False) -> None:
+        super().__init__(text)
         self.full = full
 
 

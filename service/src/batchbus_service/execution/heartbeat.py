@@ -76,7 +76,7 @@ class Heartbeat:
         self._limits = limits
         self._stall_seconds = stall_seconds
         self._log = log
-        self._started_at = self._beaten_at = self._clock.monotonic()
+        self._started_at = self._renewed_at = self._clock.monotonic()
         self._lease = lease
         self.checkpoint = job.checkpoint
         """As heartbeats have written it."""
@@ -84,8 +84,8 @@ class Heartbeat:
         self._one_write = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._telling: asyncio.Task[None] | None = None
-        self._told: Progress | None = None
+        self._publishing: asyncio.Task[None] | None = None
+        self._published: Progress | None = None
         self._stopped = False
         self.got_on = False
         """Whether this run has made a checkpoint."""
@@ -102,36 +102,36 @@ class Heartbeat:
     async def __aexit__(self, *_: object) -> None:
         # A strategy that runs on in its thread learns that the job is no longer its own.
         self.job_run.lose()
-        await self.stop(tell=False)
+        await self.stop(publish=False)
 
     def start(self) -> None:
         self._stopped = False
-        self._timer = asyncio.get_running_loop().call_later(self._limits.lease / 3, self._beat_now)
+        self._timer = asyncio.get_running_loop().call_later(self._limits.lease / 3, self._renew_now)
 
-    async def stop(self, *, tell: bool) -> None:
-        """When this returns, nothing more is written or published. `tell`: how far the run got, if that is news."""
+    async def stop(self, *, publish: bool) -> None:
+        """When this returns, nothing more is written or published. `publish`: how far the run got, if that is news."""
         self._stopped = True
         if self._timer:
             self._timer.cancel()
-        if self._telling:
-            self._telling.cancel()
+        if self._publishing:
+            self._publishing.cancel()
         progress = self.job_run.progress()
         self._measure(progress)
-        if tell and progress != self._told and (self._told or progress.advanced):
-            await self._tell(progress)
+        if publish and progress != self._published and (self._published or progress.advanced):
+            await self._publish(progress)
         async with self._one_write:
             pass
 
     # -- the lease -------------------------------------------------------------------------------------------------
 
-    def _beat_now(self) -> None:
+    def _renew_now(self) -> None:
         self._spawn(self._keep_lease())
 
     async def _keep_lease(self) -> None:
         """Renew the lease; look whether someone canceled the job, whose event may have been lost, or it has stalled."""
         pause = self._limits.lease / 3
         try:
-            await self._beat()
+            await self._renew()
             stored = await self._transitions.store.get(self._job.id)
             if stored and stored.status is Status.CANCELED:
                 self.run_must_end.send("canceled")
@@ -146,14 +146,14 @@ class Heartbeat:
         if self._clock.monotonic() - self.job_run.touched > self._stall_seconds:
             self.run_must_end.send("stalled")
         if not self._stopped:
-            self._timer = asyncio.get_running_loop().call_later(pause, self._beat_now)
+            self._timer = asyncio.get_running_loop().call_later(pause, self._renew_now)
 
     async def _save(self, request: CheckpointRequest) -> None:
         """Make a checkpoint durable, after the row errors up to it. It is tried until the lease ends."""
         await self.job_run.write_row_errors()
         while True:
             try:
-                return await self._beat(request.checkpoint)
+                return await self._renew(request.checkpoint)
             except StoreUnavailable as error:
                 if self._lease.expired:
                     self.run_must_end.send("lost")
@@ -162,11 +162,11 @@ class Heartbeat:
             except NotStorable as error:
                 raise StrategyError(f"The checkpoint cannot be kept. {error}") from error
 
-    async def _beat(self, checkpoint: Checkpoint | None = None) -> None:
+    async def _renew(self, checkpoint: Checkpoint | None = None) -> None:
         """One write: progress, checkpoint, lease. A caller that is cancelled does not end it: the driver would not."""
-        await asyncio.shield(self._spawn(self._write_beat(checkpoint)))
+        await asyncio.shield(self._spawn(self._write_heartbeat(checkpoint)))
 
-    async def _write_beat(self, checkpoint: Checkpoint | None) -> None:
+    async def _write_heartbeat(self, checkpoint: Checkpoint | None) -> None:
         async with self._one_write:
             if self._stopped:
                 return
@@ -192,7 +192,7 @@ class Heartbeat:
             self._result = beat.result
             if checkpoint:
                 self.checkpoint, self.got_on = checkpoint, True
-            self._beaten_at = started
+            self._renewed_at = started
             self._lease.renew(lease_would_end)
 
     def _snapshot(self) -> dict[str, Json] | None:
@@ -207,24 +207,24 @@ class Heartbeat:
 
     def _progressed(self, _: None) -> None:
         """The strategy has signalled an advance: tell of it now, and then not again for an interval."""
-        if self._telling is None and not self._stopped:
-            self._telling = self._spawn(self._tell_for_a_while())
+        if self._publishing is None and not self._stopped:
+            self._publishing = self._spawn(self._publish_for_a_while())
 
-    async def _tell_for_a_while(self) -> None:
+    async def _publish_for_a_while(self) -> None:
         try:
-            while (progress := self.job_run.progress()) != self._told:
-                await self._tell(progress)
-                if self._clock.monotonic() - self._beaten_at >= _PERSIST_EVERY:
-                    await self._beat()
+            while (progress := self.job_run.progress()) != self._published:
+                await self._publish(progress)
+                if self._clock.monotonic() - self._renewed_at >= _PERSIST_EVERY:
+                    await self._renew()
                 # A throttle, not a wait for something: the next advance may come at any time.
                 await asyncio.sleep(self._limits.progress_interval)
         except StoreUnavailable as error:
             self._log.warning("progress_not_stored", reason=str(error))
         finally:
-            self._telling = None
+            self._publishing = None
 
-    async def _tell(self, progress: Progress) -> None:
-        told, self._told = self._told, progress
+    async def _publish(self, progress: Progress) -> None:
+        before, self._published = self._published, progress
         self._measure(progress)
         message = messages.progress(self._job, self._data(progress), self._clock.now())
         try:
@@ -233,7 +233,7 @@ class Heartbeat:
         except (BusError, TimeoutError) as error:
             self._log.debug("progress_not_published", reason=str(error))
         except asyncio.CancelledError:
-            self._told = told  # whether it got out is not known
+            self._published = before  # whether it got out is not known
             raise
 
     def _measure(self, progress: Progress) -> None:

@@ -48,7 +48,7 @@ async def write_outcome(
     Raises: `CanceledMeanwhile`, unless `cleaned_up`; `LeaseLost`; `StoreUnavailable`, when the lease has ended too.
     """
     run, decider = heartbeat.job_run, transitions.decider
-    result, fault = _kept(run)
+    result, unkept = _kept(run)
 
     def decide(job: Job, now: datetime) -> Job:
         if job.fence != ours.fence or job.lease is None:
@@ -60,7 +60,7 @@ async def write_outcome(
         job = replace(job, result=result, checkpoint=heartbeat.checkpoint, no_room_since=since)
         if job.terminal:
             return decider.stopped(job, now, cause)
-        ends = Refused(f"The run's result was dropped. {fault}") if fault else outcome
+        ends = Refused(f"The run's result was dropped. {unkept}") if unkept else outcome
         return applied(ends, job, now, decider, cause)
 
     unsure: list[Unsure] = []
@@ -72,9 +72,9 @@ async def write_outcome(
                 lease.renew(lease_would_end)
             return written
         except NotStorable as error:
-            if fault:
+            if unkept:
                 raise
-            result, fault = run.least_result(), str(error)
+            result, unkept = run.least_result(), str(error)
         except StoreUnavailable:
             if lease.expired:
                 raise

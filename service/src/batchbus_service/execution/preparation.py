@@ -42,8 +42,8 @@ def checked_context(strategy: BatchStrategy[Any], draft: Draft) -> BaseModel:
     try:
         model: BaseModel = tamed(strategy.context_model.model_validate, draft.context)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc'])) or 'context'}: {fault['msg']}" for fault in error.errors())
-        raise StrategyError("The context is not what this batch type takes: " + "; ".join(faults)) from None
+        errors = (f"{'.'.join(map(str, each['loc'])) or 'context'}: {each['msg']}" for each in error.errors())
+        raise StrategyError("The context is not what this batch type takes: " + "; ".join(errors)) from None
     return model
 
 

@@ -111,8 +111,8 @@ class Transitions:
         full = await self._waiting_of(trigger.sender, wake_at) >= MAX_OF_ONE_SENDER
         # One more for a job that is waited for already may be a trigger that is delivered again, and is kept already.
         if full and await self.store.placeholder(job_id) is None:
-            words = f"Triggers of {trigger.sender} for {MAX_OF_ONE_SENDER:,} jobs that are not there wait already"
-            raise NotAllowed(words)
+            message = f"Triggers of {trigger.sender} for {MAX_OF_ONE_SENDER:,} jobs that are not there wait already"
+            raise NotAllowed(message)
         return await self.store.keep_early(job_id, trigger, wake_at)
 
     async def change(
@@ -199,28 +199,28 @@ class Transitions:
             await self.tell_unknown(placeholder, answered)
             return job
         job, refused = carried_out(self.decider, job, placeholder, self.clock.now())
-        for trigger, words in refused:
-            await self._tell_once(job.id, trigger, "not_allowed", words, answered)
+        for trigger, message in refused:
+            await self._publish_refusal_once(job.id, trigger, "not_allowed", message, answered)
         return job
 
     async def tell_unknown(self, placeholder: Placeholder, answered: set[str | None] | None = None) -> None:
         """Answer every trigger that waited in vain, but those that are `answered`. Raises `BusError`."""
         answered = set() if answered is None else answered
-        words = str(UnknownJob(placeholder.id))
+        message = str(UnknownJob(placeholder.id))
         for trigger in placeholder.triggers:
-            await self._tell_once(placeholder.id, trigger, "unknown_job", words, answered)
+            await self._publish_refusal_once(placeholder.id, trigger, "unknown_job", message, answered)
 
-    async def _tell_once(
-        self, job_id: str, trigger: ChangeTrigger, code: str, words: str, answered: set[str | None]
+    async def _publish_refusal_once(
+        self, job_id: str, trigger: ChangeTrigger, code: str, message: str, answered: set[str | None]
     ) -> None:
         if trigger.cause.key not in answered:
-            await self._tell_rejected(job_id, trigger, code, words)
+            await self._publish_rejected(job_id, trigger, code, message)
             answered.add(trigger.cause.key)
 
-    async def _tell_rejected(self, job_id: str, trigger: ChangeTrigger, code: str, words: str) -> None:
+    async def _publish_rejected(self, job_id: str, trigger: ChangeTrigger, code: str, message: str) -> None:
         self.meter.rejected(code)
-        self._log.warning("trigger_rejected", trigger=trigger.type, job_id=job_id, code=code, reason=words)
-        await self.outbox.tell(messages.rejected(trigger.event(job_id), code, words, self.clock.now()))
+        self._log.warning("trigger_rejected", trigger=trigger.type, job_id=job_id, code=code, reason=message)
+        await self.outbox.tell(messages.rejected(trigger.event(job_id), code, message, self.clock.now()))
 
     def _signed(self, job: Job) -> Job:
         """Others leave it to this process to publish what it has written."""

@@ -168,16 +168,16 @@ class PrometheusMeter(Meter):
             self._slots.labels(phase).set(slots.size(phase))
             self._slots_used.labels(phase).set_function(used(phase))
 
-    def look_at_queues(self, watch: QueueWatch) -> None:
+    def look_at_queues(self, queues: QueueWatch) -> None:
         def oldest_trigger() -> float:
             # A queue gives what came first: whatever waits in it came after the trigger that was taken last.
-            waiting = watch.messages(topics.TRIGGERS_QUEUE.name)
+            waiting = queues.messages(topics.TRIGGERS_QUEUE.name)
             return time.monotonic() - self._taken_at if waiting else waiting
 
         self._oldest_trigger.set_function(oldest_trigger)
-        for queue in watch.queues:
-            self._messages.labels(queue).set_function(partial(watch.messages, queue))
-            self._consumers.labels(queue).set_function(partial(watch.consumers, queue))
+        for queue in queues.queues:
+            self._messages.labels(queue).set_function(partial(queues.messages, queue))
+            self._consumers.labels(queue).set_function(partial(queues.consumers, queue))
 
     def look_at_parked(self, waiting: Callable[[], float]) -> None:
         self._waiting_parked.set_function(waiting)

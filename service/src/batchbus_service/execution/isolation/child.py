@@ -121,16 +121,16 @@ class Child:
 
     async def _answered(self, answer: Coroutine[Any, Any, Document]) -> None:
         try:
-            said = await answer
+            content = await answer
         except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - the worker decides what becomes of it
             if isinstance(error, Exception):
                 self._failed_with = error
             await self._keep_row_errors()
-            words = "".join(traceback.format_exception(error))
-            said = {"error": error_to(error, words, full=is_full(error))}
+            text = "".join(traceback.format_exception(error))
+            content = {"error": error_to(error, text, full=is_full(error))}
         state = {"kind": "answer", "state": state_of(self._job_run)}
         try:
-            message = packed({**said, **state})
+            message = packed({**content, **state})
         except NotStorable as error:
             message = packed({"error": error_to(StrategyError(str(error)), ""), **state})
         self._writer.write(message)
@@ -215,7 +215,7 @@ async def _serve(connection: socket.socket) -> None:
             strategy = _strategy(setup, first["type"])
             executor = await stack.enter_async_context(StrategyExecutor(_services(setup)))
         except (RegistryError, ValueError) as error:
-            writer.write(packed({"kind": "unfit", "words": f"{type(error).__name__}: {error}"}))
+            writer.write(packed({"kind": "unfit", "text": f"{type(error).__name__}: {error}"}))
             await writer.drain()
             return
         strategy.services = executor.services

@@ -74,7 +74,7 @@ class MirroredRun:
         self._progress = first.progress()
         self._result: dict[str, Json] | None = first.snapshot()
         self._least = first.least_result()
-        self._fault: str | None = None
+        self._unkept: str | None = None
         self.touched = first.touched
         self.context_changes: dict[str, Json] = {}
         self.orders: list[str] = []
@@ -82,7 +82,7 @@ class MirroredRun:
 
     def take(self, state: Document) -> None:
         self._progress = progress_from(state["progress"])
-        self._result, self._least, self._fault = state.get("result"), state["least"], state.get("fault")
+        self._result, self._least, self._unkept = state.get("result"), state["least"], state.get("unkept")
         self.touched = float(state["touched"])
 
     def cancel(self) -> None:
@@ -98,8 +98,8 @@ class MirroredRun:
         return self._progress
 
     def snapshot(self) -> dict[str, Json] | None:
-        if self._fault is not None:
-            raise NotJson(self._fault)
+        if self._unkept is not None:
+            raise NotJson(self._unkept)
         return self._result
 
     def least_result(self) -> dict[str, Json] | None:
@@ -220,8 +220,8 @@ class Isolated:
         return self._child
 
     def _tell_beginning(self, child: ChildProcess) -> None:
-        words = {key: value for key, value in get_context(self._log).items() if isinstance(value, str | int)}
-        child.tell({"kind": "begin", "job": job_to(self._job), "lease_ends": self._lease.ends, "log": words})
+        bound = {key: value for key, value in get_context(self._log).items() if isinstance(value, str | int)}
+        child.tell({"kind": "begin", "job": job_to(self._job), "lease_ends": self._lease.ends, "log": bound})
 
     def _tell(self, message: Document) -> None:
         if self._child:
@@ -249,6 +249,6 @@ class Isolated:
             error = error_to(broke, "")
         self._tell({"kind": "saved", "number": message["number"], "error": error})
 
-    def _at(self, words: str) -> str:
+    def _at(self, text: str) -> str:
         """With how far the run had got."""
-        return f"{words} It had advanced to {self._run.progress().advanced:,}."
+        return f"{text} It had advanced to {self._run.progress().advanced:,}."

@@ -103,7 +103,7 @@ def job_from(document: Document) -> Job:
 
 
 def state_of(job_run: EngineJobRun) -> Document:
-    """How far a run is. A result that is not JSON, or cannot be stored, is replaced by the reason, as `fault`."""
+    """How far a run is. A result that is not JSON, or cannot be stored, is replaced by the reason, as `unkept`."""
     state: Document = {"progress": asdict(job_run.progress()), "touched": job_run.touched}
     least = job_run.least_result()
     try:
@@ -111,7 +111,7 @@ def state_of(job_run: EngineJobRun) -> Document:
         packed({"result": result})
         return {**state, "result": result, "least": least}
     except (NotJson, NotStorable) as error:
-        return {**state, "least": least, "fault": str(error)}
+        return {**state, "least": least, "unkept": str(error)}
 
 
 def progress_from(document: Document) -> Progress:
@@ -125,15 +125,15 @@ def checkpoint_from(document: Document) -> Checkpoint:
 def error_to(error: BaseException, traceback: str, *, full: bool = False) -> Document:
     """An error on its way to the worker; `traceback` is for its log."""
     kind = next((kind for kind, each in _KINDS.items() if isinstance(error, each)), "other")
-    words = str(error)
+    text = str(error)
     if isinstance(error, MemoryError):
         frames = (
             (frame.name, frame.filename, frame.lineno or 0) for frame in reversed(extract_tb(error.__traceback__))
         )
-        kind, words = "memory", where(frames)
+        kind, text = "memory", where(frames)
     elif kind == "other":
-        words = f"{type(error).__name__}: {error}"
-    return {"kind": kind, "words": plain(words, 10_000), "full": full, "traceback": plain(traceback, _TRACEBACK)}
+        text = f"{type(error).__name__}: {error}"
+    return {"kind": kind, "text": plain(text, 10_000), "full": full, "traceback": plain(traceback, _TRACEBACK)}
 
 
 def where(frames: Iterable[tuple[str, str, int]]) -> str:
@@ -144,13 +144,13 @@ def where(frames: Iterable[tuple[str, str, int]]) -> str:
 
 
 def error_from(document: Document) -> BaseException:
-    words = document["words"]
+    text = document["text"]
     if (kind := _KINDS.get(document["kind"])) is not None:
-        error: BaseException = kind() if kind is CallStopped else kind(words)
+        error: BaseException = kind() if kind is CallStopped else kind(text)
     elif document["kind"] == "memory":
-        error = OutOfMemory(words)
+        error = OutOfMemory(text)
     else:
-        error = RaisedInChild(words, full=bool(document["full"]))
+        error = RaisedInChild(text, full=bool(document["full"]))
     if document["traceback"]:
         error.__cause__ = _Remote(document["traceback"])
     return error

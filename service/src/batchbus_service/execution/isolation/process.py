@@ -125,7 +125,7 @@ class ChildProcess:
             strange = f" It had said what its worker does not understand: {type(error).__name__}: {error}."
             self.kill()
         code = await self._process.wait()
-        self._died = self._last_words(code) + strange
+        self._died = self._how_it_ended(code) + strange
         if self._answer and not self._answer.done():
             self._answer.set_exception(ProcessDied(self._died))
 
@@ -138,11 +138,11 @@ class ChildProcess:
                     self._answer.set_result(message)
             case "unfit":
                 if self._answer and not self._answer.done():
-                    self._answer.set_exception(ProcessDied(str(message["words"])))
+                    self._answer.set_exception(ProcessDied(str(message["text"])))
             case _:
                 self._on_message(message)
 
-    def _last_words(self, code: int) -> str:
+    def _how_it_ended(self, code: int) -> str:
         """How it ended, and where it was, as far as it could still say so."""
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         self._crashes.seek(0)

@@ -33,7 +33,7 @@ _BUFFER: Final = 1000
 """Events that wait for one reader."""
 _PREFETCH: Final = 500
 _QUEUE_LENGTH: Final = 50_000
-_TOLD_A_SECOND: Final = 1000
+_PASSED_ON_A_SECOND: Final = 1000
 """How often progress is told in a second, to all readers together: at 50 us each, a twentieth of a processor."""
 _KNOWN: Final = 10_000
 """Ids of the latest events, so that one that is published twice is told once."""
@@ -219,8 +219,8 @@ class LiveFeed:
             job_id = _job_of(message)
             if last := self._resting.get(job_id):
                 self._resting[job_id] = None
-                self._tell(last)
-            self._tell(message)
+                self._pass_on(last)
+            self._pass_on(message)
         await delivery.ack()
 
     def _is_news(self, message: Message) -> bool:
@@ -238,15 +238,15 @@ class LiveFeed:
         job_id = _job_of(message)
         if job_id in self._resting:
             self._resting[job_id] = message
-        elif told := self._tell(message):
+        elif readers := self._pass_on(message):
             self._resting[job_id] = None
-            asyncio.get_running_loop().call_later(told / _TOLD_A_SECOND, self._rested, job_id)
+            asyncio.get_running_loop().call_later(readers / _PASSED_ON_A_SECOND, self._rested, job_id)
 
     def _rested(self, job_id: str) -> None:
         if last := self._resting.pop(job_id):
             self._progress(last)
 
-    def _tell(self, message: Message) -> int:
+    def _pass_on(self, message: Message) -> int:
         """Returns to how many readers."""
         job_readers = self._by_job.get(_job_of(message), ())
         others = [r for r in self._by_pattern if r.pattern and topics.matches(r.pattern, message.routing_key)]

@@ -22,7 +22,7 @@ __all__ = [
     "CreateRequest",
     "JsonBody",
     "Login",
-    "faults_in",
+    "errors_in",
     "read_create",
     "read_file_key",
     "read_login",
@@ -63,8 +63,8 @@ async def _any_body(request: Request) -> Body | list[Json]:
         raise invalid(f"the body is not valid JSON: {error}") from None
     if not isinstance(body, dict | list):
         raise invalid("the body has to be a JSON object")
-    if faults := faults_in(body):
-        raise invalid(", ".join(faults))
+    if errors := errors_in(body):
+        raise invalid(", ".join(errors))
     return body
 
 
@@ -100,62 +100,62 @@ class Login:
 
 def read_create(body: Body) -> CreateRequest:
     """Raises `ApiError` with everything that is wrong."""
-    faults = _unknown(body, ("type", "context", "dry_run"))
+    errors = _unknown(body, ("type", "context", "dry_run"))
     type_, context, dry_run = body.get("type"), body.get("context"), body.get("dry_run", False)
     if not isinstance(type_, str):
-        faults.append("type must be a string")
+        errors.append("type must be a string")
     if not isinstance(context, dict):
-        faults.append("context must be an object")
+        errors.append("context must be an object")
     if not isinstance(dry_run, bool | None):
-        faults.append("dry_run must be a boolean value")
-    if faults:
-        raise invalid(", ".join(faults))
+        errors.append("dry_run must be a boolean value")
+    if errors:
+        raise invalid(", ".join(errors))
     assert isinstance(type_, str) and isinstance(context, dict) and isinstance(dry_run, bool | None)
     return CreateRequest(type_, _without_prototype(context), dry_run)
 
 
 def read_login(body: Body) -> Login:
     """Raises `ApiError` with everything that is wrong."""
-    faults = _unknown(body, ("email", "password"))
+    errors = _unknown(body, ("email", "password"))
     email, password = body.get("email"), body.get("password")
     if email in (None, ""):
-        faults.append("email should not be empty")
+        errors.append("email should not be empty")
     if not isinstance(email, str) or not is_email(email):
-        faults.append("email must be an email")
+        errors.append("email must be an email")
     if password in (None, ""):
-        faults.append("password should not be empty")
+        errors.append("password should not be empty")
     if not isinstance(password, str):
-        faults.append("password must be a string")
-    if faults:
-        raise invalid(", ".join(faults))
+        errors.append("password must be a string")
+    if errors:
+        raise invalid(", ".join(errors))
     assert isinstance(email, str) and isinstance(password, str)
     return Login(email, password)
 
 
 def read_file_key(body: Body) -> str:
     """The `file_key` of a request about an uploaded file. Raises `ApiError`."""
-    faults = _unknown(body, ("file_key",))
+    errors = _unknown(body, ("file_key",))
     key = body.get("file_key")
     if not isinstance(key, str):
-        raise invalid(", ".join([*faults, "file_key must be a string"]))
-    if faults:
-        raise invalid(", ".join(faults))
+        raise invalid(", ".join([*errors, "file_key must be a string"]))
+    if errors:
+        raise invalid(", ".join(errors))
     return key
 
 
-def faults_in(value: Json, path: str = "", depth: int = 1) -> list[str]:
+def errors_in(value: Json, path: str = "", depth: int = 1) -> list[str]:
     """What in a JSON value could not be stored or sent on, each fault with its path."""
     where = path or "the body"
     match value:
         case dict() | list() if depth > _MAX_DEPTH:
             return [f"{where} is nested deeper than {_MAX_DEPTH} levels"]
         case dict():
-            faults = [f"{where} has a NUL in a key" for key in value if "\0" in key]
-            return faults + [
-                fault for key, item in value.items() for fault in faults_in(item, _below(path, key), depth + 1)
+            errors = [f"{where} has a NUL in a key" for key in value if "\0" in key]
+            return errors + [
+                error for key, item in value.items() for error in errors_in(item, _below(path, key), depth + 1)
             ]
         case list():
-            return [fault for n, item in enumerate(value) for fault in faults_in(item, _below(path, str(n)), depth + 1)]
+            return [error for n, item in enumerate(value) for error in errors_in(item, _below(path, str(n)), depth + 1)]
         case str() if "\0" in value:
             return [f"{where} has a NUL in it"]
         case int() if value not in _INT64:

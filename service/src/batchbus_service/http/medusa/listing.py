@@ -99,15 +99,15 @@ class _Parameters:
         self._given = given
         self._refused: list[str] = []
         """What Medusa finds wrong, in its words."""
-        self._faults: list[str] = []
+        self._errors: list[str] = []
         """What it finds out too late, or not at all."""
-        self._faults += [f"{name[:100]} has a NUL in it" for name, value in given.items() if _has_nul(value)]
+        self._errors += [f"{name[:100]} has a NUL in it" for name, value in given.items() if _has_nul(value)]
 
     def check(self) -> None:
         """Call it when all that is known has been read. Raises `ApiError`."""
         unknown = [f"property {name[:100]} should not exist" for name in self._given]
-        if faults := unknown + self._refused or self._faults:
-            raise invalid(", ".join(faults))
+        if errors := unknown + self._refused or self._errors:
+            raise invalid(", ".join(errors))
 
     def number(self, name: str, default: int, *, least: int, most: int) -> float:
         given = self._given.pop(name, None)
@@ -118,7 +118,7 @@ class _Parameters:
             self._refused.append(f"{name} must be a number conforming to the specified constraints")
             return default
         if not least <= value <= most:
-            self._faults.append(f"{name} must be from {least} to {most}")
+            self._errors.append(f"{name} must be from {least} to {most}")
             return default
         return int(value) if value == math.floor(value) else value
 
@@ -132,32 +132,32 @@ class _Parameters:
             return None
         texts = [item for item in given if isinstance(item, str)]
         if len(texts) < len(given):
-            self._faults.append(f"each value in {name} must be a string")
+            self._errors.append(f"each value in {name} must be a string")
         return texts
 
     def statuses(self, name: str) -> list[Status] | None:
         """Medusa has no such filter, so that a single text will do."""
         if isinstance(text := self._given.get(name), str):
             self._given[name] = [text]
-        words = self.array(name)
-        if words is None:
+        names = self.array(name)
+        if names is None:
             return None
-        if strange := [word for word in words if word not in tuple(Status)]:
-            self._faults.append(f"{name} must be among {', '.join(Status)}, not {strange[0][:100]!r}")
-        return [Status(word) for word in words if word in tuple(Status)]
+        if strange := [each for each in names if each not in tuple(Status)]:
+            self._errors.append(f"{name} must be among {', '.join(Status)}, not {strange[0][:100]!r}")
+        return [Status(each) for each in names if each in tuple(Status)]
 
     def times(self) -> dict[str, Times]:
         """Every condition on a time. Raises `ApiError` for one on `created_at`: Medusa speaks of nothing else then."""
         conditions: dict[str, Times] = {}
         if (given := self._given.pop("created_at", None)) is not None:
-            if faults := ", ".join(_faults_in_comparison(given)):
-                raise invalid(_no_comparison("created_at", faults))
+            if errors := ", ".join(_errors_in_comparison(given)):
+                raise invalid(_no_comparison("created_at", errors))
             conditions["created_at"] = _bounds(given) or {}  # of what has no faults there are some
         for name in TIMES:
             if (given := self._given.pop(name, None)) is None:
                 continue
             if (bounds := _bounds(given)) is None:
-                self._faults.append(f"{name} takes [lt], [gt], [lte] or [gte] and an ISO 8601 time, or null")
+                self._errors.append(f"{name} takes [lt], [gt], [lte] or [gte] and an ISO 8601 time, or null")
             else:
                 conditions[name] = bounds
         return conditions
@@ -167,7 +167,7 @@ class _Parameters:
         text = self._text(name) or ""
         chosen = [one for item in text.split(",") if (one := item.strip())]
         if strange := [one for one in chosen if one.lstrip("+-") not in allowed]:
-            self._faults.append(f"{name} has no field {strange[0][:100]!r}")
+            self._errors.append(f"{name} has no field {strange[0][:100]!r}")
         return chosen
 
     def fields(self, name: str) -> tuple[str, ...]:
@@ -184,7 +184,7 @@ class _Parameters:
         if text is None:
             return "-created_at"
         if text.removeprefix("-") not in ORDERS:
-            self._faults.append(f"{name} has no field {text.removeprefix('-')[:100]!r}")
+            self._errors.append(f"{name} has no field {text.removeprefix('-')[:100]!r}")
         return text
 
     def _text(self, name: str) -> str | None:
@@ -224,7 +224,7 @@ def _bounds(given: Parameter) -> Times | None:
     return bounds if len(bounds) == len(given) else None
 
 
-def _faults_in_comparison(given: Parameter) -> Iterator[str]:
+def _errors_in_comparison(given: Parameter) -> Iterator[str]:
     if not isinstance(given, dict):
         yield "an unknown value was passed to the validate function"
         return
@@ -232,10 +232,10 @@ def _faults_in_comparison(given: Parameter) -> Iterator[str]:
     yield from (f"{name} must be a Date instance" for name in _COMPARISONS if name in given and not _time(given[name]))
 
 
-def _no_comparison(name: str, faults: str) -> str:
+def _no_comparison(name: str, errors: str) -> str:
     """A message that is JSON itself, with the blanks after its commas: that is how Medusa says it."""
     kind = "DateComparisonOperator"
-    said = {"message": f"{name} must be one of: {kind}", "details": {kind: faults.split(",")}}
+    said = {"message": f"{name} must be one of: {kind}", "details": {kind: errors.split(",")}}
     return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -29,19 +29,19 @@ def _parameters() -> Iterator[dict[str, Any]]:
     yield _query("type[]", {"type": "array", "items": {"type": "string"}})
     yield _query("status[]", _several(list(Status)))
     for name in ("created_at", *TIMES):
-        for comparison, words in _COMPARISONS.items():
+        for comparison, description in _COMPARISONS.items():
             yield _query(
-                f"{name}[{comparison}]", {"type": "string", "format": "date-time"}, f"{words.capitalize()} this."
+                f"{name}[{comparison}]", {"type": "string", "format": "date-time"}, f"{description.capitalize()} this."
             )
     for name in TIMES:
         yield _query(name, {"const": "null"}, "Not yet, or never.")
 
 
 def _query(name: str, schema: dict[str, Any], description: str | None = None, *, comma: bool = False) -> dict[str, Any]:
-    told = {"name": name, "in": "query", "required": False, "schema": schema}
+    parameter = {"name": name, "in": "query", "required": False, "schema": schema}
     if description is not None:
-        told["description"] = description
-    return told | {"style": "form", "explode": False} if comma else told
+        parameter["description"] = description
+    return parameter | {"style": "form", "explode": False} if comma else parameter
 
 
 def _several(allowed: tuple[str, ...] | list[str] | list[Status]) -> dict[str, Any]:

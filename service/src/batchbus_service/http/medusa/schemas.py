@@ -49,9 +49,9 @@ __all__ = [
 AnyObject = dict[str, Any]
 
 
-def _one_of(words: type[StrEnum]) -> Any:
+def _one_of(values: type[StrEnum]) -> Any:
     """Inline: two enumerations of the same name could only be told apart by their modules."""
-    return Field(json_schema_extra={"enum": [str(word) for word in words]})
+    return Field(json_schema_extra={"enum": [str(word) for word in values]})
 
 
 class Answer(BaseModel):

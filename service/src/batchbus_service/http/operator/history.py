@@ -27,8 +27,8 @@ async def history(id: str, api: ApiState, caller: Reader) -> Response:
     transitions = api.service.transitions
     published = transitions.outbox.published(job)
     entries = [entry_on_the_wire(entry, published=entry.seq <= published) for entry in job.history]
-    told = explain(job, transitions.clock.now(), transitions.decider.policy, _served(api.service, job.type))
-    return ApiJson({"history": entries, "why": told.why, "way_out": told.way_out})
+    explanation = explain(job, transitions.clock.now(), transitions.decider.policy, _served(api.service, job.type))
+    return ApiJson({"history": entries, "why": explanation.why, "way_out": explanation.hint})
 
 
 def _served(service: Service, job_type: str) -> Served:

@@ -69,9 +69,9 @@ async def events_of_a_job(
     if sent and sent >= len(job.history) and _over(job):
         return Response(status_code=204)
     await api.feed.open()
-    way_out = way_to_break_off(request)
-    frames = _while_allowed(of_a_job(api, job.id, sent, way_out), request, caller)
-    return EventStream(frames, stalled=api.timeouts.stalled, break_off=way_out)
+    break_off = way_to_break_off(request)
+    frames = _while_allowed(of_a_job(api, job.id, sent, break_off), request, caller)
+    return EventStream(frames, stalled=api.timeouts.stalled, break_off=break_off)
 
 
 @router.get("/events", response_class=Response, responses=answers_with_events())
@@ -92,9 +92,9 @@ async def events_of_all_jobs(
     elif since:
         after = (since.replace(tzinfo=since.tzinfo or UTC), "")
     await api.feed.open()
-    way_out = way_to_break_off(request)
-    frames = _while_allowed(_of_all_jobs(api, pattern, after, way_out), request, caller)
-    return EventStream(frames, stalled=api.timeouts.stalled, break_off=way_out)
+    break_off = way_to_break_off(request)
+    frames = _while_allowed(_of_all_jobs(api, pattern, after, break_off), request, caller)
+    return EventStream(frames, stalled=api.timeouts.stalled, break_off=break_off)
 
 
 @router.post("/events", status_code=202, responses=answers(SentTrigger, 202), openapi_extra=takes(NewTrigger))
@@ -102,17 +102,17 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
     """Publish a trigger: `{type, subject, data, id}`, all but `type` optional. It is on its way once this answers 202."""
     unknown = [name for name in body if name not in ("type", "subject", "data", "id")]
     type_, subject, data, id_ = body.get("type"), body.get("subject"), body.get("data", {}), body.get("id")
-    faults = [f"property {name[:100]} should not exist" for name in unknown]
+    errors = [f"property {name[:100]} should not exist" for name in unknown]
     if not isinstance(type_, str):
-        faults.append("type must be a string")
+        errors.append("type must be a string")
     if not isinstance(subject, str | None):
-        faults.append("subject must be a string")
+        errors.append("subject must be a string")
     if not isinstance(data, dict):
-        faults.append("data must be an object")
+        errors.append("data must be an object")
     if not isinstance(id_, str | None):
-        faults.append("id must be a string")
-    if faults:
-        raise invalid(", ".join(faults))
+        errors.append("id must be a string")
+    if errors:
+        raise invalid(", ".join(errors))
     assert isinstance(type_, str) and isinstance(subject, str | None) and isinstance(data, dict)
     if type_ == "batch.created":
         data = {"created_by": caller.user.id, **data}
@@ -135,10 +135,10 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
     return ApiJson({"event": {"id": trigger.id, "type": type_, "source": trigger.source, "subject": subject}}, 202)
 
 
-async def of_a_job(api: Api, job_id: str, sent: int, way_out: Callable[[], None]) -> AsyncGenerator[bytes, None]:
+async def of_a_job(api: Api, job_id: str, sent: int, break_off: Callable[[], None]) -> AsyncGenerator[bytes, None]:
     """`sent`: the sequence of the last event that the client has."""
     yield retry_hint(api.timeouts.come_back)
-    async with api.feed.reader(job_id=job_id, break_off=way_out) as live:
+    async with api.feed.reader(job_id=job_id, break_off=break_off) as live:
         look = True
         while True:
             if look:
@@ -174,22 +174,22 @@ async def of_a_job(api: Api, job_id: str, sent: int, way_out: Callable[[], None]
 
 
 async def _of_all_jobs(
-    api: Api, pattern: str, after: tuple[datetime, str] | None, way_out: Callable[[], None]
+    api: Api, pattern: str, after: tuple[datetime, str] | None, break_off: Callable[[], None]
 ) -> AsyncGenerator[bytes, None]:
     """`after`: the time and id of the last event that the client has."""
     yield retry_hint(api.timeouts.come_back)
-    async with api.feed.reader(pattern=pattern, break_off=way_out) as live:
-        told: deque[str] = deque(maxlen=_OVERLAP)
+    async with api.feed.reader(pattern=pattern, break_off=break_off) as live:
+        sent: deque[str] = deque(maxlen=_OVERLAP)
         if after is None:
             yield mark(f"{timestamp(api.service.transitions.clock.now())}/")
         else:
             try:
                 async for past in _from_log(api.service.bus, pattern, *after):
-                    told.append(past.event.id)
+                    sent.append(past.event.id)
                     yield past.among_all
             except BusError:
                 return  # the client comes back, and is told what is wrong
-        both = set(told)
+        both = set(sent)
         while True:
             try:
                 happened = await live.next(api.timeouts.quiet)
@@ -209,17 +209,17 @@ async def _while_allowed(
     clock, trust = asyncio.get_running_loop().time, api_of(request).timeouts.trust
     asked = clock()
     async with aclosing(frames):
-        async for told in frames:
+        async for frame in frames:
             if clock() - asked >= trust:
                 if not await still_may(request, caller):
                     return  # the client comes back, and is told what is wrong
                 asked = clock()
-            yield told
+            yield frame
 
 
-def _with_gaps(live: LiveReader, told: bytes) -> bytes:
+def _with_gaps(live: LiveReader, frame: bytes) -> bytes:
     """A frame, behind a comment if the reader was too slow for all the progress before it."""
-    return comment(f"{count} progress events left out") + told if (count := live.left_out()) else told
+    return comment(f"{count} progress events left out") + frame if (count := live.left_out()) else frame
 
 
 def _over(job: Job) -> bool:

@@ -28,7 +28,7 @@ from batchbus_service.http.operator import (
 )
 from batchbus_service.http.pages import routes as pages
 from batchbus_service.http.server import errors, origins
-from batchbus_service.http.server.connections import PATIENCE, HttpTimeouts, SlowBodies
+from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS, HttpTimeouts, SlowBodies
 from batchbus_service.http.server.heads import Heads
 from batchbus_service.http.server.metrics import MeteredRequests
 from batchbus_service.http.server.openapi import describe, operation_id
@@ -44,7 +44,7 @@ from batchbus_service.storage.line_index import LinePages
 __all__ = ["create_app"]
 
 
-def create_app(service: Service, *, timeouts: HttpTimeouts = PATIENCE) -> FastAPI:
+def create_app(service: Service, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS) -> FastAPI:
     """The HTTP API of a running service. Raises `BadSettings` if there is no secret to sign with."""
     app = FastAPI(
         title="batchbus",

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from batchbus_service.http.server.errors import ApiError
 
-__all__ = ["BREAK_OFF", "HEAD_BYTES", "PATIENCE", "HttpTimeouts", "SlowBodies", "patient"]
+__all__ = ["BREAK_OFF", "DEFAULT_TIMEOUTS", "HEAD_BYTES", "HttpTimeouts", "SlowBodies", "patient"]
 
 BREAK_OFF: Final = "batchbus.break_off"
 """The ASGI extension with which a response ends its connection, whatever the client still has to take."""
@@ -50,7 +50,7 @@ class HttpTimeouts:
     """What the reader of a stream that ended is asked to wait before it comes back."""
 
 
-PATIENCE: Final = HttpTimeouts()
+DEFAULT_TIMEOUTS: Final = HttpTimeouts()
 
 
 def patient(timeouts: HttpTimeouts) -> type[H11Protocol]:
@@ -65,13 +65,13 @@ def patient(timeouts: HttpTimeouts) -> type[H11Protocol]:
 
 class _Connection(H11Protocol):
     timeouts: HttpTimeouts
-    _alarm: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
     _parted = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
-        self.app = _with_way_out(self.app, transport.abort)
-        self._watch()
+        self.app = _that_can_break_off(self.app, transport.abort)
+        self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._silence()
@@ -80,12 +80,12 @@ class _Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._parted:
             super().data_received(data)
-            self._watch()
+            self._set_timer()
 
     def on_response_complete(self) -> None:
         self._silence()
         super().on_response_complete()
-        self._watch()
+        self._set_timer()
 
     def send_400_response(self, msg: str) -> None:
         """How uvicorn answers what is no request; a head that is too large is answered with 431."""
@@ -93,21 +93,21 @@ class _Connection(H11Protocol):
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else HTTPStatus.BAD_REQUEST
         self._refuse(HTTPStatus(status), msg)
 
-    def _watch(self) -> None:
+    def _set_timer(self) -> None:
         """Set the alarm if the head of a request is to come, or the rest of a body that nobody reads any more."""
         if self.transport.is_closing() or self._parted:
             return
         if self.conn.our_state is h11.IDLE:
-            self._alarm = self._alarm or self.loop.call_later(self.timeouts.head, self._no_head)
+            self._timer = self._timer or self.loop.call_later(self.timeouts.head, self._no_head)
         elif self.conn.our_state is h11.DONE:
-            self._alarm = self._alarm or self.loop.call_later(self.timeouts.parting, self.transport.close)
+            self._timer = self._timer or self.loop.call_later(self.timeouts.parting, self.transport.close)
         else:
             self._silence()
 
     def _silence(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _no_head(self) -> None:
         if any(self.conn.trailing_data):
@@ -137,16 +137,16 @@ class _Connection(H11Protocol):
             self.transport.write_eof()
         # Closed while the client still sends, the answer would be lost: its system drops what it has not read yet.
         self._parted = True
-        self._alarm = self.loop.call_later(self.timeouts.parting, self.transport.close)
+        self._timer = self.loop.call_later(self.timeouts.parting, self.transport.close)
 
 
-def _with_way_out(app: ASGIApp, abort: Callable[[], None]) -> ASGIApp:
+def _that_can_break_off(app: ASGIApp, abort: Callable[[], None]) -> ASGIApp:
     """Lets a response end its connection, since a client that takes nothing keeps it open for ever."""
 
-    async def with_way_out(scope: Scope, receive: Receive, send: Send) -> None:
+    async def that_can_break_off(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "extensions": {**scope.get("extensions", {}), BREAK_OFF: abort}}, receive, send)
 
-    return with_way_out
+    return that_can_break_off
 
 
 class SlowBodies:
@@ -180,9 +180,9 @@ class SlowBodies:
             complete = not message.get("more_body", False)
             return message
 
-        async def told(message: Message) -> None:
+        async def noted(message: Message) -> None:
             nonlocal answered
             answered = True
             await send(message)
 
-        await self._app(scope, in_time, told)
+        await self._app(scope, in_time, noted)

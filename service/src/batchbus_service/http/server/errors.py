@@ -149,7 +149,7 @@ def _in_form(error: Exception) -> ApiError:
         case StoreUnavailable() | UnreadableJob() | BusError():
             return _unavailable(error)
         case RequestValidationError():
-            return invalid(", ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors()))
+            return invalid(", ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()))
         case _:
             return invalid(str(error))
 

@@ -30,9 +30,9 @@ def read_form(form: type[AnyForm], body: Body) -> AnyForm:
     try:
         return form.model_validate(body)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc']))[:100]}: {_words(fault['msg'])}" for fault in error.errors())
-        raise invalid(", ".join(faults)) from None
+        errors = (f"{'.'.join(map(str, each['loc']))[:100]}: {_message(each['msg'])}" for each in error.errors())
+        raise invalid(", ".join(errors)) from None
 
 
-def _words(message: str) -> str:
+def _message(message: str) -> str:
     return message.removeprefix("Value error, ").replace("Extra inputs are not permitted", "should not exist")

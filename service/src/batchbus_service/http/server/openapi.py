@@ -43,12 +43,12 @@ def answers(
 
     `media`: the content type of an answer that is not JSON.
     """
-    told: Described = {"description": HTTPStatus(status).phrase}
+    described: Described = {"description": HTTPStatus(status).phrase}
     if model is not None:
-        told["model"] = model
+        described["model"] = model
     elif media is not None:
-        told["content"] = {media: {"schema": {"type": "string"}}}
-    return {status: told, **{refusal: _refusal(refusal) for refusal in refusals}}
+        described["content"] = {media: {"schema": {"type": "string"}}}
+    return {status: described, **{refusal: _refusal(refusal) for refusal in refusals}}
 
 
 def answers_with_events() -> dict[int | str, Described]:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 __all__ = ["PathForm", "segment"]
 
 
-_WORDS: Final = frozenset(
+_PATH_WORDS: Final = frozenset(
     {"admin", "auth", "batch-jobs", "cancel", "confirm", "download-url", "health", "protected", "token", "uploads"}
 )
 """What Medusa's paths are made of, besides ids."""
@@ -43,7 +43,7 @@ def _plain(path: str) -> str:
     if path.lower().startswith("/uploads/"):  # what follows is the key of a file, as it is
         return path[:9].lower() + path[9:]
     names = re.sub(r"(?<=.)/{2,}", "/", path).split("/")
-    return "/".join(name.lower() if name.lower() in _WORDS else name for name in names)
+    return "/".join(name.lower() if name.lower() in _PATH_WORDS else name for name in names)
 
 
 def segment(parameter: str) -> str:

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from batchbus_service.http.server.app import create_app
-from batchbus_service.http.server.connections import HEAD_BYTES, PATIENCE, HttpTimeouts, patient
+from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS, HEAD_BYTES, HttpTimeouts, patient
 from batchbus_service.http.server.probes import create_probe_app
 from batchbus_service.http.server.state import Api
 from batchbus_service.http.service import Service
@@ -24,7 +24,9 @@ _GRACE_SECONDS: Final = 5
 
 
 @asynccontextmanager
-async def serving(service: Service, sock: socket.socket, *, timeouts: HttpTimeouts = PATIENCE) -> AsyncIterator[Api]:
+async def serving(
+    service: Service, sock: socket.socket, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS
+) -> AsyncIterator[Api]:
     """Serve the API on a socket from `listen` until the context is left; then streams end first, requests next."""
     app = create_app(service, timeouts=timeouts)
     api: Api = app.state.api
@@ -42,7 +44,7 @@ async def serving(service: Service, sock: socket.socket, *, timeouts: HttpTimeou
 
 @asynccontextmanager
 async def serving_probes(
-    service: Service, sock: socket.socket, *, timeouts: HttpTimeouts = PATIENCE
+    service: Service, sock: socket.socket, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS
 ) -> AsyncIterator[None]:
     """Serve health and metrics alone, for a process without the API."""
     async with _serving(create_probe_app(service), service, sock, timeouts):
