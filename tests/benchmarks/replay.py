@@ -18,12 +18,12 @@ from batchbus_events.bus import Message, QueueState
 from batchbus_events.ids import new_ulid
 from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Queue
-from batchbus_service.operations.replay.record import MAX_RATE, Replay, State
+from batchbus_service.domain.replay import MAX_RATE, Replay, State
+from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.replay_attempt import BATCH
 from batchbus_service.operations.replay.replayer import Replayer
-from batchbus_service.operations.replay.selection import Selection
-from batchbus_service.operations.replay.store import Replays
 from batchbus_service.storage.clock import ServerClock
+from batchbus_service.storage.mongo.replays import Replays
 from tests.benchmarks.ground import Ground, peak_memory
 from tests.engine.installation import Installation
 from tests.operations.replay.asking import planned, reaching

@@ -25,7 +25,7 @@ from batchbus_service.http.medusa.totals import LEAST_REMEMBERED
 from batchbus_service.http.medusa.wire import job_on_the_wire
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.mongo.document import to_document
-from batchbus_service.storage.mongo.mongo import MongoJobStore
+from batchbus_service.storage.mongo.jobs import MongoJobStore
 from tests.http.sent import Query, Sent, explained, scan_of
 
 NOW: Final = SystemClock().now()

@@ -22,7 +22,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient, WriteConcern
 from pymongo.errors import OperationFailure, PyMongoError
 
-from batchbus_service.storage.embedded import (
+from batchbus_service.storage.mongo.embedded import (
     DataDirInUse,
     EmbeddedMongo,
     EmbeddedMongoFailed,
@@ -35,7 +35,7 @@ Client = MongoClient[dict[str, Any]]
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from batchbus_service.storage.embedded import EmbeddedMongo
+from batchbus_service.storage.mongo.embedded import EmbeddedMongo
 
 async def main():
     async with EmbeddedMongo.start(Path(sys.argv[1])) as url:

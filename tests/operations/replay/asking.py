@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from batchbus_events.ids import new_ulid
-from batchbus_service.operations.replay.record import DEFAULT_RATE, Replay, State
-from batchbus_service.operations.replay.selection import Destination, Selection
-from batchbus_service.operations.replay.store import Replays
+from batchbus_service.domain.replay import DEFAULT_RATE, Replay, State
+from batchbus_service.domain.selection import Destination, Selection
+from batchbus_service.storage.mongo.replays import Replays
 
 __all__ = ["planned", "reaching"]
 

@@ -20,9 +20,9 @@ from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Queue
-from batchbus_service.operations.replay.record import Replay, State
+from batchbus_service.domain.replay import Replay, State
+from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.operations.replay.replayer import Replayer
-from batchbus_service.operations.replay.selection import Destination, Selection
 from batchbus_service.storage.clock import ServerClock
 from tests.operations.replay.histories import finished_jobs
 from tests.patience import PATIENCE

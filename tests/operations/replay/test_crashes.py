@@ -15,10 +15,10 @@ from batchbus_events import topics
 from batchbus_events.event import Event
 from batchbus_events.ids import new_job_id
 from batchbus_events.topics import Binding, Queue
-from batchbus_service.operations.replay.record import Replay, State
+from batchbus_service.domain.replay import Replay, State
+from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.replay_attempt import BATCH
-from batchbus_service.operations.replay.selection import Selection
-from batchbus_service.operations.replay.store import Replays
+from batchbus_service.storage.mongo.replays import Replays
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
 from tests.long import LONG

@@ -15,9 +15,9 @@ from pymongo.errors import CursorNotFound
 
 from batchbus_events.event import decode
 from batchbus_service.domain.job import Job
+from batchbus_service.domain.replay import Position
+from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.event_history import Marks, PastEvent, Stopped, past_events, sort_past, sum_up
-from batchbus_service.operations.replay.record import Position
-from batchbus_service.operations.replay.selection import Selection
 from batchbus_service.storage.mongo.document import to_document
 from tests.operations.replay.histories import BEGIN, finished_job
 

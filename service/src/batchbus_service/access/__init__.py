@@ -7,9 +7,9 @@ the secret.
 
 from batchbus_service.access.accounts import BadUser, UserExists, Users
 from batchbus_service.access.logins import FailureLimits, Logins, TryLater
-from batchbus_service.access.principals import Principal, Role, Scope, User
 from batchbus_service.access.sessions import SESSION_HOURS, Sessions
 from batchbus_service.access.tokens import ApiToken, NewToken, Tokens
+from batchbus_service.domain.principals import Principal, Role, Scope, User
 
 __all__ = [
     "SESSION_HOURS",

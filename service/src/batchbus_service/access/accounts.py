@@ -14,10 +14,10 @@ from batchbus_events.ids import new_ulid
 from batchbus_service.access.emails import is_email
 from batchbus_service.access.logins import Logins
 from batchbus_service.access.passwords import Passwords
-from batchbus_service.access.principals import Role, User
 from batchbus_service.access.secrets import now
 from batchbus_service.access.sessions import Sessions
 from batchbus_service.access.tokens import Tokens
+from batchbus_service.domain.principals import Role, User
 from batchbus_service.storage.mongo.driver import answered
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from pymongo import ASCENDING, WriteConcern
 from pymongo.errors import DuplicateKeyError
 
 from batchbus_service.access.passwords import AT_A_TIME
-from batchbus_service.access.principals import User
 from batchbus_service.access.secrets import digest, now
+from batchbus_service.domain.principals import User
 from batchbus_service.storage.mongo.driver import answered
 
 if TYPE_CHECKING:

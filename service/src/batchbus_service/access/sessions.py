@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, IndexModel, WriteConcern
 
-from batchbus_service.access.principals import Principal, User
 from batchbus_service.access.secrets import digest, new_secret, now
+from batchbus_service.domain.principals import Principal, User
 from batchbus_service.storage.mongo.driver import answered
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, DESCENDING, IndexModel, WriteConcern
 
 from batchbus_events.ids import new_ulid
-from batchbus_service.access.principals import Principal, Scope, User
 from batchbus_service.access.secrets import digest, new_secret, now
 from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.domain.principals import Principal, Scope, User
 from batchbus_service.storage.mongo.driver import answered
 
 if TYPE_CHECKING:

@@ -39,9 +39,9 @@ from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.storage.clock import ServerClock
 from batchbus_service.storage.files import FileStore
-from batchbus_service.storage.lent import client_options, lend
-from batchbus_service.storage.mongo.metered import MeteredJobStore
-from batchbus_service.storage.mongo.mongo import MongoJobStore
+from batchbus_service.storage.metered import MeteredJobStore
+from batchbus_service.storage.mongo.jobs import MongoJobStore
+from batchbus_service.storage.mongo.lent import client_options, lend
 from batchbus_service.storage.mongo.processes import MongoProcessStore
 from batchbus_service.telemetry.background import Background
 from batchbus_service.telemetry.prometheus import PrometheusMeter
@@ -225,7 +225,7 @@ def worker_id() -> str:
 async def _mongo_url(settings: Settings, stack: AsyncExitStack) -> str:
     if not settings.embedded:
         return settings.mongodb_url
-    from batchbus_service.storage.embedded import EmbeddedMongo
+    from batchbus_service.storage.mongo.embedded import EmbeddedMongo
 
     return await stack.enter_async_context(EmbeddedMongo.start(settings.data_dir))
 
@@ -255,7 +255,7 @@ async def _setup(
         return None
     catalog_url = settings.catalog_url or mongo_url
     if settings.embedded and settings.catalog_url is None:
-        from batchbus_service.storage.embedded import catalog_user
+        from batchbus_service.storage.mongo.embedded import catalog_user
 
         catalog_url = await catalog_user(client, mongo_url, settings.catalog_database)
     folder = settings.strategies_folder

@@ -108,8 +108,8 @@ async def _database(settings: Settings) -> Finding:
     from pymongo.errors import PyMongoError
 
     from batchbus_service.domain.ports import StoreUnavailable
-    from batchbus_service.storage.embedded import DataDirInUse, EmbeddedMongoError
     from batchbus_service.storage.mongo.driver import try_out
+    from batchbus_service.storage.mongo.embedded import DataDirInUse, EmbeddedMongoError
 
     try:
         async with _client(settings) as client:
@@ -137,7 +137,7 @@ async def _client(settings: Settings) -> AsyncIterator[AsyncIOMotorClient[dict[s
     """None for an embedded database that is not there yet."""
     from motor.motor_asyncio import AsyncIOMotorClient
 
-    from batchbus_service.storage.embedded import EmbeddedMongo, EmbeddedMongoMissing
+    from batchbus_service.storage.mongo.embedded import EmbeddedMongo, EmbeddedMongoMissing
 
     if not settings.embedded:
         client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(

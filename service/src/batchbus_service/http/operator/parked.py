@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, Field
 from pydantic_core import to_json
 
+from batchbus_service.domain.parked import Filter, ParkedMessage, ParkedRefused, State, UnknownParked
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import DiscardedNumber, OneParkedMessage, ParkedMessageList, RequeuedNumber
 from batchbus_service.http.medusa.wire import timestamp
@@ -20,8 +21,6 @@ from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import Api, ApiState
-from batchbus_service.operations.parked.record import ParkedMessage, ParkedRefused, State
-from batchbus_service.operations.parked.store import Filter, UnknownParked
 
 __all__ = ["router"]
 

@@ -11,11 +11,11 @@ from fastapi.responses import Response, StreamingResponse
 
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import JOB_ID
+from batchbus_service.domain.selection import Selection
 from batchbus_service.http.server.callers import Operator
 from batchbus_service.http.server.errors import invalid
 from batchbus_service.http.server.state import ApiState
 from batchbus_service.operations.replay.histories import JobHistories
-from batchbus_service.operations.replay.selection import Selection
 
 __all__ = ["router"]
 

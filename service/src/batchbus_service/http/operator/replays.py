@@ -12,6 +12,8 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from batchbus_events.ids import new_ulid
+from batchbus_service.domain.replay import DEFAULT_RATE, MAX_RATE, Replay, ReplayRefused, State, UnknownReplay
+from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import OneReplay, ReplayList
 from batchbus_service.http.medusa.wire import timestamp
@@ -21,9 +23,6 @@ from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import Api, ApiState
-from batchbus_service.operations.replay.record import DEFAULT_RATE, MAX_RATE, Replay, ReplayRefused, State
-from batchbus_service.operations.replay.selection import Destination, Selection
-from batchbus_service.operations.replay.store import UnknownReplay
 
 __all__ = ["router"]
 

@@ -38,8 +38,8 @@ from batchbus_service.http.server.state import Api
 from batchbus_service.http.server.validators import Validators
 from batchbus_service.http.service import Service
 from batchbus_service.operations.parked.parked_messages import ParkedMessages
-from batchbus_service.operations.parked.store import ParkedMessageStore
 from batchbus_service.storage.line_index import LinePages
+from batchbus_service.storage.mongo.parked import ParkedMessageStore
 
 __all__ = ["create_app"]
 

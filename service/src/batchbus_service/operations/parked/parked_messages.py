@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from batchbus_events import topics
 from batchbus_events.bus import Bus, Consumer, Delivery, Message
 from batchbus_events.tasks import end
+from batchbus_service.domain.parked import Filter, ParkedMessage, ParkedRefused, State
 from batchbus_service.domain.ports import Clock, StoreUnavailable
-from batchbus_service.operations.parked.record import ParkedMessage, ParkedRefused, State, parked_as
-from batchbus_service.operations.parked.store import Filter, ParkedMessageStore
+from batchbus_service.operations.parked.delivered import parked_as
+from batchbus_service.storage.mongo.parked import ParkedMessageStore
 from batchbus_service.telemetry.background import Background
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from pymongo.errors import CursorNotFound
 from batchbus_events import topics
 from batchbus_events.event import Event, encode
 from batchbus_service.domain.job import SCHEMA, HistoryEntry
+from batchbus_service.domain.replay import Position
+from batchbus_service.domain.selection import Selection
 from batchbus_service.journal.messages import event_of
-from batchbus_service.operations.replay.record import Position
-from batchbus_service.operations.replay.selection import Selection
 from batchbus_service.storage.mongo.document import history_of
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from batchbus_events.event import Event
 from batchbus_events.history import HistoryUnavailable
 from batchbus_events.ids import JOB_ID
 from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.event_history import past_events
-from batchbus_service.operations.replay.selection import Selection
 from batchbus_service.storage.mongo.driver import answered
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from batchbus_events.bus import Bus, BusError, Message, Unroutable
 from batchbus_events.tasks import end
 from batchbus_service.domain.ports import Clock, StoreUnavailable
+from batchbus_service.domain.replay import Plan, Replay, State
 from batchbus_service.operations.replay.event_history import Marks, PastEvent, sort_past, sum_up
-from batchbus_service.operations.replay.record import Plan, Replay, State
-from batchbus_service.operations.replay.store import Replays
 from batchbus_service.storage.mongo.driver import answered
+from batchbus_service.storage.mongo.replays import Replays
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection

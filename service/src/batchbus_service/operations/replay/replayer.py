@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from batchbus_events.bus import Bus, BusError
 from batchbus_events.tasks import end
 from batchbus_service.domain.ports import Clock, StoreUnavailable
+from batchbus_service.domain.replay import Replay
 from batchbus_service.operations.replay.event_history import Stopped
-from batchbus_service.operations.replay.record import Replay
 from batchbus_service.operations.replay.replay_attempt import AttemptEnded, ReplayAttempt, ReplayDependencies
-from batchbus_service.operations.replay.store import Replays
+from batchbus_service.storage.mongo.replays import Replays
 from batchbus_service.telemetry.background import Background
 
 if TYPE_CHECKING:

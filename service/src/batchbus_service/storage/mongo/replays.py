@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from bson.codec_options import CodecOptions
 from pymongo import DESCENDING, WriteConcern
 
-from batchbus_service.operations.replay.record import Audit, Claim, Plan, Position, Replay, State
-from batchbus_service.operations.replay.selection import Destination, Selection
+from batchbus_service.domain.replay import Audit, Claim, Plan, Position, Replay, State, UnknownReplay
+from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.storage.mongo.driver import answered
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
 
-__all__ = ["Replays", "UnknownReplay"]
+__all__ = ["Replays"]
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
 _AT_WORK: Final = (State.PLANNING.value, State.RUNNING.value)
@@ -25,10 +25,6 @@ _PLAIN: Final = (
     *("reason", "created_by", "created_at", "rate", "started_at", "started_by", "ended_at"),
     *("published", "repeated", "trouble", "version", "fence"),
 )
-
-
-class UnknownReplay(LookupError):
-    """There is no replay with that id."""
 
 
 class Replays:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from bson.codec_options import CodecOptions
@@ -16,34 +16,17 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, WriteConcern
 from pymongo.errors import DuplicateKeyError
 
 from batchbus_events.bus import Message
-from batchbus_service.operations.parked.record import AuditEntry, ParkedMessage, State
+from batchbus_service.domain.parked import AuditEntry, Filter, ParkedMessage, State, UnknownParked
 from batchbus_service.storage.files import FileStore
 from batchbus_service.storage.mongo.driver import answered
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
 
-__all__ = ["Filter", "ParkedMessageStore", "UnknownParked"]
+__all__ = ["ParkedMessageStore"]
 
 _DURABLE: Final = WriteConcern(w="majority", j=True)
 _INDEXES: Final = (IndexModel([("state", ASCENDING), ("last_failed_at", DESCENDING)], name="latest"),)
-
-
-class UnknownParked(LookupError):
-    """There is no parked message with that id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Every condition that is given has to hold."""
-
-    state: State = State.PARKED
-    routing_key: str | None = None
-    reason: str | None = None
-    """Part of the reason, in letters of any case."""
-    since: datetime | None = None
-    until: datetime | None = None
-    """Bounds of the last failure: from `since` on, before `until`."""
 
 
 class ParkedMessageStore:
