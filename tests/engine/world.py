@@ -15,7 +15,6 @@ from random import Random
 from typing import Any, cast
 
 import structlog
-from pymongo.errors import PyMongoError
 
 from batchbus_events import topics
 from batchbus_events.bus import Delivery, Message
@@ -260,5 +259,5 @@ async def _in_the_end(start: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await start()
-        except (StoreUnavailable, PyMongoError):
+        except StoreUnavailable:
             await asyncio.sleep(1)

@@ -58,7 +58,7 @@ async def test_processes_long_gone_are_forgotten_in_the_end(processes: ProcessSt
     await processes.present()
     assert "here" in await processes.present()
     if isinstance(processes, MongoProcessStore):
-        assert await processes._processes.count_documents({}) == 1
+        assert await processes._processes.count({}) == 1
 
 
 class Slow:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
@@ -40,9 +39,10 @@ from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.storage.clock import ServerClock
 from batchbus_service.storage.files import FileStore
 from batchbus_service.storage.metered import MeteredJobStore
+from batchbus_service.storage.mongo.connection import mongo_stores, open_database
 from batchbus_service.storage.mongo.jobs import MongoJobStore
-from batchbus_service.storage.mongo.lent import client_options, lend
-from batchbus_service.storage.mongo.processes import MongoProcessStore
+from batchbus_service.storage.mongo.lent import lend
+from batchbus_service.storage.mongo.server import MongoServer
 from batchbus_service.telemetry.background import Background
 from batchbus_service.telemetry.prometheus import PrometheusMeter
 from batchbus_service.telemetry.queues import QueueWatch
@@ -98,14 +98,15 @@ async def open_service(
     async with AsyncExitStack() as stack:
         if mongo_url is None:
             mongo_url = await _mongo_url(settings, stack)
-        client = _client(mongo_url, stack, timeouts.database)
-        database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
-        clock = ServerClock(database, log)
+        opening = open_database(mongo_url, settings.mongodb_database, answer_seconds=timeouts.database)
+        database = await stack.enter_async_context(opening)
+        server = MongoServer(database)
+        clock = ServerClock(server, log)
         registry = Registry.load(settings.strategies_folder)
         meter = PrometheusMeter(registry.strategies)
-        mongo = MongoJobStore(database)
-        await mongo.prepare()
-        store = MeteredJobStore(mongo, meter)
+        await MongoJobStore(database).prepare()
+        stores = mongo_stores(database, clock, embedded=settings.embedded)
+        store = MeteredJobStore(stores.jobs, meter)
         await clock.measure()
         background = Background(log)
         measuring = background.start("comparing clocks", clock.keep)
@@ -131,9 +132,7 @@ async def open_service(
             max_attempts=settings.max_attempts,
             publish_grace=timedelta(seconds=timeouts.publish_grace),
         )
-        presence = Presence(
-            MongoProcessStore(database), clock, name, log, lasts=2 * policy.publish_grace, background=background
-        )
+        presence = Presence(stores.processes, clock, name, log, lasts=2 * policy.publish_grace, background=background)
         await presence.start()
         stack.push_async_callback(presence.close)
         notifier = Notifier(bus, log)
@@ -151,7 +150,8 @@ async def open_service(
         await watch.start()
         stack.push_async_callback(watch.close)
         replayer = Replayer(
-            database,
+            stores.replays,
+            stores.histories,
             bus,
             clock,
             worker=name,
@@ -173,7 +173,7 @@ async def open_service(
                 executions=Placement(
                     executor,
                     clock,
-                    await _setup(settings, client, mongo_url, files_url),
+                    await _setup(settings, server, mongo_url, files_url),
                     all_isolated=settings.isolation == "all",
                 ),
                 slots=slots,
@@ -208,7 +208,7 @@ async def open_service(
             registry,
             executor,
             files,
-            database,
+            stores,
             worker,
             watch,
             replayer,
@@ -230,15 +230,6 @@ async def _mongo_url(settings: Settings, stack: AsyncExitStack) -> str:
     return await stack.enter_async_context(EmbeddedMongo.start(settings.data_dir))
 
 
-def _client(url: str, stack: AsyncExitStack, answer_seconds: float) -> AsyncIOMotorClient[dict[str, Any]]:
-    """A client bound to the running event loop."""
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-        url, io_loop=asyncio.get_running_loop(), **client_options(answer_seconds)
-    )
-    stack.callback(client.close)
-    return client
-
-
 async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
     if settings.amqp_url.startswith("memory://"):
         return await stack.enter_async_context(MemoryBus())
@@ -247,17 +238,13 @@ async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
     return await stack.enter_async_context(RabbitBus.open(settings.amqp_url, name="batchbus"))
 
 
-async def _setup(
-    settings: Settings, client: AsyncIOMotorClient[dict[str, Any]], mongo_url: str, files_url: str
-) -> Setup | None:
+async def _setup(settings: Settings, server: MongoServer, mongo_url: str, files_url: str) -> Setup | None:
     """What a child process of this worker is given; None if it could not reach the files."""
     if files_url.startswith("memory://"):
         return None
     catalog_url = settings.catalog_url or mongo_url
     if settings.embedded and settings.catalog_url is None:
-        from batchbus_service.storage.mongo.embedded import catalog_user
-
-        catalog_url = await catalog_user(client, mongo_url, settings.catalog_database)
+        catalog_url = await server.catalog_user(mongo_url, settings.catalog_database)
     folder = settings.strategies_folder
     return Setup(
         catalog_url=catalog_url,

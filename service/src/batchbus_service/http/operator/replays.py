@@ -23,6 +23,7 @@ from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import Api, ApiState
+from batchbus_service.storage.changing import changed
 
 __all__ = ["router"]
 
@@ -135,15 +136,14 @@ async def _find(api: Api, id: str) -> Replay:
 
 async def _change(api: Api, id: str, decide: Callable[[Replay, datetime], Replay]) -> Response:
     replayer, clock = api.service.replayer, api.service.transitions.clock
-    while True:
-        known = await _find(api, id)
-        try:
-            changed = decide(known, clock.now())
-        except ReplayRefused as error:
-            raise not_allowed(str(error)) from None
-        if await replayer.replays.change(known, changed):
-            replayer.look()
-            return _answer(changed)
+    try:
+        decided = await changed(
+            lambda: _find(api, id), lambda known: decide(known, clock.now()), replayer.replays.change
+        )
+    except ReplayRefused as error:
+        raise not_allowed(str(error)) from None
+    replayer.look()
+    return _answer(decided)
 
 
 def _answer(replay: Replay, *, status: int = 200) -> Response:
