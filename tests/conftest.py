@@ -8,7 +8,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 
-from batchbus_service.storage.embedded import EmbeddedMongo
+from batchbus_service.storage.mongo.embedded import EmbeddedMongo
 
 pytest_plugins = ["tests.rabbitmq", "tests.engine.fixtures"]
 

@@ -21,7 +21,7 @@ _SUPERVISORS: Final = {
     "events/rabbitmq/bus.py _Consumer.start": "`keep_up` catches every Exception",
     "events/rabbitmq/bus.py RabbitBus.open": "`_keep_looking` catches every Exception",
     "events/rabbitmq/connection.py Link.start": "`keep_up` catches every Exception",
-    "service/storage/embedded.py EmbeddedMongo.start": "`_supervise` catches every Exception",
+    "service/storage/mongo/embedded.py EmbeddedMongo.start": "`_supervise` catches every Exception",
     "service/operations/replay/replay_attempt.py ReplayAttempt._claimed": "`_keep_claim_for_ever` catches every Exception",
 }
 _ENDS_WITH_ITS_WORK: Final = {
@@ -33,7 +33,7 @@ _ENDS_WITH_ITS_WORK: Final = {
     "service/app/bootstrap.py _last_resort.give_up": "ends the process",
     "service/storage/clock.py ServerClock.sure": "one measurement, awaited by whoever asks",
     "service/journal/notifier.py Notifier.ring": "a few rings; the next that is needed begins anew",
-    "service/storage/embedded.py EmbeddedMongo._launch": "reads to the end of a pipe",
+    "service/storage/mongo/embedded.py EmbeddedMongo._launch": "reads to the end of a pipe",
     "service/execution/execution.py InProcess._let": "waits for one call",
     "service/execution/executor.py _LoopCall._begin": "one call, whose future carries what it raises",
     "service/http/server/server.py _serving": "the process ends when it does",

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchbus_service.storage.embedded import EmbeddedMongo
+from batchbus_service.storage.mongo.embedded import EmbeddedMongo
 from tests.engine.installation import Installation
 from tests.rabbitmq import RabbitNode
 

@@ -20,11 +20,13 @@ from pymongo import WriteConcern
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_service.domain.job import TERMINAL, Job, Status
 from batchbus_service.domain.lifecycle import Cause, Decider, Policy
-from batchbus_service.http.medusa.finding import JobFinder
-from batchbus_service.http.medusa.listing import Listing, read_listing
+from batchbus_service.domain.listing import Listing
+from batchbus_service.http.medusa.listing import read_listing
 from batchbus_service.storage.clock import SystemClock
-from batchbus_service.storage.mongo.document import Document, to_document, update_of
+from batchbus_service.storage.mongo.document import to_document, update_of
+from batchbus_service.storage.mongo.driver import Document
 from batchbus_service.storage.mongo.indexes import ENGINE, INDEXES
+from batchbus_service.storage.mongo.listings import MongoJobListings
 from tests.benchmarks.ground import Ground
 from tests.engine.stored import new_request
 from tests.http.sent import Sent, explained
@@ -110,7 +112,7 @@ async def _measured(ground: Ground, stored: int) -> tuple[Mapping[str, Took], fl
 
 
 async def _list(database: AsyncIOMotorDatabase[Document], sent: Sent, listing: Listing, *, embedded: bool) -> Took:
-    finder = JobFinder(database, _StoppedWatch(), embedded=embedded)
+    finder = MongoJobListings(database, _StoppedWatch(), embedded=embedded)
     first = await _milliseconds(finder.find(listing))
     page = statistics.median([await _milliseconds(finder.find(listing)) for _ in range(ROUNDS)])
     sent.queries.clear()

@@ -13,7 +13,7 @@ from batchbus_events.ids import new_ulid
 from batchbus_service.domain.lifecycle import Cause, Decider, Policy
 from batchbus_service.domain.ports import Beat
 from batchbus_service.storage.clock import SystemClock
-from batchbus_service.storage.mongo.mongo import MongoJobStore
+from batchbus_service.storage.mongo.jobs import MongoJobStore
 from tests.benchmarks.ground import Ground
 from tests.engine.stored import new_request, store_done_jobs
 

@@ -18,12 +18,15 @@ from batchbus_events.bus import Message, QueueState
 from batchbus_events.ids import new_ulid
 from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Queue
-from batchbus_service.operations.replay.record import MAX_RATE, Replay, State
+from batchbus_service.domain.ports import ReplayStore
+from batchbus_service.domain.replay import MAX_RATE, Replay, State
+from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.replay_attempt import BATCH
 from batchbus_service.operations.replay.replayer import Replayer
-from batchbus_service.operations.replay.selection import Selection
-from batchbus_service.operations.replay.store import Replays
 from batchbus_service.storage.clock import ServerClock
+from batchbus_service.storage.mongo.histories import MongoHistoryReader
+from batchbus_service.storage.mongo.replays import MongoReplayStore
+from batchbus_service.storage.mongo.server import MongoServer
 from tests.benchmarks.ground import Ground, peak_memory
 from tests.engine.installation import Installation
 from tests.operations.replay.asking import planned, reaching
@@ -93,10 +96,11 @@ async def _queue(bus: RabbitBus) -> str:
 
 async def _replay(installation: Installation, watched: _Watched) -> float:
     """Seconds from its start to its end."""
-    clock = ServerClock(installation.database, structlog.get_logger())
+    clock = ServerClock(MongoServer(installation.database), structlog.get_logger())
     await clock.measure()
     replayer = Replayer(
-        installation.database,
+        MongoReplayStore(installation.database),
+        MongoHistoryReader(installation.database),
         watched,  # type: ignore[arg-type]  # as much of a bus as a replay needs
         clock,
         worker="benchmark",
@@ -141,7 +145,7 @@ def _raw(message: Message) -> aio_pika.Message:
 
 async def _peak(installation: Installation) -> int:
     """Of a process that has planned a replay of everything, and has begun to publish it."""
-    replays = Replays(installation.database)
+    replays = MongoReplayStore(installation.database)
     async with installation.worker_process(lease_seconds=30, log_level="warning") as process:
         replay = await _planned(replays, await _queue(installation.bus))
         await _start(replays, replay)
@@ -149,9 +153,9 @@ async def _peak(installation: Installation) -> int:
         return peak_memory(process.pid)
 
 
-async def _planned(replays: Replays, queue: str) -> Replay:
+async def _planned(replays: ReplayStore, queue: str) -> Replay:
     return await planned(replays, Selection(), queue, by="benchmark", patience=_PATIENCE, rate=MAX_RATE)
 
 
-async def _start(replays: Replays, replay: Replay) -> None:
+async def _start(replays: ReplayStore, replay: Replay) -> None:
     assert await replays.change(replay, replay.run("benchmark", replay.created_at, confirm=True))

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from batchbus_service.storage.embedded import EmbeddedMongo
+from batchbus_service.storage.mongo.embedded import EmbeddedMongo
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.rounds import play
 from tests.engine.installation import Installation

@@ -9,8 +9,6 @@ from datetime import datetime
 from random import Random
 from typing import Any, cast
 
-from pymongo.errors import AutoReconnect
-
 from batchbus_events import topics
 from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, PublishRefused, QueueState
 from batchbus_events.memory import MemoryBus
@@ -159,12 +157,11 @@ class FaultyServer:
         self._ahead = ahead
         self._faults = faults
 
-    async def command(self, name: str) -> dict[str, Any]:
-        async def told() -> dict[str, Any]:
-            return {"localTime": server_time(asyncio.get_running_loop(), self._ahead())}
+    async def time(self) -> datetime:
+        async def told() -> datetime:
+            return server_time(asyncio.get_running_loop(), self._ahead())
 
-        answer = await self._faults.around("database", told, lambda: AutoReconnect("simulated"))
-        return cast("dict[str, Any]", answer)
+        return cast("datetime", await self._faults.around("database", told, lambda: StoreUnavailable("simulated")))
 
 
 class FaultyBus:

@@ -25,7 +25,7 @@ from batchbus_service.app.bootstrap import Service, Timeouts, open_service
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.settings import Settings
-from batchbus_service.storage.mongo.mongo import MongoJobStore
+from batchbus_service.storage.mongo.jobs import MongoJobStore
 from batchbus_service.telemetry.tracing import Tracer
 from batchbus_strategies import Json
 from tests.engine.following import Followed

@@ -21,8 +21,8 @@ from batchbus_service.engine.intake import Intake
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
-from batchbus_service.operations.parked.record import parked_as
-from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
+from batchbus_service.operations.parked.delivered import parked_as
+from batchbus_service.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 from tests.engine.virtual_time import VirtualClock, run_virtually
 
 

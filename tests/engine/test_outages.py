@@ -20,7 +20,7 @@ from tests.rabbitmq import RabbitNode
 def database_server() -> psutil.Process:
     """The embedded server that `mongo_url` has started."""
     (server,) = (
-        child for child in psutil.Process().children() if "batchbus_service.storage.embedded" in child.cmdline()
+        child for child in psutil.Process().children() if "batchbus_service.storage.mongo.embedded" in child.cmdline()
     )
     return server
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 import structlog
 
+from batchbus_service.domain.ports import DatabaseServer
 from batchbus_service.storage.clock import ServerClock
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["VirtualClock", "VirtualLoop", "VirtualServer", "run_virtually", "server_time"]
@@ -64,7 +64,7 @@ class VirtualClock(ServerClock):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        database: VirtualServer | None = None,
+        server: VirtualServer | None = None,
         log: FilteringBoundLogger | None = None,
         *,
         began: float = 0.0,
@@ -74,7 +74,7 @@ class VirtualClock(ServerClock):
         self._began = began
         self._rate = 1 + fast
         log = log or structlog.get_logger()
-        super().__init__(cast("AsyncIOMotorDatabase[dict[str, Any]]", database), log)
+        super().__init__(cast("DatabaseServer", server), log)
 
     def monotonic(self) -> float:
         return self._began + self._loop.time() * self._rate
@@ -83,7 +83,7 @@ class VirtualClock(ServerClock):
 class VirtualServer(Protocol):
     """What `VirtualClock` asks for the time."""
 
-    async def command(self, name: str) -> dict[str, Any]: ...
+    async def time(self) -> datetime: ...
 
 
 def server_time(loop: asyncio.AbstractEventLoop, ahead: float) -> datetime:

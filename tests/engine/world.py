@@ -15,7 +15,6 @@ from random import Random
 from typing import Any, cast
 
 import structlog
-from pymongo.errors import PyMongoError
 
 from batchbus_events import topics
 from batchbus_events.bus import Delivery, Message
@@ -38,7 +37,7 @@ from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
-from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
+from batchbus_service.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 from batchbus_service.telemetry.background import Background
 from batchbus_strategies import BatchStrategy, Draft, Json, Phase, Services
 from tests.engine.faulty import Faults, FaultyBus, FaultyProcesses, FaultyServer, FaultyStore
@@ -260,5 +259,5 @@ async def _in_the_end(start: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await start()
-        except (StoreUnavailable, PyMongoError):
+        except StoreUnavailable:
             await asyncio.sleep(1)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from httpx_sse import ServerSentEvent, aconnect_sse
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_service.access import Role, User, passwords
 from batchbus_service.app.bootstrap import Service, open_service
@@ -85,6 +87,13 @@ class Site:
     api: Api
     url: str
     stack: AsyncExitStack
+
+    @cached_property
+    def database(self) -> AsyncIOMotorDatabase[dict[str, Any]]:
+        """What the service keeps, as another client of the same database sees it."""
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(self.service.settings.mongodb_url)
+        self.stack.callback(client.close)
+        return client[self.service.settings.mongodb_database]
 
     def strategy(self, batch_type: str) -> Any:
         return self.service.registry.get(batch_type)

@@ -165,7 +165,7 @@ async def test_an_export_is_for_whoever_made_the_job(site: Site, ann: Person, bo
 
 
 async def test_whose_job_made_a_file_is_asked_of_an_index(site: Site) -> None:
-    plan = await site.service.database["jobs"].find({"result.file_key": "exports/x.csv"}).explain()
+    plan = await site.database["jobs"].find({"result.file_key": "exports/x.csv"}).explain()
     assert "'files'" in str(plan), plan
 
 

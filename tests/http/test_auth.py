@@ -171,8 +171,8 @@ async def test_nothing_in_the_database_gives_access(site: Site, carl: Person) ->
     browser = await site.client()
     await browser.post("/admin/auth", json={"email": carl.user.email, "password": PASSWORD})
     kept = ""
-    for name in await site.service.database.list_collection_names():
-        kept += str(await site.service.database[name].find().to_list(None))
+    for name in await site.database.list_collection_names():
+        kept += str(await site.database[name].find().to_list(None))
     assert "argon2id" in kept
     for secret in (PASSWORD, carl.token, browser.cookies["connect.sid"]):
         assert secret not in kept

@@ -205,14 +205,14 @@ async def test_a_job_of_a_type_that_nobody_here_serves(site: Site, caller: Calle
         assert answer is None and job is not None and job.status is Status.CREATED
     else:
         assert (job_id, answer) == ("", "unknown_job")
-        assert await site.service.database["jobs"].count_documents({}) == 0
+        assert await site.database["jobs"].count_documents({}) == 0
 
 
 async def test_a_job_that_its_preparation_refuses(site: Site, caller: Caller) -> None:
     job_id, answer = await caller.create("previewed", context={"refused": True})
     if caller.door.prepare == "before the job exists":
         assert (job_id, answer) == ("", "invalid_data")
-        assert await site.service.database["jobs"].count_documents({}) == 0
+        assert await site.database["jobs"].count_documents({}) == 0
     else:
         assert answer is None
         job = await _until(site, job_id, Status.FAILED)
@@ -230,7 +230,7 @@ async def test_the_same_request_makes_one_job_and_another_with_its_key_is_refuse
     first, second = [await caller.create("previewed", key="monday") for _ in range(2)]
     assert first == second and first[1] is None
     assert (await caller.create("previewed", key="monday", context={"other": 1}))[1] == "conflict"
-    assert await site.service.database["jobs"].count_documents({}) == 1
+    assert await site.database["jobs"].count_documents({}) == 1
 
 
 async def test_a_new_job_while_the_database_is_behind(

@@ -19,13 +19,14 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_service.domain.job import Job, Status
-from batchbus_service.http.medusa.finding import JobFinder
-from batchbus_service.http.medusa.listing import ORDERS, TIMES, Listing, read_listing
-from batchbus_service.http.medusa.totals import LEAST_REMEMBERED
+from batchbus_service.domain.listing import Listing
+from batchbus_service.http.medusa.listing import ORDERS, TIMES, read_listing
 from batchbus_service.http.medusa.wire import job_on_the_wire
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.mongo.document import to_document
-from batchbus_service.storage.mongo.mongo import MongoJobStore
+from batchbus_service.storage.mongo.jobs import MongoJobStore
+from batchbus_service.storage.mongo.listings import MongoJobListings
+from batchbus_service.storage.mongo.totals import LEAST_REMEMBERED
 from tests.http.sent import Query, Sent, explained, scan_of
 
 NOW: Final = SystemClock().now()
@@ -82,12 +83,12 @@ class Lists:
     """A database with jobs in it, its lists as on MongoDB and as on the embedded database, and what they send."""
 
     database: AsyncIOMotorDatabase[dict[str, Any]]
-    mongodb: JobFinder
-    embedded: JobFinder
+    mongodb: MongoJobListings
+    embedded: MongoJobListings
     sent: Sent
     jobs: list[Job]
 
-    async def queries(self, finder: JobFinder, listing: Listing) -> tuple[list[Job], list[Query]]:
+    async def queries(self, finder: MongoJobListings, listing: Listing) -> tuple[list[Job], list[Query]]:
         """The page, and the queries that it took."""
         self.sent.queries.clear()
         page, _total = await finder.find(listing)
@@ -105,7 +106,7 @@ async def lists(mongo_url: str, database_name: str) -> AsyncIterator[Lists]:
     await store.prepare()
     for job in jobs:
         await store.insert(job)
-    mongodb, embedded = (JobFinder(database, clock, embedded=embedded) for embedded in (False, True))
+    mongodb, embedded = (MongoJobListings(database, clock, embedded=embedded) for embedded in (False, True))
     yield Lists(database, mongodb, embedded, sent, jobs)
     await client.drop_database(database.name)
     client.close()
@@ -192,7 +193,7 @@ async def test_the_newest_on_the_embedded_database_are_not_looked_for_among_the_
 
 @pytest.mark.parametrize("as_on", ["mongodb", "embedded"])
 async def test_every_list_is_that_of_all_jobs_sorted_and_cut(lists: Lists, as_on: str) -> None:
-    finder: JobFinder = getattr(lists, as_on)
+    finder: MongoJobListings = getattr(lists, as_on)
     for order, caller, filter_ in (
         *product(DIRECTIONS, CALLERS, ("",)),
         *product(("-created_at",), CALLERS, FILTERS),

@@ -144,7 +144,7 @@ async def test_what_cannot_be_asked_for_is_named(ann: Person) -> None:
 
 
 async def test_a_job_that_cannot_be_shown_is_shown_as_such_and_hides_no_other(site: Site, olga: Person) -> None:
-    jobs = site.service.database["jobs"]
+    jobs = site.database["jobs"]
     ids = [(await olga.create("gated", dry_run=True))["id"] for _ in range(5)]
     for job_id in ids:
         await olga.until(job_id, "batch.pre_processed")

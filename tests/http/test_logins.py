@@ -12,6 +12,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_service.access import FailureLimits, Logins, Role, TryLater, User
 from batchbus_service.access.passwords import AT_A_TIME
+from batchbus_service.storage.mongo.access import MongoLoginStore
 
 ANN = User(
     id="usr_ann",
@@ -55,7 +56,7 @@ async def process(mongo_url: str, database_name: str, time: Time) -> AsyncIterat
     database: AsyncIOMotorDatabase[dict[str, Any]] = client[database_name[-38:]]
 
     def opened(check: Callable[[str, str], Awaitable[User | None]] = _is_ann) -> Logins:
-        return Logins(database, check, limits=LIMITS, clock=time)
+        return Logins(MongoLoginStore(database), check, limits=LIMITS, clock=time)
 
     yield opened
     client.close()

@@ -27,7 +27,7 @@ async def olga(site: Site) -> Person:
 
 @asynccontextmanager
 async def in_this_process(site: Site, _: Person) -> AsyncIterator[History]:
-    yield JobHistories(site.service.database)
+    yield JobHistories(site.service.stores.histories)
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ async def test_a_process_is_not_ready_while_its_broker_is_away_and_names_it(
 async def test_a_process_is_not_ready_while_its_database_is_frozen_and_asks_it_once(site: Site) -> None:
     stranger = await site.client()
     (server,) = (
-        child for child in psutil.Process().children() if "batchbus_service.storage.embedded" in child.cmdline()
+        child for child in psutil.Process().children() if "batchbus_service.storage.mongo.embedded" in child.cmdline()
     )
     server.suspend()
     try:

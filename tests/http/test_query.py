@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchbus_service.http.medusa.listing import Listing, read_listing
+from batchbus_service.http.medusa.listing import JobsQuery, read_listing
 from batchbus_service.http.medusa.query import parse_query
 from batchbus_service.http.medusa.wire import FIELDS
 from batchbus_service.http.server.errors import ApiError
@@ -55,7 +55,7 @@ def test_more_parameters_than_anyone_needs_are_passed_over() -> None:
     assert parse_query(b"&".join([b"a=1"] * 1000 + [b"b=2"])) == {"a": ["1"] * 1000}
 
 
-def _read(query: str) -> Listing:
+def _read(query: str) -> JobsQuery:
     return read_listing(query.encode(), None)
 
 

@@ -143,7 +143,7 @@ async def test_a_read_only_server_lets_read_and_is_not_ready(
 
 
 async def test_a_replay_outlives_a_refused_call(site: Site, olga: Person, database: Refusing) -> None:
-    await site.service.database["jobs"].insert_many(list(finished_jobs(20)))
+    await site.database["jobs"].insert_many(list(finished_jobs(20)))
     subscriber = Subscriber(Queue(name="tests.billing", durable=False, exclusive=True))
     consumer = await site.service.bus.consume(subscriber.queue, subscriber, prefetch=100)
     try:

@@ -28,7 +28,7 @@ async def subscriber(site: Site) -> AsyncIterator[Subscriber]:
 
 @pytest.fixture
 async def past(site: Site) -> int:
-    await site.service.database["jobs"].insert_many(list(finished_jobs(20)))
+    await site.database["jobs"].insert_many(list(finished_jobs(20)))
     return 100
 
 

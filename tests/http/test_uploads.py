@@ -9,9 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pymongo.errors import AutoReconnect
 
-from batchbus_service.http.medusa.file_access import Upload
+from batchbus_service.domain.ports import StoreUnavailable, Upload
 from tests.http.conftest import Person, Site
 from tests.http.wire import connected
 from tests.patience import PATIENCE
@@ -80,7 +79,7 @@ async def test_a_file_one_byte_over_the_limit_is_refused_and_nothing_of_it_stays
     answer = await ann.http.post("/admin/uploads/protected", files=files)
     assert (answer.status_code, answer.json()["type"]) == (413, "invalid_data")
     assert _kept(site) == []
-    assert await site.service.database["uploads"].count_documents({}) == 0
+    assert await site.database["uploads"].count_documents({}) == 0
 
 
 async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(
@@ -111,7 +110,7 @@ async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(
     async with asyncio.timeout(PATIENCE):
         await ended.wait()
     assert _kept(site) == []
-    assert await site.service.database["uploads"].count_documents({}) == 0
+    assert await site.database["uploads"].count_documents({}) == 0
 
 
 async def test_a_refusal_is_heard_by_a_client_that_goes_on_sending(site: Site, ann: Person) -> None:
@@ -152,10 +151,10 @@ async def test_only_a_form_that_is_whole_is_kept(site: Site, ann: Person, whole:
 async def test_no_file_is_kept_that_cannot_be_noted_down(
     site: Site, ann: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(_document: object) -> None:
-        raise AutoReconnect("the database is away")
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("the database is away")
 
-    monkeypatch.setattr(site.api.file_access, "_uploads", SimpleNamespace(insert_one=away))
+    monkeypatch.setattr(site.api.file_access, "_uploads", SimpleNamespace(insert=away))
     answer = await ann.http.post("/admin/uploads", files={"files": ("a.csv", b"x")})
     assert (answer.status_code, answer.json()["type"]) == (503, "unavailable")
     assert _kept(site) == []

@@ -11,6 +11,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_service.access import BadUser, Role, Scope, UserExists, Users
 from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.storage.mongo.access import MongoLoginStore, MongoSessionStore, MongoTokenStore, MongoUserStore
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 
@@ -22,9 +23,15 @@ async def database(mongo_url: str, database_name: str) -> AsyncIterator[Database
     client.close()
 
 
+def users_in(database: Database) -> Users:
+    return Users(
+        MongoUserStore(database), MongoTokenStore(database), MongoSessionStore(database), MongoLoginStore(database)
+    )
+
+
 @pytest.fixture
 async def users(database: Database) -> Users:
-    users = Users(database)
+    users = users_in(database)
     await users.prepare()
     return users
 
@@ -145,5 +152,5 @@ async def test_a_database_that_is_away_is_said_to_be_away() -> None:
         "mongodb://127.0.0.1:9", serverSelectionTimeoutMS=50
     )
     with pytest.raises(StoreUnavailable):
-        await Users(client["nowhere"]).find("ann@example.com")
+        await users_in(client["nowhere"]).find("ann@example.com")
     client.close()

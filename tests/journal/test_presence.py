@@ -20,7 +20,7 @@ from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.ports import ProcessStore
 from batchbus_service.journal.presence import Presence
 from batchbus_service.storage.clock import SystemClock
-from batchbus_service.storage.memory import MemoryJobStore, MemoryProcessStore
+from batchbus_service.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 from batchbus_service.storage.mongo.processes import MongoProcessStore
 from batchbus_strategies import AnyContext, BatchStrategy
 from tests.engine.virtual_time import VirtualClock, run_virtually
@@ -58,7 +58,7 @@ async def test_processes_long_gone_are_forgotten_in_the_end(processes: ProcessSt
     await processes.present()
     assert "here" in await processes.present()
     if isinstance(processes, MongoProcessStore):
-        assert await processes._processes.count_documents({}) == 1
+        assert await processes._processes.count({}) == 1
 
 
 class Slow:

@@ -267,14 +267,14 @@ MUTATIONS: Final = (
     Mutation(
         "a write over any version",
         "a write goes over what somebody else has written meanwhile",
-        "batchbus_service.storage.mongo.mongo:MongoJobStore.update",
+        "batchbus_service.storage.mongo.jobs:MongoJobStore.update",
         _any_version,
         (CONTRACT,),
     ),
     Mutation(
         "a heartbeat with any fence",
         "a run that was presumed dead renews the lease of the next one",
-        "batchbus_service.storage.mongo.mongo:MongoJobStore.beat",
+        "batchbus_service.storage.mongo.jobs:MongoJobStore.beat",
         _any_fence,
         (CONTRACT,),
     ),

@@ -10,7 +10,7 @@ from batchbus_events.bus import Message
 from batchbus_events.event import Event, decode
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.moves import MOVES
-from batchbus_service.storage.memory import MemoryJobStore
+from batchbus_service.storage.memory.jobs import MemoryJobStore
 from tests.simulation.plan import Ask, Plan
 
 __all__ = ["CheckedStore", "Effects", "Violation", "check_end", "rests"]

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 import structlog
-from pymongo.errors import AutoReconnect
 
+from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.storage import clock as module
 from batchbus_service.storage.clock import ServerClock
 
@@ -25,26 +25,25 @@ class Server:
         self.away = False
         self.asked = 0
 
-    async def command(self, name: str) -> dict[str, Any]:
-        assert name == "hello"
+    async def time(self) -> datetime:
         self.asked += 1
         self.stopwatch += self.takes / 2
         time = BEGIN + timedelta(seconds=self.stopwatch) + self.set_ahead
         self.stopwatch += self.takes / 2
         if self.away:
-            raise AutoReconnect("away")
-        return {"localTime": time}
+            raise StoreUnavailable("away")
+        return time
 
 
 class Stopped(ServerClock):
     """On a stopwatch that the test moves."""
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self._fake = server
         super().__init__(cast(Any, server), structlog.get_logger())
 
     def monotonic(self) -> float:
-        return self._server.stopwatch
+        return self._fake.stopwatch
 
 
 @pytest.fixture
@@ -127,12 +126,11 @@ async def test_whoever_was_frozen_while_the_answer_came_does_not_think_that_the_
     clock = Stopped(server)
     await clock.measure()
 
-    async def command(name: str) -> dict[str, Any]:
+    async def answered_late() -> datetime:
         server.stopwatch += 90.0
-        time = BEGIN + timedelta(seconds=server.stopwatch)
-        return {"localTime": time + timedelta(milliseconds=2)}
+        return BEGIN + timedelta(seconds=server.stopwatch, milliseconds=2)
 
-    server.command = command  # type: ignore[method-assign]
+    server.time = answered_late  # type: ignore[method-assign]
     await clock.measure()
     assert clock.settled()
     assert off(clock, server) < 0.1

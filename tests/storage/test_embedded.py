@@ -22,20 +22,20 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient, WriteConcern
 from pymongo.errors import OperationFailure, PyMongoError
 
-from batchbus_service.storage.embedded import (
+from batchbus_service.storage.mongo.embedded import (
     DataDirInUse,
     EmbeddedMongo,
     EmbeddedMongoFailed,
     EmbeddedMongoMissing,
-    catalog_user,
 )
+from batchbus_service.storage.mongo.server import MongoServer
 
 Client = MongoClient[dict[str, Any]]
 
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from batchbus_service.storage.embedded import EmbeddedMongo
+from batchbus_service.storage.mongo.embedded import EmbeddedMongo
 
 async def main():
     async with EmbeddedMongo.start(Path(sys.argv[1])) as url:
@@ -209,8 +209,9 @@ async def test_the_catalogue_has_a_user_who_sees_nothing_else(tmp_path: Path) ->
     async with EmbeddedMongo.start(tmp_path) as url:
         owner: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(url)
         await owner["batchbus"].jobs.insert_one({"_id": 1})
-        await catalog_user(owner, url, "catalog")
-        limited = await catalog_user(owner, url, "catalog")  # as by a second start, which finds the user there
+        server = MongoServer(owner["batchbus"])
+        await server.catalog_user(url, "catalog")
+        limited = await server.catalog_user(url, "catalog")  # as by a second start, which finds the user there
         owner_password, password = urlsplit(url).password, urlsplit(limited).password
         assert owner_password and password and owner_password not in limited
         client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(limited)

@@ -17,8 +17,8 @@ from batchbus_service.domain.job import Checkpoint, Job, Status
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, alarm
 from batchbus_service.domain.ports import Beat, JobExists, JobStore, NotStorable, TooLarge
 from batchbus_service.storage.clock import SystemClock
-from batchbus_service.storage.memory import MemoryJobStore
-from batchbus_service.storage.mongo.mongo import MongoJobStore
+from batchbus_service.storage.memory.jobs import MemoryJobStore
+from batchbus_service.storage.mongo.jobs import MongoJobStore
 
 DECIDER = Decider(Policy(), new_ulid)
 NOW = SystemClock().now()

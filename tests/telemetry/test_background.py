@@ -98,7 +98,7 @@ async def test_a_service_whose_every_task_breaks_once_goes_on_and_readiness_name
 
     monkeypatch.setattr(Background, "start", start_broken)
     async with open_service(settings) as service:
-        readiness = Readiness(service.database, service.bus, service.transitions.outbox, service.background)
+        readiness = Readiness(service.stores.server, service.bus, service.transitions.outbox, service.background)
         request = NewJob(
             id=new_job_id(), type="product-export", context={}, dry_run=False, created_by="usr_1", request_digest=""
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,6 +26,7 @@ __all__ = [
     "Actor",
     "AnyContext",
     "BatchStrategy",
+    "Catalog",
     "Draft",
     "FileMissing",
     "FileWriter",
@@ -45,6 +46,12 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """What a checkpoint or a result may hold."""
 
 Phase = Literal["pre_process", "process"]
+
+Catalog: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
+"""The catalogue database, as strategies use it: Motor's database, with PyMongo's own beneath it as `delegate`.
+
+This is the one place that names the driver, so that another driver is one line for authors.
+"""
 
 
 class StrategyError(Exception):
@@ -110,7 +117,7 @@ class Services:
     """What the engine lends to strategies. Made on the strategies' own event loop."""
 
     files: Files
-    catalog: AsyncIOMotorDatabase[dict[str, Any]]
+    catalog: Catalog
     """The catalogue database (setting `CATALOG_DATABASE`)."""
 
 
@@ -183,7 +190,7 @@ class JobRun(Protocol[C_co]):
     @property
     def files(self) -> Files: ...
     @property
-    def catalog(self) -> AsyncIOMotorDatabase[dict[str, Any]]: ...
+    def catalog(self) -> Catalog: ...
     @property
     def log(self) -> FilteringBoundLogger: ...
 

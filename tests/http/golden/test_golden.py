@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from batchbus_events.ids import new_job_id
 from batchbus_events.memory import MemoryBus
 from batchbus_service.app.bootstrap import Service, open_service
 from batchbus_service.domain.job import Job, Status
+from batchbus_service.domain.ports import Upload
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.medusa.wire import timestamp
 from batchbus_service.http.server.listen import listen
@@ -197,8 +199,8 @@ async def shop(settings: Settings, database_name: str) -> AsyncIterator[Shop]:
             await file.write(b"Product Handle,Product Title,Nonsense\nblue-mug,Blue mug,1\n")
         admin, other = await site.person("admin", password=PASSWORD), await site.person("other")
         # Medusa chose the key of what the recorded user had uploaded: no upload of ours would be called so.
-        note = {"_id": "bad-columns.csv", "user_id": admin.user.id, "public": False}
-        await service.database["uploads"].insert_one(note)
+        note = Upload("bad-columns.csv", admin.user.id, public=False)
+        await service.stores.uploads.insert(note, datetime.now(UTC))
         yield Shop(site, bus, admin, other)
 
 

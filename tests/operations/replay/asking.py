@@ -7,15 +7,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from batchbus_events.ids import new_ulid
-from batchbus_service.operations.replay.record import DEFAULT_RATE, Replay, State
-from batchbus_service.operations.replay.selection import Destination, Selection
-from batchbus_service.operations.replay.store import Replays
+from batchbus_service.domain.ports import ReplayStore
+from batchbus_service.domain.replay import DEFAULT_RATE, Replay, State
+from batchbus_service.domain.selection import Destination, Selection
 
 __all__ = ["planned", "reaching"]
 
 
 async def planned(
-    replays: Replays, selection: Selection, queue: str, *, by: str, patience: float, rate: int = DEFAULT_RATE
+    replays: ReplayStore, selection: Selection, queue: str, *, by: str, patience: float, rate: int = DEFAULT_RATE
 ) -> Replay:
     """A replay, once some process has planned it."""
     now = datetime.now(UTC)
@@ -32,7 +32,9 @@ async def planned(
     return await reaching(replays, replay.id, lambda known: known.state is State.PLANNED, patience=patience)
 
 
-async def reaching(replays: Replays, replay_id: str, reached: Callable[[Replay], bool], *, patience: float) -> Replay:
+async def reaching(
+    replays: ReplayStore, replay_id: str, reached: Callable[[Replay], bool], *, patience: float
+) -> Replay:
     """The replay, once it is so far. Other processes bring it there, and tell nobody: asked for again and again."""
     async with asyncio.timeout(patience):
         while True:

@@ -20,10 +20,13 @@ from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Queue
-from batchbus_service.operations.replay.record import Replay, State
+from batchbus_service.domain.replay import Replay, State
+from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.operations.replay.replayer import Replayer
-from batchbus_service.operations.replay.selection import Destination, Selection
 from batchbus_service.storage.clock import ServerClock
+from batchbus_service.storage.mongo.histories import MongoHistoryReader
+from batchbus_service.storage.mongo.replays import MongoReplayStore
+from batchbus_service.storage.mongo.server import MongoServer
 from tests.operations.replay.histories import finished_jobs
 from tests.patience import PATIENCE
 
@@ -44,7 +47,8 @@ class Stage:
         self, worker: str = "one", claim: timedelta = timedelta(seconds=15), bus: Bus | None = None
     ) -> Replayer:
         return Replayer(
-            self.database,
+            MongoReplayStore(self.database),
+            MongoHistoryReader(self.database),
             bus or self.bus,
             self.clock,
             worker=worker,
@@ -141,7 +145,7 @@ async def stage(mongo_url: str, tmp_path: Path, bus: Bus) -> AsyncIterator[Stage
         stack.callback(client.close)
         database = client[f"replay_{new_ulid().lower()}"]
         stack.push_async_callback(client.drop_database, database.name)
-        clock = ServerClock(database, structlog.get_logger())
+        clock = ServerClock(MongoServer(database), structlog.get_logger())
         await clock.measure()
         yield Stage(database, bus, clock, tmp_path)
 

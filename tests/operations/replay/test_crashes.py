@@ -15,10 +15,11 @@ from batchbus_events import topics
 from batchbus_events.event import Event
 from batchbus_events.ids import new_job_id
 from batchbus_events.topics import Binding, Queue
-from batchbus_service.operations.replay.record import Replay, State
+from batchbus_service.domain.ports import ReplayStore
+from batchbus_service.domain.replay import Replay, State
+from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.replay_attempt import BATCH
-from batchbus_service.operations.replay.selection import Selection
-from batchbus_service.operations.replay.store import Replays
+from batchbus_service.storage.mongo.replays import MongoReplayStore
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
 from tests.long import LONG
@@ -47,7 +48,7 @@ async def test_a_replay_ends_the_same_however_often_its_process_is_killed(
 ) -> None:
     for documents in _blocks():
         await installation.database["jobs"].insert_many(documents)
-    replays = Replays(installation.database)
+    replays = MongoReplayStore(installation.database)
     async with AsyncExitStack() as stack:
         players: dict[int, WorkerProcess] = {}
 
@@ -130,15 +131,15 @@ def _assert_in_order(events: Iterable[Event]) -> None:
     assert all(sequence == list(range(1, len(sequence) + 1)) for sequence in sequences.values())
 
 
-async def _plan(replays: Replays, selection: Selection, queue: str = "billing") -> Replay:
+async def _plan(replays: ReplayStore, selection: Selection, queue: str = "billing") -> Replay:
     return await planned(replays, selection, queue, by=OLGA, patience=PATIENCE)
 
 
-async def _until(replays: Replays, replay_id: str, state: State) -> Replay:
+async def _until(replays: ReplayStore, replay_id: str, state: State) -> Replay:
     return await reaching(replays, replay_id, lambda known: known.state is state, patience=PATIENCE)
 
 
-async def _holder(replays: Replays, replay_id: str, *, published: int) -> int:
+async def _holder(replays: ReplayStore, replay_id: str, *, published: int) -> int:
     """The process that carries it out, once so much is published."""
     known = await reaching(
         replays,

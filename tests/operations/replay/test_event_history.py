@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,10 +16,11 @@ from pymongo.errors import CursorNotFound
 
 from batchbus_events.event import decode
 from batchbus_service.domain.job import Job
+from batchbus_service.domain.replay import Position
+from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.event_history import Marks, PastEvent, Stopped, past_events, sort_past, sum_up
-from batchbus_service.operations.replay.record import Position
-from batchbus_service.operations.replay.selection import Selection
 from batchbus_service.storage.mongo.document import to_document
+from batchbus_service.storage.mongo.histories import MongoHistoryReader
 from tests.operations.replay.histories import BEGIN, finished_job
 
 MARKS = Marks("replay_1", BEGIN + timedelta(days=1), "olga@example.com")
@@ -46,11 +48,17 @@ class Stored:
         return len(self.find(where, None))
 
 
+def reading(stored: Stored) -> MongoHistoryReader:
+    """Reads it as if it were the collection of the jobs, which Motor has under `delegate`."""
+    collection = SimpleNamespace(delegate=stored)
+    return MongoHistoryReader(cast(Any, SimpleNamespace(get_collection=lambda *_, **__: collection)))
+
+
 def sorted_past(
     jobs: list[Job], selection: Selection, after: Position | None = None, piece_bytes: int = 1000
 ) -> list[PastEvent]:
     with tempfile.TemporaryDirectory() as folder:
-        past = sort_past(cast(Any, Stored(jobs)), selection, MARKS, after, Path(folder), lambda: False, piece_bytes)
+        past = sort_past(reading(Stored(jobs)), selection, MARKS, after, Path(folder), lambda: False, piece_bytes)
         events: list[PastEvent] = []
         while taken := past.take(3):
             events += taken
@@ -84,7 +92,7 @@ def test_a_plan_counts_what_would_be_published(jobs: list[Job], since: int, leng
     )
 
     events = sorted_past(jobs, selection)
-    summary = sum_up(cast(Any, Stored(jobs)), selection, lambda: False)
+    summary = sum_up(reading(Stored(jobs)), selection, lambda: False)
 
     assert summary.events == len(events)
     assert summary.jobs == len({event.position.job_id for event in events})
@@ -112,12 +120,12 @@ def test_jobs_of_a_newer_form_are_left_out() -> None:
     stored = Stored([finished_job("one", [BEGIN]), finished_job("two", [BEGIN])])
     stored.documents[0]["schema"] = 99
 
-    assert sum_up(cast(Any, stored), Selection(), lambda: False).events == 1
+    assert sum_up(reading(stored), Selection(), lambda: False).events == 1
 
 
 def test_reading_can_be_called_off() -> None:
     with pytest.raises(Stopped):
-        sum_up(cast(Any, Stored([finished_job("one", [BEGIN])])), Selection(), lambda: True)
+        sum_up(reading(Stored([finished_job("one", [BEGIN])])), Selection(), lambda: True)
 
 
 class SlowlyRead(Stored):
@@ -136,5 +144,5 @@ class SlowlyRead(Stored):
 
 def test_a_cursor_that_the_server_has_ended_is_followed_by_another() -> None:
     jobs = [finished_job(str(number), [BEGIN, BEGIN + timedelta(seconds=1)]) for number in range(7)]
-    found = [(event.subject, event.sequence) for event in past_events(cast(Any, SlowlyRead(jobs)), Selection())]
+    found = [(event.subject, event.sequence) for event in past_events(reading(SlowlyRead(jobs)), Selection())]
     assert sorted(found) == sorted((job.id, seq) for job in jobs for seq in (1, 2))

@@ -13,9 +13,9 @@ from batchbus_events import topics
 from batchbus_events.bus import Bus, BusUnavailable, Message
 from batchbus_events.event import Event
 from batchbus_events.topics import Binding, Queue
-from batchbus_service.operations.replay.record import ReplayRefused, State
+from batchbus_service.domain.replay import ReplayRefused, State
+from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.replay_attempt import BATCH
-from batchbus_service.operations.replay.selection import Selection
 from tests.operations.replay.conftest import OLGA, Stage, Subscriber
 from tests.operations.replay.histories import BEGIN
 from tests.patience import PATIENCE

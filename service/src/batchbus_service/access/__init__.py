@@ -1,15 +1,16 @@
-"""Users of the HTTP API: who they are, how they show it, and what that allows. All of it is kept in MongoDB.
+"""Users of the HTTP API: who they are, how they show it, and what that allows.
 
 Passwords are kept as argon2id hashes; tokens and session keys, which are 256 bits of chance, as SHA-256 hashes. Nothing
 in the database gives anyone access, and since it is a hash that is looked up, how long that takes tells nothing about
 the secret.
 """
 
-from batchbus_service.access.accounts import BadUser, UserExists, Users
+from batchbus_service.access.accounts import BadUser, Users
 from batchbus_service.access.logins import FailureLimits, Logins, TryLater
-from batchbus_service.access.principals import Principal, Role, Scope, User
 from batchbus_service.access.sessions import SESSION_HOURS, Sessions
-from batchbus_service.access.tokens import ApiToken, NewToken, Tokens
+from batchbus_service.access.tokens import NewToken, Tokens
+from batchbus_service.domain.ports import UserExists
+from batchbus_service.domain.principals import ApiToken, Principal, Role, Scope, User
 
 __all__ = [
     "SESSION_HOURS",

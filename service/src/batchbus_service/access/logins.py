@@ -1,6 +1,6 @@
 """Signing in with a password, and the limit on how often one may be wrong about it.
 
-Failures are counted in MongoDB, so that every process sees them all, for a quarter of an hour from the first one on:
+Failures are counted in the database, so that every process sees them all, for a quarter of an hour from the first one on:
 
 * of one address at one account, which is someone who guesses or has forgotten;
 * of one address at any account, which is someone who tries one password on everyone;
@@ -17,24 +17,16 @@ import ipaddress
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
-
-from bson.codec_options import CodecOptions
-from pymongo import ASCENDING, WriteConcern
-from pymongo.errors import DuplicateKeyError
+from datetime import datetime, timedelta
+from typing import Final
 
 from batchbus_service.access.passwords import AT_A_TIME
-from batchbus_service.access.principals import User
 from batchbus_service.access.secrets import digest, now
-from batchbus_service.storage.mongo.driver import answered
-
-if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
+from batchbus_service.domain.ports import LoginStore
+from batchbus_service.domain.principals import User
 
 __all__ = ["FailureLimits", "Logins", "TryLater"]
 
-_NOTED: Final = WriteConcern(w=1)
 _WINDOW: Final = timedelta(minutes=15)
 _LATELY: Final = timedelta(days=30)
 _AT_ONCE: Final = 100
@@ -63,15 +55,14 @@ class Logins:
 
     def __init__(
         self,
-        database: AsyncIOMotorDatabase[dict[str, Any]],
+        notes: LoginStore,
         check: Callable[[str, str], Awaitable[User | None]],
         *,
         limits: FailureLimits = FailureLimits(),
         clock: Callable[[], datetime] = now,
     ) -> None:
         """`check`: who it is, by email address and password."""
-        options: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
-        self._notes = database.get_collection("logins", codec_options=options, write_concern=_NOTED)
+        self._notes = notes
         self._check = check
         self._limits = limits
         self._now = clock
@@ -79,9 +70,8 @@ class Logins:
         self._under_way = 0
 
     async def prepare(self) -> None:
-        """Create the index, if it is not there yet."""
-        with answered():
-            await self._notes.create_index([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry")
+        """Have the store ready for use."""
+        await self._notes.prepare()
 
     async def sign_in(self, email: str, password: str, address: str) -> User | None:
         """The user, if that is their password. `address`: the IP address that asks. Raises `TryLater`."""
@@ -101,38 +91,24 @@ class Logins:
 
     async def _admit(self, attempt: _Attempt) -> None:
         time = self._now()
-        with answered():
-            found = self._notes.find({"_id": {"$in": attempt.notes}})
-            notes = {note["_id"]: note async for note in found if note["expires_at"] > time}
+        found = await self._notes.notes(attempt.notes)
+        notes = {note_id: note for note_id, note in found.items() if note.expires_at > time}
         limits = {attempt.at_account: self._limits.address_at_account}
         if attempt.trusted not in notes:
             limits |= {attempt.anywhere: self._limits.address, attempt.by_anyone: self._limits.account}
-        reached = [notes[note] for note, most in limits.items() if note in notes and notes[note]["failures"] >= most]
+        reached = [notes[note] for note, most in limits.items() if note in notes and notes[note].failures >= most]
         if reached:
-            seconds = math.ceil((max(note["expires_at"] for note in reached) - time).total_seconds())
+            seconds = math.ceil((max(note.expires_at for note in reached) - time).total_seconds())
             raise TryLater(f"Too many failed logins: try again in {seconds} seconds", seconds)
 
     async def _failed(self, attempt: _Attempt) -> None:
         for note in attempt.counted:
-            await self._count(note)
+            time = self._now()
+            await self._notes.count_failure(note, time, time + _WINDOW)
 
     async def _succeeded(self, attempt: _Attempt) -> None:
-        note = {"$set": {"expires_at": self._now() + _LATELY}}
-        with answered():
-            await self._notes.delete_one({"_id": attempt.at_account})
-            await self._notes.update_one({"_id": attempt.trusted}, note, upsert=True)
-
-    async def _count(self, note: str) -> None:
-        time = self._now()
-        running, again = {"_id": note, "expires_at": {"$gt": time}}, {"$inc": {"failures": 1}}
-        over, first = {"_id": note, "expires_at": {"$lte": time}}, {"failures": 1, "expires_at": time + _WINDOW}
-        with answered():
-            if (await self._notes.update_one(running, again)).matched_count:
-                return
-            try:
-                await self._notes.update_one(over, {"$set": first}, upsert=True)
-            except DuplicateKeyError:  # another process has just counted the first
-                await self._notes.update_one(running, again)
+        await self._notes.forget(attempt.at_account)
+        await self._notes.keep(attempt.trusted, self._now() + _LATELY)
 
 
 @dataclass(frozen=True, slots=True)

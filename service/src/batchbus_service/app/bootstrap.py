@@ -11,16 +11,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.lifecycle import Decider, Policy
-from batchbus_service.domain.ports import JobStore
+from batchbus_service.domain.ports import JobStore, Stores
 from batchbus_service.domain.settings import BadSettings, Settings
 from batchbus_service.engine.commands import BUS, HTTP, Commands, Preparation
 from batchbus_service.engine.dispatcher import Dispatcher, kept_for
@@ -39,10 +38,11 @@ from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.storage.clock import ServerClock
 from batchbus_service.storage.files import FileStore
-from batchbus_service.storage.lent import client_options, lend
-from batchbus_service.storage.mongo.metered import MeteredJobStore
-from batchbus_service.storage.mongo.mongo import MongoJobStore
-from batchbus_service.storage.mongo.processes import MongoProcessStore
+from batchbus_service.storage.metered import MeteredJobStore
+from batchbus_service.storage.mongo.connection import mongo_stores, open_database
+from batchbus_service.storage.mongo.jobs import MongoJobStore
+from batchbus_service.storage.mongo.lent import lend
+from batchbus_service.storage.mongo.server import MongoServer
 from batchbus_service.telemetry.background import Background
 from batchbus_service.telemetry.prometheus import PrometheusMeter
 from batchbus_service.telemetry.queues import QueueWatch
@@ -118,7 +118,7 @@ async def open_service(
             base.registry,
             base.executor,
             base.files,
-            base.database,
+            base.stores,
             worker,
             rescuer,
             replayer,
@@ -135,9 +135,10 @@ class _Base:
     name: str
     """Of this process."""
     mongo_url: str
-    client: AsyncIOMotorClient[dict[str, Any]]
-    database: AsyncIOMotorDatabase[dict[str, Any]]
+    server: MongoServer
+    stores: Stores
     store: JobStore
+    """That of the jobs, measured."""
     clock: ServerClock
     bus: Bus
     files_url: str
@@ -163,13 +164,14 @@ async def _open_base(
     background = Background(log)
     if mongo_url is None:
         mongo_url = await _mongo_url(settings, stack)
-    client = _client(mongo_url, stack, timeouts.database)
-    database: AsyncIOMotorDatabase[dict[str, Any]] = client[settings.mongodb_database]
-    clock = ServerClock(database, log)
+    opening = open_database(mongo_url, settings.mongodb_database, answer_seconds=timeouts.database)
+    database = await stack.enter_async_context(opening)
+    server = MongoServer(database)
+    clock = ServerClock(server, log)
     registry = Registry.load(settings.strategies_folder)
     meter = PrometheusMeter(registry.strategies)
-    mongo = MongoJobStore(database)
-    await mongo.prepare()
+    await MongoJobStore(database).prepare()
+    stores = mongo_stores(database, clock, embedded=settings.embedded)
     await clock.measure()
     await stack.enter_async_context(clock.kept_right(background))
     if bus is None:
@@ -184,14 +186,14 @@ async def _open_base(
     executor = await stack.enter_async_context(StrategyExecutor(make_services, background=background))
     for strategy in registry.strategies.values():
         strategy.services = executor.services
-    store = MeteredJobStore(mongo, meter)
+    store = MeteredJobStore(stores.jobs, meter)
     slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
     return _Base(
         settings,
         worker_id(),
         mongo_url,
-        client,
-        database,
+        server,
+        stores,
         store,
         clock,
         bus,
@@ -217,8 +219,7 @@ async def _open_journal(
         publish_grace=timedelta(seconds=timeouts.publish_grace),
     )
     lasts = 2 * policy.publish_grace
-    processes = MongoProcessStore(base.database)
-    presence = Presence(processes, base.clock, base.name, log, lasts=lasts, background=background)
+    presence = Presence(base.stores.processes, base.clock, base.name, log, lasts=lasts, background=background)
     await stack.enter_async_context(presence)
     notifier = await stack.enter_async_context(Notifier(base.bus, log))
     outbox = Outbox(
@@ -277,7 +278,8 @@ async def _open_worker(
 
 def _replayer(base: _Base) -> Replayer:
     return Replayer(
-        base.database,
+        base.stores.replays,
+        base.stores.histories,
         base.bus,
         base.clock,
         worker=base.name,
@@ -296,18 +298,9 @@ def worker_id() -> str:
 async def _mongo_url(settings: Settings, stack: AsyncExitStack) -> str:
     if not settings.embedded:
         return settings.mongodb_url
-    from batchbus_service.storage.embedded import EmbeddedMongo
+    from batchbus_service.storage.mongo.embedded import EmbeddedMongo
 
     return await stack.enter_async_context(EmbeddedMongo.start(settings.data_dir))
-
-
-def _client(url: str, stack: AsyncExitStack, answer_seconds: float) -> AsyncIOMotorClient[dict[str, Any]]:
-    """A client bound to the running event loop."""
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-        url, io_loop=asyncio.get_running_loop(), **client_options(answer_seconds)
-    )
-    stack.callback(client.close)
-    return client
 
 
 async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
@@ -325,9 +318,7 @@ async def _setup(base: _Base) -> Setup | None:
         return None
     catalog_url = settings.catalog_url or base.mongo_url
     if settings.embedded and settings.catalog_url is None:
-        from batchbus_service.storage.embedded import catalog_user
-
-        catalog_url = await catalog_user(base.client, base.mongo_url, settings.catalog_database)
+        catalog_url = await base.server.catalog_user(base.mongo_url, settings.catalog_database)
     folder = settings.strategies_folder
     return Setup(
         catalog_url=catalog_url,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -16,14 +16,16 @@ from batchbus_service.cli.options import AsJson
 from batchbus_service.cli.output import Refusal, out, print_json
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorClient
-
     from batchbus_service.domain.settings import Settings
 
 __all__ = ["Finding", "doctor", "examine"]
 
 _PATIENCE: Final = 5.0
 """Seconds for each thing that is asked over the network."""
+_NEWEST: Final = 1000
+"""So many jobs are read, to see whether they can be."""
+_NAMED: Final = 5
+"""So many of those that cannot are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,62 +107,66 @@ def _settings(settings: Settings) -> Finding:
 
 
 async def _database(settings: Settings) -> Finding:
-    from pymongo.errors import PyMongoError
-
     from batchbus_service.domain.ports import StoreUnavailable
-    from batchbus_service.storage.embedded import DataDirInUse, EmbeddedMongoError
-    from batchbus_service.storage.mongo.driver import try_out
+    from batchbus_service.storage.mongo.embedded import DataDirInUse, EmbeddedMongoError
 
     try:
-        async with _client(settings) as client:
-            if client is None:
+        async with _url(settings) as url:
+            if url is None:
                 return Finding("database", True, "embedded; it is created by the first `batchbus up`")
-            version = (await client.server_info())["version"]
-            await try_out(client[settings.mongodb_database])
+            return await _jobs_in(settings, url)
     except DataDirInUse as error:
         process = f"process {error.holder.pid}" if error.holder else "another process"
         return Finding("database", True, f"embedded, in use by {process}")
     except EmbeddedMongoError as error:
         return Finding("database", False, str(error), "Set BATCHBUS_MONGODB_URL to use a MongoDB server instead.")
-    except (PyMongoError, StoreUnavailable) as error:
+    except StoreUnavailable as error:
+        cause = error.__cause__ or error  # the driver says more
         return Finding(
             "database",
             False,
-            f"MongoDB cannot be used: {type(error).__name__}: {str(error).split(', Timeout')[0]}",
+            f"MongoDB cannot be used: {type(cause).__name__}: {str(cause).split(', Timeout')[0]}",
             "Check BATCHBUS_MONGODB_URL, that the server runs, has room on its disk, and that its user may read and write.",
         )
-    return Finding("database", True, f"MongoDB {version}, database {settings.mongodb_database}")
+
+
+async def _jobs_in(settings: Settings, url: str) -> Finding:
+    """Whether the database works, and the jobs that were made last can be read. Raises `StoreUnavailable`."""
+    from batchbus_service.storage.clock import SystemClock
+    from batchbus_service.storage.mongo.connection import mongo_stores, open_database
+
+    async with open_database(url, settings.mongodb_database, answer_seconds=_PATIENCE) as database:
+        stores = mongo_stores(database, SystemClock(), embedded=settings.embedded)
+        words = f"MongoDB {await stores.server.version()}, database {settings.mongodb_database}"
+        await stores.server.try_out()
+        unreadable = await stores.listings.unreadable(newest=_NEWEST)
+    if not unreadable:
+        return Finding("database", True, words)
+    named = "; ".join(str(error) for error in unreadable[:_NAMED])
+    return Finding(
+        "database",
+        False,
+        f"{words}: of the newest {_NEWEST:,} jobs, {len(unreadable):,} cannot be read. {named}",
+        "Nothing else is wrong with them: run the version of batchbus that wrote them, or mend them in the collection jobs.",
+    )
 
 
 @asynccontextmanager
-async def _client(settings: Settings) -> AsyncIterator[AsyncIOMotorClient[dict[str, Any]] | None]:
-    """None for an embedded database that is not there yet."""
-    from motor.motor_asyncio import AsyncIOMotorClient
-
-    from batchbus_service.storage.embedded import EmbeddedMongo, EmbeddedMongoMissing
-
-    if not settings.embedded:
-        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-            settings.mongodb_url, serverSelectionTimeoutMS=int(_PATIENCE * 1000)
-        )
-        try:
-            yield client
-        finally:
-            client.close()
-        return
+async def _url(settings: Settings) -> AsyncIterator[str | None]:
+    """Where the database is; None for an embedded one that is not there yet."""
     import importlib.util
 
-    if importlib.util.find_spec("secantus") is None:
+    from batchbus_service.storage.mongo.embedded import EmbeddedMongo, EmbeddedMongoMissing
+
+    if not settings.embedded:
+        yield settings.mongodb_url
+    elif importlib.util.find_spec("secantus") is None:
         raise EmbeddedMongoMissing
-    if not (settings.data_dir / "mongodb").exists():
+    elif not (settings.data_dir / "mongodb").exists():
         yield None
-        return
-    async with EmbeddedMongo.start(settings.data_dir) as url:
-        client = AsyncIOMotorClient(url)
-        try:
-            yield client
-        finally:
-            client.close()
+    else:
+        async with EmbeddedMongo.start(settings.data_dir) as url:
+            yield url
 
 
 async def _broker_of(settings: Settings, *, repair: bool) -> Finding:

@@ -15,7 +15,7 @@ from batchbus_service.cli.credentials import client_file, read_client_file, writ
 from batchbus_service.cli.output import Refusal, out
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.listen import listen
-from batchbus_service.storage.embedded import EmbeddedMongo
+from batchbus_service.storage.mongo.embedded import EmbeddedMongo
 
 if TYPE_CHECKING:
     from socket import socket

@@ -92,7 +92,7 @@ def _as_refusal(error: Exception) -> Refusal | None:
     from batchbus_service.domain.ports import StoreError
     from batchbus_service.domain.settings import BadSettings
     from batchbus_service.http.server.listen import CannotListen
-    from batchbus_service.storage.embedded import EmbeddedMongoError
+    from batchbus_service.storage.mongo.embedded import EmbeddedMongoError
     from batchbus_strategies import RegistryError
 
     match error:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from batchbus_events.bus import Bus
-from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.domain.ports import DatabaseServer, StoreUnavailable
 from batchbus_service.journal.outbox import Outbox
-from batchbus_service.storage.mongo.driver import try_out
 from batchbus_service.telemetry.background import Background
-
-if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
 
 __all__ = ["Readiness"]
 
@@ -24,10 +20,8 @@ _WRITE_EVERY: Final = 5.0
 class Readiness:
     """One per process. However many ask, and however often, the database is asked by one call at a time."""
 
-    def __init__(
-        self, database: AsyncIOMotorDatabase[dict[str, Any]], bus: Bus, outbox: Outbox, background: Background
-    ) -> None:
-        self._database = database
+    def __init__(self, server: DatabaseServer, bus: Bus, outbox: Outbox, background: Background) -> None:
+        self._server = server
         self._bus = bus
         self._outbox = outbox
         self._background = background
@@ -56,7 +50,7 @@ class Readiness:
     async def _ping(self) -> str:
         loop = asyncio.get_running_loop()
         try:
-            await try_out(self._database, write=loop.time() >= self._write_again_at)
+            await self._server.try_out(write=loop.time() >= self._write_again_at)
         except StoreUnavailable as error:
             self._write_again_at = 0.0
             return str(error)

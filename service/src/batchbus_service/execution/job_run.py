@@ -25,10 +25,9 @@ from batchbus_strategies.fenced import FencedWriter, in_a_loop
 from batchbus_strategies.json_values import CheckedResult, NotJson, as_count, as_json, as_object, as_text
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
     from structlog.typing import FilteringBoundLogger
 
-    from batchbus_strategies import Files, RecordWrite, Written
+    from batchbus_strategies import Catalog, Files, RecordWrite, Written
 
 __all__ = ["MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "CheckpointRequest", "EngineJobRun", "Progress"]
 
@@ -152,7 +151,7 @@ class EngineJobRun:
         return self._services.files
 
     @property
-    def catalog(self) -> AsyncIOMotorDatabase[dict[str, Any]]:
+    def catalog(self) -> Catalog:
         return self._services.catalog
 
     @property

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from batchbus_events.bus import Bus
+from batchbus_service.domain.ports import Stores
 from batchbus_service.domain.settings import Settings
 from batchbus_service.engine.commands import Commands
 from batchbus_service.engine.dispatcher import Dispatcher
@@ -35,8 +33,8 @@ class Service:
     registry: Registry
     executor: StrategyExecutor
     files: FileStore
-    database: AsyncIOMotorDatabase[dict[str, Any]]
-    """Jobs, users, tokens."""
+    stores: Stores
+    """Jobs, users, replays, and whatever else is kept."""
     worker: Dispatcher | None
     watch: Rescuer
     replayer: Replayer

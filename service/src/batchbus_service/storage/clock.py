@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from pymongo.errors import PyMongoError
-
+from batchbus_service.domain.ports import DatabaseServer, StoreUnavailable
 from batchbus_service.telemetry.background import Background, Periodic
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["ServerClock", "SystemClock"]
@@ -53,8 +51,8 @@ class ServerClock(SystemClock):
     learn of it one after the other, and none may judge by its own time what another has written, until all know.
     """
 
-    def __init__(self, database: AsyncIOMotorDatabase[dict[str, Any]], log: FilteringBoundLogger) -> None:
-        self._database = database
+    def __init__(self, server: DatabaseServer, log: FilteringBoundLogger) -> None:
+        self._server = server
         self._log = log
         self._zero = datetime.now(UTC) - timedelta(seconds=self.monotonic())
         """The server's time when the stopwatch was at 0."""
@@ -66,12 +64,11 @@ class ServerClock(SystemClock):
         return _in_milliseconds(self._zero + timedelta(seconds=self.monotonic()))
 
     async def measure(self) -> None:
-        """Ask the server for its time; half of the round trip is taken for the way back. Raises `PyMongoError`."""
+        """Ask the server for its time; half of the round trip is taken for the way back. Raises `StoreUnavailable`."""
         asked = self.monotonic()
-        hello = await self._database.command("hello")
+        server_time = await self._server.time()
         answered = self.monotonic()
-        server: datetime = hello["localTime"]
-        zero = server.replace(tzinfo=UTC) - timedelta(seconds=(asked + answered) / 2)
+        zero = server_time - timedelta(seconds=(asked + answered) / 2)
         off = zero - self._zero
         # The server looked at its clock at any time of the round trip: so far it proves nothing. A process that was
         # frozen meanwhile is off by just half of it.
@@ -92,8 +89,8 @@ class ServerClock(SystemClock):
                 self._measuring = asyncio.create_task(self.measure(), name="comparing clocks")
             try:
                 await asyncio.shield(self._measuring)
-            except PyMongoError as error:
-                self._log.warning("clock_not_compared", reason=type(error).__name__)
+            except StoreUnavailable as error:
+                self._log.warning("clock_not_compared", reason=str(error))
                 return False
         return self.settled()
 
@@ -104,8 +101,8 @@ class ServerClock(SystemClock):
     async def _compare(self) -> None:
         try:
             await self.measure()
-        except PyMongoError as error:
-            self._log.warning("clock_not_compared", reason=type(error).__name__)
+        except StoreUnavailable as error:
+            self._log.warning("clock_not_compared", reason=str(error))
 
 
 def _in_milliseconds(time_: datetime) -> datetime:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -21,10 +21,6 @@ from batchbus_service.domain.job import TERMINAL, Job, Status
 from batchbus_service.telemetry.meter import Meter, RunEnd
 from batchbus_service.telemetry.queues import QueueWatch
 from batchbus_strategies import Phase
-
-if TYPE_CHECKING:
-    from batchbus_service.execution.slots import Slots
-    from batchbus_service.journal.outbox import Outbox
 
 __all__ = ["PrometheusMeter"]
 
@@ -37,6 +33,28 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 _PHASES: Final[tuple[Phase, ...]] = ("pre_process", "process")
 _STATUS_OF: Final = {f"batch.{status}": status for status in Status}
 """By the event that tells of a job's reaching it."""
+
+
+class Backlog(Protocol):
+    """What waits for the message broker."""
+
+    @property
+    def backlog(self) -> int:
+        """How many events wait."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the broker refuses events; None if it does not."""
+
+
+class SlotCounts(Protocol):
+    """How many jobs a worker may run at a time."""
+
+    def size(self, phase: Phase) -> int:
+        """How many slots there are, free and taken."""
+
+    def free(self, phase: Phase) -> int:
+        """How many are free."""
 
 
 class PrometheusMeter(Meter):
@@ -155,12 +173,12 @@ class PrometheusMeter(Meter):
 
     # -- what it looks at when it is asked -------------------------------------------------------------------------
 
-    def look_at_engine(self, bus: Bus, outbox: Outbox) -> None:
+    def look_at_engine(self, bus: Bus, outbox: Backlog) -> None:
         self._connected.set_function(lambda: bus.connected)
         self._backlog.set_function(lambda: outbox.backlog)
         self._refused.set_function(lambda: outbox.trouble is not None)
 
-    def look_at_slots(self, slots: Slots) -> None:
+    def look_at_slots(self, slots: SlotCounts) -> None:
         def used(phase: Phase) -> Callable[[], float]:
             return lambda: slots.size(phase) - slots.free(phase)
 

@@ -18,9 +18,10 @@ from batchbus_strategies.catalog.living import LIVING, unique_keys
 from batchbus_strategies.strategy import StrategyError
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
+    from motor.motor_asyncio import AsyncIOMotorCollection
 
     from batchbus_strategies.catalog.documents import Document
+    from batchbus_strategies.strategy import Catalog
 
 __all__ = ["CatalogInconsistent", "ensure_indexes", "release_stale_keys"]
 
@@ -42,7 +43,7 @@ class CatalogInconsistent(StrategyError):
     """The catalogue breaks a rule of its own, such as that a handle is unique."""
 
 
-async def ensure_indexes(catalog: AsyncIOMotorDatabase[Document]) -> None:
+async def ensure_indexes(catalog: Catalog) -> None:
     """Create what is not there yet; cheap if all are. Raises `CatalogInconsistent` if two records have the same key."""
     products = catalog["products"]
     there = await _names(products)

@@ -16,9 +16,8 @@ from batchbus_strategies.catalog.living import living
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
-
     from batchbus_strategies.catalog.documents import Document
+    from batchbus_strategies.strategy import Catalog
 
 V = TypeVar("V")
 
@@ -105,7 +104,7 @@ class References:
         return self._categories_by_handle.get(handle)
 
 
-async def load_references(catalog: AsyncIOMotorDatabase[Document]) -> References:
+async def load_references(catalog: Catalog) -> References:
     """All that are not deleted, with the fields that imports and exports need."""
     types = await _all(catalog, "product_types")
     return References(
@@ -135,7 +134,7 @@ async def load_references(catalog: AsyncIOMotorDatabase[Document]) -> References
     )
 
 
-async def _all(catalog: AsyncIOMotorDatabase[Document], collection: str) -> list[Document]:
+async def _all(catalog: Catalog, collection: str) -> list[Document]:
     wanted = {"name": 1, "title": 1, "handle": 1, "value": 1, "description": 1, "currency_code": 1, "deleted_at": 1}
     found = await catalog[collection].find({}, wanted).to_list(None)
     return sorted(found, key=lambda document: str(document["_id"]))

@@ -20,6 +20,7 @@ from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.strategy import (
     Actor,
     BatchStrategy,
+    Catalog,
     Draft,
     Files,
     Json,
@@ -30,7 +31,6 @@ from batchbus_strategies.strategy import (
 )
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["Crash", "FakeJob", "FakeRun", "RowError"]
@@ -183,7 +183,7 @@ class FakeRun(Generic[C]):
         self.resume_from = saved.state
         self.result: MutableMapping[str, Any] = CheckedResult(saved.result)
         self.files: Files = job.services.files
-        self.catalog: AsyncIOMotorDatabase[dict[str, Any]] = job.services.catalog
+        self.catalog: Catalog = job.services.catalog
         self.log: FilteringBoundLogger = structlog.get_logger("batchbus.test").bind(job_id=job.id)
 
         self._writer = FencedWriter(self.job_id, self.run_number)

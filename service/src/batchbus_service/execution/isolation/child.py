@@ -39,7 +39,7 @@ from batchbus_service.execution.isolation.setup import Setup
 from batchbus_service.execution.lease import Lease
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.files import FileStore, is_full
-from batchbus_service.storage.lent import lend
+from batchbus_service.storage.mongo.lent import lend
 from batchbus_service.telemetry.logs import configure
 from batchbus_strategies import (
     BatchStrategy,

@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import UTC
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Final
-
-import bson
-from bson.codec_options import CodecOptions
 
 from batchbus_service.domain.job import Checkpoint, Job, plain
 from batchbus_service.domain.ports import NotStorable
 from batchbus_service.execution.execution import ProcessDied, RaisedInChild, RunStalled
 from batchbus_service.execution.executor import CallStopped
 from batchbus_service.execution.job_run import EngineJobRun, Progress
-from batchbus_service.storage.mongo.document import encodable, from_document, to_document
+from batchbus_service.storage.mongo.codec import decoded, encoded
+from batchbus_service.storage.mongo.document import from_document, to_document
 from batchbus_strategies import LeaseLost, RunCanceled, StrategyError
 from batchbus_strategies.json_values import NotJson
 
@@ -43,7 +40,6 @@ __all__ = [
 
 Document = dict[str, Any]
 
-_OPTIONS: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True, tzinfo=UTC)
 _MOST_BYTES: Final = 256 * 1024 * 1024
 """Of one message; a job's document has 16 MiB at most."""
 _TRACEBACK: Final = 16_000
@@ -73,8 +69,7 @@ class _Remote(Exception):
 
 def packed(message: Document) -> bytes:
     """Raises `NotStorable` for what the database could not hold either."""
-    with encodable():
-        return bson.encode(message)
+    return encoded(message)
 
 
 async def read(reader: asyncio.StreamReader) -> Document | None:
@@ -87,10 +82,7 @@ async def read(reader: asyncio.StreamReader) -> Document | None:
         body = await reader.readexactly(length - 4)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
-    try:
-        return bson.decode(head + body, codec_options=_OPTIONS)
-    except bson.errors.BSONError as error:
-        raise ValueError(str(error)) from error
+    return decoded(head + body)
 
 
 def job_to(job: Job) -> Document:

@@ -58,7 +58,7 @@ async def create(
 async def list_jobs(request: Request, api: ApiState, caller: Reader) -> Response:
     """The newest first; own jobs only, unless an operator asks."""
     listing = read_listing(request.scope["query_string"], None if caller.sees_all else caller.user.id)
-    jobs, count = await api.finder.find(listing)
+    jobs, count = await api.service.stores.listings.find(listing)
     shown = {"id", "created_at", "status", "dry_run", *listing.fields}
     wire = [{key: value for key, value in job_on_the_wire(job).items() if key in shown} for job in jobs]
     if listing.with_user:

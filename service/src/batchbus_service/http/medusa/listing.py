@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from batchbus_service.domain.job import Status
+from batchbus_service.domain.listing import Listing, Times
 from batchbus_service.http.medusa.query import Parameter, parse_query
 from batchbus_service.http.medusa.wire import FIELDS
 from batchbus_service.http.server.errors import invalid
 
-__all__ = ["MAX_LIMIT", "MAX_OFFSET", "ORDERS", "TIMES", "Listing", "Times", "read_listing"]
+__all__ = ["MAX_LIMIT", "MAX_OFFSET", "ORDERS", "TIMES", "JobsQuery", "read_listing"]
 
 MAX_LIMIT: Final = 1000
 MAX_OFFSET: Final = 2**31 - 1
@@ -40,33 +41,18 @@ _OTHER_BASE: Final = re.compile(r"0x[0-9a-f]{1,15}|0o[0-7]{1,15}|0b[01]{1,15}", 
 _YEAR_OR_MONTH: Final = re.compile(r"[0-9]{4}(-[0-9]{2})?")
 _SECONDS: Final = re.compile(r"[0-9]{9,11}(\.[0-9]{1,6})?")
 
-Times = Mapping[str, datetime]
-"""Bounds of a time, by `lt`, `gt`, `lte` and `gte`. Empty: there must be no such time."""
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsQuery(Listing):
+    """A page of jobs, and what of them to show. `offset` and `limit` are as asked for, and as the answer repeats them."""
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A page of jobs that someone wants to see. All conditions hold; None is no condition."""
-
-    created_by: str | None
-    ids: list[str] | None
-    types: list[str] | None
-    statuses: list[Status] | None
-    times: Mapping[str, Times]
-    """By the field that is compared."""
-    order: str
-    """One of the fields of a job."""
-    descending: bool
-    offset: float
-    limit: float
-    """As asked for, and as the answer repeats it: it may be a fraction."""
     fields: tuple[str, ...]
     """Which fields of a job to show, besides those that are always shown."""
     with_user: bool
     """Whether to show who made each job."""
 
 
-def read_listing(query: bytes, created_by: str | None) -> Listing:
+def read_listing(query: bytes, created_by: str | None) -> JobsQuery:
     """`created_by`: whose jobs may be seen; None for everyone's. Raises `ApiError` with everything that is wrong."""
     parameters = _Parameters(parse_query(query))
     ids, types = parameters.array("id"), parameters.array("type")
@@ -77,7 +63,7 @@ def read_listing(query: bytes, created_by: str | None) -> Listing:
     fields = parameters.fields("fields")
     order = parameters.order("order")
     parameters.check()
-    return Listing(
+    return JobsQuery(
         created_by=created_by,
         ids=ids,
         types=types,

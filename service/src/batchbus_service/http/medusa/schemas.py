@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from batchbus_service.access import Role, Scope
 from batchbus_service.domain.job import Status
-from batchbus_service.operations.parked.record import State as ParkedState
-from batchbus_service.operations.replay.record import State as ReplayState
+from batchbus_service.domain.parked import State as ParkedState
+from batchbus_service.domain.replay import State as ReplayState
 
 __all__ = [
     "BatchTypeList",

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
+from batchbus_service.domain.ports import Upload
 from batchbus_service.http.medusa.bodies import JsonBody, read_file_key
 from batchbus_service.http.medusa.downloads import address
-from batchbus_service.http.medusa.file_access import Upload
 from batchbus_service.http.medusa.schemas import Deleted, FileKey, UploadList
 from batchbus_service.http.server.callers import Writer
 from batchbus_service.http.server.errors import ApiJson, invalid, not_allowed

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, Field
 from pydantic_core import to_json
 
+from batchbus_service.domain.parked import Filter, ParkedMessage, ParkedRefused, State, UnknownParked
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import DiscardedNumber, OneParkedMessage, ParkedMessageList, RequeuedNumber
 from batchbus_service.http.medusa.wire import timestamp
@@ -20,8 +21,6 @@ from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import Api, ApiState
-from batchbus_service.operations.parked.record import ParkedMessage, ParkedRefused, State
-from batchbus_service.operations.parked.store import Filter, UnknownParked
 
 __all__ = ["router"]
 
@@ -92,7 +91,7 @@ async def discard_many(api: ApiState, caller: Operator, body: JsonBody) -> Respo
 async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
     """With its body: `body` where that is text, else `body_base64`; cut off where it is longer than a trigger may be."""
     parked = await _find(api, id)
-    message = await api.parked.messages.message(parked)
+    message = await api.parked.message(parked)
     shown = message.body[:_SHOWN_BYTES]
     try:
         body = {"body": shown.decode()}
@@ -112,7 +111,7 @@ async def requeue(id: str, api: ApiState, caller: Operator, body: JsonBody) -> R
         else:
             edited = form.body.encode() if isinstance(form.body, str) else to_json(form.body)
             if form.body is None:
-                edited = (await api.parked.messages.message(parked)).body
+                edited = (await api.parked.message(parked)).body
             dealt_with = await api.parked.requeue_edited(
                 parked.id, caller.user.email, form.reason, body=edited, routing_key=form.routing_key
             )

@@ -11,11 +11,11 @@ from fastapi.responses import Response, StreamingResponse
 
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import JOB_ID
+from batchbus_service.domain.selection import Selection
 from batchbus_service.http.server.callers import Operator
 from batchbus_service.http.server.errors import invalid
 from batchbus_service.http.server.state import ApiState
 from batchbus_service.operations.replay.histories import JobHistories
-from batchbus_service.operations.replay.selection import Selection
 
 __all__ = ["router"]
 
@@ -42,7 +42,7 @@ async def history(
     else:
         assert since is not None
         selection = Selection(since=since.replace(tzinfo=since.tzinfo or UTC))
-    batches = JobHistories(api.service.database).batches(selection, after=after)
+    batches = JobHistories(api.service.stores.histories).batches(selection, after=after)
     # The first ones before the answer begins, so that a database that is away is an error and not an empty answer.
     first: list[Event] = await anext(batches, [])
     return StreamingResponse(_lines(first, batches), media_type=_NDJSON)

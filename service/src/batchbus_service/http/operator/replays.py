@@ -12,6 +12,8 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from batchbus_events.ids import new_ulid
+from batchbus_service.domain.replay import DEFAULT_RATE, MAX_RATE, Replay, ReplayRefused, State, UnknownReplay
+from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import OneReplay, ReplayList
 from batchbus_service.http.medusa.wire import timestamp
@@ -21,9 +23,7 @@ from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import Api, ApiState
-from batchbus_service.operations.replay.record import DEFAULT_RATE, MAX_RATE, Replay, ReplayRefused, State
-from batchbus_service.operations.replay.selection import Destination, Selection
-from batchbus_service.operations.replay.store import UnknownReplay
+from batchbus_service.storage.changing import changed
 
 __all__ = ["router"]
 
@@ -136,15 +136,14 @@ async def _find(api: Api, id: str) -> Replay:
 
 async def _change(api: Api, id: str, decide: Callable[[Replay, datetime], Replay]) -> Response:
     replayer, clock = api.service.replayer, api.service.transitions.clock
-    while True:
-        known = await _find(api, id)
-        try:
-            changed = decide(known, clock.now())
-        except ReplayRefused as error:
-            raise not_allowed(str(error)) from None
-        if await replayer.replays.change(known, changed):
-            replayer.look()
-            return _answer(changed)
+    try:
+        decided = await changed(
+            lambda: _find(api, id), lambda known: decide(known, clock.now()), replayer.replays.change
+        )
+    except ReplayRefused as error:
+        raise not_allowed(str(error)) from None
+    replayer.look()
+    return _answer(decided)
 
 
 def _answer(replay: Replay, *, status: int = 200) -> Response:

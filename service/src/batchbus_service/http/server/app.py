@@ -12,7 +12,6 @@ from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa import auth, downloads, jobs, uploads
 from batchbus_service.http.medusa.access import admit
 from batchbus_service.http.medusa.file_access import FileAccess
-from batchbus_service.http.medusa.finding import JobFinder
 from batchbus_service.http.medusa.keys import Keys
 from batchbus_service.http.operator import (
     batch_types,
@@ -38,7 +37,6 @@ from batchbus_service.http.server.state import Api
 from batchbus_service.http.server.validators import Validators
 from batchbus_service.http.service import Service
 from batchbus_service.operations.parked.parked_messages import ParkedMessages
-from batchbus_service.operations.parked.store import ParkedMessageStore
 from batchbus_service.storage.line_index import LinePages
 
 __all__ = ["create_app"]
@@ -56,18 +54,21 @@ def create_app(service: Service, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS) -
         generate_unique_id_function=operation_id,
     )
     log = structlog.get_logger("batchbus")
+    stores = service.stores
     app.state.api = Api(
         service=service,
-        users=Users(service.database),
+        users=Users(stores.users, stores.tokens, stores.sessions, stores.logins),
         keys=Keys.of(service.settings),
-        finder=JobFinder(service.database, service.transitions.clock, embedded=service.settings.embedded),
         feed=LiveFeed(service.bus, log),
-        file_access=FileAccess(service.files, service.database, max_bytes=service.settings.max_upload_bytes),
+        file_access=FileAccess(
+            service.files, stores.uploads, stores.listings, max_bytes=service.settings.max_upload_bytes
+        ),
         timeouts=timeouts,
         plans=LinePages(service.files),
         parked=ParkedMessages(
             service.bus,
-            ParkedMessageStore(service.database, service.files),
+            stores.parked,
+            service.files,
             service.transitions.clock,
             log,
             background=service.background,

@@ -17,7 +17,7 @@ from batchbus_events.bus import BusError
 from batchbus_events.event import InvalidEvent
 from batchbus_service.access import TryLater
 from batchbus_service.domain.moves import NotAllowed
-from batchbus_service.domain.ports import NotStorable, StoreUnavailable, UnreadableJob
+from batchbus_service.domain.ports import NotStorable, StoreUnavailable, UnreadableDocument
 from batchbus_service.engine.commands import Behind, UnknownType
 from batchbus_service.journal.transitions import Conflict, UnknownJob
 from batchbus_service.storage.files import FileTooLarge, InvalidKey
@@ -93,7 +93,7 @@ def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
                 await admit(request)
             except Unauthorized:
                 return _unauthorized()
-            except (ApiError, StoreUnavailable, UnknownJob, UnreadableJob) as refusal:
+            except (ApiError, StoreUnavailable, UnknownJob, UnreadableDocument) as refusal:
                 return _answer(_in_form(refusal))
         return _answer(not_found(f"Cannot {request.method} {request.url.path}"))
 
@@ -122,7 +122,7 @@ def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
         TryLater,
         UnknownJob,
         UnknownType,
-        UnreadableJob,
+        UnreadableDocument,
     ):
         app.add_exception_handler(kind, refused)
     app.add_exception_handler(HTTPException, no_route)
@@ -146,7 +146,7 @@ def _in_form(error: Exception) -> ApiError:
             return ApiError(413, "invalid_data", str(error))
         case TryLater():
             return ApiError(429, "too_many_requests", str(error), {"retry-after": str(error.seconds)})
-        case StoreUnavailable() | UnreadableJob() | BusError():
+        case StoreUnavailable() | UnreadableDocument() | BusError():
             return _unavailable(error)
         case RequestValidationError():
             return invalid(", ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()))

@@ -14,7 +14,7 @@ __all__ = ["answer_probes", "create_probe_app"]
 
 def answer_probes(app: FastAPI, service: Service) -> None:
     """Add the routes for health and metrics."""
-    app.state.readiness = Readiness(service.database, service.bus, service.transitions.outbox, service.background)
+    app.state.readiness = Readiness(service.stores.server, service.bus, service.transitions.outbox, service.background)
     app.state.meter = service.meter
     app.include_router(health.router)
     app.include_router(metrics.router)

@@ -10,7 +10,6 @@ from fastapi import Depends, Request
 from batchbus_service.access import Users
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa.file_access import FileAccess
-from batchbus_service.http.medusa.finding import JobFinder
 from batchbus_service.http.medusa.keys import Keys
 from batchbus_service.http.server.connections import HttpTimeouts
 from batchbus_service.http.service import Service
@@ -27,7 +26,6 @@ class Api:
     service: Service
     users: Users
     keys: Keys
-    finder: JobFinder
     feed: LiveFeed
     file_access: FileAccess
     timeouts: HttpTimeouts

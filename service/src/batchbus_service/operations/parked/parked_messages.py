@@ -17,9 +17,11 @@ from batchbus_events import topics
 from batchbus_events.bus import Bus, Consumer, Delivery, Message
 from batchbus_events.tasks import end
 from batchbus_service.domain.lifetime import Lifetime
-from batchbus_service.domain.ports import Clock, StoreUnavailable
-from batchbus_service.operations.parked.record import ParkedMessage, ParkedRefused, State, parked_as
-from batchbus_service.operations.parked.store import Filter, ParkedMessageStore
+from batchbus_service.domain.parked import Filter, ParkedMessage, ParkedRefused, State
+from batchbus_service.domain.ports import Clock, ParkedStore, StoreUnavailable
+from batchbus_service.operations.parked.delivered import parked_as
+from batchbus_service.storage.changing import changed
+from batchbus_service.storage.files import FileStore
 from batchbus_service.telemetry.background import Background
 
 if TYPE_CHECKING:
@@ -39,13 +41,15 @@ class ParkedMessages(Lifetime):
     def __init__(
         self,
         bus: Bus,
-        messages: ParkedMessageStore,
+        messages: ParkedStore,
+        files: FileStore,
         clock: Clock,
         log: FilteringBoundLogger,
         *,
         background: Background | None = None,
     ) -> None:
         self.messages = messages
+        self._files = files
         self._bus = bus
         self._clock = clock
         self._log = log
@@ -69,6 +73,13 @@ class ParkedMessages(Lifetime):
         if self._consumer:
             await self._consumer.close()
 
+    async def message(self, parked: ParkedMessage) -> Message:
+        """The message that is parked, with its body. A broker takes larger ones than a database takes documents."""
+        body = bytearray()
+        async for piece in self._files.read(parked.body_key):
+            body += piece
+        return parked.message(bytes(body))
+
     # -- what operators do -----------------------------------------------------------------------------------------
 
     async def requeue(self, parked_id: str, by: str, reason: str) -> ParkedMessage:
@@ -76,7 +87,7 @@ class ParkedMessages(Lifetime):
         parked = await self.messages.get(parked_id)
         return await self._put_back(
             parked,
-            await self.messages.message(parked),
+            await self.message(parked),
             lambda known, now: known.requeued(by, now, reason),
         )
 
@@ -114,20 +125,21 @@ class ParkedMessages(Lifetime):
         self._log.info("parked_message_requeued", parked_id=parked.id, routing_key=message.routing_key)
 
         def decide_unless_it_failed(known: ParkedMessage, now: datetime) -> ParkedMessage:
-            changed = decide(known, now)
+            decided = decide(known, now)
             # It may have failed and be parked again before this is written: then it waits for an operator again.
-            return replace(changed, state=known.state) if known.times > parked.times else changed
+            return replace(decided, state=known.state) if known.times > parked.times else decided
 
         return await self._change(parked, decide_unless_it_failed)
 
     async def _change(
         self, parked: ParkedMessage, decide: Callable[[ParkedMessage, datetime], ParkedMessage]
     ) -> ParkedMessage:
-        while True:
-            changed = decide(parked, self._clock.now())
-            if await self.messages.change(parked, changed):
-                return changed
-            parked = await self.messages.get(parked.id)
+        return await changed(
+            lambda: self.messages.get(parked.id),
+            lambda known: decide(known, self._clock.now()),
+            self.messages.change,
+            known=parked,
+        )
 
     async def _each(self, wanted: Filter, deal_with: Callable[[ParkedMessage], Awaitable[ParkedMessage]]) -> int:
         # What fails again while this goes on is not dealt with again.
@@ -147,7 +159,9 @@ class ParkedMessages(Lifetime):
         while not self._closing.is_set():
             try:
                 parked = parked_as(delivery.message, self._bus.user, self._clock.now())
-                await self.messages.keep(parked, delivery.message.body)
+                async with self._files.write(parked.body_key) as file:
+                    await file.write(delivery.message.body)
+                await self.messages.keep(parked)
             except StoreUnavailable as error:
                 self._log.warning("parked_message_waits_for_the_database", reason=str(error))
             except Exception as error:  # noqa: BLE001 - the operator gets to know; the message stays with the broker

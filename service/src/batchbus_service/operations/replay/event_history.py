@@ -1,7 +1,6 @@
 """The past, read from the jobs' histories: counted for a plan, or put in order of time with flat memory.
 
-Histories are read in one pass over the jobs, by when these were created: to ask for events in order of time would take an
-index that every job would pay for. What does not fit into memory is sorted in pieces on disk, and merged.
+The store gives the histories in no order. What does not fit into memory is sorted in pieces on disk, and merged.
 
 All of this blocks, and runs in a thread of its own.
 """
@@ -10,37 +9,24 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import json
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-import bson
-from bson.codec_options import CodecOptions
-from pymongo.errors import CursorNotFound
+from typing import Any, Final, NamedTuple
 
 from batchbus_events import topics
 from batchbus_events.event import Event, encode
-from batchbus_service.domain.job import SCHEMA, HistoryEntry
+from batchbus_service.domain.job import HistoryEntry
+from batchbus_service.domain.ports import HistoryReader
+from batchbus_service.domain.replay import Position
+from batchbus_service.domain.selection import Selection
 from batchbus_service.journal.messages import event_of
-from batchbus_service.operations.replay.record import Position
-from batchbus_service.operations.replay.selection import Selection
-from batchbus_service.storage.mongo.document import history_of
-
-if TYPE_CHECKING:
-    from pymongo.collection import Collection
 
 __all__ = ["EventHistory", "Marks", "PastEvent", "Stopped", "Summary", "past_events", "sort_past", "sum_up"]
 
-_PROJECTION: Final = ("type", "history", "schema")
-_BEFORE_ALL: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_FIRST_SLICE: Final = timedelta(minutes=1)
-_NARROWEST: Final = timedelta(milliseconds=1)
-_FEW, _MANY = 500, 5000
-"""Jobs in a slice of time: with fewer the next one is wider, with more it is cut in two."""
-_AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True, tzinfo=UTC)
 _SAMPLE: Final = 10
 _PIECE_BYTES: Final = 16 * 1024 * 1024
 """What is sorted in memory at a time, as encoded."""
@@ -79,13 +65,13 @@ class Summary(NamedTuple):
     """The first few events, in order."""
 
 
-def sum_up(jobs: Collection[dict[str, Any]], selection: Selection, stopped: Callable[[], bool]) -> Summary:
+def sum_up(histories: HistoryReader, selection: Selection, stopped: Callable[[], bool]) -> Summary:
     """Count what the selection takes. Raises `Stopped`."""
     by_type: Counter[str] = Counter()
     number_of_jobs = 0
     earliest: list[tuple[Position, str]] = []
     last: datetime | None = None
-    for job_id, _, taken in _histories(jobs, selection, stopped):
+    for job_id, _, taken in _taken(histories, selection, stopped):
         number_of_jobs += 1
         by_type.update(entry.type for _, entry in taken)
         positions = [(Position(time, job_id, entry.seq), entry.type) for time, entry in taken]
@@ -112,7 +98,7 @@ class EventHistory:
 
 
 def sort_past(
-    jobs: Collection[dict[str, Any]],
+    histories: HistoryReader,
     selection: Selection,
     marks: Marks,
     after: Position | None,
@@ -132,7 +118,7 @@ def sort_past(
         pieces.append(_write(piece, folder / f"{len(pieces):06}"))
         piece.clear()
 
-    for job_id, batch_type, taken in _histories(jobs, selection, stopped):
+    for job_id, batch_type, taken in _taken(histories, selection, stopped):
         for time, entry in taken:
             position = Position(time, job_id, entry.seq)
             if after is None or position > after:
@@ -145,69 +131,25 @@ def sort_past(
     return EventHistory(pieces)
 
 
-def past_events(jobs: Collection[dict[str, Any]], selection: Selection) -> Iterator[Event]:
+def past_events(histories: HistoryReader, selection: Selection) -> Iterator[Event]:
     """The events that the selection takes as they were published first, job by job, in order for each."""
-    for job_id, _, taken in _histories(jobs, selection, lambda: False):
+    for job_id, _, taken in _taken(histories, selection, lambda: False):
         for _, entry in taken:
             yield event_of(job_id, entry)
 
 
-def _histories(
-    jobs: Collection[dict[str, Any]], selection: Selection, stopped: Callable[[], bool]
+def _taken(
+    histories: HistoryReader, selection: Selection, stopped: Callable[[], bool]
 ) -> Iterator[tuple[str, str, list[tuple[datetime, HistoryEntry]]]]:
-    """Jobs with the events that are taken, and the times that these are ordered by. Leaves out those of a newer form."""
-    for document in _documents(jobs, selection):
+    """Jobs with the events that are taken, and the times that these are ordered by."""
+    for job_id, batch_type, history in histories.read(selection):
         if stopped():
             raise Stopped
-        if document.get("schema", SCHEMA) > SCHEMA:
-            continue
-        history = history_of(document)
         # The clocks of two processes may differ by some milliseconds: one job's events stay in sequence all the same.
         times = itertools.accumulate((entry.time for entry in history), max)
         taken = [(time, entry) for time, entry in zip(times, history, strict=True) if selection.takes(entry)]
         if taken:
-            yield document["_id"], document["type"], taken
-
-
-def _documents(jobs: Collection[dict[str, Any]], selection: Selection) -> Iterator[dict[str, Any]]:
-    """The jobs that may have such events, from the newest slice of time to the oldest.
-
-    In slices, because the embedded database holds all that a query finds in memory; of jobs chosen by their ids there
-    are few.
-    """
-    query = selection.query()
-    if selection.job_ids:
-        yield from _found(jobs, query)
-        return
-    high, width = selection.until or datetime.now(UTC), _FIRST_SLICE
-    while high > _BEFORE_ALL:
-        low = max(high - width, _BEFORE_ALL)
-        where = query | {"created_at": {"$gte": low, "$lt": high}}
-        size = jobs.count_documents(where)
-        if size > _MANY and width > _NARROWEST:
-            width /= 2
-            continue
-        if size:
-            yield from _found(jobs, where)
-        high = low
-        if size < _FEW:
-            width *= 4
-
-
-def _found(jobs: Collection[dict[str, Any]], where: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The jobs; by a new query for the rest where the server has ended the cursor, as it does to slow readers."""
-    seen: list[Any] = []
-    while True:
-        before = len(seen)
-        query = {"$and": [where, {"_id": {"$nin": seen}}]} if seen else where
-        try:
-            for document in jobs.find(query, list(_PROJECTION)):
-                seen.append(document["_id"])
-                yield document
-            return
-        except CursorNotFound:
-            if len(seen) == before:
-                raise
+            yield job_id, batch_type, taken
 
 
 def _past_event(position: Position, batch_type: str, entry: HistoryEntry, marks: Marks) -> PastEvent:
@@ -219,16 +161,16 @@ def _past_event(position: Position, batch_type: str, entry: HistoryEntry, marks:
 
 
 def _write(piece: list[PastEvent], path: Path) -> Path:
+    """One line of JSON for each event, with its body, which is JSON itself, as a text in it."""
     piece.sort()
-    with path.open("wb") as file:
+    with path.open("w", encoding="utf-8") as file:
         for (time, job_id, seq), event_id, routing_key, body in piece:
-            file.write(
-                bson.encode({"at": time, "of": job_id, "seq": seq, "id": event_id, "key": routing_key, "is": body})
-            )
+            file.write(json.dumps([time.isoformat(), job_id, seq, event_id, routing_key, body.decode()]) + "\n")
     return path
 
 
 def _read(path: Path) -> Generator[PastEvent, None, None]:
-    with path.open("rb") as file:
-        for read in bson.decode_file_iter(file, _AWARE):
-            yield PastEvent(Position(read["at"], read["of"], read["seq"]), read["id"], read["key"], read["is"])
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            time, job_id, seq, event_id, routing_key, body = json.loads(line)
+            yield PastEvent(Position(datetime.fromisoformat(time), job_id, seq), event_id, routing_key, body.encode())

@@ -9,20 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncGenerator, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from anyio import to_thread
 
 from batchbus_events.event import Event
 from batchbus_events.history import HistoryUnavailable
 from batchbus_events.ids import JOB_ID
-from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.domain.ports import HistoryReader, StoreUnavailable
+from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.event_history import past_events
-from batchbus_service.operations.replay.selection import Selection
-from batchbus_service.storage.mongo.driver import answered
-
-if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
 
 __all__ = ["JobHistories"]
 
@@ -31,10 +27,10 @@ _AT_A_TIME: Final = 500
 
 
 class JobHistories:
-    """A `History` that reads the database. Any number of readers may share one."""
+    """A `History` that reads what is stored of the jobs. Any number of readers may share one."""
 
-    def __init__(self, database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
-        self._jobs = database["jobs"].delegate
+    def __init__(self, histories: HistoryReader) -> None:
+        self._histories = histories
 
     async def since(self, time: datetime) -> AsyncGenerator[Event, None]:
         async for event in self._told(Selection(since=time)):
@@ -55,10 +51,9 @@ class JobHistories:
 
     async def batches(self, selection: Selection, *, after: int = 0) -> AsyncGenerator[list[Event], None]:
         """The events selected that have a `sequence` above `after`, some hundred at a time. Raises `StoreUnavailable`."""
-        found = (event for event in past_events(self._jobs, selection) if (event.sequence or 0) > after)
+        found = (event for event in past_events(self._histories, selection) if (event.sequence or 0) > after)
         while True:
-            with answered():
-                events = await to_thread.run_sync(_next, found)
+            events = await to_thread.run_sync(_next, found)
             if not events:
                 return
             yield events

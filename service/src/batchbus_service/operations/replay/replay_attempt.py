@@ -10,18 +10,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from batchbus_events.bus import Bus, BusError, Message, Unroutable
 from batchbus_events.tasks import end
-from batchbus_service.domain.ports import Clock, StoreUnavailable
+from batchbus_service.domain.ports import Clock, HistoryReader, ReplayStore, StoreUnavailable
+from batchbus_service.domain.replay import Plan, Replay, State
 from batchbus_service.operations.replay.event_history import Marks, PastEvent, sort_past, sum_up
-from batchbus_service.operations.replay.record import Plan, Replay, State
-from batchbus_service.operations.replay.store import Replays
-from batchbus_service.storage.mongo.driver import answered
+from batchbus_service.storage.changing import changed
 
 if TYPE_CHECKING:
-    from pymongo.collection import Collection
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["BATCH", "AttemptEnded", "ReplayAttempt", "ReplayDependencies"]
@@ -44,9 +42,9 @@ class AttemptEnded(Exception):
 class ReplayDependencies:
     """What every attempt works with."""
 
-    replays: Replays
-    jobs: Collection[dict[str, Any]]
-    """Read in a thread, with the driver that is beneath Motor's."""
+    replays: ReplayStore
+    histories: HistoryReader
+    """Read in a thread."""
     bus: Bus
     clock: Clock
     worker: str
@@ -75,18 +73,18 @@ class ReplayAttempt:
     async def change(self, decide: Callable[[Replay, datetime], Replay]) -> None:
         """Change its state, also if operators have changed it meanwhile. Raises `AttemptEnded` if it is no longer ours to change."""
         around = self._around
-        while True:
-            known = await self._known()
-            changed = decide(replace(known, published=self.replay.published), around.clock.now())
-            if await around.replays.change(known, changed):
-                self._log.info("replay", state=changed.state.value, published=changed.published)
-                return
+        decided = await changed(
+            self._known,
+            lambda known: decide(replace(known, published=self.replay.published), around.clock.now()),
+            around.replays.change,
+        )
+        self._log.info("replay", state=decided.state.value, published=decided.published)
 
     # -- planning --------------------------------------------------------------------------------------------------
 
     async def _plan(self) -> None:
         around, replay = self._around, self.replay
-        summary = await self._in_a_thread(lambda: sum_up(around.jobs, replay.selection, self._is_over))
+        summary = await self._in_a_thread(lambda: sum_up(around.histories, replay.selection, self._is_over))
         queue = replay.destination.queue
         found = await around.bus.inspect(queue) if queue else None
         plan = Plan(
@@ -106,7 +104,7 @@ class ReplayAttempt:
         around.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="replay-", dir=around.folder) as room:
             past = await self._in_a_thread(
-                lambda: sort_past(around.jobs, replay.selection, marks, replay.position, Path(room), self._is_over)
+                lambda: sort_past(around.histories, replay.selection, marks, replay.position, Path(room), self._is_over)
             )
             pace = _Pace(around.clock)
             while batch := past.take(max(1, min(BATCH, self.replay.rate // _BATCHES_PER_SECOND))):
@@ -202,8 +200,7 @@ class ReplayAttempt:
         """What it returns; when the attempt ends before, the thread does too, and is waited for."""
         reading = asyncio.ensure_future(asyncio.to_thread(read))
         try:
-            with answered():
-                return await asyncio.shield(reading)
+            return await asyncio.shield(reading)
         finally:
             if not reading.done():
                 self._over.set()

@@ -13,20 +13,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from batchbus_events.bus import Bus, BusError
 from batchbus_events.tasks import end
 from batchbus_service.domain.lifetime import Lifetime
-from batchbus_service.domain.ports import Clock, StoreUnavailable
+from batchbus_service.domain.ports import Clock, HistoryReader, ReplayStore, StoreUnavailable
+from batchbus_service.domain.replay import Replay
 from batchbus_service.operations.replay.event_history import Stopped
-from batchbus_service.operations.replay.record import Replay
 from batchbus_service.operations.replay.replay_attempt import AttemptEnded, ReplayAttempt, ReplayDependencies
-from batchbus_service.operations.replay.store import Replays
 from batchbus_service.telemetry.background import Background
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["Replayer"]
@@ -43,7 +41,8 @@ class Replayer(Lifetime):
 
     def __init__(
         self,
-        database: AsyncIOMotorDatabase[dict[str, Any]],
+        replays: ReplayStore,
+        histories: HistoryReader,
         bus: Bus,
         clock: Clock,
         *,
@@ -54,10 +53,10 @@ class Replayer(Lifetime):
         background: Background | None = None,
     ) -> None:
         """`folder`: where there is room for the events of a replay. `claim`: how long a process that ended is waited for."""
-        self.replays = Replays(database)
+        self.replays = replays
         self._around = ReplayDependencies(
             replays=self.replays,
-            jobs=database["jobs"].delegate,
+            histories=histories,
             bus=bus,
             clock=clock,
             worker=worker,

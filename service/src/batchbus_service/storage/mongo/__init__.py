@@ -1,1 +1,1 @@
-"""The job store, on MongoDB and in memory."""
+"""The one wing that knows MongoDB: every store on it, the embedded server, and what strategies are lent."""

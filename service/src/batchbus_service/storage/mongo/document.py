@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from types import UnionType
 from typing import Any, Final
 
-import structlog
-from bson.errors import InvalidDocument
-from pymongo.errors import DocumentTooLarge
-
 from batchbus_service.domain.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, Writer, lane
-from batchbus_service.domain.ports import NotStorable, UnreadableJob
+from batchbus_service.domain.ports import UnreadableJob
+from batchbus_service.storage.mongo.driver import Document
 
 __all__ = [
-    "Document",
-    "encodable",
     "from_document",
     "history_of",
-    "readable",
     "stand_in",
     "to_document",
     "update_of",
 ]
-
-Document = dict[str, Any]
-"""A BSON document: what the driver takes and gives."""
 
 _TIMED: Final = tuple(status for status in Status if status is not Status.CREATED)
 _PLAIN: Final = (
@@ -110,14 +101,18 @@ def update_of(old: Job, new: Job, *, by_owner: bool = False) -> Document:
 def from_document(document: Mapping[str, Any]) -> Job:
     """Raises `UnreadableJob`, also for a document of a newer schema than this version of batchbus knows."""
     try:
-        if document.get("schema", SCHEMA) > SCHEMA:
-            raise UnreadableJob(document["_id"], f"a newer batchbus wrote it (schema {document['schema']})")
-        return _job(document)
+        if document.get("schema", SCHEMA) <= SCHEMA:
+            return _job(document)
+        reason = f"a newer batchbus wrote it (schema {document['schema']})"
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadableJob(str(document["_id"]), f"{type(error).__name__}: {error}") from error
+    raise UnreadableJob(str(document["_id"]), reason)
 
 
 def _job(document: Mapping[str, Any]) -> Job:
+    for name, value in document.items():
+        if not isinstance(value, _KINDS.get(name, object)):
+            raise TypeError(f"{name} is of the kind {type(value).__name__}")
     lease = document.get("lease")
     checkpoint = document.get("checkpoint")
     writer = document.get("writer")
@@ -134,44 +129,12 @@ def _job(document: Mapping[str, Any]) -> Job:
     )
 
 
-@contextmanager
-def encodable() -> Iterator[None]:
-    """What keeps a document from being BSON, in the port's words, which name no value of the job."""
-    try:
-        yield
-    except DocumentTooLarge:
-        raise
-    except OverflowError as error:
-        raise NotStorable("The job holds an integer beyond 64 bits") from error
-    except UnicodeError as error:
-        raise NotStorable("The job holds text that is not Unicode") from error
-    except InvalidDocument as error:
-        raise NotStorable("The job holds a key or a value of a kind that the database does not have") from error
-
-
 def history_of(document: Mapping[str, Any]) -> tuple[HistoryEntry, ...]:
-    """The job's events, in their sequence."""
+    """The job's events, in their sequence. Raises `KeyError` or `TypeError` if they are of another form."""
+    for entry in document["history"]:
+        if not isinstance(entry["time"], datetime) or not isinstance(entry["seq"], int):
+            raise TypeError("history has an entry whose time or number is of another kind")
     return tuple(HistoryEntry(**entry) for entry in document["history"])
-
-
-def readable(documents: Iterable[Mapping[str, Any]]) -> list[Job]:
-    """Leaves out jobs that cannot be read, each named in the log: one of them must not keep all others from going on.
-
-    Those that a newer batchbus wrote are looked after by processes of that version.
-    """
-    jobs: list[Job] = []
-    for document in documents:
-        try:
-            jobs.append(from_document(document))
-        except UnreadableJob as error:
-            if error.job_id not in _named:
-                _named.add(error.job_id)
-                structlog.get_logger("batchbus").error("job_not_readable", job_id=error.job_id, reason=str(error))
-    return jobs
-
-
-_named: Final[set[str]] = set()
-"""Unreadable jobs that the log of this process has named already."""
 
 
 def stand_in(document: Mapping[str, Any], reason: str) -> Job:
@@ -195,6 +158,20 @@ def stand_in(document: Mapping[str, Any], reason: str) -> Job:
         updated_at=known("updated_at", datetime, created_at),
         result={"errors": [reason]},
     )
+
+
+_TEXTS: Final = ("_id", "type", "created_by", "request_digest", "status")
+_NUMBERS: Final = ("version", "fence", "failures", "lost_runs", "crashes", "published")
+_MOMENTS: Final = ("created_at", "updated_at", "ready_at", "wake_at", "no_room_since", "confirm_by")
+_KINDS: Final[Mapping[str, type | UnionType]] = {
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys(_NUMBERS, int),
+    **dict.fromkeys((*_MOMENTS, *(f"{status}_at" for status in _TIMED)), datetime),
+    "context": dict,
+    "result": dict | None,
+    "dry_run": bool,
+}
+"""Of what kind the values are that others count on without a look."""
 
 
 def _lease(job: Job) -> Document | None:

@@ -1,23 +1,51 @@
-"""What the driver raises, in the words of `ports`: the one translation, for all that talks to MongoDB."""
+"""What the driver is asked for, and what it raises: how durable a write is, how long a call may take, and which error
+of the ports stands for which of the driver's. There is one place for each, and this is it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC
+from typing import Any, Final
 
+from bson.codec_options import CodecOptions
+from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure, PyMongoError
 
 from batchbus_service.domain.ports import StoreUnavailable, TooLarge
 
-if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
+__all__ = ["AWARE", "DURABLE", "NOTED", "Document", "answered", "client_options"]
 
-__all__ = ["answered", "try_out"]
+Document = dict[str, Any]
+"""A BSON document: what the driver takes and gives."""
 
+AWARE: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True, tzinfo=UTC)
+"""Times come as aware UTC."""
+DURABLE: Final = WriteConcern(w="majority", j=True)
+"""What is acknowledged is on the disks of a majority."""
+NOTED: Final = WriteConcern(w=1)
+"""For what does no harm if a crash takes it back."""
+
+_SERVER_SELECTION_MS: Final = 5000
 _TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420, 2})
 _DUPLICATE_KEY: Final = 11000
+
+
+def client_options(answer_seconds: float) -> dict[str, Any]:
+    """The options of every client, those lent to strategies included.
+
+    A server that is frozen or cut off breaks no connection: without a limit, a call to it would never return, and
+    neither would the process end.
+    """
+    return {
+        "tz_aware": True,
+        "tzinfo": UTC,
+        "w": DURABLE.document["w"],
+        "journal": DURABLE.document["j"],
+        "serverSelectionTimeoutMS": _SERVER_SELECTION_MS,
+        "socketTimeoutMS": int(answer_seconds * 1000),
+        "appname": "batchbus",
+    }
 
 
 @contextmanager
@@ -38,22 +66,6 @@ def answered() -> Iterator[None]:
         raise StoreUnavailable(f"The database refuses: {_name(error)}") from error
     except PyMongoError as error:
         raise StoreUnavailable(f"The database did not answer: {type(error).__name__}") from error
-
-
-async def try_out(database: AsyncIOMotorDatabase[dict[str, Any]], *, write: bool = True) -> None:
-    """Read a job that is not there; and write a document of a few bytes, as durably as jobs are.
-
-    A server that can be reached may be read-only, have a full disk, or allow nothing any more. Raises `StoreUnavailable`.
-    """
-    with answered():
-        await database["jobs"].find_one({"_id": "batch_none"}, {"_id": True})
-        if not write:
-            return
-        probe = {"$set": {"at": datetime.now(UTC)}}
-        try:
-            await database["readiness"].update_one({"_id": "probe"}, probe, upsert=True)
-        except DuplicateKeyError:
-            return  # another process has just written the first one
 
 
 def _name(error: OperationFailure) -> str:

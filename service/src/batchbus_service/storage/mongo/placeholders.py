@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-from pymongo.errors import DuplicateKeyError
+from typing import Any, Final
 
 from batchbus_service.domain.early import PLACEHOLDER_SCHEMA, ChangeTrigger, Kept, Placeholder, why_not_kept
 from batchbus_service.domain.lifecycle import Cause
-from batchbus_service.storage.mongo.document import Document
-
-if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorCollection
+from batchbus_service.domain.ports import UnreadableJob
+from batchbus_service.storage.mongo.collection import Collection
+from batchbus_service.storage.mongo.driver import Document
+from batchbus_service.storage.mongo.reading import read
 
 __all__ = ["Placeholders", "from_document", "is_placeholder"]
+
+_WHAT: Final = "batch job"
 
 
 def is_placeholder(document: Mapping[str, Any]) -> bool:
@@ -28,20 +28,24 @@ def is_placeholder(document: Mapping[str, Any]) -> bool:
 
 
 def from_document(document: Mapping[str, Any]) -> Placeholder:
-    return Placeholder(
-        id=document["_id"],
-        triggers=tuple(_trigger(each) for each in document["early"]),
-        since=document["since"],
-        wake_at=document["wake_at"],
-        ended=document["ended"],
-        revision=document["revision"],
-    )
+    """Raises `UnreadableJob`."""
+    try:
+        return Placeholder(
+            id=document["_id"],
+            triggers=tuple(_trigger(each) for each in document["early"]),
+            since=document["since"],
+            wake_at=document["wake_at"],
+            ended=document["ended"],
+            revision=document["revision"],
+        )
+    except (KeyError, TypeError) as error:
+        raise UnreadableJob(str(document["_id"]), f"{type(error).__name__}: {error}") from error
 
 
 class Placeholders:
-    """The part of `JobStore` that keeps early triggers; its errors are the driver's."""
+    """The part of `JobStore` that keeps early triggers."""
 
-    def __init__(self, jobs: AsyncIOMotorCollection[Document]) -> None:
+    def __init__(self, jobs: Collection) -> None:
         self._jobs = jobs
 
     async def keep(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
@@ -55,42 +59,40 @@ class Placeholders:
             "revision": 1,
         }
         while True:
-            try:
-                await self._jobs.insert_one(fresh)
+            if await self._jobs.insert(fresh):
                 return "kept"
-            except DuplicateKeyError:
-                document = await self._jobs.find_one({"_id": job_id})
+            document = await self._jobs.find_one({"_id": job_id})
             if document is None:
                 continue  # it has just been dropped
             if not is_placeholder(document):
                 return "job"
-            known = from_document(document)
+            known = read(_WHAT, document, from_document)
             if refused := why_not_kept(known, trigger):
                 return refused
             change = {"$push": {"early": _trigger_document(trigger)}, "$inc": {"revision": 1}}
-            if (await self._jobs.update_one(_as_read(known), change)).matched_count:
+            if await self._jobs.compare_and_set(_as_read(known), change):
                 return "kept"
 
     async def get(self, job_id: str) -> Placeholder | None:
         document = await self._jobs.find_one({"_id": job_id, "schema": PLACEHOLDER_SCHEMA})
-        return from_document(document) if document else None
+        return read(_WHAT, document, from_document) if document else None
 
     async def move(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
         change = {"$set": {"wake_at": wake_at, "ended": ended}, "$inc": {"revision": 1}}
-        if not (await self._jobs.update_one(_as_read(old), change)).matched_count:
+        if not await self._jobs.compare_and_set(_as_read(old), change):
             return None
         return replace(old, wake_at=wake_at, ended=ended, revision=old.revision + 1)
 
     async def fill(self, placeholder: Placeholder, document: Document) -> bool:
-        return (await self._jobs.replace_one(_as_read(placeholder), document)).matched_count == 1
+        return await self._jobs.replace(_as_read(placeholder), document)
 
     async def drop(self, placeholder: Placeholder) -> None:
-        await self._jobs.delete_one(_as_read(placeholder))
+        await self._jobs.delete(_as_read(placeholder))
 
     async def count(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
         # The bounds on the time have the index on it used, without the dry runs that wait for days to be confirmed.
         where = {"wake_at": {"$gt": since, "$lte": until}, "schema": PLACEHOLDER_SCHEMA, "early.sender": sender}
-        return await self._jobs.count_documents(where, limit=up_to)
+        return await self._jobs.count(where, limit=up_to)
 
 
 def _as_read(placeholder: Placeholder) -> Document:

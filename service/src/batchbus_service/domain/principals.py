@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from batchbus_strategies import Json
 
-__all__ = ["Principal", "Role", "Scope", "User"]
+__all__ = ["ApiToken", "Principal", "Role", "Scope", "User"]
 
 
 class Scope(StrEnum):
@@ -52,6 +52,25 @@ class User:
     first_name: str | None = None
     last_name: str | None = None
     metadata: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """What is known of a token, which is all but the token. Times are UTC."""
+
+    id: str
+    """`tok_` and a ULID: it names the token and grants nothing."""
+    user_id: str
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    expires_at: datetime | None = None
+    """None: it does not end by itself."""
+    last_used_at: datetime | None = None
+    """To the minute."""
+    revoked_at: datetime | None = None
+
+    def valid(self, at: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from batchbus_service.operations.replay.selection import Destination, Selection
+from batchbus_service.domain.selection import Destination, Selection
 
 __all__ = [
     "CONFIRM_ABOVE",
@@ -28,6 +28,7 @@ __all__ = [
     "Replay",
     "ReplayRefused",
     "State",
+    "UnknownReplay",
 ]
 
 CONFIRM_ABOVE: Final = 10_000
@@ -61,6 +62,10 @@ MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.ABORTED: frozenset(),
     State.FAILED: frozenset(),
 }
+
+
+class UnknownReplay(LookupError):
+    """There is no replay with that id."""
 
 
 class ReplayRefused(Exception):

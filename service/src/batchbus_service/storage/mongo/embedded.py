@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import hmac
 import importlib.util
 import json
 import os
@@ -28,18 +27,14 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote, urlsplit
+from typing import Final
+from urllib.parse import quote
 
 import structlog
 import tenacity
-from pymongo.errors import OperationFailure
 
 from batchbus_events.backoff import Backoff
 from batchbus_events.tasks import end
-
-if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorClient
 
 __all__ = [
     "DataDirInUse",
@@ -48,7 +43,6 @@ __all__ = [
     "EmbeddedMongoFailed",
     "EmbeddedMongoMissing",
     "Holder",
-    "catalog_user",
 ]
 
 _log = structlog.get_logger()
@@ -212,22 +206,6 @@ class EmbeddedMongo:
             _log.warning("embedded_database_killed", seconds=_STOP_SECONDS)
             process.kill()
             await process.wait()
-
-
-async def catalog_user(client: AsyncIOMotorClient[dict[str, Any]], url: str, database: str) -> str:
-    """The URL of a user who may read and write that database and nothing else; `client` and `url` are those of `start`.
-
-    Its password follows from the owner's, so that it need not be kept, and says nothing of it.
-    """
-    owner = urlsplit(url)
-    name = f"catalog-{database}"
-    password = hmac.digest(unquote(owner.password or "").encode(), name.encode(), "sha256").hex()
-    roles = [{"role": "readWrite", "db": database}]
-    try:
-        await client.admin.command("createUser", name, pwd=password, roles=roles)
-    except OperationFailure:  # there is one already
-        await client.admin.command("updateUser", name, pwd=password, roles=roles)
-    return f"mongodb://{quote(name)}:{password}@{owner.hostname}:{owner.port}/?authSource=admin"
 
 
 def _password(data_dir: Path) -> str:

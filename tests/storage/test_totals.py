@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from batchbus_service.http.medusa.totals import LEAST_REMEMBERED, SECONDS_REMEMBERED, Totals
 from batchbus_service.storage.clock import SystemClock
+from batchbus_service.storage.mongo.totals import LEAST_REMEMBERED, SECONDS_REMEMBERED, Totals
 
 MANY: Final = LEAST_REMEMBERED
 

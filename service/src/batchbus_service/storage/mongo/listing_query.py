@@ -9,9 +9,9 @@ from typing import Final
 
 from pymongo import ASCENDING, DESCENDING
 
-from batchbus_service.http.medusa.listing import Listing
+from batchbus_service.domain.listing import Listing
 from batchbus_service.storage.mongo import indexes
-from batchbus_service.storage.mongo.document import Document
+from batchbus_service.storage.mongo.driver import Document
 
 __all__ = ["EVER", "Selection", "select"]
 

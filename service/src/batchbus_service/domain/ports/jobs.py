@@ -1,12 +1,8 @@
-"""Every port of the service on one page, with what each call may raise.
-
-The message broker's port, `Bus`, and the files' port, `Files`, belong to the packages that others use too:
-`batchbus_events.bus` and `batchbus_strategies.strategy`.
-"""
+"""The port of the jobs: what the engine reads and writes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -15,46 +11,7 @@ from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.job import Checkpoint, Job
 from batchbus_strategies import Json, Phase
 
-__all__ = [
-    "Beat",
-    "Clock",
-    "JobExists",
-    "JobStore",
-    "NotStorable",
-    "ProcessStore",
-    "StoreError",
-    "StoreUnavailable",
-    "TooLarge",
-    "UnreadableJob",
-]
-
-
-class StoreError(Exception):
-    """Something went wrong between batchbus and its database."""
-
-
-class StoreUnavailable(StoreError):
-    """The database cannot be reached, did not answer in time, or refuses. A write may or may not have happened."""
-
-
-class JobExists(StoreError):
-    """There is a job with that id already."""
-
-
-class NotStorable(StoreError):
-    """The job holds something that the database cannot keep; nothing was written. The message says what."""
-
-
-class TooLarge(NotStorable):
-    """The job document would be larger than the database takes; nothing was written."""
-
-
-class UnreadableJob(StoreError, ValueError):
-    """The job's document is not of a form that this version of batchbus knows. It is left alone."""
-
-    def __init__(self, job_id: str, reason: str) -> None:
-        super().__init__(f"The document of batch job {job_id} cannot be read: {reason}")
-        self.job_id = job_id
+__all__ = ["Beat", "JobStore"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,32 +83,3 @@ class JobStore(Protocol):
 
         Only placeholders count that wake after `since` and not after `until`. The cost grows with what wakes between.
         """
-
-
-class ProcessStore(Protocol):
-    """The processes that are there. Every method may raise `StoreUnavailable`."""
-
-    async def renew(self, name: str, until: datetime) -> None:
-        """The process counts as alive until then."""
-
-    async def present(self) -> Mapping[str, datetime]:
-        """Until when each process counts as alive, by name; those long gone may be left out."""
-
-    async def leave(self, name: str) -> None:
-        """The process ends in good order."""
-
-
-class Clock(Protocol):
-    """Time as the database server has it, so that a machine with a wrong clock steals no lease."""
-
-    def now(self) -> datetime:
-        """UTC, aware, cut to milliseconds."""
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never jumps: for deadlines within this process."""
-
-    def settled(self) -> bool:
-        """Whether, as far as is known, no clock was set a moment ago; until then times of other processes say little."""
-
-    async def sure(self) -> bool:
-        """Whether `now` may judge a deadline that another process has set; to be asked before anything is taken from it."""

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-import bson
-
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder, why_not_kept
 from batchbus_service.domain.job import Job, got_on
 from batchbus_service.domain.ports import Beat, JobExists, TooLarge
-from batchbus_service.storage.mongo.document import encodable, to_document
+from batchbus_service.storage.mongo.codec import encoded
+from batchbus_service.storage.mongo.document import to_document
 from batchbus_strategies import Phase
 
 __all__ = ["MemoryJobStore", "MemoryProcessStore"]
@@ -134,9 +133,7 @@ class MemoryJobStore:
         return known is not None and known.revision == placeholder.revision
 
     def _put(self, job: Job) -> None:
-        with encodable():
-            size = len(bson.encode(to_document(job)))
-        if size > _MAX_DOCUMENT_BYTES:
+        if len(encoded(to_document(job))) > _MAX_DOCUMENT_BYTES:
             raise TooLarge("The job is too large for a document")
         self.jobs[job.id] = job
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container
 from contextlib import AsyncExitStack
-from datetime import UTC
 from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient
 
+from batchbus_service.storage.mongo.driver import client_options
 from batchbus_strategies import Files, Services, StrategyError
 
-__all__ = ["LentClient", "UsedElsewhere", "client_options", "lend"]
+__all__ = ["LentClient", "UsedElsewhere", "lend"]
 
-_SERVER_SELECTION_MS: Final = 5000
 _CATALOG_SECONDS: Final = 120.0
 """How long the database may take to answer a strategy, which writes and reads in bulk."""
 
@@ -62,20 +61,3 @@ def lend(
     client = LentClient(url, loops, **client_options(_CATALOG_SECONDS))
     stack.callback(client.close)
     return Services(files=files, catalog=client[database])
-
-
-def client_options(answer_seconds: float) -> dict[str, Any]:
-    """Of every client: times as aware UTC, and what is acknowledged is on the disks of a majority.
-
-    A server that is frozen or cut off breaks no connection: without a limit, a call to it would never return, and
-    neither would the process end.
-    """
-    return {
-        "tz_aware": True,
-        "tzinfo": UTC,
-        "w": "majority",
-        "journal": True,
-        "serverSelectionTimeoutMS": _SERVER_SELECTION_MS,
-        "socketTimeoutMS": int(answer_seconds * 1000),
-        "appname": "batchbus",
-    }

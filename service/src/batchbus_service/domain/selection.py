@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -64,23 +64,6 @@ class Selection(BaseModel):
         """The same, closed at `now`: what happens later is not part of the past that was planned."""
         until = min(self.until, now) if self.until else now
         return self.model_copy(update={"until": until.astimezone(UTC)})
-
-    def query(self) -> dict[str, Any]:
-        """The jobs that may have such events, as a MongoDB query."""
-        query: dict[str, Any] = {}
-        for field, values in (
-            ("_id", self.job_ids),
-            ("type", self.batch_types),
-            ("status", [status.value for status in self.statuses]),
-            ("created_by", self.created_by),
-        ):
-            if values:
-                query[field] = {"$in": list(values)}
-        if self.until:
-            query["created_at"] = {"$lt": self.until}
-        if self.since:
-            query["updated_at"] = {"$gte": self.since}
-        return query
 
     def takes(self, entry: HistoryEntry) -> bool:
         """Whether an event of such a job is one of them."""

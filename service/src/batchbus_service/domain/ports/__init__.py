@@ -1,0 +1,89 @@
+"""Every port of the service, and what each call may raise.
+
+| page | ports |
+|---|---|
+| `jobs` | `JobStore`: the jobs, their leases, and triggers that came before their job |
+| `listings` | `JobListings`: pages of jobs; `UploadStore`: whose a file is |
+| `operations` | `ReplayStore`, `HistoryReader`, `ParkedStore`: what operators do to many jobs and messages |
+| `access` | `UserStore`, `TokenStore`, `SessionStore`, `LoginStore`: who may use the HTTP API |
+| `server` | `DatabaseServer`: its health; `Clock`: its time; `ProcessStore`: who shares it |
+| `errors` | what all of them raise |
+
+`Stores` has one of each. The message broker's port, `Bus`, and the files' port, `Files`, belong to the packages that
+others use too: `batchbus_events.bus` and `batchbus_strategies.strategy`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchbus_service.domain.ports.access import (
+    LoginNote,
+    LoginStore,
+    Session,
+    SessionStore,
+    TokenStore,
+    UserStore,
+)
+from batchbus_service.domain.ports.errors import (
+    JobExists,
+    NotStorable,
+    StoreError,
+    StoreUnavailable,
+    TooLarge,
+    UnreadableDocument,
+    UnreadableJob,
+    UserExists,
+)
+from batchbus_service.domain.ports.jobs import Beat, JobStore
+from batchbus_service.domain.ports.listings import JobListings, Upload, UploadStore
+from batchbus_service.domain.ports.operations import HistoryReader, ParkedStore, RecordedHistory, ReplayStore
+from batchbus_service.domain.ports.server import Clock, DatabaseServer, ProcessStore
+
+__all__ = [
+    "Beat",
+    "Clock",
+    "DatabaseServer",
+    "HistoryReader",
+    "JobExists",
+    "JobListings",
+    "JobStore",
+    "LoginNote",
+    "LoginStore",
+    "NotStorable",
+    "ParkedStore",
+    "ProcessStore",
+    "RecordedHistory",
+    "ReplayStore",
+    "Session",
+    "SessionStore",
+    "StoreError",
+    "StoreUnavailable",
+    "Stores",
+    "TokenStore",
+    "TooLarge",
+    "UnreadableDocument",
+    "UnreadableJob",
+    "Upload",
+    "UploadStore",
+    "UserExists",
+    "UserStore",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """One store of each kind, all on the same database."""
+
+    server: DatabaseServer
+    jobs: JobStore
+    processes: ProcessStore
+    listings: JobListings
+    uploads: UploadStore
+    replays: ReplayStore
+    histories: HistoryReader
+    parked: ParkedStore
+    users: UserStore
+    tokens: TokenStore
+    sessions: SessionStore
+    logins: LoginStore

@@ -1,0 +1,53 @@
+"""The ports of what the HTTP API asks for beside single jobs: lists of jobs, and whose a file is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from batchbus_service.domain.job import Job
+from batchbus_service.domain.listing import Listing
+from batchbus_service.domain.ports.errors import UnreadableJob
+
+__all__ = ["JobListings", "Upload", "UploadStore"]
+
+
+class JobListings(Protocol):
+    """Questions about many jobs, which change nothing. Every method may raise `StoreUnavailable`."""
+
+    async def find(self, listing: Listing) -> tuple[list[Job], int]:
+        """The page that is asked for, and how many jobs there are in all.
+
+        A large number may be a few seconds old. A job that cannot be read has its place in the list, as a failed one
+        with the reason: it must neither hide the others, nor itself.
+        """
+
+    async def made_file(self, user_id: str, key: str) -> bool:
+        """Whether a job of that user made the file."""
+
+    async def unreadable(self, *, newest: int) -> list[UnreadableJob]:
+        """Those of the newest jobs, so many of them, whose documents cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that a user put here."""
+
+    key: str
+    user_id: str
+    public: bool
+    """Whether anyone who has its address may fetch it."""
+
+
+class UploadStore(Protocol):
+    """Whose uploads are. Every method may raise `StoreUnavailable`; writes are durable once they return."""
+
+    async def insert(self, upload: Upload, at: datetime) -> None:
+        """Note whose the file is."""
+
+    async def get(self, key: str) -> Upload | None:
+        """What was noted about the file, or None. Raises `UnreadableDocument`."""
+
+    async def remove(self, key: str) -> None:
+        """Forget about the file. Does nothing if nothing is noted."""

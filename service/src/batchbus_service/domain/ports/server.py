@@ -1,0 +1,55 @@
+"""The ports of the database's server, of time as it has it, and of the processes that share it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+__all__ = ["Clock", "DatabaseServer", "ProcessStore"]
+
+
+class ProcessStore(Protocol):
+    """The processes that are there. Every method may raise `StoreUnavailable`."""
+
+    async def renew(self, name: str, until: datetime) -> None:
+        """The process counts as alive until then."""
+
+    async def present(self) -> Mapping[str, datetime]:
+        """Until when each process counts as alive, by name; those long gone may be left out."""
+
+    async def leave(self, name: str) -> None:
+        """The process ends in good order."""
+
+
+class DatabaseServer(Protocol):
+    """The server that keeps everything. Every method may raise `StoreUnavailable`."""
+
+    async def time(self) -> datetime:
+        """The server's time of day: aware, in UTC, as it was at some moment of the call."""
+
+    async def version(self) -> str:
+        """The version that the server tells of itself."""
+
+    async def try_out(self, *, write: bool = True) -> None:
+        """Read a job that is not there; and with `write`, write a document of a few bytes, as durably as jobs are.
+
+        Returns if both can be done. A server that can be reached may be read-only, have a full disk, or allow nothing
+        any more: then it raises `StoreUnavailable`.
+        """
+
+
+class Clock(Protocol):
+    """Time as the database server has it, so that a machine with a wrong clock steals no lease."""
+
+    def now(self) -> datetime:
+        """UTC, aware, cut to milliseconds."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never jumps: for deadlines within this process."""
+
+    def settled(self) -> bool:
+        """Whether, as far as is known, no clock was set a moment ago; until then times of other processes say little."""
+
+    async def sure(self) -> bool:
+        """Whether `now` may judge a deadline that another process has set; to be asked before anything is taken from it."""

@@ -1,0 +1,1 @@
+"""Every store in one process: for tests and simulations. They keep nothing."""

@@ -1,0 +1,147 @@
+"""The job store on MongoDB, through Motor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+
+from pymongo import UpdateOne
+
+from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
+from batchbus_service.domain.job import Job, lane
+from batchbus_service.domain.ports import Beat, JobExists
+from batchbus_service.storage.mongo.codec import encodable
+from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
+from batchbus_service.storage.mongo.document import from_document, to_document, update_of
+from batchbus_service.storage.mongo.driver import Document
+from batchbus_service.storage.mongo.indexes import INDEXES
+from batchbus_service.storage.mongo.placeholders import Placeholders, is_placeholder
+from batchbus_service.storage.mongo.placeholders import from_document as placeholder_of
+from batchbus_service.storage.mongo.reading import read, readable
+from batchbus_service.storage.mongo.sweep import Sweep
+from batchbus_strategies import Phase
+
+__all__ = ["A_JOB", "MongoJobStore", "entry_of"]
+
+A_JOB: Final = "batch job"
+_INDEX_SECONDS: Final = 1800.0
+"""Of a million jobs, an index takes its time."""
+
+
+class MongoJobStore:
+    """`JobStore` on one collection, `jobs`."""
+
+    def __init__(self, database: Database) -> None:
+        self._jobs = Collection(database, "jobs")
+        self._placeholders = Placeholders(self._jobs)
+        self._lanes: dict[str, Sweep[Job]] = {}
+        self._alarms: Sweep[Job | Placeholder] = Sweep(_wakes_at)
+
+    async def prepare(self) -> None:
+        """Create the indexes, if they are not there yet."""
+        await self._jobs.create_indexes(*INDEXES, seconds=_INDEX_SECONDS)
+
+    async def insert(self, job: Job) -> None:
+        with encodable():
+            if not await self._jobs.insert(to_document(job)):
+                raise JobExists(job.id)
+
+    async def get(self, job_id: str) -> Job | None:
+        document = await self._jobs.find_one({"_id": job_id})
+        return read(A_JOB, document, from_document) if document and not is_placeholder(document) else None
+
+    async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
+        where: Document = {"_id": old.id, "version": old.version}
+        if same_lease and old.lease:
+            where["lease.expires_at"] = old.lease.expires_at
+        with encodable():
+            return await self._jobs.compare_and_set(where, update_of(old, new, by_owner=by_owner))
+
+    async def beat(self, beat: Beat) -> bool:
+        change: Document = {"lease.expires_at": beat.expires_at, "result": beat.result}
+        if beat.checkpoint:
+            change["checkpoint"] = asdict(beat.checkpoint)
+            change |= {"failures": 0, "lost_runs": 0, "crashes": 0}
+        where = {"_id": beat.job_id, "fence": beat.fence, "lease.worker": {"$exists": True}}
+        with encodable():
+            return await self._jobs.compare_and_set(where, {"$set": change, "$max": {"published": beat.published}})
+
+    async def settle(self, jobs: Sequence[Job]) -> None:
+        def settled(job: Job) -> Document:
+            return {"$max": {"published": job.published}, **_alarm(job.wake_at)}
+
+        marks = [UpdateOne({"_id": job.id, "version": job.version}, settled(job)) for job in jobs]
+        if await self._jobs.change_each(marks) == len(jobs):
+            return
+        # Some job has moved on meanwhile: its alarm is not ours to set, its mark still is.
+        await self._jobs.change_each(
+            [UpdateOne({"_id": job.id}, {"$max": {"published": job.published}}) for job in jobs]
+        )
+
+    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
+        return await self._jobs.compare_and_set({"_id": job.id, "wake_at": job.wake_at}, _alarm(wake_at))
+
+    async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
+        moves = [
+            UpdateOne({"_id": job.id, "wake_at": job.wake_at}, _alarm(time))
+            for job, time in zip(jobs, wake_at, strict=True)
+        ]
+        if moves:
+            await self._jobs.change_each(moves)
+
+    async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
+        name = lane(phase, job_type)
+        sweep = self._lanes.setdefault(name, Sweep(lambda job: job.ready_at or job.updated_at))
+
+        async def fetch(after: datetime, up_to: datetime) -> list[Job]:
+            where = {"lane": name, "ready_at": {"$gt": after, "$lte": up_to}}
+            return list(readable(A_JOB, await self._find("ready_at", where, want), from_document))
+
+        return await sweep.first(fetch, until, want)
+
+    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+        async def fetch(after: datetime, up_to: datetime) -> list[Job | Placeholder]:
+            where = {"wake_at": {"$gt": after, "$lte": up_to}}
+            return list(readable(A_JOB, await self._find("wake_at", where, want), entry_of))
+
+        return await self._alarms.first(fetch, until, want)
+
+    async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
+        with encodable():
+            return await self._placeholders.keep(job_id, trigger, wake_at)
+
+    async def placeholder(self, job_id: str) -> Placeholder | None:
+        return await self._placeholders.get(job_id)
+
+    async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
+        return await self._placeholders.move(old, wake_at=wake_at, ended=ended)
+
+    async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
+        with encodable():
+            return await self._placeholders.fill(placeholder, to_document(job))
+
+    async def drop_placeholder(self, placeholder: Placeholder) -> None:
+        await self._placeholders.drop(placeholder)
+
+    async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
+        with encodable():
+            return await self._placeholders.count(sender, since=since, until=until, up_to=up_to)
+
+    async def _find(self, order: str, where: Document, want: int) -> list[Document]:
+        return await self._jobs.find(where, order=[(order, ASCENDING)], limit=2 * want)
+
+
+def entry_of(document: Mapping[str, Any]) -> Job | Placeholder:
+    """What the document is of. Raises `UnreadableJob`."""
+    return placeholder_of(document) if is_placeholder(document) else from_document(document)
+
+
+def _wakes_at(entry: Job | Placeholder) -> datetime:
+    assert entry.wake_at is not None
+    return entry.wake_at
+
+
+def _alarm(time: datetime | None) -> Document:
+    return {"$set": {"wake_at": time}} if time else {"$unset": {"wake_at": ""}}

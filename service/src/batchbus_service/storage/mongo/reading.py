@@ -1,0 +1,53 @@
+"""The one way for a document that cannot be read: it is named in the log once, left out of lists, and never hidden.
+
+Another version of batchbus may have written it, or somebody by hand. It is left alone, for those who can read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from batchbus_service.domain.ports import UnreadableDocument
+
+__all__ = ["read", "readable"]
+
+T = TypeVar("T")
+Make = Callable[[Mapping[str, Any]], T]
+
+_named: Final[set[str]] = set()
+"""Documents that the log of this process has named already."""
+
+
+def read(what: str, document: Mapping[str, Any], make: Make[T]) -> T:
+    """What `make` makes of the document. `what`: what it is a document of, for people.
+
+    Raises `UnreadableDocument` if `make` finds that something is missing in it or of another form.
+    """
+    try:
+        return make(document)
+    except UnreadableDocument as error:
+        _name_once(error)
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        unreadable = UnreadableDocument(what, str(document.get("_id")), f"{type(error).__name__}: {error}")
+        _name_once(unreadable)
+        raise unreadable from error
+
+
+def readable(what: str, documents: Iterable[Mapping[str, Any]], make: Make[T]) -> Iterator[T]:
+    """As `read`, for many: those that cannot be read are left out, so that none keeps all others from going on."""
+    for document in documents:
+        try:
+            yield read(what, document, make)
+        except UnreadableDocument:
+            continue  # the log names it
+
+
+def _name_once(error: UnreadableDocument) -> None:
+    if str(error) not in _named:
+        _named.add(str(error))
+        log = structlog.get_logger("batchbus")
+        log.error("document_not_readable", document_id=error.document_id, reason=str(error))

@@ -1,0 +1,35 @@
+"""Whose uploads are, on MongoDB: the collection `uploads`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from batchbus_service.domain.ports import Upload
+from batchbus_service.storage.mongo.collection import Collection, Database
+from batchbus_service.storage.mongo.reading import read
+
+__all__ = ["MongoUploadStore"]
+
+
+class MongoUploadStore:
+    """`UploadStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._uploads = Collection(database, "uploads")
+
+    async def insert(self, upload: Upload, at: datetime) -> None:
+        document = {"_id": upload.key, "user_id": upload.user_id, "public": upload.public, "created_at": at}
+        await self._uploads.insert(document)
+
+    async def get(self, key: str) -> Upload | None:
+        document = await self._uploads.find_one({"_id": key})
+        return read("upload", document, _upload) if document else None
+
+    async def remove(self, key: str) -> None:
+        await self._uploads.delete({"_id": key})
+
+
+def _upload(document: Mapping[str, Any]) -> Upload:
+    return Upload(document["_id"], document["user_id"], document["public"])
