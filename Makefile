@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test test-long simulate mutants soak check bench fuzz lock
+.PHONY: help demo up test test-long simulate mutants soak check generate bench fuzz lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ check: $(READY) ## format, lint, types, import contracts, generated files
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 	@$(PY) -m batchbus_events.asyncapi --check docs
+	@$(PY) -m batchbus_service.http.openapi --check docs
+
+generate: $(READY) ## docs/asyncapi.json, docs/schemas and docs/openapi.json, anew from the code
+	@$(PY) -m batchbus_events.asyncapi docs
+	@$(PY) -m batchbus_service.http.openapi docs
 
 fuzz: $(READY) ## the HTTP API, with thousands of requests made up from its OpenAPI document
 	@BATCHBUS_API_EXAMPLES=100 $(PY) -m pytest tests/http/test_openapi.py $(ARGS)
