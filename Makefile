@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test test-long simulate mutants soak check generate bench fuzz lock
+.PHONY: help demo up test test-long simulate mutants soak check generate docs bench fuzz lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,11 @@ generate: $(READY) ## docs/asyncapi.json, docs/schemas and docs/openapi.json, an
 
 fuzz: $(READY) ## the HTTP API, with thousands of requests made up from its OpenAPI document
 	@BATCHBUS_API_EXAMPLES=100 $(PY) -m pytest tests/http/test_openapi.py $(ARGS)
+
+docs: export NO_MKDOCS_2_WARNING := 1 # what its makers announce is no fault of the pages
+docs: $(READY) ## the documentation as a site in build/site, with a reference made from the docstrings
+	@$(PY) -m mkdocs build --quiet
+	@echo "Open build/site/index.html"
 
 bench: $(READY) ## the benchmarks
 	@$(PY) -m tests.benchmarks $(ARGS)
