@@ -8,7 +8,7 @@ import pytest
 
 from batchbus_service.domain.moves import diagram
 from batchbus_service.domain.settings import Settings
-from tests.docs.pages import PAGES, ROOT, blocks_of
+from tests.docs.pages import ROOT, blocks_of
 
 _COMPUTED = (
     "files_url",
@@ -37,12 +37,6 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
     for name, setting in Settings.model_fields.items():
         if name not in _COMPUTED:
             assert told[name] == f"{setting.default}", name
-
-
-def test_every_link_within_the_repository_leads_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
 def test_a_job_is_finished_in_the_first_twenty_lines() -> None:
