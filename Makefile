@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test test-long simulate mutants soak check generate docs bench fuzz lock
+.PHONY: help demo up test test-long coverage simulate mutants soak check generate docs bench fuzz lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,11 @@ test-long: $(READY) ## the long forms of the tests that have one, half an hour o
 	@BATCHBUS_LONG_TESTS=1 $(PY) -m pytest --numprocesses 2 tests/imports tests/simulation tests/operations/replay $(ARGS)
 	@BATCHBUS_TEST_ISOLATION=all $(PY) -m pytest --numprocesses 2 tests/engine/test_lives.py tests/execution/test_rude.py \
 	    tests/engine/test_cancel.py tests/execution/test_row_errors.py $(ARGS)
+
+# Left out is what runs the product as other processes, which are not measured, and what runs it under many faults.
+coverage: $(READY) ## which lines and branches the tests run, with the floor from pyproject.toml
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term \
+	    --ignore=tests/simulation --ignore=tests/chaos --ignore=tests/mutants --ignore=tests/docs $(ARGS)
 
 SEEDS ?= 2000
 simulate: $(READY) ## so many simulated runs with faults of every kind: make simulate SEEDS=100000
