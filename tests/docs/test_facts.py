@@ -8,7 +8,7 @@ import pytest
 
 from batchbus_service.domain.moves import diagram
 from batchbus_service.domain.settings import Settings
-from tests.docs.pages import ROOT, blocks_of
+from tests.docs.pages import PAGES, ROOT, blocks_of
 
 _COMPUTED = (
     "files_url",
@@ -42,3 +42,17 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 def test_a_job_is_finished_in_the_first_twenty_lines() -> None:
     first = (ROOT / "README.md").read_text().splitlines()[:20]
     assert any(line.startswith("completed:") for line in first)
+
+
+def test_a_term_of_the_glossary_is_used_and_stands_where_it_is_looked_for() -> None:
+    glossary = ROOT / "docs" / "glossary.md"
+    lines = [line for line in glossary.read_text(encoding="utf-8").splitlines() if line.startswith("| **")]
+    rows = [re.split(r" ?\| ?", line)[1:-1] for line in lines]
+    terms = [term.strip("*") for term, _, _ in rows]
+    assert terms == sorted(terms, key=str.casefold)
+    assert len(terms) == len(set(terms))
+    assert all("](" in more for _, _, more in rows), "each term names the page that explains it"
+
+    pages = [*PAGES, *(ROOT / "docs" / "decisions").glob("*.md")]
+    text = " ".join(page.read_text(encoding="utf-8") for page in pages if page != glossary).casefold()
+    assert [term for term in terms if not re.search(rf"\b{re.escape(term.casefold())}", text)] == [], "dead terms"
