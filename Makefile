@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test test-long coverage simulate mutants soak check generate docs bench fuzz lock
+.PHONY: help demo up test test-long coverage simulate mutants soak check generate docs bench fuzz lock dist
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,11 @@ lock: $(READY) ## what is installed, anew from the four pyproject.toml: for deve
 	@command -v uv > /dev/null || $(PY) -m pip install --quiet uv
 	@$(LOCK) --upgrade --all-extras --group pyproject.toml:dev --output-file requirements.txt
 	@$(LOCK) --constraint requirements.txt --group pyproject.toml:build --output-file deploy/requirements.txt
+
+dist: export PATH := $(PATH):$(CURDIR)/.venv/bin
+dist: $(READY) ## the three packages as they are published, in dist/
+	@command -v uv > /dev/null || $(PY) -m pip install --quiet uv
+	@uv build --quiet --no-build-isolation --python $(PY) --all-packages --clear --out-dir dist
 
 $(READY): requirements.txt $(PACKAGES:%=%/pyproject.toml) tools/venv
 	@tools/venv

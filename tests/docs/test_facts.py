@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -10,6 +12,7 @@ from batchbus_service.domain.moves import diagram
 from batchbus_service.domain.settings import Settings
 from tests.docs.pages import PAGES, ROOT, blocks_of
 
+_PACKAGES: Final = {"events": "batchbus_events", "strategies": "batchbus_strategies", "service": "batchbus_service"}
 _COMPUTED = (
     "files_url",
     "catalog_url",
@@ -56,3 +59,22 @@ def test_a_term_of_the_glossary_is_used_and_stands_where_it_is_looked_for() -> N
     pages = [*PAGES, *(ROOT / "docs" / "decisions").glob("*.md")]
     text = " ".join(page.read_text(encoding="utf-8") for page in pages if page != glossary).casefold()
     assert [term for term in terms if not re.search(rf"\b{re.escape(term.casefold())}", text)] == [], "dead terms"
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_file_and_name_that_a_page_tells_of_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    paths = {path for path in re.findall(r"`([\w./-]+)`", text) if re.search(r"\w/|\.(py|toml|js|yml|txt|yaml)$", path)}
+    assert paths
+    assert sorted(path for path in paths if not _found(path)) == [], "there is no such file"
+    named = re.findall(r"`(\w+)` in `([\w./-]+\.\w+)`", text)
+    assert [
+        f"{name} in {path}" for name, path in named if not re.search(rf"\b{name}\b", _found(path)[0].read_text())
+    ] == []
+
+
+def _found(path: str) -> list[Path]:
+    """What a path can mean: from the root, or from a package, whose floors are told without the way to them."""
+    places = [ROOT, *(ROOT / member / "src" / package for member, package in _PACKAGES.items())]
+    floors = [*places, *(folder for folder in places[-1].iterdir() if folder.is_dir())]
+    return [place / path for place in floors if (place / path).exists()]
