@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test test-long simulate mutants soak check bench fuzz lock
+.PHONY: help demo up test test-long coverage simulate mutants soak check generate docs bench fuzz lock dist
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,11 @@ test-long: $(READY) ## the long forms of the tests that have one, half an hour o
 	@BATCHBUS_TEST_ISOLATION=all $(PY) -m pytest --numprocesses 2 tests/engine/test_lives.py tests/execution/test_rude.py \
 	    tests/engine/test_cancel.py tests/execution/test_row_errors.py $(ARGS)
 
+# Left out is what runs the product as other processes, which are not measured, and what runs it under many faults.
+coverage: $(READY) ## which lines and branches the tests run, with the floor from pyproject.toml
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term \
+	    --ignore=tests/simulation --ignore=tests/chaos --ignore=tests/mutants --ignore=tests/docs $(ARGS)
+
 SEEDS ?= 2000
 simulate: $(READY) ## so many simulated runs with faults of every kind: make simulate SEEDS=100000
 	@$(PY) -m tests.simulation small:0-$(SEEDS) $(ARGS)
@@ -44,9 +49,19 @@ check: $(READY) ## format, lint, types, import contracts, generated files
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 	@$(PY) -m batchbus_events.asyncapi --check docs
+	@$(PY) -m batchbus_service.http.openapi --check docs
+
+generate: $(READY) ## docs/asyncapi.json, docs/schemas and docs/openapi.json, anew from the code
+	@$(PY) -m batchbus_events.asyncapi docs
+	@$(PY) -m batchbus_service.http.openapi docs
 
 fuzz: $(READY) ## the HTTP API, with thousands of requests made up from its OpenAPI document
 	@BATCHBUS_API_EXAMPLES=100 $(PY) -m pytest tests/http/test_openapi.py $(ARGS)
+
+docs: export NO_MKDOCS_2_WARNING := 1 # what its makers announce is no fault of the pages
+docs: $(READY) ## the documentation as a site in build/site, with a reference made from the docstrings
+	@$(PY) -m mkdocs build --quiet
+	@echo "Open build/site/index.html"
 
 bench: $(READY) ## the benchmarks
 	@$(PY) -m tests.benchmarks $(ARGS)
@@ -60,6 +75,11 @@ lock: $(READY) ## what is installed, anew from the four pyproject.toml: for deve
 	@command -v uv > /dev/null || $(PY) -m pip install --quiet uv
 	@$(LOCK) --upgrade --all-extras --group pyproject.toml:dev --output-file requirements.txt
 	@$(LOCK) --constraint requirements.txt --group pyproject.toml:build --output-file deploy/requirements.txt
+
+dist: export PATH := $(PATH):$(CURDIR)/.venv/bin
+dist: $(READY) ## the three packages as they are published, in dist/
+	@command -v uv > /dev/null || $(PY) -m pip install --quiet uv
+	@uv build --quiet --no-build-isolation --python $(PY) --all-packages --clear --out-dir dist
 
 $(READY): requirements.txt $(PACKAGES:%=%/pyproject.toml) tools/venv
 	@tools/venv

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from batchbus_service import __version__
 from batchbus_service.domain.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +84,9 @@ def test_all_three_have_one_version_and_require_it_of_each_other() -> None:
     assert len(versions) == 1
     own = [line for member in MEMBERS for line in project(member)["dependencies"] if line.startswith("batchbus")]
     assert {line.partition("==")[2] for line in own} == versions
+    assert {__version__} == versions
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert headings[0] in versions, "the newest version is not at the top of CHANGELOG.md"
 
 
 @pytest.mark.parametrize("lock", ["requirements.txt", "deploy/requirements.txt"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PAGES", "ROOT", "Block", "blocks_of"]
+__all__ = ["PAGES", "ROOT", "Block", "blocks_of", "name_of"]
 
 ROOT: Final = Path(__file__).parent.parent.parent
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -29,9 +29,14 @@ class Block:
         return f"{self.page}, line {self.line}:\n{self.text}"
 
 
+def name_of(page: Path) -> str:
+    """Its path within the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     return [
-        Block(page.name, text.count("\n", 0, match.start()) + 1, match["language"], match["role"], match["text"])
+        Block(name_of(page), text.count("\n", 0, match.start()) + 1, match["language"], match["role"], match["text"])
         for match in _FENCE.finditer(text)
     ]

@@ -19,7 +19,7 @@ from typing import Final
 
 import pytest
 
-from tests.docs.pages import PAGES, ROOT, Block, blocks_of
+from tests.docs.pages import PAGES, ROOT, Block, blocks_of, name_of
 from tests.patience import PATIENCE
 
 _ON_RABBITMQ: Final = ("services.md", "production.md")
@@ -121,7 +121,7 @@ def _reading(folder: Path, replacements: Mapping[str, str], settings: Mapping[st
         reader.leave()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in _ON_RABBITMQ], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in _ON_RABBITMQ], ids=name_of)
 def test_every_command_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     with _reading(tmp_path, {}, {}) as reader:
         for block in blocks_of(page):

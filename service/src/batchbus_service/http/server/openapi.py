@@ -30,6 +30,8 @@ _UNAUTHORIZED: Final[Described] = {
     "description": "Nobody knows who asks",
     "content": {"text/plain": {"schema": {"type": "string", "const": "Unauthorized"}}},
 }
+_PHRASES: Final = {413: "Content Too Large", 416: "Range Not Satisfiable"}
+"""As RFC 9110 has them. Python says so from 3.13 on, and the document is the same for every version."""
 _EVERYWHERE: Final = (400, 503)
 _TO_KNOWN_CALLERS: Final = (403, 404)
 _TO_BODIES: Final = (408, 413, 415)
@@ -43,7 +45,7 @@ def answers(
 
     `media`: the content type of an answer that is not JSON.
     """
-    described: Described = {"description": HTTPStatus(status).phrase}
+    described: Described = {"description": _phrase(status)}
     if model is not None:
         described["model"] = model
     elif media is not None:
@@ -121,9 +123,13 @@ def _complete(method: str, path: str, operation: Described) -> None:
         responses.setdefault(str(status), _refusal(status))
 
 
+def _phrase(status: int) -> str:
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
+
+
 def _refusal(status: int) -> Described:
     content = {"application/json": {"schema": {"$ref": _REF.format(model="Refusal")}}}
-    return {"description": HTTPStatus(status).phrase, "content": content}
+    return {"description": _phrase(status), "content": content}
 
 
 def _body(media: str, schema: Described) -> Described:

@@ -9,21 +9,26 @@ from batchbus_service.http.server import errors, health, metrics
 from batchbus_service.http.server.paths import PathForm
 from batchbus_service.http.service import Service
 
-__all__ = ["answer_probes", "create_probe_app"]
+__all__ = ["add_probes", "connect_probes", "create_probe_app"]
 
 
-def answer_probes(app: FastAPI, service: Service) -> None:
-    """Add the routes for health and metrics."""
-    app.state.readiness = Readiness(service.stores.server, service.bus, service.transitions.outbox, service.background)
-    app.state.meter = service.meter
+def add_probes(app: FastAPI) -> None:
+    """Add the routes for health and metrics. They can answer once `connect_probes` has named the service."""
     app.include_router(health.router)
     app.include_router(metrics.router)
+
+
+def connect_probes(app: FastAPI, service: Service) -> None:
+    """Say whose health and whose metrics the routes tell."""
+    app.state.readiness = Readiness(service.stores.server, service.bus, service.transitions.outbox, service.background)
+    app.state.meter = service.meter
 
 
 def create_probe_app(service: Service) -> FastAPI:
     """For a worker: these routes and no others."""
     app = FastAPI(title="batchbus", openapi_url=None, redirect_slashes=False)
-    answer_probes(app, service)
+    add_probes(app)
+    connect_probes(app, service)
     errors.install(app, _nobody)
     app.add_middleware(PathForm)
     return app
