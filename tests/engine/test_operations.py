@@ -61,7 +61,7 @@ async def test_every_query_of_the_engine_goes_by_an_index_to_the_few_jobs_that_i
         await installation.retry(service, busy)
         await installation.followed.event("batch.processing", busy, nth=2)
         await installation.cancel(busy)
-        await service.watch.round()
+        await service.rescuer.round()
         await installation.all_published()
 
     assert "findAndModify" not in commands.names

@@ -18,6 +18,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_service.access import Role, User, passwords
+from batchbus_service.app.api import make_api
 from batchbus_service.app.bootstrap import Service, open_service
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS as PATIENT
@@ -136,7 +137,7 @@ async def open_site() -> AsyncIterator[Callable[..., Any]]:
         async def opened(settings: Settings, *, timeouts: HttpTimeouts = PATIENT) -> Site:
             service = await stack.enter_async_context(open_service(settings))
             sock = listen("127.0.0.1", 0)
-            api = await stack.enter_async_context(serving(service, sock, timeouts=timeouts))
+            api = await stack.enter_async_context(serving(make_api(service, timeouts=timeouts), sock))
             return Site(service, api, f"http://127.0.0.1:{sock.getsockname()[1]}", stack)
 
         yield opened

@@ -14,6 +14,7 @@ from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
+from batchbus_service.app.api import make_probes
 from batchbus_service.app.bootstrap import open_service
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.listen import listen
@@ -198,7 +199,7 @@ async def test_a_worker_serves_health_and_metrics_and_nothing_else(settings: Set
     async with open_service(settings) as service:
         sock = listen("127.0.0.1", 0)
         async with (
-            serving_probes(service, sock),
+            serving_probes(make_probes(service), sock, settings),
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{sock.getsockname()[1]}", timeout=PATIENCE) as http,
         ):
             assert (await http.get("/health/ready")).json()["status"] == "ready"

@@ -31,6 +31,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from batchbus_service.access import Role
+from batchbus_service.app.api import make_api
 from batchbus_service.app.bootstrap import open_service
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http import openapi
@@ -87,7 +88,7 @@ async def _open_shop(mongo_url: str, folder: Path) -> AsyncIterator[Shop]:
         max_upload_bytes=100_000,
     )
     sock = listen("127.0.0.1", 0)
-    async with open_service(site) as service, serving(service, sock) as api:
+    async with open_service(site) as service, serving(make_api(service), sock) as api:
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         user = await api.users.add("olga@example.com", role=Role.ADMIN)
         token = (await api.users.tokens.create(user, Role.ADMIN.scopes)).secret

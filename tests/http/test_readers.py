@@ -14,6 +14,7 @@ from batchbus_events.bus import Message
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_ulid
 from batchbus_service.access import Role
+from batchbus_service.app.api import make_api
 from batchbus_service.app.bootstrap import open_service
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.connections import HttpTimeouts
@@ -114,7 +115,7 @@ async def test_a_server_that_ends_waits_for_no_reader_that_takes_nothing(
 ) -> None:
     async with open_service(settings) as service:
         sock = listen("127.0.0.1", 0)
-        async with AsyncExitStack() as clients, serving(service, sock) as api:
+        async with AsyncExitStack() as clients, serving(make_api(service), sock) as api:
             site = Site(service, api, f"http://127.0.0.1:{sock.getsockname()[1]}", clients)
             quick, never = await _a_quick_reader_and_one_that_takes_nothing(site)
     await quick.ended()

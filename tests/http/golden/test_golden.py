@@ -16,6 +16,7 @@ import pytest
 
 from batchbus_events.ids import new_job_id
 from batchbus_events.memory import MemoryBus
+from batchbus_service.app.api import make_api
 from batchbus_service.app.bootstrap import Service, open_service
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.ports import Upload
@@ -193,7 +194,7 @@ async def shop(settings: Settings, database_name: str) -> AsyncIterator[Shop]:
         settings = settings.model_copy(update={"catalog_database": f"c_{database_name[-30:]}"})
         service: Service = await stack.enter_async_context(open_service(settings, work=False, bus=bus))
         sock = listen("127.0.0.1", 0)
-        api = await stack.enter_async_context(serving(service, sock))
+        api = await stack.enter_async_context(serving(make_api(service), sock))
         site = Site(service, api, f"http://127.0.0.1:{sock.getsockname()[1]}", stack)
         async with service.files.write("bad-columns.csv") as file:
             await file.write(b"Product Handle,Product Title,Nonsense\nblue-mug,Blue mug,1\n")

@@ -18,6 +18,7 @@ import structlog
 from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
+from batchbus_service.app.service import Service
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import JobStore, Stores
 from batchbus_service.domain.settings import BadSettings, Settings
@@ -30,7 +31,6 @@ from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.heartbeat import RunLimits
 from batchbus_service.execution.isolation import Placement, Setup
 from batchbus_service.execution.slots import Slots
-from batchbus_service.http.service import Service
 from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence

@@ -54,17 +54,18 @@ async def run(settings: Settings, parts: Parts) -> None:
 async def _run(settings: Settings, parts: Parts, ending: _Ending) -> None:
     async with AsyncExitStack() as stack:
         mongo_url, sock = await _prepared(settings, parts, stack)
+        from batchbus_service.app.api import make_api, make_probes
         from batchbus_service.app.bootstrap import open_service
         from batchbus_service.http.server.server import serving, serving_probes
 
         service = await stack.enter_async_context(open_service(settings, work=parts.work, mongo_url=mongo_url))
         url = f"http://{_shown(settings.http_host)}:{sock.getsockname()[1]}" if sock else None
         if sock and url and parts.http:
-            api = await stack.enter_async_context(serving(service, sock))
+            api = await stack.enter_async_context(serving(make_api(service), sock))
             await _print_addresses(settings, api.users, url, parts)
         else:
             if sock:
-                await stack.enter_async_context(serving_probes(service, sock))
+                await stack.enter_async_context(serving_probes(make_probes(service), sock, settings))
             metrics = f", with metrics at {url}/metrics" if url else ""
             out().print(f"batchbus worker is ready{metrics}; Ctrl-C stops it", soft_wrap=True)
         sys.stdout.flush()

@@ -38,7 +38,7 @@ async def job_for(api: Api, caller: Principal, id: str) -> Job:
     job_id = segment(id)
     if "\0" in job_id:
         raise invalid("id has a NUL in it")
-    job = await api.service.transitions.get(job_id)
+    job = await api.transitions.get(job_id)
     if not caller.sees_all and job.created_by != caller.user.id:
         raise not_allowed("Cannot access a batch job that does not belong to the logged in user")
     return job

@@ -12,8 +12,7 @@ from batchbus_service.http.medusa.wire import entry_on_the_wire
 from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.errors import ApiJson
 from batchbus_service.http.server.openapi import answers
-from batchbus_service.http.server.state import ApiState
-from batchbus_service.http.service import Service
+from batchbus_service.http.server.state import Api, ApiState
 
 __all__ = ["router"]
 
@@ -24,14 +23,14 @@ router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 async def history(id: str, api: ApiState, caller: Reader) -> Response:
     """Every lifecycle event of the job; why it is where it is, and the way out if there is one."""
     job = await job_for(api, caller, id)
-    transitions = api.service.transitions
+    transitions = api.transitions
     published = transitions.outbox.published(job)
     entries = [entry_on_the_wire(entry, published=entry.seq <= published) for entry in job.history]
-    explanation = explain(job, transitions.clock.now(), transitions.decider.policy, _served(api.service, job.type))
+    explanation = explain(job, transitions.clock.now(), transitions.decider.policy, _served(api, job.type))
     return ApiJson({"history": entries, "why": explanation.why, "way_out": explanation.hint})
 
 
-def _served(service: Service, job_type: str) -> Served:
-    if service.worker and service.worker.serves(job_type):
+def _served(api: Api, job_type: str) -> Served:
+    if api.worker and api.worker.serves(job_type):
         return Served.HERE
-    return Served.ELSEWHERE if service.registry.get(job_type) else Served.UNKNOWN
+    return Served.ELSEWHERE if api.registry.get(job_type) else Served.UNKNOWN

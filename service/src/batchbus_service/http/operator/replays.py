@@ -63,7 +63,7 @@ async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     Its `status` is `planning` as long as the events are being counted; look at it again.
     """
     new = read_form(_New, body)
-    now = api.service.transitions.clock.now()
+    now = api.transitions.clock.now()
     replay = Replay(
         id=f"replay_{new_ulid()}",
         selection=new.selection.up_to(now),
@@ -73,7 +73,7 @@ async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
         created_at=now,
         rate=new.rate,
     ).noted(caller.user.email, "plan", now, {"reason": new.reason})
-    replayer = api.service.replayer
+    replayer = api.replayer
     await replayer.replays.insert(replay)
     replayer.look()
     planned = await replayer.until(replay.id, lambda known: known.state is not State.PLANNING, _PLANNED_WITHIN)
@@ -88,7 +88,7 @@ async def list_replays(
     limit: Limit = 20,
 ) -> Response:
     """The newest first."""
-    replays, count = await api.service.replayer.replays.newest(offset=offset, limit=limit)
+    replays, count = await api.replayer.replays.newest(offset=offset, limit=limit)
     wire = [_on_the_wire(replay) for replay in replays]
     return ApiJson({"replays": wire, "count": count, "offset": offset, "limit": limit})
 
@@ -129,13 +129,13 @@ async def abort(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Res
 
 async def _find(api: Api, id: str) -> Replay:
     try:
-        return await api.service.replayer.replays.get(segment(id))
+        return await api.replayer.replays.get(segment(id))
     except UnknownReplay:
         raise not_found(f"Replay with id {segment(id)[:100]} was not found") from None
 
 
 async def _change(api: Api, id: str, decide: Callable[[Replay, datetime], Replay]) -> Response:
-    replayer, clock = api.service.replayer, api.service.transitions.clock
+    replayer, clock = api.replayer, api.transitions.clock
     try:
         decided = await changed(
             lambda: _find(api, id), lambda known: decide(known, clock.now()), replayer.replays.change

@@ -13,6 +13,7 @@ from batchbus_service.http.medusa.schemas import Live, Ready
 from batchbus_service.http.medusa.wire import Wire
 from batchbus_service.http.server.errors import ApiJson
 from batchbus_service.http.server.openapi import answers
+from batchbus_service.http.server.state import Probes
 
 __all__ = ["router"]
 
@@ -20,7 +21,7 @@ router = APIRouter(tags=["health"])
 
 
 def _readiness(request: Request) -> Readiness:
-    return cast(Readiness, request.app.state.readiness)
+    return cast(Probes, request.app.state.probes).readiness
 
 
 @router.get("/health", response_class=HTMLResponse)

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from batchbus_service.http.server.openapi import answers
+from batchbus_service.http.server.state import Probes
 from batchbus_service.telemetry.meter import Meter
 from batchbus_service.telemetry.prometheus import PrometheusMeter
 
@@ -19,7 +20,7 @@ router = APIRouter(tags=["health"])
 
 
 def _meter(request: Request) -> PrometheusMeter:
-    return cast(PrometheusMeter, request.app.state.meter)
+    return cast(Probes, request.app.state.probes).meter
 
 
 @router.get("/metrics", response_class=Response, responses=answers(media="text/plain"))

@@ -11,11 +11,11 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.app import create_app
 from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS, HEAD_BYTES, HttpTimeouts, patient
 from batchbus_service.http.server.probes import create_probe_app
-from batchbus_service.http.server.state import Api
-from batchbus_service.http.service import Service
+from batchbus_service.http.server.state import Api, Probes
 
 __all__ = ["serving", "serving_probes"]
 
@@ -24,35 +24,29 @@ _GRACE_SECONDS: Final = 5
 
 
 @asynccontextmanager
-async def serving(
-    service: Service, sock: socket.socket, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS
-) -> AsyncIterator[Api]:
+async def serving(api: Api, sock: socket.socket) -> AsyncIterator[Api]:
     """Serve the API on a socket from `listen` until the context is left; then streams end first, requests next."""
-    app = create_app(service, timeouts=timeouts)
-    api: Api = app.state.api
     await api.users.prepare()
-    await api.parked.start()
-    try:
-        async with _serving(app, service, sock, timeouts):
-            try:
-                yield api
-            finally:
-                await api.feed.close()
-    finally:
-        await api.parked.close()
+    async with api.parked, _serving(create_app(api), sock, api.timeouts, api.settings):
+        try:
+            yield api
+        finally:
+            await api.feed.close()
 
 
 @asynccontextmanager
 async def serving_probes(
-    service: Service, sock: socket.socket, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS
+    probes: Probes, sock: socket.socket, settings: Settings, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS
 ) -> AsyncIterator[None]:
     """Serve health and metrics alone, for a process without the API."""
-    async with _serving(create_probe_app(service), service, sock, timeouts):
+    async with _serving(create_probe_app(probes), sock, timeouts, settings):
         yield
 
 
 @asynccontextmanager
-async def _serving(app: FastAPI, service: Service, sock: socket.socket, timeouts: HttpTimeouts) -> AsyncIterator[None]:
+async def _serving(
+    app: FastAPI, sock: socket.socket, timeouts: HttpTimeouts, settings: Settings
+) -> AsyncIterator[None]:
     server = _Server(
         uvicorn.Config(
             app,
@@ -61,7 +55,7 @@ async def _serving(app: FastAPI, service: Service, sock: socket.socket, timeouts
             lifespan="off",
             ws="none",
             server_header=False,
-            forwarded_allow_ips=service.settings.trusted_proxies,
+            forwarded_allow_ips=settings.trusted_proxies,
             http=patient(timeouts),
             h11_max_incomplete_event_size=HEAD_BYTES,
             timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -1,4 +1,4 @@
-"""A running service, as the HTTP API and the commands see it."""
+"""A running service, as the composition root has put it together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Service"]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running service, as the HTTP API and the commands see it."""
+    """A running service without the doors that people come through."""
 
     settings: Settings
     bus: Bus
@@ -36,7 +36,7 @@ class Service:
     stores: Stores
     """Jobs, users, replays, and whatever else is kept."""
     worker: Dispatcher | None
-    watch: Rescuer
+    rescuer: Rescuer
     replayer: Replayer
     meter: PrometheusMeter
     background: Background

@@ -1,0 +1,53 @@
+"""Composes what the HTTP API works with, from a running service."""
+
+from __future__ import annotations
+
+import structlog
+
+from batchbus_service.access import Users
+from batchbus_service.app.service import Service
+from batchbus_service.engine.readiness import Readiness
+from batchbus_service.http.live.feeds import LiveFeed
+from batchbus_service.http.medusa.file_access import FileAccess
+from batchbus_service.http.medusa.keys import Keys
+from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS, HttpTimeouts
+from batchbus_service.http.server.state import Api, Probes
+from batchbus_service.operations.parked.parked_messages import ParkedMessages
+from batchbus_service.storage.line_index import LinePages
+
+__all__ = ["make_api", "make_probes"]
+
+
+def make_api(service: Service, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS) -> Api:
+    """Raises `BadSettings` if there is no secret to sign with."""
+    log = structlog.get_logger("batchbus")
+    settings, stores, files, bus = service.settings, service.stores, service.files, service.bus
+    api = Api(
+        settings=settings,
+        bus=bus,
+        transitions=service.transitions,
+        commands=service.commands,
+        registry=service.registry,
+        executor=service.executor,
+        worker=service.worker,
+        replayer=service.replayer,
+        stores=stores,
+        files=files,
+        meter=service.meter,
+        probes=make_probes(service),
+        users=Users(stores.users, stores.tokens, stores.sessions, stores.logins),
+        keys=Keys.of(settings),
+        feed=LiveFeed(bus, log),
+        file_access=FileAccess(files, stores.uploads, stores.listings, max_bytes=settings.max_upload_bytes),
+        timeouts=timeouts,
+        plans=LinePages(files),
+        parked=ParkedMessages(bus, stores.parked, files, service.transitions.clock, log, background=service.background),
+    )
+    service.meter.look_at_parked(lambda: api.parked.waiting)
+    service.meter.look_at_streams(lambda: api.feed.readers)
+    return api
+
+
+def make_probes(service: Service) -> Probes:
+    outbox = service.transitions.outbox
+    return Probes(Readiness(service.stores.server, service.bus, outbox, service.background), service.meter)
