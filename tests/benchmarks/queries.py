@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from batchbus_events.ids import new_ulid
 from batchbus_service.domain.lifecycle import Cause, Decider, Policy
 from batchbus_service.domain.ports import Beat
+from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.mongo.jobs import MongoJobStore
 from tests.benchmarks.ground import Ground
@@ -57,7 +58,7 @@ async def _measure(store: MongoJobStore) -> Mapping[str, float]:
         (waiting,) = await timed("waiting", store.waiting("pre_process", "noop", until=clock.now(), want=32))
         claimed = decider.claim(waiting, "benchmark", now)
         assert await timed("update", store.update(waiting, claimed))
-        beat = Beat(job_id=job.id, fence=1, expires_at=now, result={"count": 1}, published=1)
+        beat = Beat(job_id=job.id, fence=1, expires_at=now, result=JobResult(count=1), published=1)
         assert await timed("beat", store.beat(beat))
         assert await timed("get", store.get(job.id))
         await timed("ringing", store.ringing(until=clock.now(), want=100))

@@ -15,6 +15,7 @@ from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.job import TERMINAL, Job, Status
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, alarm
 from batchbus_service.domain.moves import MOVES, NotAllowed, diagram
+from batchbus_service.domain.result import JobResult
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(max_attempts=3)
@@ -118,7 +119,7 @@ def test_a_job_whose_runs_are_lost_is_tried_again_later_and_later_and_then_faile
         delays.append(job.ready_at and (job.ready_at - later(second)).total_seconds())
     assert delays == [1.0, 2.0, None]
     assert job.status is Status.FAILED
-    assert job.result == {"errors": ["boom", "boom", "boom"], "error_count": 3}
+    assert job.result == JobResult(errors=("boom", "boom", "boom"), error_count=3)
 
 
 def test_of_two_runs_that_end_a_process_of_their_own_the_second_fails_the_job(decider: Decider) -> None:

@@ -59,7 +59,7 @@ async def test_a_run_that_is_canceled_stops_cleans_up_and_says_what_it_had_done(
     canceled, last = installation.followed.lifecycle(job_id)[-2:]
     assert (canceled.type, canceled.causationid, last.type) == ("batch.canceled", trigger, "batch.updated")
     assert job.status is Status.CANCELED and job.lease is None and job.ready_at is None
-    assert job.result is not None and job.result["cleaned_up_in"] == phase
+    assert job.result is not None and job.result.added["cleaned_up_in"] == phase
     if phase == "process":
         assert last.data["advancement_count"] == 1
     assert not any(event.data.get("message") == "behind the gate" for event in installation.followed.events)
@@ -72,7 +72,7 @@ async def test_a_run_that_never_asks_is_cancelled_at_its_next_await_after_a_grac
         job_id = await at_the_gate(installation, "deaf")
         await installation.cancel(job_id)
         job = await stopped(installation, job_id)
-    assert job.result is not None and job.result["cleaned_up_in"] == "process"
+    assert job.result is not None and job.result.added["cleaned_up_in"] == "process"
 
 
 async def test_a_thread_that_never_asks_keeps_slot_and_lease_until_it_ends(installation: Installation) -> None:
@@ -93,7 +93,7 @@ async def test_a_thread_that_never_asks_keeps_slot_and_lease_until_it_ends(insta
         await installation.followed.event("batch.completed", next_job)
     assert job.status is Status.CANCELED and job.lease is None
     assert job.result is not None
-    assert job.result["done_behind_the_gate"] and job.result["cleaned_up_in"] == "process"
+    assert job.result.added["done_behind_the_gate"] and job.result.added["cleaned_up_in"] == "process"
 
 
 async def test_a_waiting_job_is_canceled_at_once(installation: Installation) -> None:
@@ -150,7 +150,7 @@ async def test_a_cancellation_whose_event_never_arrives_is_noticed_at_the_next_h
         job_id = await at_the_gate(installation, "gated")
         await cancel_unheard(installation, service, job_id)
         job = await stopped(installation, job_id)
-    assert job.result is not None and job.result["cleaned_up_in"] == "process"
+    assert job.result is not None and job.result.added["cleaned_up_in"] == "process"
 
 
 async def test_a_job_canceled_in_the_moment_its_run_ends_is_cleaned_up(installation: Installation) -> None:
@@ -162,7 +162,7 @@ async def test_a_job_canceled_in_the_moment_its_run_ends_is_cleaned_up(installat
         await installation.followed.message(job_id, "behind the gate")
         job = await stopped(installation, job_id)
     assert (job.status, job.lease) == (Status.CANCELED, None)
-    assert job.result is not None and job.result["cleaned_up_in"] == "process"
+    assert job.result is not None and job.result.added["cleaned_up_in"] == "process"
 
 
 async def test_a_worker_stops_although_a_canceled_run_is_not_done_with_cleaning_up(installation: Installation) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.domain.job import Status
+from batchbus_service.domain.result import JobResult
 from batchbus_service.execution.job_run import MAX_RESULT_BYTES
 from tests.engine.installation import Installation
 
@@ -68,7 +69,7 @@ async def test_a_run_that_fails_is_tried_again_later(installation: Installation,
     assert (failed.data["error"], failed.data["run"], completed.data["run"]) == ("OSError: run 1 failed", 1, 2)
     assert failed.time is not None and completed.time is not None
     assert (completed.time - failed.time).total_seconds() >= 0.5, "the first back-off is a second, give or take a half"
-    assert (await installation.job(job_id)).result == {"errors": ["OSError: run 1 failed"], "error_count": 1}
+    assert (await installation.job(job_id)).result == JobResult(errors=("OSError: run 1 failed",), error_count=1)
 
 
 async def test_a_job_whose_runs_fail_again_and_again_is_failed_with_every_error_kept(
@@ -79,8 +80,8 @@ async def test_a_job_whose_runs_fail_again_and_again_is_failed_with_every_error_
         failed = await installation.followed.event("batch.failed", job_id)
     assert failed.data["error"] == "OSError: run 2 failed"
     assert installation.followed.types(job_id) == [*TO_PROCESSING, "updated", "failed"]
-    errors = ["OSError: run 1 failed", "OSError: run 2 failed"]
-    assert (await installation.job(job_id)).result == {"errors": errors, "error_count": 2}
+    errors = ("OSError: run 1 failed", "OSError: run 2 failed")
+    assert (await installation.job(job_id)).result == JobResult(errors=errors, error_count=2)
 
 
 async def test_a_strategy_can_say_that_another_try_is_hopeless(installation: Installation) -> None:
@@ -111,9 +112,9 @@ async def test_errors_of_rows_are_told_once_however_often_their_run_begins_again
     async with installation.worker():
         job_id = await installation.create("sloppy")
         completed = await installation.followed.event("batch.completed", job_id)
-    result = (await installation.job(job_id)).result or {}
-    assert result["errors"] == ["Line 2: previewed", "Line 3: kept", "OSError: run 1 failed", "Line 4: repeated"]
-    assert result["error_count"] == 4
+    result = (await installation.job(job_id)).result or JobResult()
+    assert result.errors == ("Line 2: previewed", "Line 3: kept", "OSError: run 1 failed", "Line 4: repeated")
+    assert result.error_count == 4
     assert completed.data["errors"] == 4
 
 
@@ -147,7 +148,7 @@ async def test_a_result_too_large_is_dropped_and_the_job_failed_with_the_reason(
         job_id = await installation.create("large", size=size)
         failed = await installation.followed.event("batch.failed", job_id)
     assert f"a job may keep {MAX_RESULT_BYTES:,}" in str(failed.data["error"])
-    assert (await installation.job(job_id)).result == {"errors": [failed.data["error"]], "error_count": 1}
+    assert (await installation.job(job_id)).result == JobResult(errors=(str(failed.data["error"]),), error_count=1)
 
 
 async def test_a_result_too_large_costs_no_lease_while_the_run_goes_on(installation: Installation) -> None:
@@ -211,7 +212,7 @@ async def test_what_prepare_and_the_phases_add_to_the_context_is_kept(installati
         await installation.followed.event("batch.completed", job_id)
     job = await installation.job(job_id)
     assert job.context["nested"] == {"a": "b", "actor": job.created_by}
-    assert job.result == {"nested": job.context["nested"]}
+    assert job.result == JobResult({"nested": job.context["nested"]})
     assert job.context["seen_by"] == "process"
 
 

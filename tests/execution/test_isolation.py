@@ -11,6 +11,7 @@ import pytest
 
 from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.domain.job import Status
+from batchbus_service.domain.result import JobResult
 from tests.engine.installation import Installation
 from tests.patience import PATIENCE
 
@@ -90,7 +91,7 @@ async def test_a_child_has_none_of_the_settings(installation: Installation) -> N
     async with installation.worker():
         job_id = await installation.create("alone")
         await installation.followed.event("batch.completed", job_id)
-    assert (await installation.job(job_id)).result == {"settings": [], "advancement_count": 1}
+    assert (await installation.job(job_id)).result == JobResult({"settings": []}, advancement_count=1)
     trace = await installation.catalog.traces.find_one({"job": job_id})
     assert trace is not None and trace["process"] != os.getpid()
 
@@ -115,7 +116,7 @@ async def test_a_canceled_run_that_does_not_stop_is_ended_and_cleaned_up_after(i
         await installation.followed.message(job_id, "here")
         await installation.cancel(job_id)
         job = await installation.until(job_id, lambda job: job.terminal and job.lease is None)
-    assert (job.status, job.result and job.result["cleaned_up_in"]) == (Status.CANCELED, "process")
+    assert (job.status, job.result and job.result.added["cleaned_up_in"]) == (Status.CANCELED, "process")
 
 
 async def test_a_run_that_does_not_stop_with_its_worker_is_ended_and_given_back(installation: Installation) -> None:

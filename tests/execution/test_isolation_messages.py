@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batchbus_service.domain.job import Checkpoint, Job, Lease, Status
 from batchbus_service.domain.ports import NotStorable
+from batchbus_service.domain.result import JobResult
 from batchbus_service.execution.execution import RaisedInChild, RunStalled, error_text
 from batchbus_service.execution.isolation.messages import (
     OutOfMemory,
@@ -64,7 +65,7 @@ def test_a_job_arrives_with_all_that_its_run_needs(context: dict[str, object], s
         fence=fence,
         lease=Lease("worker-1", _NOW),
         checkpoint=Checkpoint("process", state, 3, 2, 1),  # type: ignore[arg-type]
-        result=context,  # type: ignore[arg-type]
+        result=JobResult.read(context),  # type: ignore[arg-type]
         crashes=1,
     )
     (message,) = _through(packed({"job": job_to(job)}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batchbus_service.domain.job import Status
+from batchbus_service.domain.result import JobResult
 from tests.engine.batch_types.rude import NOT_JSON, RAISED
 from tests.engine.installation import Installation
 
@@ -77,4 +78,4 @@ async def test_using_the_catalogue_from_elsewhere_fails_that_job_alone_and_says_
         await installation.followed.event("batch.completed", other)
         right = await installation.create("elsewhere", how="pymongo")
         await installation.followed.event("batch.completed", right)
-    assert (await installation.job(right)).result == {"traces": 3}
+    assert (await installation.job(right)).result == JobResult({"traces": 3})

@@ -216,7 +216,7 @@ async def test_a_job_that_its_preparation_refuses(site: Site, caller: Caller) ->
     else:
         assert answer is None
         job = await _until(site, job_id, Status.FAILED)
-        assert job.result is not None and job.result["errors"] == ["Not today"]
+        assert job.result is not None and job.result.errors == ("Not today",)
 
 
 async def test_a_job_is_prepared_once(site: Site, caller: Caller) -> None:

@@ -109,7 +109,7 @@ async def _import(installation: Installation, job_id: str) -> list[dict[str, Any
     await installation.followed.event("batch.completed", job_id, patience=120)
     job = await installation.job(job_id)
     assert job.status is Status.COMPLETED
-    assert job.result is not None and job.result["advancement_count"] == job.result["count"]
+    assert job.result is not None and job.result.advancement_count == job.result.count
     await installation.followed.until(lambda: installation.followed.sequence(job_id)[-1:] == [len(job.history)])
     assert installation.followed.sequence(job_id) == [entry.seq for entry in job.history]
     return await contents(installation)

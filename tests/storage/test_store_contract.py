@@ -16,6 +16,7 @@ from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger, Placeholder
 from batchbus_service.domain.job import Checkpoint, Job, Status
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, alarm
 from batchbus_service.domain.ports import Beat, JobExists, JobStore, NotStorable, TooLarge
+from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.memory.jobs import MemoryJobStore
 from batchbus_service.storage.mongo.jobs import MongoJobStore
@@ -84,7 +85,7 @@ async def test_an_update_writes_what_differs_and_only_over_the_version_that_was_
     assert not await store.update(job, DECIDER.cancel(job, seconds(2), Cause()))
     assert await store.get(job.id) == claimed
     done = DECIDER.pre_processed(claimed, seconds(2), Cause(), go_on=True)
-    done = DECIDER.completed(replace(done, result={"count": 3}), seconds(3), Cause())
+    done = DECIDER.completed(replace(done, result=JobResult(count=3)), seconds(3), Cause())
     assert await store.update(claimed, done)
     assert await store.get(job.id) == done
 
@@ -97,7 +98,7 @@ async def test_a_heartbeat_and_a_transition_do_not_undo_each_other(store: JobSto
         job_id=job.id,
         fence=job.fence,
         expires_at=seconds(60),
-        result={"count": 5},
+        result=JobResult(count=5),
         published=1,
         checkpoint=Checkpoint("pre_process", {"offset": 7}, 3, 1),
     )
@@ -108,7 +109,7 @@ async def test_a_heartbeat_and_a_transition_do_not_undo_each_other(store: JobSto
     assert stored is not None and stored.lease is not None
     assert stored.status is Status.CANCELED
     assert stored.lease.expires_at == seconds(60)
-    assert (stored.result, stored.published) == ({"count": 5}, 1)
+    assert (stored.result, stored.published) == (JobResult(count=5), 1)
     assert stored.checkpoint == Checkpoint("pre_process", {"offset": 7}, 3, 1)
 
 
@@ -158,7 +159,14 @@ async def test_the_owner_of_a_lease_overwrites_what_its_heartbeats_wrote(store: 
     await store.insert(job)
     checkpoint = Checkpoint("pre_process", 5)
     await store.beat(
-        Beat(job_id=job.id, fence=1, expires_at=seconds(60), result={"count": 5}, published=0, checkpoint=checkpoint)
+        Beat(
+            job_id=job.id,
+            fence=1,
+            expires_at=seconds(60),
+            result=JobResult(count=5),
+            published=0,
+            checkpoint=checkpoint,
+        )
     )
     done = DECIDER.pre_processed(job, seconds(2), Cause(), go_on=True)
     assert await store.update(job, done, by_owner=True)
@@ -199,7 +207,7 @@ async def test_a_job_that_becomes_ready_late_is_found_although_later_times_were_
 async def test_a_document_that_would_be_too_large_is_not_written(store: JobStore) -> None:
     job = job_like()
     await store.insert(job)
-    huge = replace(job, version=2, result={"text": "x" * 17_000_000})
+    huge = replace(job, version=2, result=JobResult({"text": "x" * 17_000_000}))
     with pytest.raises(TooLarge):
         await store.update(job, huge)
     with pytest.raises(TooLarge):
@@ -216,11 +224,13 @@ async def test_what_cannot_be_kept_is_not_written_and_said_in_words(store: JobSt
     job = DECIDER.claim(job_like(), "worker-1", NOW)
     await store.insert(job)
     with pytest.raises(NotStorable, match="The job holds"):
-        await store.update(job, replace(job, version=2, result=result))
+        await store.update(job, replace(job, version=2, result=JobResult(result)))
     with pytest.raises(NotStorable, match="The job holds"):
-        await store.beat(Beat(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=result, published=0))
+        await store.beat(
+            Beat(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=JobResult(result), published=0)
+        )
     with pytest.raises(NotStorable, match="The job holds"):
-        await store.insert(replace(job_like(2), result=result))
+        await store.insert(replace(job_like(2), result=JobResult(result)))
     assert await store.get(job.id) == job
 
 

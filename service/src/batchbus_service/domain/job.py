@@ -8,11 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Json, Phase
 
 __all__ = [
-    "ERROR_PARTS",
-    "MAX_ERRORS",
     "MAX_TEXT",
     "SCHEMA",
     "TERMINAL",
@@ -31,10 +30,6 @@ SCHEMA: Final = 1
 """Version of the document's form. A document of a newer one is left alone."""
 
 
-ERROR_PARTS: Final = "error_parts"
-"""Where in `result` it says what files of row errors there are; see `Job.error_parts`."""
-MAX_ERRORS: Final = 100
-"""The most errors in `result.errors`."""
 MAX_TEXT: Final = 1000
 """The most characters of an error or a message that a job keeps and its events tell."""
 
@@ -134,7 +129,7 @@ class Job:
     status_at: Mapping[Status, datetime] = field(default_factory=dict)
     """When the job reached each status it has reached; `created` is in `created_at`."""
     deleted_at: datetime | None = None
-    result: dict[str, Json] | None = None
+    result: JobResult | None = None
 
     version: int = 1
     """Raised by every transition; every transition filters on it."""
@@ -186,14 +181,6 @@ class Job:
     def phase(self) -> Phase:
         """The phase that is running or comes next."""
         return "pre_process" if self.status is Status.CREATED else "process"
-
-    @property
-    def error_parts(self) -> dict[str, int]:
-        """How many files of row errors each run has written, by phase and fence, in order; see `row_errors`."""
-        parts = (self.result or {}).get(ERROR_PARTS)
-        if not isinstance(parts, dict):
-            return {}
-        return {run: count for run, count in parts.items() if isinstance(count, int)}
 
     @property
     def written_by(self) -> str | None:

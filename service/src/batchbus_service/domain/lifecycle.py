@@ -15,7 +15,6 @@ from typing import Final
 
 from batchbus_events.backoff import delay
 from batchbus_service.domain.job import (
-    MAX_ERRORS,
     MAX_TEXT,
     Checkpoint,
     HistoryEntry,
@@ -26,6 +25,7 @@ from batchbus_service.domain.job import (
     plain,
 )
 from batchbus_service.domain.moves import NotAllowed, reached
+from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Json
 
 __all__ = [
@@ -185,7 +185,8 @@ class Decider:
         """Pre-processing has ended. `go_on`: this worker has a slot to carry the job out at once, if it is confirmed."""
         entries: list[HistoryEntry] = []
         # The errors of the preview stay, however often processing has to begin again.
-        errors, parts = _error_count(job), sum(job.error_parts.values())
+        result = job.result or JobResult()
+        errors, parts = result.error_count, sum(result.error_parts.values())
         checkpoint = Checkpoint("process", None, errors=errors, error_parts=parts) if errors else None
         job = replace(got_on(reached(job, Status.PRE_PROCESSED, now)), checkpoint=checkpoint)
         entries.append(self._entry(job, "batch.pre_processed", now, cause))
@@ -215,7 +216,7 @@ class Decider:
             lease=None,
             ready_at=None,
             confirm_by=None,
-            result=_with_error(job.result, _error_count(job), error),
+            result=_with_error(job, error),
         )
         return self._sealed(ended, now, self._entry(ended, "batch.failed", now, cause, {"error": error}))
 
@@ -258,7 +259,7 @@ class Decider:
             job,
             lease=None,
             ready_at=_ms(now + pause),
-            result=_with_error(job.result, checkpoint.errors, error),
+            result=_with_error(job, error, kept=checkpoint.errors),
             checkpoint=replace(checkpoint, errors=checkpoint.errors + 1),
         )
         entry = self._entry(waiting, "batch.updated", now, cause, {"error": error, "attempt": job.bad_ends})
@@ -351,8 +352,9 @@ def _numbers(job: Job) -> dict[str, Json]:
         "run": job.fence,
     }
     if job.result:
-        data |= {key: job.result[key] for key in _RESULT_NUMBERS if _short(job.result.get(key))}
-        if errors := _error_count(job):
+        known = job.result.to_json()
+        data |= {key: known[key] for key in _RESULT_NUMBERS if _short(known.get(key))}
+        if errors := job.result.error_count:
             data["errors"] = errors
     return data
 
@@ -377,16 +379,10 @@ def _with_trigger(job: Job, cause: Cause) -> tuple[str, ...]:
     return (*job.triggers, cause.key)[-_MAX_TRIGGERS:] if cause.key else job.triggers
 
 
-def _error_count(job: Job) -> int:
-    count = (job.result or {}).get("error_count")
-    return count if isinstance(count, int) else 0
-
-
-def _with_error(result: dict[str, Json] | None, kept: int, error: str) -> dict[str, Json]:
-    """The result with its first `kept` errors and one more, which is listed even if the list is full."""
-    errors = (result or {}).get("errors")
-    listed = errors[: min(kept, MAX_ERRORS - 1)] if isinstance(errors, list) else []
-    return {**(result or {}), "errors": [*listed, error], "error_count": kept + 1}
+def _with_error(job: Job, error: str, *, kept: int | None = None) -> JobResult:
+    """`kept`: how many of the errors stay; None for all."""
+    result = job.result or JobResult()
+    return result.with_error(error, kept=result.error_count if kept is None else kept)
 
 
 def _ms(time: datetime) -> datetime:

@@ -12,6 +12,7 @@ from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError
 from batchbus_service.domain.job import Checkpoint, Job, Status
 from batchbus_service.domain.ports import Beat, NotStorable, StoreUnavailable
+from batchbus_service.domain.result import JobResult
 from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.execution import RunControl
 from batchbus_service.execution.job_run import CheckpointRequest, Progress
@@ -195,7 +196,7 @@ class Heartbeat:
             self._renewed_at = started
             self._lease.renew(lease_would_end)
 
-    def _snapshot(self) -> dict[str, Json] | None:
+    def _snapshot(self) -> JobResult | None:
         """The result as of now; as it was stored last while it is not JSON. If it stays so, the job fails when it ends."""
         try:
             return self.job_run.snapshot()

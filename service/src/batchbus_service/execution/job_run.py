@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Awaitable, Generator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from batchbus_service.domain.job import ERROR_PARTS, MAX_ERRORS, Checkpoint, Job, plain
+from batchbus_service.domain.job import Checkpoint, Job, plain
 from batchbus_service.domain.ports import Clock
+from batchbus_service.domain.result import MAX_ERRORS, JobResult
 from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.row_errors import RowErrorLog
@@ -97,21 +98,15 @@ class EngineJobRun:
         self.resume_from: Json = resumed.state if resumed else None
         self._advanced = resumed.advanced if resumed else 0
         # What earlier runs left, and a strategy may have written over: only what is of its kind is taken up.
-        result: dict[str, Any] = dict(job.result or {})
+        result = job.result or JobResult()
         self.error_count = resumed.errors if resumed else 0
-        self._errors: list[Json] = _listed(result.pop("errors", None))[: self.error_count]
-        self._descriptors: dict[str, Json] = {
-            entry["key"]: entry
-            for entry in _listed(result.pop("stat_descriptors", None))
-            if isinstance(entry, dict) and isinstance(entry.get("key"), str)
-        }
-        count = result.pop("count", None)
-        self._count: int | None = count if isinstance(count, int) else None
-        for derived in ("advancement_count", "progress", "error_count", ERROR_PARTS):
-            result.pop(derived, None)
+        self._errors = result.errors[: self.error_count]
+        self._descriptors = {str(entry.get("key")): entry for entry in result.stat_descriptors}
+        self._count = result.count
         self.row_errors = RowErrorLog(job, services, kept=resumed.error_parts if resumed else 0)
         self.result: MutableMapping[str, Any] = CheckedResult()
-        for key, value in result.items():
+        kept = JobResult(result.added, file_key=result.file_key, file_size=result.file_size)
+        for key, value in kept.to_json().items():
             try:
                 self.result[key] = value
             except NotJson as error:  # as older versions stored it
@@ -204,7 +199,7 @@ class EngineJobRun:
         self.row_errors.add(row)
         self.error_count += 1
         if len(self._errors) < MAX_ERRORS:
-            self._errors = [*self._errors, _as_text(line, column, message, value)]
+            self._errors = (*self._errors, _as_text(line, column, message, value))
         self.touched = self._clock.monotonic()
         self._signal()
 
@@ -259,30 +254,26 @@ class EngineJobRun:
             share = _share(self._advanced, self._count)
         return Progress(self._count, self._advanced, share, self.error_count, self._message)
 
-    def snapshot(self) -> dict[str, Json] | None:
+    def snapshot(self) -> JobResult | None:
         """The job's `result` as of now: what is known of numbers, and what the strategy added. Raises `NotJson`."""
-        result = as_object(self.result, "result")
+        result = JobResult.read(as_object(self.result, "result"))
         if self._count is not None:
-            result["count"] = self._count
+            result = replace(result, count=self._count, advancement_count=0)
         if self.phase == "process" and (self._advanced or self._count is not None):
-            result["advancement_count"] = self._advanced
+            result = replace(result, advancement_count=self._advanced)
             if self._count is not None:
-                result["progress"] = _share(self._advanced, self._count)
-        elif self._count is not None:
-            result["advancement_count"] = 0
+                result = replace(result, progress=_share(self._advanced, self._count))
         if self._descriptors:
-            result["stat_descriptors"] = list(self._descriptors.values())
+            result = replace(result, stat_descriptors=tuple(self._descriptors.values()))
         if self._errors:
-            result["errors"] = list(self._errors)
-            result["error_count"] = self.error_count
-        if parts := self.row_errors.parts:
-            result[ERROR_PARTS] = parts
-        return result or None
+            result = replace(result, errors=self._errors, error_count=self.error_count)
+        result = replace(result, error_parts=self.row_errors.parts)
+        return None if result == JobResult() else result
 
-    def least_result(self) -> dict[str, Json] | None:
+    def least_result(self) -> JobResult | None:
         """What stays of a result that the job cannot keep: where its row errors are."""
         parts = self.row_errors.parts
-        return {ERROR_PARTS: parts} if parts else None
+        return JobResult(error_parts=parts) if parts else None
 
     def _signal(self) -> None:
         if not self._signalled:
@@ -304,10 +295,6 @@ class EngineJobRun:
 def _share(advanced: int, count: int) -> float:
     """Progress from 0 to 1, to four places."""
     return round(min(advanced / count, 1.0), 4) if count > 0 else 1.0
-
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 class _Yields:

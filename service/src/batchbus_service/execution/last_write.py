@@ -12,13 +12,14 @@ from pydantic_core import to_json
 from batchbus_service.domain.job import Job, got_on
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.ports import NotStorable, StoreUnavailable
+from batchbus_service.domain.result import JobResult
 from batchbus_service.execution.execution import RunControl
 from batchbus_service.execution.heartbeat import Heartbeat
 from batchbus_service.execution.job_run import MAX_RESULT_BYTES
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.outcome import Outcome, Refused, applied
 from batchbus_service.journal.transitions import Transitions, Unsure
-from batchbus_strategies import Json, LeaseLost
+from batchbus_strategies import LeaseLost
 from batchbus_strategies.json_values import NotJson
 
 __all__ = ["CanceledMeanwhile", "write_outcome"]
@@ -81,11 +82,11 @@ async def write_outcome(
             await asyncio.sleep(_TRY_AGAIN)
 
 
-def _kept(run: RunControl) -> tuple[dict[str, Json] | None, str | None]:
+def _kept(run: RunControl) -> tuple[JobResult | None, str | None]:
     """The run's result as the job keeps it; and if it cannot keep what the strategy made, why."""
     try:
         result = run.snapshot()
-        size = len(to_json(result))
+        size = len(to_json(result.to_json())) if result else 0
     except NotJson as error:
         return run.least_result(), str(error)
     if size > MAX_RESULT_BYTES:

@@ -32,7 +32,7 @@ class RowErrorLog:
         self._job_id = job.id
         self._services = services
         self._run = f"{job.phase}-{job.fence}"
-        self._kept = _first(job.error_parts, kept)
+        self._kept = _first(job.result.error_parts if job.result else {}, kept)
         self._rows: SpooledTemporaryFile[bytes] | None = None
         self._cut = 0
         self._waiting: deque[SpooledTemporaryFile[bytes]] = deque()
@@ -65,14 +65,15 @@ class RowErrorLog:
                 self._written += 1
 
     @property
-    def parts(self) -> dict[str, Json]:
+    def parts(self) -> dict[str, int]:
         """Those that are in the file store."""
         return {**self._kept, self._run: self._written} if self._written else dict(self._kept)
 
 
 def part_keys(job: Job) -> list[str]:
     """The files that hold the job's row errors, one after the other."""
-    return [_key(job.id, run, number) for run, count in job.error_parts.items() for number in range(1, count + 1)]
+    parts = job.result.error_parts if job.result else {}
+    return [_key(job.id, run, number) for run, count in parts.items() for number in range(1, count + 1)]
 
 
 def _key(job_id: str, run: str, number: int) -> str:

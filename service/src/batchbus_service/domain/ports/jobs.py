@@ -9,7 +9,8 @@ from typing import Protocol
 
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.job import Checkpoint, Job
-from batchbus_strategies import Json, Phase
+from batchbus_service.domain.result import JobResult
+from batchbus_strategies import Phase
 
 __all__ = ["Beat", "JobStore"]
 
@@ -22,7 +23,7 @@ class Beat:
     fence: int
     expires_at: datetime
     """The lease's new end."""
-    result: dict[str, Json] | None
+    result: JobResult | None
     published: int
     checkpoint: Checkpoint | None = None
     """A new checkpoint, after which no bad end before it counts any more; None leaves the old one."""

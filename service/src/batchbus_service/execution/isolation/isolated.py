@@ -11,6 +11,7 @@ from structlog import get_context
 
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.ports import Clock
+from batchbus_service.domain.result import JobResult
 from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.execution import (
     Abandoned,
@@ -28,6 +29,7 @@ from batchbus_service.execution.isolation.messages import (
     error_to,
     job_to,
     progress_from,
+    result_from,
 )
 from batchbus_service.execution.isolation.process import ChildProcess
 from batchbus_service.execution.isolation.setup import Setup
@@ -72,7 +74,7 @@ class MirroredRun:
         self.checkpoints: Signal[CheckpointRequest] = Signal()
         self._tell = tell
         self._progress = first.progress()
-        self._result: dict[str, Json] | None = first.snapshot()
+        self._result: JobResult | None = first.snapshot()
         self._least = first.least_result()
         self._unkept: str | None = None
         self.touched = first.touched
@@ -82,7 +84,8 @@ class MirroredRun:
 
     def take(self, state: Document) -> None:
         self._progress = progress_from(state["progress"])
-        self._result, self._least, self._unkept = state.get("result"), state["least"], state.get("unkept")
+        self._result, self._least = result_from(state.get("result")), result_from(state["least"])
+        self._unkept = state.get("unkept")
         self.touched = float(state["touched"])
 
     def cancel(self) -> None:
@@ -97,12 +100,12 @@ class MirroredRun:
     def progress(self) -> Progress:
         return self._progress
 
-    def snapshot(self) -> dict[str, Json] | None:
+    def snapshot(self) -> JobResult | None:
         if self._unkept is not None:
             raise NotJson(self._unkept)
         return self._result
 
-    def least_result(self) -> dict[str, Json] | None:
+    def least_result(self) -> JobResult | None:
         return self._least
 
     async def write_row_errors(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from batchbus_service.domain.job import Checkpoint, Job, plain
 from batchbus_service.domain.ports import NotStorable
+from batchbus_service.domain.result import JobResult
 from batchbus_service.execution.execution import ProcessDied, RaisedInChild, RunStalled
 from batchbus_service.execution.executor import CallStopped
 from batchbus_service.execution.job_run import EngineJobRun, Progress
@@ -34,6 +35,7 @@ __all__ = [
     "packed",
     "progress_from",
     "read",
+    "result_from",
     "state_of",
     "where",
 ]
@@ -97,13 +99,21 @@ def job_from(document: Document) -> Job:
 def state_of(job_run: EngineJobRun) -> Document:
     """How far a run is. A result that is not JSON, or cannot be stored, is replaced by the reason, as `unkept`."""
     state: Document = {"progress": asdict(job_run.progress()), "touched": job_run.touched}
-    least = job_run.least_result()
+    least = result_to(job_run.least_result())
     try:
-        result = job_run.snapshot()
+        result = result_to(job_run.snapshot())
         packed({"result": result})
         return {**state, "result": result, "least": least}
     except (NotJson, NotStorable) as error:
         return {**state, "least": least, "unkept": str(error)}
+
+
+def result_to(result: JobResult | None) -> Document | None:
+    return None if result is None else result.to_json()
+
+
+def result_from(document: Document | None) -> JobResult | None:
+    return None if document is None else JobResult.read(document)
 
 
 def progress_from(document: Document) -> Progress:

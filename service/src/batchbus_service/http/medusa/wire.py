@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from batchbus_service.access import User
-from batchbus_service.domain.job import ERROR_PARTS, HistoryEntry, Job, Status
+from batchbus_service.domain.job import HistoryEntry, Job, Status
 from batchbus_strategies import Json
 
 __all__ = ["FIELDS", "Wire", "entry_on_the_wire", "job_on_the_wire", "timestamp", "user_on_the_wire"]
@@ -86,8 +87,7 @@ def _result(job: Job) -> Wire | None:
     """Where the row errors are kept is nobody's business; how many there are is told where not all are listed."""
     if job.result is None:
         return None
-    result = {key: value for key, value in job.result.items() if key != ERROR_PARTS}
-    listed = result.get("errors")
-    if isinstance(listed, list) and result.get("error_count") == len(listed):
-        del result["error_count"]
+    result = replace(job.result, error_parts={}).to_json()
+    if job.result.error_count == len(job.result.errors):
+        result.pop("error_count", None)
     return result

@@ -48,7 +48,7 @@ async def plan(
 
 def _plan_key(job: Job) -> str:
     """Raises `ApiError` with the reason why there is no plan."""
-    files = (job.result or {}).get("files")
+    files = job.result.added.get("files") if job.result else None
     key = files.get("PLAN") if isinstance(files, dict) else None
     if isinstance(key, str):
         return key

@@ -31,8 +31,8 @@ class MemoryJobListings:
         return found[begin : begin + math.floor(listing.limit + 0.5)], len(found)
 
     async def made_file(self, user_id: str, key: str) -> bool:
-        made = (job.result or {} for job in self._jobs.jobs.values() if job.created_by == user_id)
-        return any(result.get("file_key") == key for result in made)
+        made = (job.result for job in self._jobs.jobs.values() if job.created_by == user_id)
+        return any(result is not None and result.file_key == key for result in made)
 
     async def unreadable(self, *, newest: int) -> list[UnreadableJob]:
         return []

@@ -10,11 +10,14 @@ from typing import Any, Final
 
 from batchbus_service.domain.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, Writer, lane
 from batchbus_service.domain.ports import UnreadableJob
+from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.mongo.driver import Document
+from batchbus_strategies import Json
 
 __all__ = [
     "from_document",
     "history_of",
+    "result_document",
     "stand_in",
     "to_document",
     "update_of",
@@ -31,7 +34,6 @@ _PLAIN: Final = (
     "created_at",
     "updated_at",
     "deleted_at",
-    "result",
     "version",
     "fence",
     "failures",
@@ -122,6 +124,7 @@ def _job(document: Mapping[str, Any]) -> Job:
         status_at={status: document[f"{status}_at"] for status in _TIMED if f"{status}_at" in document},
         lease=Lease(lease["worker"], lease["expires_at"]) if lease else None,
         checkpoint=Checkpoint(**checkpoint) if checkpoint else None,
+        result=None if document.get("result") is None else JobResult.read(document["result"]),
         history=history_of(document),
         writer=Writer(**writer) if writer else None,
         triggers=tuple(document.get("triggers", ())),
@@ -156,7 +159,7 @@ def stand_in(document: Mapping[str, Any], reason: str) -> Job:
         status=Status(status) if status in set(Status) else Status.FAILED,
         created_at=created_at,
         updated_at=known("updated_at", datetime, created_at),
-        result={"errors": [reason]},
+        result=JobResult(errors=(reason,)),
     )
 
 
@@ -172,6 +175,10 @@ _KINDS: Final[Mapping[str, type | UnionType]] = {
     "dry_run": bool,
 }
 """Of what kind the values are that others count on without a look."""
+
+
+def result_document(result: JobResult | None) -> dict[str, Json] | None:
+    return None if result is None else result.to_json()
 
 
 def _lease(job: Job) -> Document | None:
@@ -197,6 +204,7 @@ def _reached_at(status: Status) -> Callable[[Job], datetime | None]:
 _ENCODED: Final[Mapping[str, Callable[[Job], Any]]] = {
     "lease": _lease,
     "checkpoint": _checkpoint,
+    "result": lambda job: result_document(job.result),
     "lane": _lane,
     "writer": _writer,
     "triggers": lambda job: list(job.triggers) or None,

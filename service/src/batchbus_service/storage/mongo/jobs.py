@@ -14,7 +14,7 @@ from batchbus_service.domain.job import Job, lane
 from batchbus_service.domain.ports import Beat, JobExists
 from batchbus_service.storage.mongo.codec import encodable
 from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
-from batchbus_service.storage.mongo.document import from_document, to_document, update_of
+from batchbus_service.storage.mongo.document import from_document, result_document, to_document, update_of
 from batchbus_service.storage.mongo.driver import Document
 from batchbus_service.storage.mongo.indexes import INDEXES
 from batchbus_service.storage.mongo.placeholders import Placeholders, is_placeholder
@@ -60,7 +60,7 @@ class MongoJobStore:
             return await self._jobs.compare_and_set(where, update_of(old, new, by_owner=by_owner))
 
     async def beat(self, beat: Beat) -> bool:
-        change: Document = {"lease.expires_at": beat.expires_at, "result": beat.result}
+        change: Document = {"lease.expires_at": beat.expires_at, "result": result_document(beat.result)}
         if beat.checkpoint:
             change["checkpoint"] = asdict(beat.checkpoint)
             change |= {"failures": 0, "lost_runs": 0, "crashes": 0}
