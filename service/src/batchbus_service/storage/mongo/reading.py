@@ -12,7 +12,7 @@ import structlog
 
 from batchbus_service.domain.ports import UnreadableDocument
 
-__all__ = ["read", "readable"]
+__all__ = ["Make", "read", "readable"]
 
 T = TypeVar("T")
 Make = Callable[[Mapping[str, Any]], T]
