@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,6 @@ from batchbus_service.storage.clock import ServerClock
 from batchbus_service.storage.files import FileStore
 from batchbus_service.storage.metered import MeteredJobStore
 from batchbus_service.storage.mongo.connection import mongo_stores, open_database
-from batchbus_service.storage.mongo.jobs import MongoJobStore
 from batchbus_service.storage.mongo.lent import lend
 from batchbus_service.storage.mongo.server import MongoServer
 from batchbus_service.telemetry.background import Background
@@ -104,9 +103,9 @@ async def open_service(
         clock = ServerClock(server, log)
         registry = Registry.load(settings.strategies_folder)
         meter = PrometheusMeter(registry.strategies)
-        await MongoJobStore(database).prepare()
         stores = mongo_stores(database, clock, embedded=settings.embedded)
-        store = MeteredJobStore(stores.jobs, meter)
+        stores = replace(stores, jobs=MeteredJobStore(stores.jobs, meter))
+        await stores.jobs.prepare()
         await clock.measure()
         background = Background(log)
         measuring = background.start("comparing clocks", clock.keep)
@@ -140,11 +139,13 @@ async def open_service(
         types = [each for each in registry.strategies if not settings.worker_types or each in settings.worker_types]
         slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
         keeps = kept_for(slots, types if work else ())
-        outbox = Outbox(bus, store, clock, policy, presence, log, meter, kept_for=keeps, background=background)
+        outbox = Outbox(bus, stores.jobs, clock, policy, presence, log, meter, kept_for=keeps, background=background)
         await outbox.start()
         stack.push_async_callback(outbox.close, timeouts.last_answers)
         meter.look_at_engine(bus, outbox)
-        transitions = Transitions(store, outbox, clock, Decider(policy, new_ulid), log, meter, tracer or _tracer(stack))
+        transitions = Transitions(
+            stores.jobs, outbox, clock, Decider(policy, new_ulid), log, meter, tracer or _tracer(stack)
+        )
         early_seconds = settings.early_trigger_seconds
         watch = Rescuer(transitions, bus, log, early_seconds=early_seconds, background=background)
         await watch.start()

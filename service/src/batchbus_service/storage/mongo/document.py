@@ -13,12 +13,16 @@ from batchbus_service.domain.ports import UnreadableJob
 from batchbus_service.storage.mongo.driver import Document
 
 __all__ = [
+    "A_JOB",
     "from_document",
     "history_of",
     "stand_in",
     "to_document",
     "update_of",
 ]
+
+A_JOB: Final = "batch job"
+"""What people call what the document is of."""
 
 _TIMED: Final = tuple(status for status in Status if status is not Status.CREATED)
 _PLAIN: Final = (

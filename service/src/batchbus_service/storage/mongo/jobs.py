@@ -14,7 +14,7 @@ from batchbus_service.domain.job import Job, lane
 from batchbus_service.domain.ports import Beat, JobExists
 from batchbus_service.storage.mongo.codec import encodable
 from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
-from batchbus_service.storage.mongo.document import from_document, to_document, update_of
+from batchbus_service.storage.mongo.document import A_JOB, from_document, to_document, update_of
 from batchbus_service.storage.mongo.driver import Document
 from batchbus_service.storage.mongo.indexes import INDEXES
 from batchbus_service.storage.mongo.placeholders import Placeholders, is_placeholder
@@ -23,9 +23,8 @@ from batchbus_service.storage.mongo.reading import Make, read, readable
 from batchbus_service.storage.mongo.sweep import Sweep
 from batchbus_strategies import Phase
 
-__all__ = ["A_JOB", "MongoJobStore", "entry_of"]
+__all__ = ["MongoJobStore", "entry_of"]
 
-A_JOB: Final = "batch job"
 T = TypeVar("T")
 
 _INDEX_SECONDS: Final = 1800.0
@@ -42,7 +41,6 @@ class MongoJobStore:
         self._alarms: Sweep[Job | Placeholder] = Sweep(_wakes_at)
 
     async def prepare(self) -> None:
-        """Create the indexes, if they are not there yet."""
         await self._jobs.create_indexes(*INDEXES, seconds=_INDEX_SECONDS)
 
     async def insert(self, job: Job) -> None:
