@@ -23,8 +23,8 @@ from rich.table import Table
 from batchbus_service.storage.mongo.embedded import EmbeddedMongo
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.rounds import play
+from tests.database import embedded_process
 from tests.engine.installation import Installation
-from tests.engine.test_outages import database_server
 from tests.rabbitmq import RabbitNode, find_rabbitmq
 
 _KINDS = ("lost", "doubled", "stuck", "disordered")
@@ -53,7 +53,7 @@ async def _round(fault: Fault, seed: int, node: RabbitNode, url: str, folder: Pa
     place.mkdir()
     try:
         async with Installation.open(node.fresh_vhost(), url, place) as installation:
-            judgment = asdict(await play(fault, seed, installation, node, database_server()))
+            judgment = asdict(await play(fault, seed, installation, node, embedded_process()))
     except AssertionError as error:  # an event that is not as the catalogue says, or out of its sequence
         judgment = {kind: [] for kind in _KINDS} | {"disordered": [str(error)]}
     found = {"fault": fault.name, "seed": seed, "seconds": round(time.monotonic() - began, 1), **judgment}

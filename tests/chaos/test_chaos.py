@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 
 from tests.chaos.faults import FAULTS
 from tests.chaos.rounds import play
 from tests.engine.installation import Installation
-from tests.engine.test_outages import database_server
 from tests.rabbitmq import RabbitNode
 
 SHORT = ("a worker is killed", "jobs end their workers", "the database is killed", "connections to the broker are cut")
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("name", SHORT)
 async def test_nothing_is_lost_doubled_or_stuck_and_all_is_in_order(
-    name: str, installation: Installation, rabbit_node: RabbitNode
+    name: str, installation: Installation, rabbit_node: RabbitNode, database_server: psutil.Process
 ) -> None:
     (fault,) = (fault for fault in FAULTS if fault.name == name)
-    judgment = await play(fault, 1, installation, rabbit_node, database_server(), jobs=15)
+    judgment = await play(fault, 1, installation, rabbit_node, database_server, jobs=15)
     assert judgment.faults == []

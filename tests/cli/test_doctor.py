@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import aio_pika
 import pytest
+from pymongo import MongoClient
 
 from batchbus_events import topics
 from tests.cli.conftest import Command
@@ -58,6 +60,19 @@ def test_settings_that_fit_no_installation_are_named(folder_command: Command) ->
 
 def test_a_token_that_does_not_fit_is_told(batchbus: Command) -> None:
     assert "does not accept BATCHBUS_TOKEN" in _bad(batchbus, BATCHBUS_TOKEN="wrong")["service"][0]
+
+
+def test_jobs_that_cannot_be_read_are_named(folder_command: Command, mongo_url: str, database_name: str) -> None:
+    environment = {"BATCHBUS_MONGODB_URL": mongo_url, "BATCHBUS_MONGODB_DATABASE": database_name[-38:]}
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        jobs = client[database_name[-38:]]["jobs"]
+        jobs.insert_many([{"_id": f"batch_{number}", "status": "lost"} for number in range(7)])
+        words, way_out = _bad(folder_command, **environment)["database"]
+        assert "7 cannot be read" in words
+        assert "The document of batch job batch_6 cannot be read" in words
+        assert "mend them in the collection jobs" in way_out
+        jobs.delete_many({})
+        assert "database" not in _bad(folder_command, **environment)
 
 
 @pytest.mark.rabbitmq

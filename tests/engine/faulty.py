@@ -80,6 +80,9 @@ class FaultyStore:
             return await self._do(deed)
         return found
 
+    async def prepare(self) -> None:
+        await self._store.prepare()
+
     async def insert(self, job: Job) -> None:
         await self._do(lambda: self._store.insert(job))
 

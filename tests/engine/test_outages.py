@@ -17,14 +17,6 @@ from tests.patience import PATIENCE
 from tests.rabbitmq import RabbitNode
 
 
-def database_server() -> psutil.Process:
-    """The embedded server that `mongo_url` has started."""
-    (server,) = (
-        child for child in psutil.Process().children() if "batchbus_service.storage.mongo.embedded" in child.cmdline()
-    )
-    return server
-
-
 async def trouble(outbox: Outbox, *, over: bool = False) -> str:
     """What `doctor` says of it, as soon as there is something to say, or nothing any more."""
     async with asyncio.timeout(PATIENCE):
@@ -81,39 +73,43 @@ async def test_a_full_queue_of_one_subscriber_backs_the_outbox_off_and_is_named(
     assert {key.rpartition(".")[2] for key in taken} == {*jobs, later}
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("how", ["frozen", "killed"])
-async def test_the_database_goes_away_and_comes_back(installation: Installation, how: str) -> None:
+async def test_the_database_goes_away_and_comes_back(
+    installation: Installation, database_server: psutil.Process, how: str
+) -> None:
     followed = installation.followed
     async with installation.worker_process(lease_seconds=2, timeouts=Timeouts(publish_grace=2.0)):
         running = [await installation.create("chunks", chunks=20, seconds=0.1) for _ in range(4)]
         await followed.every("batch.processing", running)
-        server = database_server()
         if how == "frozen":
-            server.suspend()
+            database_server.suspend()
         else:
-            server.kill()
+            database_server.kill()
         arrived = [await installation.create("noop") for _ in range(100)]
         if how == "frozen":
             await asyncio.sleep(3)  # longer than the leases of the running jobs
-            server.resume()
+            database_server.resume()
         await followed.every("batch.completed", [*running, *arrived])
         await installation.all_published()
     completed = Counter(event.subject for event in followed.all("batch.completed"))
     assert len(completed) == 104
 
 
-async def test_a_worker_stops_in_time_although_the_database_is_away(installation: Installation) -> None:
+@pytest.mark.embedded
+async def test_a_worker_stops_in_time_although_the_database_is_away(
+    installation: Installation, database_server: psutil.Process
+) -> None:
     async with installation.worker_process(timeouts=Timeouts(cancel_grace=0.2, database=1, last_answers=1)) as worker:
         await installation.create("gated", gate=str(installation.gate()))
         await installation.followed.event("batch.processing")
-        server = database_server()
-        server.suspend()
+        database_server.suspend()
         try:
             trigger = installation.trigger("created", None, type="noop")
             await installation.publish(trigger)
             assert await worker.stop() == 0
         finally:
-            server.resume()
+            database_server.resume()
     await installation.queued(topics.TRIGGERS_QUEUE.name, messages=1, consumers=0)
 
 

@@ -117,6 +117,7 @@ def _listing(query: str, caller: str | None, **more: object) -> Listing:
     return read_listing(asked.encode(), caller)
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("caller", CALLERS)
 async def test_whatever_is_asked_for_is_read_from_an_index_that_holds_all_of_it(
     lists: Lists, caller: str | None
@@ -135,6 +136,7 @@ async def test_whatever_is_asked_for_is_read_from_an_index_that_holds_all_of_it(
         assert read["totalDocsExamined"] == read["nReturned"] == len(page), (order, filter_)
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("query", "caller"),
     [
@@ -157,6 +159,7 @@ async def test_what_people_look_at_comes_out_of_the_index_in_order(
     assert _needs_no_sorting(index, finding["filter"], finding["sort"])
 
 
+@pytest.mark.embedded
 async def test_jobs_asked_for_by_their_ids_are_looked_up_by_them(lists: Lists) -> None:
     ids = [job.id for job in lists.jobs[:4]]
     listing = _listing("&".join(f"id[]={job_id}" for job_id in ids), None, limit=2)

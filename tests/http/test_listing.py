@@ -165,3 +165,40 @@ async def test_a_job_that_cannot_be_shown_is_shown_as_such_and_hides_no_other(si
         alone = await olga.http.get(f"/admin/batch-jobs/{job_id}")
         assert (alone.status_code, reason in alone.json()["message"]) == (503, True), alone.text
     assert (await olga.job(ids[4]))["status"] == "pre_processed"
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        ("GET", ""),
+        ("GET", "/history"),
+        ("GET", "/plan"),
+        ("GET", "/errors.csv"),
+        ("GET", "/events"),
+        ("GET", "/nothing-there"),
+        ("POST", "/confirm"),
+        ("POST", "/cancel"),
+        ("POST", "/retry"),
+    ],
+)
+async def test_whatever_is_asked_of_a_job_that_cannot_be_read_is_answered_with_its_name_and_the_reason(
+    site: Site, ann: Person, verb: str, path: str
+) -> None:
+    job_id = (await ann.create("gated", dry_run=True))["id"]
+    await ann.until(job_id, "batch.pre_processed")
+    await site.database["jobs"].update_one({"_id": job_id}, {"$set": {"created_at": "yesterday"}})
+    answer = await ann.http.request(verb, f"/admin/batch-jobs/{job_id}{path}")
+    assert (answer.status_code, answer.json()["type"]) == (503, "unavailable")
+    assert job_id in answer.json()["message"]
+    assert "created_at is of the kind str" in answer.json()["message"]
+
+
+async def test_a_user_who_cannot_be_read_hides_neither_jobs_nor_tokens(site: Site, ann: Person, olga: Person) -> None:
+    job = await ann.create("gated", dry_run=True)
+    await site.database["users"].update_one({"_id": ann.user.id}, {"$set": {"role": "king"}})
+    listed = await _listed(olga, "?expand=created_by_user&fields=id")
+    assert [(each["id"], each["created_by_user"]) for each in listed["batch_jobs"]] == [(job["id"], None)]
+    assert len((await olga.http.get("/admin/tokens")).json()["tokens"]) == 2
+    alone = await ann.http.get("/admin/batch-jobs")
+    assert (alone.status_code, alone.json()["type"]) == (503, "unavailable")
+    assert f"user {ann.user.id} cannot be read" in alone.json()["message"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 
 from batchbus_service.domain.settings import Settings
 from tests.http.conftest import Person, Site
@@ -41,18 +42,18 @@ async def test_a_process_is_not_ready_while_its_broker_is_away_and_names_it(
     assert (await ready_once(stranger, 200))["checks"]["broker"] == "ok"
 
 
-async def test_a_process_is_not_ready_while_its_database_is_frozen_and_asks_it_once(site: Site) -> None:
+@pytest.mark.embedded
+async def test_a_process_is_not_ready_while_its_database_is_frozen_and_asks_it_once(
+    site: Site, database_server: psutil.Process
+) -> None:
     stranger = await site.client()
-    (server,) = (
-        child for child in psutil.Process().children() if "batchbus_service.storage.mongo.embedded" in child.cmdline()
-    )
-    server.suspend()
+    database_server.suspend()
     try:
         answers = await asyncio.gather(*(stranger.get("/health/ready") for _ in range(20)))
         assert (await stranger.get("/health/live")).status_code == 200
         pings = [task for task in asyncio.all_tasks() if task.get_name() == "ping the database"]
     finally:
-        server.resume()
+        database_server.resume()
     assert len(pings) == 1
     for answer in answers:
         assert answer.status_code == 503

@@ -12,7 +12,6 @@ from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.memory.stores import memory_stores
 from batchbus_service.storage.mongo.collection import Database
 from batchbus_service.storage.mongo.connection import mongo_stores, open_database
-from batchbus_service.storage.mongo.jobs import MongoJobStore
 from tests.patience import PATIENCE
 
 
@@ -38,7 +37,6 @@ async def stores(request: pytest.FixtureRequest, database_name: str) -> AsyncIte
         return
     async with a_database(request.getfixturevalue("mongo_url"), database_name) as opened:
         stores = mongo_stores(opened, SystemClock(), embedded=request.param == "embedded")
-        await MongoJobStore(opened).prepare()
-        for each in (stores.users, stores.tokens, stores.sessions, stores.logins, stores.parked):
+        for each in (stores.jobs, stores.users, stores.tokens, stores.sessions, stores.logins, stores.parked):
             await each.prepare()
         yield stores

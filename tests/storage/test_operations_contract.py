@@ -87,11 +87,10 @@ async def test_whose_claim_was_taken_over_writes_nothing_any_more(stores: Stores
     first = await stores.replays.claim("one", NOW, seconds(15))
     second = await stores.replays.claim("two", seconds(20), seconds(35))
     assert first and second
-    got = {"position": Position(NOW, "batch_1", 5), "published": 7, "repeated": 1, "trouble": "slow"}
     assert not await stores.replays.carry_on(replace(first, published=99), seconds(40))
     await stores.replays.release(first)
     assert await stores.replays.get("replay_1") == second
-    further = replace(second, **got)  # type: ignore[arg-type]
+    further = replace(second, position=Position(NOW, "batch_1", 5), published=7, repeated=1, trouble="slow")
     assert await stores.replays.carry_on(further, seconds(50))
     assert await stores.replays.get("replay_1") == replace(further, claim=Claim("two", seconds(50)))
     await stores.replays.release(second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from batchbus_events.ids import new_ulid
@@ -11,7 +12,7 @@ from batchbus_service.access.passwords import Passwords
 from batchbus_service.access.secrets import now
 from batchbus_service.access.sessions import Sessions
 from batchbus_service.access.tokens import Tokens
-from batchbus_service.domain.ports import LoginStore, SessionStore, TokenStore, UserStore
+from batchbus_service.domain.ports import LoginStore, SessionStore, TokenStore, UnreadableDocument, UserStore
 from batchbus_service.domain.principals import Role, User
 
 __all__ = ["BadUser", "Users"]
@@ -70,6 +71,16 @@ class Users:
 
     async def find(self, email: str) -> User | None:
         return await self._users.find(email.lower())
+
+    async def known(self, user_ids: Iterable[str]) -> dict[str, User | None]:
+        """The users by their ids; None for one who is not there any more, or cannot be read."""
+        known: dict[str, User | None] = {}
+        for user_id in set(user_ids):
+            try:
+                known[user_id] = await self._users.get(user_id)
+            except UnreadableDocument:  # the log names it
+                known[user_id] = None
+        return known
 
     async def page(self, *, offset: int, limit: int) -> tuple[list[User], int]:
         """Users, in the order in which they were added; and how many there are in all."""

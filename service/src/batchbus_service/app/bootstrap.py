@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,7 @@ from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_service.app.service import Service
 from batchbus_service.domain.lifecycle import Decider, Policy
-from batchbus_service.domain.ports import JobStore, Stores
+from batchbus_service.domain.ports import Stores
 from batchbus_service.domain.settings import BadSettings, Settings
 from batchbus_service.engine.commands import BUS, HTTP, Commands, Preparation
 from batchbus_service.engine.dispatcher import Dispatcher, kept_for
@@ -40,7 +40,6 @@ from batchbus_service.storage.clock import ServerClock
 from batchbus_service.storage.files import FileStore
 from batchbus_service.storage.metered import MeteredJobStore
 from batchbus_service.storage.mongo.connection import mongo_stores, open_database
-from batchbus_service.storage.mongo.jobs import MongoJobStore
 from batchbus_service.storage.mongo.lent import lend
 from batchbus_service.storage.mongo.server import MongoServer
 from batchbus_service.telemetry.background import Background
@@ -137,8 +136,6 @@ class _Base:
     mongo_url: str
     server: MongoServer
     stores: Stores
-    store: JobStore
-    """That of the jobs, measured."""
     clock: ServerClock
     bus: Bus
     files_url: str
@@ -170,8 +167,9 @@ async def _open_base(
     clock = ServerClock(server, log)
     registry = Registry.load(settings.strategies_folder)
     meter = PrometheusMeter(registry.strategies)
-    await MongoJobStore(database).prepare()
     stores = mongo_stores(database, clock, embedded=settings.embedded)
+    stores = replace(stores, jobs=MeteredJobStore(stores.jobs, meter))
+    await stores.jobs.prepare()
     await clock.measure()
     await stack.enter_async_context(clock.kept_right(background))
     if bus is None:
@@ -186,7 +184,6 @@ async def _open_base(
     executor = await stack.enter_async_context(StrategyExecutor(make_services, background=background))
     for strategy in registry.strategies.values():
         strategy.services = executor.services
-    store = MeteredJobStore(stores.jobs, meter)
     slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
     return _Base(
         settings,
@@ -194,7 +191,6 @@ async def _open_base(
         mongo_url,
         server,
         stores,
-        store,
         clock,
         bus,
         files_url,
@@ -224,7 +220,7 @@ async def _open_journal(
     notifier = await stack.enter_async_context(Notifier(base.bus, log))
     outbox = Outbox(
         base.bus,
-        base.store,
+        base.stores.jobs,
         base.clock,
         policy,
         presence,
@@ -237,7 +233,7 @@ async def _open_journal(
     await stack.enter_async_context(outbox)
     base.meter.look_at_engine(base.bus, outbox)
     decider = Decider(policy, new_ulid)
-    return Transitions(base.store, outbox, base.clock, decider, log, base.meter, tracer), notifier
+    return Transitions(base.stores.jobs, outbox, base.clock, decider, log, base.meter, tracer), notifier
 
 
 async def _open_worker(

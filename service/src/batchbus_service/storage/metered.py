@@ -23,6 +23,9 @@ class MeteredJobStore:
         self._store = store
         self._meter = meter
 
+    async def prepare(self) -> None:
+        await self._store.prepare()
+
     async def insert(self, job: Job) -> None:
         with self._measured("insert"):
             await self._store.insert(job)

@@ -70,9 +70,10 @@ class TokenStore(Protocol):
         """Revoke every token of the user that is not revoked already; durable once it returns."""
 
     async def note_use(self, digest: str, seen: datetime | None, at: datetime) -> None:
-        """Note that the token was used, if `seen` is still its last use: of those that saw the same, one writes.
+        """Note that the token was used, if `seen` is still its last use.
 
-        A note that is lost in a crash of the database is made up for by the next use.
+        So of several callers that saw the same last use, one writes. A note that is lost in a crash of the database
+        is made up for by the next use.
         """
 
 
@@ -127,7 +128,7 @@ class LoginStore(Protocol):
         """The notes of these ids that there are, also those that have expired."""
 
     async def count_failure(self, note_id: str, now: datetime, until: datetime) -> None:
-        """One failure more; the first one, in a note that lasts until `until`, if there is none or it has expired."""
+        """Count one failure more in the note; if there is none, or it has expired, begin one that lasts until `until`."""
 
     async def keep(self, note_id: str, until: datetime) -> None:
         """Keep the note until then; make it if there is none."""

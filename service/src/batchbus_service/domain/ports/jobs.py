@@ -30,13 +30,19 @@ class Beat:
 
 
 class JobStore(Protocol):
-    """The jobs. Every method may raise `StoreUnavailable`; writes are durable once they return."""
+    """The jobs. Every method may raise `StoreUnavailable`; writes are durable once they return.
+
+    Methods that return many leave out those that cannot be read, and name them in the log.
+    """
+
+    async def prepare(self) -> None:
+        """Have the store find jobs by what the other methods ask for; of a million jobs, that takes its time."""
 
     async def insert(self, job: Job) -> None:
-        """Raises: `JobExists`, also where a placeholder is; `NotStorable`."""
+        """Add a job. Raises: `JobExists` if there is a job or a placeholder of that id; `NotStorable`."""
 
     async def get(self, job_id: str) -> Job | None:
-        """A placeholder is no job. Raises `UnreadableJob`."""
+        """The job with that id; None if there is none, or a placeholder only. Raises `UnreadableJob`."""
 
     async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
         """Write what differs between `old` and `new` if the stored version is still `old.version`.
@@ -47,40 +53,49 @@ class JobStore(Protocol):
         """
 
     async def beat(self, beat: Beat) -> bool:
-        """Returns False if the fence has moved or the lease was taken away: it is lost. Raises: `NotStorable`."""
+        """Write a heartbeat, and move the end of the lease. Raises `NotStorable`.
+
+        Returns False, and writes nothing, if the fence has moved or the lease was taken away: then the lease is lost.
+        """
 
     async def settle(self, jobs: Sequence[Job]) -> None:
         """Write `published` of many jobs in one go, and `wake_at` too where the version has not moved since."""
 
     async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
-        """Compare-and-set of `wake_at`, from `job`'s. Returns whether this call moved it."""
+        """Write `wake_at` if the stored one is still that of `job`. Returns whether this call moved it."""
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
-        """As `move_alarm`, for many jobs in one go: each to its own time."""
+        """Do for many jobs in one go what `move_alarm` does for one, each to its own time."""
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
-        """Some of the jobs whose `ready_at` is at most `until`, the oldest first."""
+        """Some of the jobs that wait for that phase and whose `ready_at` is at most `until`, the oldest first."""
 
     async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         """Some of the jobs and placeholders whose `wake_at` is at most `until`, the earliest first."""
 
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
-        """Add the trigger to the job's placeholder, once; make one that wakes at `wake_at` if there is none, and no job."""
+        """Add the trigger to the job's placeholder, once; make one that wakes at `wake_at` if there is none, and no job.
+
+        Returns what became of it. Raises: `NotStorable`, `UnreadableJob`.
+        """
 
     async def placeholder(self, job_id: str) -> Placeholder | None:
-        """None if there is none, or the job is there."""
+        """The placeholder of that id; None if there is none, or the job is there. Raises `UnreadableJob`."""
 
     async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
-        """Compare-and-set. Returns it as it is now, or None if it has changed since it was read."""
+        """Change the placeholder if it is still as it was read. Returns it as it is now, or None if it has changed."""
 
     async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
-        """Put the job in its place, unless it has changed. Returns whether it was written. Raises: `NotStorable`."""
+        """Put the job in the placeholder's place if that is still as it was read. Raises `NotStorable`.
+
+        Returns whether the job was written.
+        """
 
     async def drop_placeholder(self, placeholder: Placeholder) -> None:
-        """Take it away, unless it has changed."""
+        """Remove the placeholder if it is still as it was read."""
 
     async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
-        """For how many jobs triggers of the sender wait, not counting beyond `up_to`.
+        """Count for how many jobs triggers of the sender wait, but not beyond `up_to`.
 
         Only placeholders count that wake after `since` and not after `until`. The cost grows with what wakes between.
         """

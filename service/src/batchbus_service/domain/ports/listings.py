@@ -19,15 +19,15 @@ class JobListings(Protocol):
     async def find(self, listing: Listing) -> tuple[list[Job], int]:
         """The page that is asked for, and how many jobs there are in all.
 
-        A large number may be a few seconds old. A job that cannot be read has its place in the list, as a failed one
-        with the reason: it must neither hide the others, nor itself.
+        A large number may be a few seconds old. A job that cannot be read keeps its place in the list, as a stand-in
+        with the reason in its result, so that it hides neither the others nor itself.
         """
 
     async def made_file(self, user_id: str, key: str) -> bool:
         """Whether a job of that user made the file."""
 
     async def unreadable(self, *, newest: int) -> list[UnreadableJob]:
-        """Those of the newest jobs, so many of them, whose documents cannot be read."""
+        """The errors of those documents that cannot be read, among the `newest` that have the latest ids."""
 
 
 @dataclass(frozen=True, slots=True)

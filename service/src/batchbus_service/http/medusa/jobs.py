@@ -62,7 +62,7 @@ async def list_jobs(request: Request, api: ApiState, caller: Reader) -> Response
     shown = {"id", "created_at", "status", "dry_run", *listing.fields}
     wire = [{key: value for key, value in job_on_the_wire(job).items() if key in shown} for job in jobs]
     if listing.with_user:
-        users = {user_id: await api.users.get(user_id) for user_id in {job.created_by for job in jobs}}
+        users = await api.users.known(job.created_by for job in jobs)
         for job, on_the_wire in zip(jobs, wire, strict=True):
             user = users[job.created_by]
             on_the_wire["created_by_user"] = user_on_the_wire(user) if user else None

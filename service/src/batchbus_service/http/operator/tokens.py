@@ -40,7 +40,7 @@ async def list_tokens(
     """The newest first, those that are revoked or have ended included; of one user, by id or email address, or of all."""
     owner = await _owner(api, user) if user is not None else None
     tokens, count = await api.users.tokens.page(user_id=owner.id if owner else None, offset=offset, limit=limit)
-    owners = {user_id: await api.users.get(user_id) for user_id in {token.user_id for token in tokens}}
+    owners = await api.users.known(token.user_id for token in tokens)
     shown = [_on_the_wire(token, owners[token.user_id]) for token in tokens]
     return ApiJson({"tokens": shown, "count": count, "offset": offset, "limit": limit})
 

@@ -26,6 +26,9 @@ class MemoryJobStore:
         """By id; for tests to look at."""
         self.placeholders: dict[str, Placeholder] = {}
 
+    async def prepare(self) -> None:
+        pass
+
     async def insert(self, job: Job) -> None:
         if job.id in self.jobs or job.id in self.placeholders:
             raise JobExists(job.id)

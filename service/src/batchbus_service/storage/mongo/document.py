@@ -15,6 +15,7 @@ from batchbus_service.storage.mongo.driver import Document
 from batchbus_strategies import Json
 
 __all__ = [
+    "A_JOB",
     "from_document",
     "history_of",
     "result_document",
@@ -22,6 +23,9 @@ __all__ = [
     "to_document",
     "update_of",
 ]
+
+A_JOB: Final = "batch job"
+"""What people call what the document is of."""
 
 _TIMED: Final = tuple(status for status in Status if status is not Status.CREATED)
 _PLAIN: Final = (

@@ -1,5 +1,8 @@
-"""What the driver is asked for, and what it raises: how durable a write is, how long a call may take, and which error
-of the ports stands for which of the driver's. There is one place for each, and this is it."""
+"""What the driver is asked for, and what it raises.
+
+This is the one place for how durable a write is, how long a call may take, and which error of the ports stands for
+which of the driver's.
+"""
 
 from __future__ import annotations
 

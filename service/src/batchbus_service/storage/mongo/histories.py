@@ -15,9 +15,8 @@ from batchbus_service.domain.job import SCHEMA
 from batchbus_service.domain.ports import RecordedHistory, UnreadableJob
 from batchbus_service.domain.selection import Selection
 from batchbus_service.storage.mongo.collection import Database
-from batchbus_service.storage.mongo.document import history_of
+from batchbus_service.storage.mongo.document import A_JOB, history_of
 from batchbus_service.storage.mongo.driver import AWARE, Document, answered
-from batchbus_service.storage.mongo.jobs import A_JOB
 from batchbus_service.storage.mongo.reading import readable
 
 __all__ = ["MongoHistoryReader"]

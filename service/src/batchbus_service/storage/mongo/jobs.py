@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pymongo import UpdateOne
 
@@ -14,18 +14,19 @@ from batchbus_service.domain.job import Job, lane
 from batchbus_service.domain.ports import Beat, JobExists
 from batchbus_service.storage.mongo.codec import encodable
 from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
-from batchbus_service.storage.mongo.document import from_document, result_document, to_document, update_of
+from batchbus_service.storage.mongo.document import A_JOB, from_document, result_document, to_document, update_of
 from batchbus_service.storage.mongo.driver import Document
 from batchbus_service.storage.mongo.indexes import INDEXES
 from batchbus_service.storage.mongo.placeholders import Placeholders, is_placeholder
 from batchbus_service.storage.mongo.placeholders import from_document as placeholder_of
-from batchbus_service.storage.mongo.reading import read, readable
+from batchbus_service.storage.mongo.reading import Make, read, readable
 from batchbus_service.storage.mongo.sweep import Sweep
 from batchbus_strategies import Phase
 
-__all__ = ["A_JOB", "MongoJobStore", "entry_of"]
+__all__ = ["MongoJobStore", "entry_of"]
 
-A_JOB: Final = "batch job"
+T = TypeVar("T")
+
 _INDEX_SECONDS: Final = 1800.0
 """Of a million jobs, an index takes its time."""
 
@@ -40,7 +41,6 @@ class MongoJobStore:
         self._alarms: Sweep[Job | Placeholder] = Sweep(_wakes_at)
 
     async def prepare(self) -> None:
-        """Create the indexes, if they are not there yet."""
         await self._jobs.create_indexes(*INDEXES, seconds=_INDEX_SECONDS)
 
     async def insert(self, job: Job) -> None:
@@ -97,14 +97,14 @@ class MongoJobStore:
 
         async def fetch(after: datetime, up_to: datetime) -> list[Job]:
             where = {"lane": name, "ready_at": {"$gt": after, "$lte": up_to}}
-            return list(readable(A_JOB, await self._find("ready_at", where, want), from_document))
+            return await self._first("ready_at", where, want, from_document)
 
         return await sweep.first(fetch, until, want)
 
     async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         async def fetch(after: datetime, up_to: datetime) -> list[Job | Placeholder]:
             where = {"wake_at": {"$gt": after, "$lte": up_to}}
-            return list(readable(A_JOB, await self._find("wake_at", where, want), entry_of))
+            return await self._first("wake_at", where, want, entry_of)
 
         return await self._alarms.first(fetch, until, want)
 
@@ -129,8 +129,16 @@ class MongoJobStore:
         with encodable():
             return await self._placeholders.count(sender, since=since, until=until, up_to=up_to)
 
-    async def _find(self, order: str, where: Document, want: int) -> list[Document]:
-        return await self._jobs.find(where, order=[(order, ASCENDING)], limit=2 * want)
+    async def _first(self, order: str, where: Document, want: int, make: Make[T]) -> list[T]:
+        """At least `want` of what can be read, or all there is: those that cannot must not keep the others from view."""
+        made: list[T] = []
+        skip, some = 0, 2 * want
+        while True:
+            documents = await self._jobs.find(where, order=[(order, ASCENDING)], skip=skip, limit=some)
+            made += readable(A_JOB, documents, make)
+            if len(documents) < some or len(made) >= want:
+                return made
+            skip += some
 
 
 def entry_of(document: Mapping[str, Any]) -> Job | Placeholder:

@@ -12,9 +12,9 @@ from batchbus_service.domain.listing import Listing
 from batchbus_service.domain.ports import Clock, UnreadableJob
 from batchbus_service.storage.mongo.codec import encoded
 from batchbus_service.storage.mongo.collection import DESCENDING, Collection, Database
-from batchbus_service.storage.mongo.document import from_document, stand_in
+from batchbus_service.storage.mongo.document import A_JOB, from_document, stand_in
 from batchbus_service.storage.mongo.driver import Document
-from batchbus_service.storage.mongo.jobs import A_JOB, entry_of
+from batchbus_service.storage.mongo.jobs import entry_of
 from batchbus_service.storage.mongo.listing_query import EVER, Selection, select
 from batchbus_service.storage.mongo.reading import read
 from batchbus_service.storage.mongo.totals import Totals

@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from batchbus_service.domain.early import PLACEHOLDER_SCHEMA, ChangeTrigger, Kept, Placeholder, why_not_kept
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.ports import UnreadableJob
 from batchbus_service.storage.mongo.collection import Collection
+from batchbus_service.storage.mongo.document import A_JOB
 from batchbus_service.storage.mongo.driver import Document
 from batchbus_service.storage.mongo.reading import read
 
 __all__ = ["Placeholders", "from_document", "is_placeholder"]
-
-_WHAT: Final = "batch job"
 
 
 def is_placeholder(document: Mapping[str, Any]) -> bool:
@@ -66,7 +65,7 @@ class Placeholders:
                 continue  # it has just been dropped
             if not is_placeholder(document):
                 return "job"
-            known = read(_WHAT, document, from_document)
+            known = read(A_JOB, document, from_document)
             if refused := why_not_kept(known, trigger):
                 return refused
             change = {"$push": {"early": _trigger_document(trigger)}, "$inc": {"revision": 1}}
@@ -75,7 +74,7 @@ class Placeholders:
 
     async def get(self, job_id: str) -> Placeholder | None:
         document = await self._jobs.find_one({"_id": job_id, "schema": PLACEHOLDER_SCHEMA})
-        return read(_WHAT, document, from_document) if document else None
+        return read(A_JOB, document, from_document) if document else None
 
     async def move(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
         change = {"$set": {"wake_at": wake_at, "ended": ended}, "$inc": {"revision": 1}}

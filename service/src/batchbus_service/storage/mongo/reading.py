@@ -12,11 +12,13 @@ import structlog
 
 from batchbus_service.domain.ports import UnreadableDocument
 
-__all__ = ["read", "readable"]
+__all__ = ["Make", "read", "readable"]
 
 T = TypeVar("T")
 Make = Callable[[Mapping[str, Any]], T]
 
+_MOST_NAMED: Final = 1000
+"""After a step back to an older version, there may be as many as there are jobs."""
 _named: Final[set[str]] = set()
 """Documents that the log of this process has named already."""
 
@@ -47,7 +49,10 @@ def readable(what: str, documents: Iterable[Mapping[str, Any]], make: Make[T]) -
 
 
 def _name_once(error: UnreadableDocument) -> None:
-    if str(error) not in _named:
-        _named.add(str(error))
-        log = structlog.get_logger("batchbus")
-        log.error("document_not_readable", document_id=error.document_id, reason=str(error))
+    if str(error) in _named or len(_named) >= _MOST_NAMED:
+        return
+    _named.add(str(error))
+    log = structlog.get_logger("batchbus")
+    log.error("document_not_readable", document_id=error.document_id, reason=str(error))
+    if len(_named) == _MOST_NAMED:
+        log.error("more_documents_may_not_be_readable", reason=f"{_MOST_NAMED:,} are named above, and no more will be")
