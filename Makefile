@@ -60,7 +60,7 @@ fuzz: $(READY) ## the HTTP API, with thousands of requests made up from its Open
 
 docs: export NO_MKDOCS_2_WARNING := 1 # what its makers announce is no fault of the pages
 docs: $(READY) ## the documentation as a site in build/site, with a reference made from the docstrings
-	@$(PY) -m mkdocs build --quiet
+	@$(PY) -m mkdocs build
 	@echo "Open build/site/index.html"
 
 bench: $(READY) ## the benchmarks

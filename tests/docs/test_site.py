@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import griffe
 import pytest
 
 import batchbus_events
@@ -18,6 +20,15 @@ import batchbus_strategies
 import batchbus_strategies.testing
 from tests.docs.pages import PAGES, ROOT
 from tests.patience import PATIENCE
+
+PORTS = {
+    "MemoryBus": "batchbus_events.bus.Bus",
+    "MongoDeduplication": "batchbus_events.deduplication.Deduplication",
+    "HttpHistory": "batchbus_events.history.History",
+    "FakeRun": "batchbus_strategies.strategy.JobRun",
+    "LocalFiles": "batchbus_strategies.strategy.Files",
+}
+"""What implements a port, and where the port says what its members do."""
 
 REFERENCE = [
     (batchbus_events, "events"),
@@ -31,7 +42,7 @@ REFERENCE = [
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -45,6 +56,35 @@ def test_everything_that_a_package_exports_is_in_the_reference(package: ModuleTy
     text = (site / "reference" / f"{page}.html").read_text(encoding="utf-8")
     missing = [name for name in package.__all__ if f'id="{package.__name__}.{name}"' not in text]
     assert missing == [], "the reference does not show these exports"
+
+
+def test_everything_in_the_reference_says_what_it_is() -> None:
+    """A member of a class that implements a port may leave that to the port."""
+    loader = griffe.GriffeLoader(search_paths=[str(ROOT / member / "src") for member in ("events", "strategies")])
+    for name in ("batchbus_events", "batchbus_strategies"):
+        loader.load(name)
+    loader.resolve_aliases()
+    silent = []
+    for package, _ in REFERENCE[:-1]:
+        module = loader.modules_collection[package.__name__]
+        for name in package.__all__:
+            exported = _target(module.members[name])
+            port = loader.modules_collection[PORTS[name]] if name in PORTS else None
+            told = set(port.members) if port else set()
+            silent += [f"{package.__name__}.{name}"] if not exported.docstring else []
+            silent += [f"{package.__name__}.{name}.{member}" for member in _silent(exported) if member not in told]
+    assert silent == [], "these have no docstring"
+
+
+def _target(found: griffe.Object | griffe.Alias) -> griffe.Object:
+    return found.final_target if isinstance(found, griffe.Alias) else found
+
+
+def _silent(exported: griffe.Object) -> Iterator[str]:
+    """The public members of a class without a docstring. A test says in its name what it tests, and pydantic has its own."""
+    for name, member in exported.members.items() if exported.is_class else ():
+        if not name.startswith(("_", "test_", "model_")) and not _target(member).docstring:
+            yield name
 
 
 def test_every_page_is_in_the_site(site: Path) -> None:

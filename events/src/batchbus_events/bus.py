@@ -73,10 +73,15 @@ class Message:
     """What goes over the wire: an encoded event and what the broker has to know to route it."""
 
     body: bytes
+    """The encoded event: JSON in UTF-8, of at most `event.MAX_BYTES` bytes."""
     routing_key: str
+    """The words by which the broker chooses queues, as `topics.routing_key` puts them together."""
     message_id: str | None = None
+    """The event's id."""
     content_type: str = "application/cloudevents+json"
+    """The media type of the body."""
     headers: Mapping[str, str | int | bool] = field(default_factory=dict)
+    """What the broker and other readers add to the message. The event itself is in the body alone."""
     user_id: str | None = None
     """Who published it, vouched for by the broker; None where the broker does not vouch. Read-only."""
 
@@ -118,7 +123,8 @@ class Delivery(Protocol):
     """One message taken off a queue, open until it is acknowledged or put back."""
 
     @property
-    def message(self) -> Message: ...
+    def message(self) -> Message:
+        """The message as it was published, with what the broker says of it."""
 
     @property
     def redelivered(self) -> bool:
@@ -147,7 +153,8 @@ class Consumer(Protocol):
     async def pause(self) -> None:
         """Stop taking messages. Deliveries already handed over stay open and can still be acknowledged."""
 
-    async def resume(self) -> None: ...
+    async def resume(self) -> None:
+        """Take messages again after `pause`."""
 
     async def close(self) -> None:
         """Stop taking messages, wait for running handlers, and give open deliveries back."""

@@ -54,7 +54,8 @@ class Record:
 class Deduplication(Protocol):
     """The port. An error that a method raises is logged, and the call is repeated until it works."""
 
-    async def look_up(self, key: Key) -> Record: ...
+    async def look_up(self, key: Key) -> Record:
+        """What is remembered of the event; an empty record of one that was never seen."""
 
     async def handled(self, key: Key, event: Event) -> None:
         """The event is dealt with, and not to be handled again."""

@@ -66,11 +66,14 @@ class EventError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing that is wrong with an event. `path` is dotted, such as `data.context.rows.3`; "" is the whole."""
+    """One thing that is wrong with an event."""
 
     path: str
+    """Where in the event it is, with dots, such as `data.context.rows.3`. The empty text stands for all of it."""
     code: str
+    """A word for programs, such as `too_large`."""
     message: str
+    """What is wrong, for people."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
@@ -81,6 +84,7 @@ class InvalidEvent(EventError):
 
     def __init__(self, errors: Iterable[FieldError]) -> None:
         self.errors = tuple(errors)
+        """Everything that is wrong with the event, up to 100 things."""
         shown = [str(error) for error in self.errors[:_ERRORS_SHOWN]]
         if len(self.errors) > _ERRORS_SHOWN:
             shown.append(f"and {len(self.errors) - _ERRORS_SHOWN} more")
@@ -93,7 +97,9 @@ class NewerSchema(EventError):
     def __init__(self, dataschema: str, known: str) -> None:
         super().__init__(f"dataschema {dataschema} is newer than {known}, which is what this process knows")
         self.dataschema = dataschema
+        """The schema that the event names."""
         self.known = known
+        """The schema that this process knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +111,9 @@ class Event:
     source: str
     """Who says it, as a URI-reference; `source` and `id` together name the event."""
     id: str
+    """The event's id. A source gives each id to one event only, so a second message with both is a repetition."""
     data: Mapping[str, Json]
+    """What the event says, in the form that `docs/schemas` gives for its type; encoded, at most 1 MiB and 64 levels."""
     time: datetime | None = None
     """When it happened; aware, to the millisecond on the wire."""
     subject: str | None = None
@@ -119,9 +127,11 @@ class Event:
     traceparent: str | None = None
     """The trace that it belongs to, as in W3C Trace Context."""
     replayid: str | None = None
-    """On an event that is published again: the replay that did it, when, and on whose behalf."""
+    """On an event that is published again: the id of the replay that did it."""
     replayedat: datetime | None = None
+    """On an event that is published again: when that was; aware."""
     replayedby: str | None = None
+    """On an event that is published again: the user on whose behalf."""
     extensions: Mapping[str, str | int | bool] = field(default_factory=dict)
     """Every other extension attribute, kept as it came."""
 

@@ -50,7 +50,10 @@ class HttpHistory:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, *, token: str) -> AsyncIterator[HttpHistory]:
-        """`url` is where the API is, such as `https://batchbus.example`."""
+        """`url` is where the API is, such as `https://batchbus.example`. Nothing is asked yet.
+
+        Raises: `ImportError` without the extra.
+        """
         try:
             import httpx  # here, so that everything else works with pydantic alone
         except ModuleNotFoundError as error:
@@ -60,11 +63,16 @@ class HttpHistory:
             yield cls(http)
 
     async def since(self, time: datetime) -> AsyncGenerator[Event, None]:
+        """Every lifecycle event from that aware time on, up to the present; in order for each job, and each once.
+
+        Raises: `HistoryUnavailable`, also when it breaks off in the middle; the next call has to be for all of it.
+        """
         async with aclosing(self._events({"since": time.astimezone(UTC).isoformat()})) as events:
             async for event in events:
                 yield event
 
     async def of_job(self, job_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
+        """The lifecycle events of a job with a `sequence` greater than `after`, in order. Raises: `HistoryUnavailable`."""
         async with aclosing(self._events({"job_id": job_id, "after": str(after)})) as events:
             async for event in events:
                 yield event

@@ -182,6 +182,7 @@ class MemoryBus:
                 target.append(_Copy(dead))
 
     def forget(self, queue: _Queue) -> None:
+        """Take away a queue that has ended with its consumer."""
         self._queues.pop(queue.spec.name, None)
 
     @property

@@ -62,14 +62,19 @@ _IN_ADVANCE: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """How often a handler is tried, and how long the pauses between are, in seconds; each is up to half shorter."""
+    """How often a handler is tried, and how long the pauses between are."""
 
     tries: int = 5
+    """How often in all, the first time included. After that the event is parked."""
     first: float = 0.5
+    """The pause after the first failure, in seconds."""
     factor: float = 2.0
+    """How many times longer each pause is than the one before."""
     longest: float = 60.0
+    """The longest pause, in seconds."""
 
     def pause(self, failures: int) -> float:
+        """The pause after so many failures, in seconds. Chance makes it up to half shorter, so that not all retry at once."""
         pause = delay(failures, first=self.first, longest=self.longest, factor=self.factor)
         return pause * random.uniform(0.5, 1)
 
@@ -142,6 +147,7 @@ class Subscriber:
         on_gap: Callable[[Gap], None] | None,
     ) -> None:
         self.name = name
+        """The name of its durable queue, and what events are remembered under."""
         self._bus = bus
         self._queue = subscriber_queue(name, patterns, crashes=crashes)
         self._deduplication = deduplication

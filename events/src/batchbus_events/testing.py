@@ -33,18 +33,23 @@ __all__ = ["FakeBatchbus", "FakeJob", "Recording", "recorded"]
 
 
 class Recording:
-    """The events that have passed, oldest first, in `events`."""
+    """The events that have passed."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        """Every event, the oldest first."""
         self._changed = asyncio.Condition()
 
     @property
     def types(self) -> list[str]:
+        """The types of the events, the oldest first."""
         return [event.type for event in self.events]
 
     async def until(self, event_type: str, *, job_id: str | None = None, seconds: float = 10.0) -> Event:
-        """The first event of that type, of that job if one is named; waits for it. Raises: `TimeoutError`."""
+        """The first event of that type, of that job if one is named. Waits for it.
+
+        Raises: `TimeoutError` if it has not come after so many seconds.
+        """
 
         def found() -> Event | None:
             wanted = (event for event in self.events if event.type == event_type and job_id in (None, event.subject))
@@ -57,6 +62,7 @@ class Recording:
         return event
 
     async def add(self, event: Event) -> None:
+        """Record one more event, and wake up who waits for it."""
         async with self._changed:
             self.events.append(event)
             self._changed.notify_all()
@@ -86,19 +92,24 @@ class FakeJob:
     """A job of the `FakeBatchbus`."""
 
     id: str
+    """The job's id."""
     request: CreateBatch
+    """What the trigger asked for."""
     status: str = "created"
+    """The job's status now, such as `completed`."""
     history: list[Event] = field(default_factory=list)
+    """The events that were published of it, the oldest first."""
 
 
 class FakeBatchbus:
     """Answers triggers with the events that batchbus would publish, and runs nothing: every job ends at once.
 
-    A job of a type named in `failing` fails with the error given there. `jobs` holds every job by its id.
+    A job of a type named in `failing` fails with the error given there. Use it as `async with FakeBatchbus(bus)`.
     """
 
     def __init__(self, bus: Bus, *, failing: Mapping[str, str] | None = None) -> None:
         self.jobs: dict[str, FakeJob] = {}
+        """Every job by its id."""
         self._bus = bus
         self._failing = failing or {}
         self._consumer: Consumer | None = None

@@ -24,6 +24,7 @@ class Written:
     """What became of the records of one write. It may be awaited, for `async def` and `def` alike."""
 
     done: int
+    """Records that were written or inserted."""
     repeated: int
     """Records on which this job had done the step before: they are left as they are."""
 

@@ -39,10 +39,11 @@ Strategy = BatchStrategy[Any]
 
 
 class RegistryError(Exception):
-    """The strategies cannot be used as they are. `errors` has every reason, one sentence each."""
+    """The strategies cannot be used as they are."""
 
     def __init__(self, errors: Iterable[str]) -> None:
         self.errors = tuple(errors)
+        """Every reason, one sentence each."""
         super().__init__("\n".join(self.errors))
 
 
@@ -51,8 +52,11 @@ class RegistryEntry:
     """One batch type and the strategy that serves it."""
 
     batch_type: str
+    """The batch type, such as `product-import`."""
     identifier: str
+    """The name of the implementation, as the class gives it."""
     strategy_class: type[Strategy]
+    """The class that serves the batch type."""
     origin: str
     """`built-in`, `entry point <distribution>`, or the path of a file."""
     overrides: tuple[RegistryEntry, ...] = ()
@@ -75,6 +79,7 @@ class Registry:
     def __init__(self, entries: Iterable[RegistryEntry]) -> None:
         """Raises `RegistryError` if a strategy cannot be made."""
         self.entries: tuple[RegistryEntry, ...] = tuple(sorted(entries, key=lambda entry: entry.batch_type))
+        """Every batch type that is served, in the order of their names."""
         self._strategies: dict[str, Strategy] = {}
         errors = []
         for entry in self.entries:
@@ -104,7 +109,7 @@ class Registry:
         return cls(entries)
 
     def get(self, batch_type: str) -> Strategy | None:
-        """The strategy that serves this batch type; always the same instance."""
+        """The strategy that serves this batch type, always the same instance; None if there is none."""
         return self._strategies.get(batch_type)
 
     @property

@@ -46,6 +46,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """What a checkpoint or a result may hold."""
 
 Phase = Literal["pre_process", "process"]
+"""What a run does: find out what the job will do, or do it."""
 
 Catalog: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
 """The catalogue database, as strategies use it: Motor's database, with PyMongo's own beneath it as `delegate`.
@@ -61,12 +62,13 @@ class StrategyError(Exception):
 class JobRefused(StrategyError):
     """The job is refused before it exists; over HTTP a 400, over the bus `batch.failed`. Raised by `prepare`.
 
-    `field` names the part of the context at fault, such as `fileKey`.
+    The message is for people. `field` names the part of the context at fault, such as `fileKey`.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+        """The part of the context at fault, or None."""
 
 
 class RunCanceled(BaseException):
@@ -90,7 +92,8 @@ class AnyContext(BaseModel):
 class FileWriter(Protocol):
     """A file being written. It appears under its key, whole, when the writer is left without an error."""
 
-    async def write(self, chunk: bytes) -> None: ...
+    async def write(self, chunk: bytes) -> None:
+        """Append some bytes, as few or as many as there are."""
 
     @property
     def size(self) -> int:
@@ -101,12 +104,13 @@ class Files(Protocol):
     """The file store: uploads, plans, exports. Keys are `/`-separated and never leave the store."""
 
     async def size(self, key: str) -> int:
-        """Bytes. Raises `FileMissing`."""
+        """How many bytes the file has. Raises `FileMissing`."""
 
     def read(self, key: str, *, start: int = 0) -> AsyncIterator[bytes]:
         """The bytes from `start` on, in chunks of some 64 KiB. Raises `FileMissing` on the first step."""
 
-    def write(self, key: str) -> AbstractAsyncContextManager[FileWriter]: ...
+    def write(self, key: str) -> AbstractAsyncContextManager[FileWriter]:
+        """A writer for a file of that key. An existing file is replaced when the writer is left without an error."""
 
     async def delete(self, key: str) -> None:
         """Does nothing if there is no such file."""
@@ -117,16 +121,19 @@ class Services:
     """What the engine lends to strategies. Made on the strategies' own event loop."""
 
     files: Files
+    """The file store, the same for every process."""
     catalog: Catalog
     """The catalogue database (setting `CATALOG_DATABASE`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: a user of the HTTP API (`kind` "user") or a service on the bus ("service")."""
+    """Who asks for a job."""
 
     id: str
+    """The id of a user, or `bus:` and who asked for the job over the bus."""
     kind: Literal["user", "service"] = "service"
+    """A user of the HTTP API, or a service on the bus."""
 
 
 @dataclass(slots=True)
@@ -134,8 +141,11 @@ class Draft:
     """A job before it exists. `prepare` may change `context` and `dry_run`."""
 
     type: str
+    """The batch type."""
     context: dict[str, Any]
+    """What the job is told: JSON values. It is checked against the strategy's `context_model` afterwards."""
     dry_run: bool
+    """Whether the job waits for a confirmation after pre-processing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +153,11 @@ class JobView:
     """What `should_retry` sees of a job."""
 
     id: str
+    """The job's id."""
     type: str
+    """The batch type."""
     phase: Phase
+    """The phase in which the run failed."""
     failures: int
     """Runs lost so far to an error or an expired lease, since the last new checkpoint; this one included."""
 
@@ -166,19 +179,29 @@ class JobRun(Protocol[C_co]):
     """
 
     @property
-    def job_id(self) -> str: ...
+    def job_id(self) -> str:
+        """The job's id, such as `batch_01M807P769WNYEX1Q0872DCAEY`."""
+
     @property
-    def job_type(self) -> str: ...
+    def job_type(self) -> str:
+        """The batch type."""
+
     @property
-    def phase(self) -> Phase: ...
+    def phase(self) -> Phase:
+        """The phase that this run carries out."""
+
     @property
-    def dry_run(self) -> bool: ...
+    def dry_run(self) -> bool:
+        """Whether the job was created as a dry run. It is still true when a confirmed one is processed."""
+
     @property
     def run_number(self) -> int:
         """The fencing token of this run: greater than that of every earlier run of this job. Good for file names."""
 
     @property
-    def context(self) -> C_co: ...
+    def context(self) -> C_co:
+        """The job's context, checked and typed by the strategy's `context_model`."""
+
     @property
     def resume_from(self) -> Json:
         """What the last `checkpoint` of this phase was given, by this run or an earlier one; None at the start."""
@@ -188,14 +211,19 @@ class JobRun(Protocol[C_co]):
         """What the strategy adds to the job's result: JSON values, small. Kept across runs and phases."""
 
     @property
-    def files(self) -> Files: ...
+    def files(self) -> Files:
+        """The file store."""
+
     @property
-    def catalog(self) -> Catalog: ...
+    def catalog(self) -> Catalog:
+        """The catalogue database, for `async def`. A plain `def` uses `catalog.delegate`, whose calls block."""
+
     @property
-    def log(self) -> FilteringBoundLogger: ...
+    def log(self) -> FilteringBoundLogger:
+        """A structlog logger whose lines carry the job's id."""
 
     def expect(self, count: int) -> None:
-        """How many records there are in all: `result.count`, what progress is measured against."""
+        """Say how many records there are in all: `result.count`, what progress is measured against."""
 
     def advance(self, n: int = 1, *, message: str | None = None, share: float | None = None) -> Awaitable[None]:
         """`n` more records are done: raises `result.advancement_count` and, every so often, `batch.progress`.
@@ -204,13 +232,16 @@ class JobRun(Protocol[C_co]):
         """
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
-        """Where to resume after a crash, up to 64 KiB of JSON; durable, with the progress so far, once awaited."""
+        """Say where to resume after a crash: up to 64 KiB of JSON. It is durable, with the progress so far, once awaited."""
 
     def describe(self, key: str, name: str, message: str) -> None:
-        """Set one entry of `result.stat_descriptors`, by its key."""
+        """Say in a sentence for people what the job will do in all: an entry of `result.stat_descriptors`, by its key."""
 
     def row_error(self, *, line: int, column: str | None, code: str, message: str, value: str | None = None) -> None:
-        """A record that cannot be used. `line` counts from 1 with the header. The first 100 are kept in the job."""
+        """Report a record that cannot be used; the job goes on. `line` counts from 1, the header included.
+
+        The first 100 of a job are kept in its result, and all of them as a file.
+        """
 
     def update_context(self, changes: Mapping[str, Json]) -> None:
         """Change top-level keys of the job's context; written when the phase ends."""
@@ -247,11 +278,12 @@ class BatchStrategy(Generic[C]):
     """`process`: each run has a process of its own, which may end, or use up its memory, without harm to other jobs."""
 
     services: Services
+    """What the engine lends to the strategy. It is set before any method is called."""
 
     # The return types let a subclass define each method as `async def` or as plain `def`.
 
     def prepare(self, draft: Draft, actor: Actor) -> Awaitable[None] | None:
-        """Before the job exists: check and complete the draft, in place. Raises `JobRefused`. May run twice."""
+        """Check and complete the draft, in place, before the job exists. Raise `JobRefused` to refuse it. It may run twice."""
         return None
 
     def pre_process(self, run: JobRun[C]) -> Awaitable[None] | None:
@@ -263,7 +295,7 @@ class BatchStrategy(Generic[C]):
         return None
 
     def build_template(self) -> Awaitable[bytes | None] | bytes | None:
-        """A file to fill in, or None."""
+        """A file to fill in for jobs of this batch type, or None if there is none."""
         return None
 
     def should_retry(self, job: JobView, error: Exception) -> Awaitable[bool] | bool:

@@ -51,16 +51,18 @@ class LocalFiles:
     # -- for tests -------------------------------------------------------------------------------------------------
 
     def put(self, key: str, content: bytes) -> str:
-        """Returns the key."""
+        """Keep a file under that key, and return the key."""
         path = self._folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return key
 
     def get(self, key: str) -> bytes:
+        """The whole file of that key. Raises `FileNotFoundError`."""
         return (self._folder / key).read_bytes()
 
     def all_keys(self) -> list[str]:
+        """The keys of all files, sorted."""
         files = (path for path in self._folder.rglob("*") if path.is_file())
         return sorted(path.relative_to(self._folder).as_posix() for path in files)
 

@@ -49,10 +49,15 @@ class RowError:
     """What `JobRun.row_error` was told."""
 
     line: int
+    """The line in the file, counted from 1, the header included."""
     column: str | None
+    """The column at fault, or None if it is the whole record."""
     code: str
+    """A word for programs."""
     message: str
+    """What is wrong, for people."""
     value: str | None
+    """What stood there."""
 
 
 @dataclass(slots=True)
@@ -80,19 +85,25 @@ class FakeJob(Generic[C]):
         job_id: str | None = None,
     ) -> None:
         self.strategy = strategy
+        """The strategy that the job is carried out by."""
         self.services = strategy.services = services
+        """What the strategy and its runs are lent."""
         self.context = dict(context)
+        """The job's context, as `prepare` and `update_context` have left it."""
         self.dry_run = dry_run
+        """Whether the job is a dry run."""
         self.id = job_id or new_job_id()
+        """The job's id."""
         self.runs: list[FakeRun[C]] = []
+        """Every run, the first one first."""
         self.saved: dict[Phase, list[_Saved]] = {"pre_process": [], "process": []}
-        """Every checkpoint."""
+        """Every checkpoint of each phase, the first one first."""
         self.kept = _Saved()
-        """Of the phases that have ended, and of the last checkpoint."""
+        """What is durable of the phases that have ended, and of the last checkpoint."""
 
     @property
     def result(self) -> dict[str, Any]:
-        """As in the job document."""
+        """The job's result, as it is in the job document."""
         result = deepcopy(self.kept.result)
         if self.kept.count is not None:
             result |= {"count": self.kept.count, "advancement_count": self.kept.advanced}
@@ -102,20 +113,21 @@ class FakeJob(Generic[C]):
 
     @property
     def errors(self) -> list[RowError]:
+        """The row errors that are kept of the job."""
         return self.kept.errors
 
     async def prepare(self, actor: Actor | None = None) -> None:
-        """Raises `JobRefused`."""
+        """Have the strategy complete and check the draft. Raises `JobRefused` if it refuses."""
         draft = Draft(self.strategy.batch_type, self.context, self.dry_run)
         await _call(self.strategy.prepare, draft, actor or Actor("svc_test"))
         self.context, self.dry_run = draft.context, draft.dry_run
 
     async def pre_process(self, **interrupt: Any) -> FakeRun[C]:
-        """See `run`."""
+        """One run of the first phase; see `run` for what interrupts it."""
         return await self.run("pre_process", **interrupt)
 
     async def process(self, **interrupt: Any) -> FakeRun[C]:
-        """See `run`."""
+        """One run of the second phase; see `run` for what interrupts it."""
         return await self.run("process", **interrupt)
 
     async def run(
@@ -154,7 +166,7 @@ class FakeJob(Generic[C]):
         return run
 
     def rewind(self, phase: Phase, checkpoints: int) -> None:
-        """As if only so many checkpoints of the phase had been made."""
+        """Forget all but so many checkpoints of the phase, as if the job had crashed before the others."""
         del self.saved[phase][checkpoints:]
 
 
@@ -188,11 +200,17 @@ class FakeRun(Generic[C]):
 
         self._writer = FencedWriter(self.job_id, self.run_number)
         self.count = saved.count
+        """What `expect` was told; None if it was not called."""
         self.advanced = saved.advanced
+        """How many records `advance` was told of, by this run and those before it in the phase."""
         self.errors = saved.errors
+        """What `row_error` was told."""
         self.descriptors = saved.descriptors
+        """What `describe` was told, by key."""
         self.context_changes: dict[str, Json] = {}
+        """What `update_context` was told."""
         self.messages: list[str] = []
+        """The messages that `advance` was told."""
         self.calls: list[str] = []
         """Every call at which the run could have been stopped."""
 
@@ -236,6 +254,7 @@ class FakeRun(Generic[C]):
         return self._writer.write_blocking(self.catalog[collection].delegate, records, step)
 
     def snapshot(self) -> _Saved:
+        """What would be durable of the run if it ended now."""
         result = as_object(self.result, "result")
         return deepcopy(_Saved(None, self.advanced, self.count, self.errors, result, self.descriptors))
 
