@@ -12,12 +12,16 @@ class PlannedContext(BaseModel):
     """Bytes that each row has besides."""
     ended: bool = True
     """Whether the last line ends in a line feed."""
+    source: str | None = None
+    """A file, whose content is of no use here."""
 
 
 class Planned(BatchStrategy[PlannedContext]):
     identifier = "planned-strategy"
     batch_type = "planned"
     context_model = PlannedContext
+    file_fields = ("source",)
+    plan_field = "steps"
 
     async def pre_process(self, run: JobRun[PlannedContext]) -> None:
         key = f"plans/{run.job_id}-{run.run_number}.jsonl"
@@ -27,4 +31,4 @@ class Planned(BatchStrategy[PlannedContext]):
             for start in range(0, len(text), 10_000):
                 await file.write(text[start : start + 10_000])
         run.expect(len(rows))
-        run.result["files"] = {"PLAN": key}
+        run.result["steps"] = key

@@ -191,7 +191,7 @@ async def test_a_file_is_denied_by_every_door_unless_it_is_granted(
 ) -> None:
     planned = await ann.create("planned", {"rows": 2}, dry_run=True)
     await ann.until(planned["id"], "batch.pre_processed")
-    plan = (await ann.job(planned["id"]))["result"]["files"]["PLAN"]
+    plan = (await ann.job(planned["id"]))["result"]["steps"]
     exported = await ann.create("product-export")
     await ann.until(exported["id"], "batch.completed")
     result = (await ann.job(exported["id"]))["result"]["file_key"]
@@ -241,3 +241,20 @@ async def test_only_ones_own_files_can_be_deleted(ann: Person, bob: Person) -> N
     asked = {"file_key": answer.json()["uploads"][0]["key"]}
     assert (await bob.http.request("DELETE", "/admin/uploads", json=asked)).status_code == 400
     assert (await ann.http.request("DELETE", "/admin/uploads", json=asked)).status_code == 200
+
+
+async def test_a_strategy_says_which_fields_name_files_and_those_are_protected(site: Site, bob: Person) -> None:
+    async with site.service.files.write("catalogue.csv") as file:
+        await file.write(b"not for members\n")
+    body = {"type": "planned", "context": {"rows": 1, "source": "catalogue.csv"}, "dry_run": True}
+    refused = await bob.http.post("/admin/batch-jobs", json=body)
+    assert (refused.status_code, refused.json()["message"]) == (
+        400,
+        "source: There is no file with the key catalogue.csv",
+    )
+    body["context"] = {"rows": 1, "source": await bob.upload(b"one\n")}
+    assert (await bob.http.post("/admin/batch-jobs", json=body)).status_code == 201
+    types = (await bob.http.get("/admin/batch-types")).json()["batch_types"]
+    assert {"planned": ["source"], "rows": ["fileKey"]}.items() <= {
+        entry["type"]: entry["file_fields"] for entry in types
+    }.items()

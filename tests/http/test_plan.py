@@ -75,7 +75,7 @@ async def test_there_is_a_reason_why_there_is_no_plan(ann: Person, bob: Person, 
 
     gone = await ann.create("planned", {"rows": 1}, dry_run=True)
     await ann.until(gone["id"], "batch.pre_processed")
-    key = (await ann.job(gone["id"]))["result"]["files"]["PLAN"]
+    key = (await ann.job(gone["id"]))["result"]["steps"]
     await site.service.files.delete(key)
     assert await told(gone["id"]) == (404, f"The plan of {gone['id']} is not in the file store any more")
 

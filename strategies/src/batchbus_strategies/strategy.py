@@ -277,6 +277,14 @@ class BatchStrategy(Generic[C]):
     isolation: ClassVar[Literal["process"] | None] = None
     """`process`: each run has a process of its own, which may end, or use up its memory, without harm to other jobs."""
 
+    file_fields: ClassVar[Sequence[str]] = ("fileKey",)
+    """Fields of the context that name files which a job reads: who makes a job must be allowed to read these files.
+
+    `batchbus submit --file` puts the key of what it has uploaded into the first.
+    """
+    plan_field: ClassVar[str] = "files.PLAN"
+    """Where in `run.result`, with dots, `pre_process` leaves the key of its plan, if it makes one."""
+
     services: Services
     """What the engine lends to the strategy. It is set before any method is called."""
 

@@ -42,7 +42,7 @@ def submit(
         job = _made_before(client, idempotency_key, type, dry_run) if idempotency_key and file else None
         if job is None:
             if file is not None:
-                context = {**context, "fileKey": upload(client, file, as_json=as_json)}
+                context = {**context, _file_field(client, type): upload(client, file, as_json=as_json)}
             headers = {"idempotency-key": idempotency_key} if idempotency_key else None
             body = {"type": type, "context": context, "dry_run": dry_run}
             job = client.post("/admin/batch-jobs", body, headers)["batch_job"]
@@ -54,6 +54,15 @@ def submit(
             _follow(client, job["id"], as_json=as_json)
         elif not as_json:
             out().print(f"Follow it with:  batchbus watch {job['id']}")
+
+
+def _file_field(client: Client, type: str) -> str:
+    """The field of the context that takes the file's key."""
+    known = client.get("/admin/batch-types")["batch_types"]
+    fields = next((entry["file_fields"] for entry in known if entry["type"] == type), ["fileKey"])
+    if not fields:
+        raise Refusal(f"Jobs of the type {type} read no file.", "Leave --file out.")
+    return str(fields[0])
 
 
 def jobs(

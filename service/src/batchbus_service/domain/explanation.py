@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -32,10 +33,12 @@ class Served(Enum):
     """It has no strategy for the type."""
 
 
-def explain(job: Job, now: datetime, policy: Policy, served: Served) -> Explanation:
-    """What an operator is told about a job in any situation."""
+def explain(
+    job: Job, now: datetime, policy: Policy, served: Served, *, file_fields: Collection[str] = ()
+) -> Explanation:
+    """What an operator is told about a job in any situation. `file_fields`: see `BatchStrategy`."""
     if job.terminal:
-        return _ended(job, policy)
+        return _ended(job, policy, reads_a_file=any(isinstance(job.context.get(name), str) for name in file_fields))
     if job.lease:
         return _running(job, job.lease, now)
     if job.confirm_by:
@@ -54,7 +57,7 @@ def explain(job: Job, now: datetime, policy: Policy, served: Served) -> Explanat
     return _waiting(job, served)
 
 
-def _ended(job: Job, policy: Policy) -> Explanation:
+def _ended(job: Job, policy: Policy, *, reads_a_file: bool) -> Explanation:
     match job.status:
         case Status.COMPLETED:
             return Explanation(f"It was completed{_when(job)}; nothing more will happen.", None)
@@ -69,7 +72,7 @@ def _ended(job: Job, policy: Policy) -> Explanation:
             else:
                 why += " Another run would end the same way, so it is not tried again by itself."
             hint = f"Mend what the error names; then `batchbus retry {job.id}`: {_resumed(job)}."
-            if isinstance(job.context.get("fileKey"), str):
+            if reads_a_file:
                 hint += (
                     " It reads the same file again; for another one, "
                     f"`batchbus submit {job.type} --file FILE` makes another job."

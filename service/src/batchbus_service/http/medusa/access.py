@@ -14,7 +14,7 @@ from batchbus_service.http.server.callers import authenticate
 from batchbus_service.http.server.errors import invalid, not_allowed
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import Api, api_of
-from batchbus_strategies import Json
+from batchbus_strategies import BatchStrategy, Json
 
 __all__ = ["admit", "job_for", "require_files"]
 
@@ -44,14 +44,15 @@ async def job_for(api: Api, caller: Principal, id: str) -> Job:
     return job
 
 
-async def require_files(api: Api, caller: Principal, context: Mapping[str, Json]) -> None:
+async def require_files(api: Api, caller: Principal, job_type: str, context: Mapping[str, Json]) -> None:
     """Refuse a job that would read a file that is not the caller's to read, in the words for one that does not exist.
 
-    Under any name: `fileKey`, and every text in the context that has the form of a key of ours.
+    That goes for the fields that the strategy reads files by, and for every text that has the form of a key of ours.
     Raises `ApiError`.
     """
+    fields = (api.registry.get(job_type) or BatchStrategy).file_fields
     for path, text in _texts(context, ""):
-        if (path == "fileKey" or _A_KEY.match(text)) and not await api.file_access.may_read(caller, text):
+        if (path in fields or _A_KEY.match(text)) and not await api.file_access.may_read(caller, text):
             raise invalid(f"{path}: There is no file with the key {text[:200]}")
 
 

@@ -43,7 +43,7 @@ async def create(
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= _MAX_KEY:
         raise invalid(f"Idempotency-Key must have 1 to {_MAX_KEY} characters")
     asked = read_create(body)
-    await require_files(api, caller, asked.context)
+    await require_files(api, caller, asked.type, asked.context)
     job = await create_job(
         api.commands,
         asked,

@@ -188,6 +188,8 @@ class BatchType(Found):
     overrides: list[Found]
     context_schema: AnyObject
     """JSON Schema of a context."""
+    file_fields: list[str]
+    """Fields of the context that name files."""
 
 
 class BatchTypeList(Answer):

@@ -46,4 +46,5 @@ def _on_the_wire(entry: RegistryEntry) -> Wire:
         "origin": entry.origin,
         "overrides": [{"identifier": other.identifier, "origin": other.origin} for other in entry.overrides],
         "context_schema": entry.strategy_class.context_model.model_json_schema(),
+        "file_fields": list(entry.strategy_class.file_fields),
     }

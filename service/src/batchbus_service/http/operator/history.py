@@ -13,6 +13,7 @@ from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.errors import ApiJson
 from batchbus_service.http.server.openapi import answers
 from batchbus_service.http.server.state import Api, ApiState
+from batchbus_strategies import BatchStrategy
 
 __all__ = ["router"]
 
@@ -26,7 +27,13 @@ async def history(id: str, api: ApiState, caller: Reader) -> Response:
     transitions = api.transitions
     published = transitions.outbox.published(job)
     entries = [entry_on_the_wire(entry, published=entry.seq <= published) for entry in job.history]
-    explanation = explain(job, transitions.clock.now(), transitions.decider.policy, _served(api, job.type))
+    explanation = explain(
+        job,
+        transitions.clock.now(),
+        transitions.decider.policy,
+        _served(api, job.type),
+        file_fields=(api.registry.get(job.type) or BatchStrategy).file_fields,
+    )
     return ApiJson({"history": entries, "why": explanation.why, "way_out": explanation.hint})
 
 

@@ -14,8 +14,8 @@ from batchbus_service.http.medusa.schemas import PlanPage
 from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.errors import ApiError, ApiJson, not_found
 from batchbus_service.http.server.openapi import answers
-from batchbus_service.http.server.state import ApiState
-from batchbus_strategies import FileMissing, Json
+from batchbus_service.http.server.state import Api, ApiState
+from batchbus_strategies import BatchStrategy, FileMissing, Json
 
 __all__ = ["router"]
 
@@ -39,19 +39,20 @@ async def plan(
     """
     job = await job_for(api, caller, id)
     try:
-        page = await api.plans.page(_plan_key(job), offset=offset, limit=limit)
+        page = await api.plans.page(_plan_key(api, job), offset=offset, limit=limit)
     except FileMissing:
         raise not_found(f"The plan of {job.id} is not in the file store any more") from None
     rows = [_row(job, offset + place, line) for place, line in enumerate(page.lines)]
     return ApiJson({"plan": rows, "count": page.count, "offset": offset, "limit": limit})
 
 
-def _plan_key(job: Job) -> str:
+def _plan_key(api: Api, job: Job) -> str:
     """Raises `ApiError` with the reason why there is no plan."""
-    files = job.result.added.get("files") if job.result else None
-    key = files.get("PLAN") if isinstance(files, dict) else None
-    if isinstance(key, str):
-        return key
+    found: Json = job.result.to_json() if job.result else {}
+    for name in (api.registry.get(job.type) or BatchStrategy).plan_field.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    if isinstance(found, str):
+        return found
     if Status.PRE_PROCESSED in job.status_at:
         raise not_found(f"There is no plan: jobs of the type {job.type} make none")
     if job.terminal:

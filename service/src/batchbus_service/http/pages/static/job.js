@@ -68,8 +68,8 @@ class JobView {
     this.#put(this.#status, [job.status, told.why, told.way_out], () => standing(job, told));
     this.#put(this.#actions, job.status, () => this.#offers());
     this.#put(this.#result, [job.result, job.status], () => result(job, this.path));
-    const planned = [job.result?.files?.PLAN ?? null, ENDED.includes(job.status) && job.status];
-    this.#put(this.#plan, planned, ([file]) => file && plan(`${this.path}/plan`, signal, job.status));
+    const planned = [job.pre_processed_at ?? null, ENDED.includes(job.status) && job.status];
+    this.#put(this.#plan, planned, ([ready]) => ready && plan(`${this.path}/plan`, signal, job.status));
     this.#put(this.#history, told.history, (entries) => history(entries, this.caller));
     this.progress(job.result ?? {});
   }
