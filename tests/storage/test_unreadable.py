@@ -23,6 +23,7 @@ from tests.storage.test_store_contract import NOW, change, job_like, seconds
 
 BROKEN: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "a status that is none": ({"$set": {"status": "lost"}}, "'lost' is not a valid Status"),
+    "a status that is no text": ({"$set": {"status": ["created"]}}, "status is of the kind list"),
     "of a newer version": ({"$set": {"schema": 99}}, "a newer batchbus wrote it"),
     "a schema that is no number": ({"$set": {"schema": "1"}}, "TypeError"),
     "no history": ({"$unset": {"history": ""}}, "history"),

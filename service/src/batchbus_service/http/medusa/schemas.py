@@ -172,6 +172,8 @@ class History(Answer):
     why: str
     """Why the job is where it is."""
     way_out: str | None
+    plan: bool
+    """Whether there is a plan to read, row by row."""
 
 
 class PlanPage(Page):

@@ -9,6 +9,7 @@ from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.http.medusa.access import job_for
 from batchbus_service.http.medusa.schemas import History
 from batchbus_service.http.medusa.wire import entry_on_the_wire
+from batchbus_service.http.operator.plan import plan_key
 from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.errors import ApiJson
 from batchbus_service.http.server.openapi import answers
@@ -34,7 +35,14 @@ async def history(id: str, api: ApiState, caller: Reader) -> Response:
         _served(api, job.type),
         file_fields=(api.registry.get(job.type) or BatchStrategy).file_fields,
     )
-    return ApiJson({"history": entries, "why": explanation.why, "way_out": explanation.hint})
+    return ApiJson(
+        {
+            "history": entries,
+            "why": explanation.why,
+            "way_out": explanation.hint,
+            "plan": plan_key(api, job) is not None,
+        }
+    )
 
 
 def _served(api: Api, job_type: str) -> Served:

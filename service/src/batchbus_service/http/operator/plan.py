@@ -17,7 +17,7 @@ from batchbus_service.http.server.openapi import answers
 from batchbus_service.http.server.state import Api, ApiState
 from batchbus_strategies import BatchStrategy, FileMissing, Json
 
-__all__ = ["router"]
+__all__ = ["plan_key", "router"]
 
 router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 
@@ -39,20 +39,25 @@ async def plan(
     """
     job = await job_for(api, caller, id)
     try:
-        page = await api.plans.page(_plan_key(api, job), offset=offset, limit=limit)
+        page = await api.plans.page(_needed_plan_key(api, job), offset=offset, limit=limit)
     except FileMissing:
         raise not_found(f"The plan of {job.id} is not in the file store any more") from None
     rows = [_row(job, offset + place, line) for place, line in enumerate(page.lines)]
     return ApiJson({"plan": rows, "count": page.count, "offset": offset, "limit": limit})
 
 
-def _plan_key(api: Api, job: Job) -> str:
-    """Raises `ApiError` with the reason why there is no plan."""
+def plan_key(api: Api, job: Job) -> str | None:
+    """The key of the file in which the job's plan is, if it has one."""
     found: Json = job.result.to_json() if job.result else {}
     for name in (api.registry.get(job.type) or BatchStrategy).plan_field.split("."):
         found = found.get(name) if isinstance(found, dict) else None
-    if isinstance(found, str):
-        return found
+    return found if isinstance(found, str) else None
+
+
+def _needed_plan_key(api: Api, job: Job) -> str:
+    """Raises `ApiError` with the reason why there is no plan."""
+    if key := plan_key(api, job):
+        return key
     if Status.PRE_PROCESSED in job.status_at:
         raise not_found(f"There is no plan: jobs of the type {job.type} make none")
     if job.terminal:

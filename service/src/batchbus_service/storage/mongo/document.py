@@ -51,6 +51,18 @@ _PLAIN: Final = (
     "wake_at",
     "schema",
 )
+_TEXTS: Final = ("_id", "type", "created_by", "request_digest", "status")
+_NUMBERS: Final = ("version", "fence", "failures", "lost_runs", "crashes", "published")
+_MOMENTS: Final = ("created_at", "updated_at", "ready_at", "wake_at", "no_room_since", "confirm_by")
+_KINDS: Final[Mapping[str, type | UnionType]] = {
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys(_NUMBERS, int),
+    **dict.fromkeys((*_MOMENTS, *(f"{status}_at" for status in _TIMED)), datetime),
+    "context": dict,
+    "result": dict | None,
+    "dry_run": bool,
+}
+"""Of what kind the values are that others count on without a look."""
 _BEATEN: Final = frozenset({"result", "checkpoint", "failures", "lost_runs", "crashes", "lease"})
 _COMPARED: Final = tuple(name for name in _PLAIN if name != "published")
 
@@ -151,7 +163,7 @@ def stand_in(document: Mapping[str, Any], reason: str) -> Job:
         value = document.get(name)
         return value if isinstance(value, kind) else otherwise
 
-    status = document.get("status")
+    status = known("status", str, "")
     created_at = known("created_at", datetime, datetime.fromtimestamp(0, UTC))
     return Job(
         id=str(document["_id"]),
@@ -160,25 +172,11 @@ def stand_in(document: Mapping[str, Any], reason: str) -> Job:
         context={},
         created_by=known("created_by", str, ""),
         request_digest="",
-        status=Status(status) if status in set(Status) else Status.FAILED,
+        status=Status(status) if status in tuple(Status) else Status.FAILED,
         created_at=created_at,
         updated_at=known("updated_at", datetime, created_at),
         result=JobResult(errors=(reason,)),
     )
-
-
-_TEXTS: Final = ("_id", "type", "created_by", "request_digest", "status")
-_NUMBERS: Final = ("version", "fence", "failures", "lost_runs", "crashes", "published")
-_MOMENTS: Final = ("created_at", "updated_at", "ready_at", "wake_at", "no_room_since", "confirm_by")
-_KINDS: Final[Mapping[str, type | UnionType]] = {
-    **dict.fromkeys(_TEXTS, str),
-    **dict.fromkeys(_NUMBERS, int),
-    **dict.fromkeys((*_MOMENTS, *(f"{status}_at" for status in _TIMED)), datetime),
-    "context": dict,
-    "result": dict | None,
-    "dry_run": bool,
-}
-"""Of what kind the values are that others count on without a look."""
 
 
 def result_document(result: JobResult | None) -> dict[str, Json] | None:

@@ -68,7 +68,7 @@ class JobView {
     this.#put(this.#status, [job.status, told.why, told.way_out], () => standing(job, told));
     this.#put(this.#actions, job.status, () => this.#offers());
     this.#put(this.#result, [job.result, job.status], () => result(job, this.path));
-    const planned = [job.pre_processed_at ?? null, ENDED.includes(job.status) && job.status];
+    const planned = [told.plan, ENDED.includes(job.status) && job.status];
     this.#put(this.#plan, planned, ([ready]) => ready && plan(`${this.path}/plan`, signal, job.status));
     this.#put(this.#history, told.history, (entries) => history(entries, this.caller));
     this.progress(job.result ?? {});
