@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.job import TERMINAL, Job, Status
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, alarm
-from batchbus_service.domain.moves import MOVES, NotAllowed, diagram
+from batchbus_service.domain.moves import MOVES, diagram
 from batchbus_service.domain.result import JobResult
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,8 +13,9 @@ from batchbus_events import topics
 from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, PublishRefused, QueueState
 from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
+from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.ports import Beat, JobStore, ProcessStore, StoreUnavailable
+from batchbus_service.domain.ports import Beat, JobStore, ProcessStore
 from batchbus_strategies import Phase
 from tests.engine.virtual_time import server_time
 

@@ -11,9 +11,9 @@ from batchbus_events import topics
 from batchbus_events.bus import Message
 from batchbus_events.event import encode
 from batchbus_service.app.bootstrap import Service, Timeouts
+from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.lifecycle import Cause
-from batchbus_service.domain.moves import NotAllowed
 from tests.engine.installation import Installation
 
 IMPATIENT = Timeouts(cancel_grace=0.3)

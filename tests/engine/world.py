@@ -20,9 +20,9 @@ from batchbus_events import topics
 from batchbus_events.bus import Delivery, Message
 from batchbus_events.event import Event, encode
 from batchbus_events.memory import MemoryBus
+from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Decider, Policy
-from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.engine.commands import BUS, Commands
 from batchbus_service.engine.dispatcher import Dispatcher, kept_for
 from batchbus_service.engine.intake import Intake

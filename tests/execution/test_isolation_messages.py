@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchbus_service.domain.errors import NotStorable
 from batchbus_service.domain.job import Checkpoint, Job, Lease, Status
-from batchbus_service.domain.ports import NotStorable
 from batchbus_service.domain.result import JobResult
 from batchbus_service.execution.execution import RaisedInChild, RunStalled, error_text
 from batchbus_service.execution.isolation.messages import (

@@ -10,7 +10,8 @@ import jwt
 import pytest
 
 from batchbus_service.access import Role
-from batchbus_service.domain.settings import BadSettings, Settings
+from batchbus_service.domain.errors import BadSettings
+from batchbus_service.domain.settings import Settings
 from batchbus_service.http.medusa.keys import Bearer, Keys
 from tests.http.conftest import Person, Site
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
-from batchbus_service.access import FailureLimits, Logins, Role, TryLater, User
+from batchbus_service.access import FailureLimits, Logins, Role, User
 from batchbus_service.access.passwords import AT_A_TIME
+from batchbus_service.domain.errors import TryLater
 from batchbus_service.storage.mongo.access import MongoLoginStore
 
 ANN = User(

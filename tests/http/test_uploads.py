@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from batchbus_service.domain.ports import StoreUnavailable, Upload
+from batchbus_service.domain.errors import StoreUnavailable
+from batchbus_service.domain.ports import Upload
 from tests.http.conftest import Person, Site
 from tests.http.wire import connected
 from tests.patience import PATIENCE

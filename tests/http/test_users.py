@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
-from batchbus_service.access import BadUser, Role, Scope, UserExists, Users
-from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.access import Role, Scope, Users
+from batchbus_service.domain.errors import BadUser, StoreUnavailable, UserExists
 from batchbus_service.storage.mongo.access import MongoLoginStore, MongoSessionStore, MongoTokenStore, MongoUserStore
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]

@@ -53,7 +53,7 @@ def _asynchronously(value: object) -> Callable[[Any], Any]:
 
 def _rejects_early(_real: Any) -> Any:
     async def keep_early(self: Any, job_id: str, _trigger: object, *, seconds: float) -> str:
-        from batchbus_service.journal.transitions import UnknownJob
+        from batchbus_service.domain.errors import UnknownJob
 
         raise UnknownJob(job_id)
 

@@ -16,11 +16,9 @@ from structlog.typing import EventDict
 from batchbus_events import topics
 from batchbus_events.bus import BusError, BusUnavailable, Message
 from batchbus_events.event import Event, encode
+from batchbus_service.domain.errors import NotAllowed, StoreUnavailable, UnknownJob
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause, Decider
-from batchbus_service.domain.moves import NotAllowed
-from batchbus_service.domain.ports import StoreUnavailable
-from batchbus_service.journal.transitions import UnknownJob
 from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json, StrategyError
 from tests.engine.virtual_time import run_virtually, server_time
 from tests.engine.world import EndsProcess, Process, World

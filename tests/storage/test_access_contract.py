@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from batchbus_service.domain.ports import LoginNote, Session, Stores, UserExists
+from batchbus_service.domain.errors import UserExists
+from batchbus_service.domain.ports import LoginNote, Session, Stores
 from batchbus_service.domain.principals import ApiToken, Role, Scope, User
 from batchbus_service.storage.clock import SystemClock
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import structlog
 
-from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.storage import clock as module
 from batchbus_service.storage.clock import ServerClock
 

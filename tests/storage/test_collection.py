@@ -20,7 +20,7 @@ from pymongo.errors import (
 )
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from batchbus_service.domain.ports import StoreUnavailable, TooLarge
+from batchbus_service.domain.errors import StoreUnavailable, TooLarge
 from batchbus_service.storage.changing import changed
 from batchbus_service.storage.mongo.collection import Collection
 from batchbus_service.storage.mongo.driver import NOTED, Document, answered

@@ -12,6 +12,7 @@ import pytest
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.listing import Listing
 from batchbus_service.domain.ports import Stores, Upload
+from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.clock import SystemClock
 
 NOW = SystemClock().now()
@@ -59,7 +60,7 @@ async def listed(stores: Stores, **asked: Any) -> str:
 async def six(stores: Stores) -> Stores:
     for number, status in enumerate((Status.CREATED, Status.FAILED, Status.FAILED, Status.COMPLETED, Status.FAILED)):
         await stores.jobs.insert(job(number, status))
-    await stores.jobs.insert(job(5, result={"file_key": "exports/5.csv"}))
+    await stores.jobs.insert(job(5, result=JobResult(file_key="exports/5.csv")))
     return stores
 
 

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from batchbus_service.domain.parked import Filter, ParkedMessage, State, UnknownParked
+from batchbus_service.domain.errors import UnknownParked, UnknownReplay
+from batchbus_service.domain.parked import Filter, ParkedMessage, State
 from batchbus_service.domain.ports import Stores
-from batchbus_service.domain.replay import Claim, Plan, Position, Replay, UnknownReplay
+from batchbus_service.domain.replay import Claim, Plan, Position, Replay
 from batchbus_service.domain.replay import State as ReplayState
 from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.storage.clock import SystemClock

@@ -13,9 +13,10 @@ from motor.motor_asyncio import AsyncIOMotorClient
 
 from batchbus_events.ids import new_ulid
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger, Placeholder
+from batchbus_service.domain.errors import JobExists, NotStorable, TooLarge
 from batchbus_service.domain.job import Checkpoint, Job, Status
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, alarm
-from batchbus_service.domain.ports import Beat, JobExists, JobStore, NotStorable, TooLarge
+from batchbus_service.domain.ports import Beat, JobStore
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.memory.jobs import MemoryJobStore

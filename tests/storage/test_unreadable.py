@@ -9,8 +9,9 @@ from typing import Any, Final
 import pytest
 from structlog.testing import capture_logs
 
+from batchbus_service.domain.errors import UnreadableDocument, UnreadableJob
 from batchbus_service.domain.parked import Filter, ParkedMessage
-from batchbus_service.domain.ports import Stores, UnreadableDocument, UnreadableJob
+from batchbus_service.domain.ports import Stores
 from batchbus_service.domain.principals import Role, User
 from batchbus_service.domain.selection import Selection
 from batchbus_service.storage.clock import SystemClock

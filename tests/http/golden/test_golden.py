@@ -20,6 +20,7 @@ from batchbus_service.app.api import make_api
 from batchbus_service.app.bootstrap import Service, open_service
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.ports import Upload
+from batchbus_service.domain.result import JobResult
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.medusa.wire import timestamp
 from batchbus_service.http.server.listen import listen
@@ -77,7 +78,7 @@ class Shop:
             created_at=now,
             updated_at=now,
             status_at={status: now for status in Status if told.get(f"{status}_at")},
-            result=told["result"],
+            result=None if told["result"] is None else JobResult.read(told["result"]),
         )
         await self.site.service.transitions.store.insert(job)
         self.names.ours[told["id"]] = job.id

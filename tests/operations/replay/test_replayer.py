@@ -13,7 +13,8 @@ from batchbus_events import topics
 from batchbus_events.bus import Bus, BusUnavailable, Message
 from batchbus_events.event import Event
 from batchbus_events.topics import Binding, Queue
-from batchbus_service.domain.replay import ReplayRefused, State
+from batchbus_service.domain.errors import ReplayRefused
+from batchbus_service.domain.replay import State
 from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.replay_attempt import BATCH
 from tests.operations.replay.conftest import OLGA, Stage, Subscriber

@@ -5,11 +5,11 @@ in the database gives anyone access, and since it is a hash that is looked up, h
 the secret.
 """
 
-from batchbus_service.access.accounts import BadUser, Users
-from batchbus_service.access.logins import FailureLimits, Logins, TryLater
+from batchbus_service.access.accounts import Users
+from batchbus_service.access.logins import FailureLimits, Logins
 from batchbus_service.access.sessions import SESSION_HOURS, Sessions
 from batchbus_service.access.tokens import NewToken, Tokens
-from batchbus_service.domain.ports import UserExists
+from batchbus_service.domain.errors import BadUser, TryLater, UserExists
 from batchbus_service.domain.principals import ApiToken, Principal, Role, Scope, User
 
 __all__ = [

@@ -12,17 +12,14 @@ from batchbus_service.access.passwords import Passwords
 from batchbus_service.access.secrets import now
 from batchbus_service.access.sessions import Sessions
 from batchbus_service.access.tokens import Tokens
-from batchbus_service.domain.ports import LoginStore, SessionStore, TokenStore, UnreadableDocument, UserStore
+from batchbus_service.domain.errors import BadUser, UnreadableDocument
+from batchbus_service.domain.ports import LoginStore, SessionStore, TokenStore, UserStore
 from batchbus_service.domain.principals import Role, User
 
-__all__ = ["BadUser", "Users"]
+__all__ = ["Users"]
 
 _MIN_PASSWORD: Final = 8
 _MAX_PASSWORD: Final = 1024
-
-
-class BadUser(ValueError):
-    """That cannot be a user. The message says what is wrong."""
 
 
 class Users:

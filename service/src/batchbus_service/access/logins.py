@@ -22,10 +22,14 @@ from typing import Final
 
 from batchbus_service.access.passwords import AT_A_TIME
 from batchbus_service.access.secrets import digest, now
+from batchbus_service.domain.errors import TryLater
 from batchbus_service.domain.ports import LoginStore
 from batchbus_service.domain.principals import User
 
-__all__ = ["FailureLimits", "Logins", "TryLater"]
+__all__ = [
+    "FailureLimits",
+    "Logins",
+]
 
 _WINDOW: Final = timedelta(minutes=15)
 _LATELY: Final = timedelta(days=30)
@@ -40,14 +44,6 @@ class FailureLimits:
     address_at_account: int = 10
     address: int = 50
     account: int = 100
-
-
-class TryLater(Exception):
-    """Too many logins have failed, or wait. `seconds`: when to try again."""
-
-    def __init__(self, message: str, seconds: int) -> None:
-        super().__init__(message)
-        self.seconds = seconds
 
 
 class Logins:

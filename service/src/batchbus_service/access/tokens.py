@@ -10,7 +10,8 @@ from typing import Final
 
 from batchbus_events.ids import new_ulid
 from batchbus_service.access.secrets import digest, new_secret, now
-from batchbus_service.domain.ports import StoreUnavailable, TokenStore
+from batchbus_service.domain.errors import StoreUnavailable
+from batchbus_service.domain.ports import TokenStore
 from batchbus_service.domain.principals import ApiToken, Principal, Scope, User
 
 __all__ = ["NewToken", "Tokens"]

@@ -19,9 +19,10 @@ from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_service.app.service import Service
+from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Stores
-from batchbus_service.domain.settings import BadSettings, Settings
+from batchbus_service.domain.settings import Settings
 from batchbus_service.engine.commands import BUS, HTTP, Commands, Preparation
 from batchbus_service.engine.dispatcher import Dispatcher, kept_for
 from batchbus_service.engine.intake import Intake

@@ -45,7 +45,8 @@ def doctor(
     ] = False,
 ) -> None:
     """Check settings, database, broker, files, strategies and the running service. It only looks, unless told to repair."""
-    from batchbus_service.domain.settings import BadSettings, Settings
+    from batchbus_service.domain.errors import BadSettings
+    from batchbus_service.domain.settings import Settings
 
     try:
         settings = Settings.load()
@@ -107,8 +108,8 @@ def _settings(settings: Settings) -> Finding:
 
 
 async def _database(settings: Settings) -> Finding:
-    from batchbus_service.domain.ports import StoreUnavailable
-    from batchbus_service.storage.mongo.embedded import DataDirInUse, EmbeddedMongoError
+    from batchbus_service.domain.errors import EmbeddedMongoError, StoreUnavailable
+    from batchbus_service.storage.mongo.embedded import DataDirInUse
 
     try:
         async with _url(settings) as url:

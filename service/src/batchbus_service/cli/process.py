@@ -154,7 +154,8 @@ async def _created_admin(users: Users, email: str) -> str:
 
 
 async def _admin(users: Users, email: str) -> User:
-    from batchbus_service.access import Role, UserExists
+    from batchbus_service.access import Role
+    from batchbus_service.domain.errors import UserExists
 
     try:
         user = await users.find(email) or await users.add(email, role=Role.ADMIN)

@@ -45,7 +45,8 @@ def asyncapi() -> None:
 
 def _load_settings() -> Settings:
     """From the environment; ends the command as wrong usage if they cannot be used."""
-    from batchbus_service.domain.settings import BadSettings, Settings
+    from batchbus_service.domain.errors import BadSettings
+    from batchbus_service.domain.settings import Settings
 
     try:
         return Settings.load()
@@ -88,15 +89,11 @@ def _run(settings: Settings, *, work: bool, http: bool, create_admin: str | None
 def _as_refusal(error: Exception) -> Refusal | None:
     """Why the process could not start or go on; None for what nobody expects. Imports nothing before it is needed."""
     from batchbus_events.bus import BusError
-    from batchbus_service.access import BadUser
-    from batchbus_service.domain.ports import StoreError
-    from batchbus_service.domain.settings import BadSettings
-    from batchbus_service.http.server.listen import CannotListen
-    from batchbus_service.storage.mongo.embedded import EmbeddedMongoError
+    from batchbus_service.domain.errors import BadUser, CannotStart, StoreError
     from batchbus_strategies import RegistryError
 
     match error:
-        case BadSettings() | BadUser() | EmbeddedMongoError() | CannotListen() | RegistryError():
+        case CannotStart() | BadUser() | RegistryError():
             return Refusal(str(error))
         case StoreError() | BusError():
             return Refusal(str(error), "`batchbus doctor` says what can be reached and what cannot.")

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from batchbus_events.event import Event
+from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.lifecycle import Cause, Decider
-from batchbus_service.domain.moves import NotAllowed
 
 if TYPE_CHECKING:
     from batchbus_service.domain.job import Job

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from batchbus_events import catalog
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Json, Phase
 
@@ -53,7 +54,7 @@ class Status(StrEnum):
     """Someone called it off, or a dry run was not confirmed in time. An operator may retry it."""
 
 
-TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
+TERMINAL: Final = frozenset(Status(event.removeprefix("batch.")) for event in catalog.TERMINAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from batchbus_events.backoff import delay
+from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.job import (
     MAX_TEXT,
     Checkpoint,
@@ -24,7 +25,7 @@ from batchbus_service.domain.job import (
     got_on,
     plain,
 )
-from batchbus_service.domain.moves import NotAllowed, reached
+from batchbus_service.domain.moves import reached
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Json
 

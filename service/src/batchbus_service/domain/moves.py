@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.job import Job, Status
 
-__all__ = ["MOVES", "Move", "NotAllowed", "diagram", "reached"]
+__all__ = ["MOVES", "Move", "diagram", "reached"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,6 @@ MOVES: Final = (
 """Every allowed change of status. The store's filter, the errors, the CLI and the diagram derive from it."""
 
 _ALLOWED: Final = {(move.source, move.target): move for move in MOVES}
-
-
-class NotAllowed(Exception):
-    """What was asked for is not possible where the job is. The message says why."""
 
 
 def diagram() -> str:

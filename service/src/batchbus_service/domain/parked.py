@@ -9,8 +9,14 @@ from enum import StrEnum
 from typing import Any
 
 from batchbus_events.bus import Message
+from batchbus_service.domain.errors import ParkedRefused
 
-__all__ = ["AuditEntry", "Filter", "ParkedMessage", "ParkedRefused", "State", "UnknownParked"]
+__all__ = [
+    "AuditEntry",
+    "Filter",
+    "ParkedMessage",
+    "State",
+]
 
 
 class State(StrEnum):
@@ -23,14 +29,6 @@ class State(StrEnum):
     REPLACED = "replaced"
     """An edited copy was put back instead."""
     DISCARDED = "discarded"
-
-
-class UnknownParked(LookupError):
-    """There is no parked message with that id."""
-
-
-class ParkedRefused(Exception):
-    """That cannot be done to the message now. The words say why."""
 
 
 @dataclass(frozen=True, slots=True)

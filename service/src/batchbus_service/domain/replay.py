@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from batchbus_service.domain.errors import ReplayRefused
 from batchbus_service.domain.selection import Destination, Selection
 
 __all__ = [
@@ -26,9 +27,7 @@ __all__ = [
     "Plan",
     "Position",
     "Replay",
-    "ReplayRefused",
     "State",
-    "UnknownReplay",
 ]
 
 CONFIRM_ABOVE: Final = 10_000
@@ -62,14 +61,6 @@ MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.ABORTED: frozenset(),
     State.FAILED: frozenset(),
 }
-
-
-class UnknownReplay(LookupError):
-    """There is no replay with that id."""
-
-
-class ReplayRefused(Exception):
-    """That cannot be done to the replay now. The message says why, and what can."""
 
 
 class Position(NamedTuple):

@@ -11,13 +11,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["BadSettings", "Settings"]
+from batchbus_service.domain.errors import BadSettings
+
+__all__ = ["Settings"]
 
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
-
-
-class BadSettings(Exception):
-    """A setting has a value that it cannot have. The message names the variable and says what it takes."""
 
 
 def _scheme(*schemes: str) -> AfterValidator:

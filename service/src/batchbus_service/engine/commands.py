@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger
+from batchbus_service.domain.errors import Behind, Conflict, NotAllowed, UnknownJob, UnknownType
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause, NewJob
-from batchbus_service.domain.moves import NotAllowed
 from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.preparation import prepare
-from batchbus_service.journal.transitions import Conflict, Transitions, UnknownJob
+from batchbus_service.journal.transitions import Transitions
 from batchbus_strategies import BatchStrategy, Draft
 
 if TYPE_CHECKING:
@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["BUS", "HTTP", "Behind", "Commands", "Door", "Preparation", "UnknownType"]
+__all__ = [
+    "BUS",
+    "HTTP",
+    "Commands",
+    "Door",
+    "Preparation",
+]
 
 _ASK_AGAIN: Final = (0.05, 1.0)
 """Seconds: the first and the longest pause while the triggers of a placeholder are being answered."""
@@ -71,21 +77,6 @@ HTTP: Final = Door(
     repeated="new",
     retry=True,
 )
-
-
-class UnknownType(Exception):
-    """No strategy of this process serves the batch type."""
-
-    def __init__(self, job_type: str) -> None:
-        super().__init__(f"Unable to find a BatchJob strategy with the type {job_type}")
-        self.job_type = job_type
-
-
-class Behind(Exception):
-    """The database is behind: more new jobs would make it worse."""
-
-    def __init__(self) -> None:
-        super().__init__("So many jobs have been made that the database is behind; try again in a moment")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_events import topics
 from batchbus_events.bus import Consumer, Delivery
+from batchbus_service.domain.errors import NotAllowed, StoreUnavailable
 from batchbus_service.domain.job import Job, Status, lane
 from batchbus_service.domain.lifetime import Lifetime
-from batchbus_service.domain.moves import NotAllowed
-from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.execution.attempt import Attempt, Dependencies
 from batchbus_service.execution.slots import Permit, Slots
 from batchbus_service.journal import messages

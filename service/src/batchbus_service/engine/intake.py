@@ -13,14 +13,13 @@ from batchbus_events.bus import HELD_SINCE, Bus, BusError, Consumer, Delivery, M
 from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, parse_trigger
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
 from batchbus_service.domain.early import ChangeTrigger
+from batchbus_service.domain.errors import Conflict, NotAllowed, NotStorable, StoreUnavailable, UnknownJob
 from batchbus_service.domain.job import plain
 from batchbus_service.domain.lifetime import Lifetime
-from batchbus_service.domain.moves import NotAllowed
-from batchbus_service.domain.ports import NotStorable, StoreUnavailable
 from batchbus_service.domain.requests import cause_of, from_bus
 from batchbus_service.engine.commands import Commands
 from batchbus_service.journal import messages
-from batchbus_service.journal.transitions import Conflict, Transitions, UnknownJob
+from batchbus_service.journal.transitions import Transitions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -113,7 +112,7 @@ class Intake(Lifetime):
     async def _carried_out(
         self, trigger: Event, request: CreateBatch | ConfirmBatch | CancelBatch, message: Message
     ) -> tuple[str, str] | None:
-        """Do what the trigger asks, however long the database takes. Returns a reason code and words if it cannot be."""
+        """Do what the trigger asks, however long the database takes. Returns a code and a message if it cannot be done."""
         pause, longest = _BACK_OFF
         while True:
             try:
@@ -123,14 +122,8 @@ class Intake(Lifetime):
                     change = _change_of(trigger, request, message, self._transitions.clock.now())
                     await self._commands.carry_out(request.job_id, change, pause=self._rest)
                 return None
-            except Conflict as error:
-                return "conflict", str(error)
-            except UnknownJob as error:
-                return "unknown_job", str(error)
-            except NotAllowed as error:
-                return "not_allowed", str(error)
-            except NotStorable as error:
-                return "not_allowed", str(error)
+            except (Conflict, UnknownJob, NotAllowed, NotStorable) as error:
+                return error.code, str(error)
             except BusError as error:
                 self._log.warning("intake_waits_for_the_broker", reason=str(error), seconds=pause)
                 await self._rest(pause)

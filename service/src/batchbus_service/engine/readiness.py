@@ -6,7 +6,8 @@ import asyncio
 from typing import Final
 
 from batchbus_events.bus import Bus
-from batchbus_service.domain.ports import DatabaseServer, StoreUnavailable
+from batchbus_service.domain.errors import StoreUnavailable
+from batchbus_service.domain.ports import DatabaseServer
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.telemetry.background import Background
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from batchbus_events.bus import Bus, BusError
 from batchbus_service.domain.early import Placeholder
+from batchbus_service.domain.errors import NotAllowed, StoreUnavailable
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import alarm
 from batchbus_service.domain.lifetime import Lifetime
-from batchbus_service.domain.moves import NotAllowed
-from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.telemetry.background import Background, Periodic
 

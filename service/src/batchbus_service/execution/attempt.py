@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from batchbus_events.bus import Bus
+from batchbus_service.domain.errors import NotStorable, StoreUnavailable, UnknownJob
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.lifecycle import Cause
-from batchbus_service.domain.ports import NotStorable, StoreUnavailable
 from batchbus_service.execution.execution import (
     Abandoned,
     Executions,
@@ -37,7 +37,7 @@ from batchbus_service.execution.outcome import (
     Refused,
 )
 from batchbus_service.execution.slots import Permit, Slots
-from batchbus_service.journal.transitions import Transitions, UnknownJob
+from batchbus_service.journal.transitions import Transitions
 from batchbus_service.storage.files import is_full
 from batchbus_service.telemetry.meter import RunEnd
 from batchbus_strategies import BatchStrategy, JobView, LeaseLost, RunCanceled, StrategyError

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError
+from batchbus_service.domain.errors import NotStorable, StoreUnavailable
 from batchbus_service.domain.job import Checkpoint, Job, Status
-from batchbus_service.domain.ports import Beat, NotStorable, StoreUnavailable
+from batchbus_service.domain.ports import Beat
 from batchbus_service.domain.result import JobResult
 from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.execution import RunControl

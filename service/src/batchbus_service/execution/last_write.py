@@ -9,9 +9,9 @@ from typing import Final
 
 from pydantic_core import to_json
 
+from batchbus_service.domain.errors import NotStorable, StoreUnavailable
 from batchbus_service.domain.job import Job, got_on
 from batchbus_service.domain.lifecycle import Cause
-from batchbus_service.domain.ports import NotStorable, StoreUnavailable
 from batchbus_service.domain.result import JobResult
 from batchbus_service.execution.execution import RunControl
 from batchbus_service.execution.heartbeat import Heartbeat

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final
 from batchbus_events import topics
 from batchbus_events.bus import BusError
 from batchbus_events.tasks import end
+from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import HistoryEntry, Job
 from batchbus_service.domain.lifecycle import Policy, alarm
 from batchbus_service.domain.lifetime import Lifetime
-from batchbus_service.domain.ports import Clock, JobStore, StoreUnavailable
+from batchbus_service.domain.ports import Clock, JobStore
 from batchbus_service.domain.signal import Signal
 from batchbus_service.journal import messages
 from batchbus_service.journal.presence import Presence

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.lifetime import Lifetime
-from batchbus_service.domain.ports import Clock, ProcessStore, StoreUnavailable
+from batchbus_service.domain.ports import Clock, ProcessStore
 from batchbus_service.telemetry.background import Background, Periodic
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from batchbus_service.domain.early import MAX_OF_ONE_SENDER, ChangeTrigger, Kept, Placeholder, carried_out
+from batchbus_service.domain.errors import Conflict, JobExists, NotAllowed, StoreUnavailable, UnknownJob
 from batchbus_service.domain.job import Job, Writer
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob
-from batchbus_service.domain.moves import NotAllowed
-from batchbus_service.domain.ports import Clock, JobExists, JobStore, StoreUnavailable
+from batchbus_service.domain.ports import Clock, JobStore
 from batchbus_service.journal import messages
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.telemetry.meter import MEASURES_NOTHING, Meter
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Conflict", "Transitions", "UnknownJob", "Unsure"]
+__all__ = ["Transitions", "Unsure"]
 
 _WRITE_TRIES = 3
 _COUNT_EVERY: Final = 5.0
@@ -38,22 +38,6 @@ T = TypeVar("T")
 Decision = Callable[[Job, "datetime"], Job]
 Unsure = tuple[Job, Job]
 """A write whose answer was lost, so that it may have arrived or not: the job before, and the job that was written."""
-
-
-class UnknownJob(Exception):
-    """There is no job with that id."""
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"Batch job with id {job_id} was not found")
-        self.job_id = job_id
-
-
-class Conflict(Exception):
-    """There is a job with that id, but it was made by another request."""
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"There is a batch job {job_id} already, and it was made by another request")
-        self.job_id = job_id
 
 
 class Transitions:

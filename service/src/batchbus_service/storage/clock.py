@@ -7,7 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from batchbus_service.domain.ports import DatabaseServer, StoreUnavailable
+from batchbus_service.domain.errors import StoreUnavailable
+from batchbus_service.domain.ports import DatabaseServer
 from batchbus_service.telemetry.background import Background, Periodic
 
 if TYPE_CHECKING:

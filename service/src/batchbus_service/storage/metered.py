@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
+from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.ports import Beat, JobStore, StoreUnavailable
+from batchbus_service.domain.ports import Beat, JobStore
 from batchbus_service.telemetry.meter import Meter
 from batchbus_strategies import Phase
 

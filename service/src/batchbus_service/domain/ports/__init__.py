@@ -25,16 +25,6 @@ from batchbus_service.domain.ports.access import (
     TokenStore,
     UserStore,
 )
-from batchbus_service.domain.ports.errors import (
-    JobExists,
-    NotStorable,
-    StoreError,
-    StoreUnavailable,
-    TooLarge,
-    UnreadableDocument,
-    UnreadableJob,
-    UserExists,
-)
 from batchbus_service.domain.ports.jobs import Beat, JobStore
 from batchbus_service.domain.ports.listings import JobListings, Upload, UploadStore
 from batchbus_service.domain.ports.operations import HistoryReader, ParkedStore, RecordedHistory, ReplayStore
@@ -45,28 +35,20 @@ __all__ = [
     "Clock",
     "DatabaseServer",
     "HistoryReader",
-    "JobExists",
     "JobListings",
     "JobStore",
     "LoginNote",
     "LoginStore",
-    "NotStorable",
     "ParkedStore",
     "ProcessStore",
     "RecordedHistory",
     "ReplayStore",
     "Session",
     "SessionStore",
-    "StoreError",
-    "StoreUnavailable",
     "Stores",
     "TokenStore",
-    "TooLarge",
-    "UnreadableDocument",
-    "UnreadableJob",
     "Upload",
     "UploadStore",
-    "UserExists",
     "UserStore",
 ]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.listing import Listing
-from batchbus_service.domain.ports.errors import UnreadableJob
 
 __all__ = ["JobListings", "Upload", "UploadStore"]
 

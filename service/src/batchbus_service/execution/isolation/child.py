@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from batchbus_service.domain.errors import NotStorable
 from batchbus_service.domain.job import Checkpoint
-from batchbus_service.domain.ports import NotStorable
 from batchbus_service.execution.execution import InProcess, RunStalled
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.isolation.messages import (

@@ -13,8 +13,8 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Final
 
+from batchbus_service.domain.errors import NotStorable
 from batchbus_service.domain.job import Checkpoint, Job, plain
-from batchbus_service.domain.ports import NotStorable
 from batchbus_service.domain.result import JobResult
 from batchbus_service.execution.execution import ProcessDied, RaisedInChild, RunStalled
 from batchbus_service.execution.executor import CallStopped

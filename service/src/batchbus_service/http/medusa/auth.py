@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from batchbus_service.access import SESSION_HOURS, TryLater, User
+from batchbus_service.access import SESSION_HOURS, User
+from batchbus_service.domain.errors import TryLater
 from batchbus_service.http.medusa.bodies import JsonBody, read_login
 from batchbus_service.http.medusa.keys import Bearer
 from batchbus_service.http.medusa.schemas import OneUser, SignedIn, SignIn

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from batchbus_events.ids import new_ulid
 from batchbus_service.access import Principal
-from batchbus_service.domain.ports import JobListings, StoreUnavailable, Upload, UploadStore
+from batchbus_service.domain.errors import StoreUnavailable
+from batchbus_service.domain.ports import JobListings, Upload, UploadStore
 from batchbus_service.storage.files import FileFacts, FileStore, InvalidKey, check_key, clean_name
 from batchbus_strategies import FileMissing
 

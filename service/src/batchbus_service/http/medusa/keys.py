@@ -14,7 +14,8 @@ from typing import Final
 
 import jwt
 
-from batchbus_service.domain.settings import BadSettings, Settings
+from batchbus_service.domain.errors import BadSettings
+from batchbus_service.domain.settings import Settings
 
 __all__ = ["ACCESS_SECONDS", "LINK_SECONDS", "Bearer", "Keys"]
 

@@ -11,12 +11,12 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, Field
 from pydantic_core import to_json
 
-from batchbus_service.domain.parked import Filter, ParkedMessage, ParkedRefused, State, UnknownParked
+from batchbus_service.domain.parked import Filter, ParkedMessage, State
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import DiscardedNumber, OneParkedMessage, ParkedMessageList, RequeuedNumber
 from batchbus_service.http.medusa.wire import timestamp
 from batchbus_service.http.server.callers import Operator
-from batchbus_service.http.server.errors import ApiJson, not_allowed, not_found
+from batchbus_service.http.server.errors import ApiJson
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
@@ -105,18 +105,15 @@ async def requeue(id: str, api: ApiState, caller: Operator, body: JsonBody) -> R
     """`{reason, body, routing_key}`: put it back as it is; or an edited copy, if a body (an object, or text) is given."""
     form = read_form(_Requeue, body)
     parked = await _find(api, id)
-    try:
-        if form.body is None and form.routing_key is None:
-            dealt_with = await api.parked.requeue(parked.id, caller.user.email, form.reason)
-        else:
-            edited = form.body.encode() if isinstance(form.body, str) else to_json(form.body)
-            if form.body is None:
-                edited = (await api.parked.message(parked)).body
-            dealt_with = await api.parked.requeue_edited(
-                parked.id, caller.user.email, form.reason, body=edited, routing_key=form.routing_key
-            )
-    except ParkedRefused as error:
-        raise not_allowed(str(error)) from None
+    if form.body is None and form.routing_key is None:
+        dealt_with = await api.parked.requeue(parked.id, caller.user.email, form.reason)
+    else:
+        edited = form.body.encode() if isinstance(form.body, str) else to_json(form.body)
+        if form.body is None:
+            edited = (await api.parked.message(parked)).body
+        dealt_with = await api.parked.requeue_edited(
+            parked.id, caller.user.email, form.reason, body=edited, routing_key=form.routing_key
+        )
     return ApiJson({"parked": _on_the_wire(dealt_with)})
 
 
@@ -125,17 +122,11 @@ async def discard(id: str, api: ApiState, caller: Operator, body: JsonBody) -> R
     """`{reason}`. It is kept all the same, as discarded."""
     form = read_form(_Deal, body)
     parked = await _find(api, id)
-    try:
-        return ApiJson({"parked": _on_the_wire(await api.parked.discard(parked.id, caller.user.email, form.reason))})
-    except ParkedRefused as error:
-        raise not_allowed(str(error)) from None
+    return ApiJson({"parked": _on_the_wire(await api.parked.discard(parked.id, caller.user.email, form.reason))})
 
 
 async def _find(api: Api, id: str) -> ParkedMessage:
-    try:
-        return await api.parked.messages.get(segment(id))
-    except UnknownParked:
-        raise not_found(f"Parked message with id {segment(id)[:100]} was not found") from None
+    return await api.parked.messages.get(segment(id))
 
 
 def _on_the_wire(parked: ParkedMessage) -> dict[str, Any]:

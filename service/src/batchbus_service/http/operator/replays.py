@@ -12,13 +12,13 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from batchbus_events.ids import new_ulid
-from batchbus_service.domain.replay import DEFAULT_RATE, MAX_RATE, Replay, ReplayRefused, State, UnknownReplay
+from batchbus_service.domain.replay import DEFAULT_RATE, MAX_RATE, Replay, State
 from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import OneReplay, ReplayList
 from batchbus_service.http.medusa.wire import timestamp
 from batchbus_service.http.server.callers import Operator
-from batchbus_service.http.server.errors import ApiJson, not_allowed, not_found
+from batchbus_service.http.server.errors import ApiJson
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
@@ -128,20 +128,12 @@ async def abort(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Res
 
 
 async def _find(api: Api, id: str) -> Replay:
-    try:
-        return await api.replayer.replays.get(segment(id))
-    except UnknownReplay:
-        raise not_found(f"Replay with id {segment(id)[:100]} was not found") from None
+    return await api.replayer.replays.get(segment(id))
 
 
 async def _change(api: Api, id: str, decide: Callable[[Replay, datetime], Replay]) -> Response:
     replayer, clock = api.replayer, api.transitions.clock
-    try:
-        decided = await changed(
-            lambda: _find(api, id), lambda known: decide(known, clock.now()), replayer.replays.change
-        )
-    except ReplayRefused as error:
-        raise not_allowed(str(error)) from None
+    decided = await changed(lambda: _find(api, id), lambda known: decide(known, clock.now()), replayer.replays.change)
     replayer.look()
     return _answer(decided)
 

@@ -24,8 +24,8 @@ from batchbus_events.catalog import parse_trigger
 from batchbus_events.event import Event, InvalidEvent, encode
 from batchbus_events.ids import new_ulid
 from batchbus_service.access import Principal
+from batchbus_service.domain.errors import StoreUnavailable, UnknownJob
 from batchbus_service.domain.job import Job, Status
-from batchbus_service.domain.ports import StoreUnavailable
 from batchbus_service.http.live.feeds import CutOff, LiveEvent, LiveReader
 from batchbus_service.http.live.sse import EventStream, comment, frame, mark, retry_hint, way_to_break_off
 from batchbus_service.http.medusa.access import job_for
@@ -37,7 +37,6 @@ from batchbus_service.http.server.errors import ApiJson, invalid
 from batchbus_service.http.server.openapi import answers, answers_with_events, takes
 from batchbus_service.http.server.state import Api, ApiState, api_of
 from batchbus_service.journal.messages import event_of
-from batchbus_service.journal.transitions import UnknownJob
 
 __all__ = ["of_a_job", "router"]
 

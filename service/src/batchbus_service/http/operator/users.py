@@ -9,12 +9,12 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import Field
 
-from batchbus_service.access import BadUser, Role, User, UserExists
+from batchbus_service.access import Role, User
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import Deleted, OneUser, UserList
 from batchbus_service.http.medusa.wire import user_on_the_wire
 from batchbus_service.http.server.callers import Operator
-from batchbus_service.http.server.errors import ApiError, ApiJson, invalid, not_allowed, not_found
+from batchbus_service.http.server.errors import ApiJson, not_allowed, not_found
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
@@ -54,18 +54,13 @@ async def list_users(api: ApiState, _caller: Operator, offset: Offset = 0, limit
 async def add(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{email, role, password, first_name, last_name}`, all but `email` optional; without a password, a token is needed."""
     asked = read_form(_NewUser, body)
-    try:
-        user = await api.users.add(
-            asked.email,
-            role=asked.role,
-            password=asked.password,
-            first_name=asked.first_name,
-            last_name=asked.last_name,
-        )
-    except BadUser as error:
-        raise invalid(str(error)) from None
-    except UserExists as error:
-        raise ApiError(409, "conflict", str(error)) from None
+    user = await api.users.add(
+        asked.email,
+        role=asked.role,
+        password=asked.password,
+        first_name=asked.first_name,
+        last_name=asked.last_name,
+    )
     _log.info("user_added", user=user.id, role=user.role.value, by=caller.user.id)
     return ApiJson({"user": user_on_the_wire(user)}, status_code=201)
 
@@ -79,10 +74,7 @@ async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
 async def change(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{role, password}`, both optional. A new password ends the user's sessions and bearer tokens."""
     user, asked = await _user(api, id), read_form(_Change, body)
-    try:
-        await api.users.change(user, role=asked.role, password=asked.password)
-    except BadUser as error:
-        raise invalid(str(error)) from None
+    await api.users.change(user, role=asked.role, password=asked.password)
     _log.info("user_changed", user=user.id, fields=sorted(asked.model_fields_set), by=caller.user.id)
     return ApiJson({"user": user_on_the_wire(await _user(api, id))})
 

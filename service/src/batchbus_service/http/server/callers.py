@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 
 from batchbus_service.access import Principal, Scope
-from batchbus_service.domain.ports import StoreUnavailable
+from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.http.server.errors import Unauthorized, forbidden
 from batchbus_service.http.server.origins import require_same_origin
 from batchbus_service.http.server.state import Api, api_of

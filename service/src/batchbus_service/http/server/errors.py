@@ -15,11 +15,19 @@ from starlette.requests import ClientDisconnect
 
 from batchbus_events.bus import BusError
 from batchbus_events.event import InvalidEvent
-from batchbus_service.access import TryLater
-from batchbus_service.domain.moves import NotAllowed
-from batchbus_service.domain.ports import NotStorable, StoreUnavailable, UnreadableDocument
-from batchbus_service.engine.commands import Behind, UnknownType
-from batchbus_service.journal.transitions import Conflict, UnknownJob
+from batchbus_service.domain.errors import (
+    BadUser,
+    Behind,
+    Busy,
+    Conflict,
+    NotAllowed,
+    NotStorable,
+    StoreUnavailable,
+    TryLater,
+    UnknownThing,
+    UnreadableDocument,
+    UserExists,
+)
 from batchbus_service.storage.files import FileTooLarge, InvalidKey
 
 __all__ = ["ApiError", "ApiJson", "Unauthorized", "busy", "forbidden", "install", "invalid", "not_allowed", "not_found"]
@@ -29,6 +37,26 @@ _UNKNOWN: Final = {
     "type": "unknown_error",
     "message": "An unknown error occurred.",
 }
+
+
+_OVER_HTTP: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    UnknownThing: (404, "not_found"),
+    NotAllowed: (400, "not_allowed"),
+    Conflict: (409, "conflict"),
+    UserExists: (409, "conflict"),
+    Behind: (503, "unavailable"),
+    TryLater: (429, "too_many_requests"),
+    BadUser: (400, "invalid_data"),
+    NotStorable: (400, "invalid_data"),
+    StoreUnavailable: (503, "unavailable"),
+    UnreadableDocument: (503, "unavailable"),
+    BusError: (503, "unavailable"),
+    InvalidEvent: (400, "invalid_data"),
+    InvalidKey: (400, "invalid_data"),
+    FileTooLarge: (413, "invalid_data"),
+    ClientDisconnect: (400, "invalid_data"),
+}
+"""Status and `type` of each error, and of those that derive from it. Any other is a 500, and says nothing."""
 
 
 class ApiJson(JSONResponse):
@@ -93,7 +121,9 @@ def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
                 await admit(request)
             except Unauthorized:
                 return _unauthorized()
-            except (ApiError, StoreUnavailable, UnknownJob, UnreadableDocument) as refusal:
+            except Exception as refusal:
+                if not isinstance(refusal, (ApiError, *_OVER_HTTP)):
+                    raise
                 return _answer(_in_form(refusal))
         return _answer(not_found(f"Cannot {request.method} {request.url.path}"))
 
@@ -106,24 +136,7 @@ def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
     async def unknown(_request: Request, _error: Exception) -> Response:
         return ApiJson(_UNKNOWN, status_code=500)  # the server logs the error itself, with its traceback
 
-    for kind in (
-        ApiError,
-        Behind,
-        BusError,
-        ClientDisconnect,
-        Conflict,
-        FileTooLarge,
-        InvalidEvent,
-        InvalidKey,
-        NotAllowed,
-        NotStorable,
-        RequestValidationError,
-        StoreUnavailable,
-        TryLater,
-        UnknownJob,
-        UnknownType,
-        UnreadableDocument,
-    ):
+    for kind in (ApiError, RequestValidationError, *_OVER_HTTP):
         app.add_exception_handler(kind, refused)
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Unauthorized, unauthorized)
@@ -134,24 +147,12 @@ def _in_form(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
-        case UnknownJob() | UnknownType():
-            return not_found(str(error))
-        case Behind():
-            return busy(str(error), seconds=5)
-        case NotAllowed():
-            return not_allowed(str(error))
-        case Conflict():
-            return ApiError(409, "conflict", str(error))
-        case FileTooLarge():
-            return ApiError(413, "invalid_data", str(error))
-        case TryLater():
-            return ApiError(429, "too_many_requests", str(error), {"retry-after": str(error.seconds)})
-        case StoreUnavailable() | UnreadableDocument() | BusError():
-            return _unavailable(error)
         case RequestValidationError():
             return invalid(", ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()))
         case _:
-            return invalid(str(error))
+            kind = next(each for each in type(error).__mro__ if each in _OVER_HTTP)
+            headers = {"retry-after": str(error.seconds)} if isinstance(error, Busy) else None
+            return ApiError(*_OVER_HTTP[kind], str(error), headers)
 
 
 def _in_json(value: object) -> object:
@@ -170,10 +171,6 @@ def _in_json(value: object) -> object:
             return value.isoformat()
         case _:
             return f"({type(value).__name__}) {value}"
-
-
-def _unavailable(error: Exception) -> ApiError:
-    return ApiError(503, "unavailable", str(error))
 
 
 def _answer(error: ApiError) -> Response:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import socket
 
-__all__ = ["CannotListen", "listen"]
+from batchbus_service.domain.errors import CannotListen
 
-
-class CannotListen(Exception):
-    """The address cannot be listened on. The message says why, and what to set."""
+__all__ = ["listen"]
 
 
 def listen(host: str, port: int, *, setting: str = "BATCHBUS_HTTP_PORT") -> socket.socket:

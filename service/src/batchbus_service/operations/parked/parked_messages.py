@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from batchbus_events import topics
 from batchbus_events.bus import Bus, Consumer, Delivery, Message
 from batchbus_events.tasks import end
+from batchbus_service.domain.errors import ParkedRefused, StoreUnavailable
 from batchbus_service.domain.lifetime import Lifetime
-from batchbus_service.domain.parked import Filter, ParkedMessage, ParkedRefused, State
-from batchbus_service.domain.ports import Clock, ParkedStore, StoreUnavailable
+from batchbus_service.domain.parked import Filter, ParkedMessage, State
+from batchbus_service.domain.ports import Clock, ParkedStore
 from batchbus_service.operations.parked.delivered import parked_as
 from batchbus_service.storage.changing import changed
 from batchbus_service.storage.files import FileStore

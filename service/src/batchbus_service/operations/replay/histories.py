@@ -16,7 +16,8 @@ from anyio import to_thread
 from batchbus_events.event import Event
 from batchbus_events.history import HistoryUnavailable
 from batchbus_events.ids import JOB_ID
-from batchbus_service.domain.ports import HistoryReader, StoreUnavailable
+from batchbus_service.domain.errors import StoreUnavailable
+from batchbus_service.domain.ports import HistoryReader
 from batchbus_service.domain.selection import Selection
 from batchbus_service.operations.replay.event_history import past_events
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from batchbus_events.bus import Bus, BusError, Message, Unroutable
 from batchbus_events.tasks import end
-from batchbus_service.domain.ports import Clock, HistoryReader, ReplayStore, StoreUnavailable
+from batchbus_service.domain.errors import StoreUnavailable
+from batchbus_service.domain.ports import Clock, HistoryReader, ReplayStore
 from batchbus_service.domain.replay import Plan, Replay, State
 from batchbus_service.operations.replay.event_history import Marks, PastEvent, sort_past, sum_up
 from batchbus_service.storage.changing import changed

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from batchbus_events.bus import Bus, BusError
 from batchbus_events.tasks import end
+from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.lifetime import Lifetime
-from batchbus_service.domain.ports import Clock, HistoryReader, ReplayStore, StoreUnavailable
+from batchbus_service.domain.ports import Clock, HistoryReader, ReplayStore
 from batchbus_service.domain.replay import Replay
 from batchbus_service.operations.replay.event_history import Stopped
 from batchbus_service.operations.replay.replay_attempt import AttemptEnded, ReplayAttempt, ReplayDependencies

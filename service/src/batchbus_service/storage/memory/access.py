@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from batchbus_service.domain.ports import LoginNote, Session, UserExists
+from batchbus_service.domain.errors import UserExists
+from batchbus_service.domain.ports import LoginNote, Session
 from batchbus_service.domain.principals import ApiToken, Role, User
 
 __all__ = ["MemoryLoginStore", "MemorySessionStore", "MemoryTokenStore", "MemoryUserStore"]

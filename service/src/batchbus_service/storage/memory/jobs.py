@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder, why_not_kept
+from batchbus_service.domain.errors import JobExists, TooLarge
 from batchbus_service.domain.job import Job, got_on
-from batchbus_service.domain.ports import Beat, JobExists, TooLarge
+from batchbus_service.domain.ports import Beat
 from batchbus_service.storage.mongo.codec import encoded
 from batchbus_service.storage.mongo.document import to_document
 from batchbus_strategies import Phase

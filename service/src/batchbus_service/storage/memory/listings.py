@@ -8,9 +8,10 @@ from datetime import datetime
 from operator import ge, gt, le, lt
 from typing import Any, Final
 
+from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.listing import Listing, Times
-from batchbus_service.domain.ports import UnreadableJob, Upload
+from batchbus_service.domain.ports import Upload
 from batchbus_service.storage.memory.jobs import MemoryJobStore
 
 __all__ = ["MemoryJobListings", "MemoryUploadStore"]

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from batchbus_service.domain.errors import UnknownParked, UnknownReplay
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.parked import Filter, ParkedMessage, UnknownParked
+from batchbus_service.domain.parked import Filter, ParkedMessage
 from batchbus_service.domain.ports import RecordedHistory
-from batchbus_service.domain.replay import Claim, Replay, State, UnknownReplay
+from batchbus_service.domain.replay import Claim, Replay, State
 from batchbus_service.domain.selection import Selection
 from batchbus_service.storage.memory.jobs import MemoryJobStore
 

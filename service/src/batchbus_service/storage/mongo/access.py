@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from batchbus_service.domain.ports import LoginNote, Session, UserExists
+from batchbus_service.domain.errors import UserExists
+from batchbus_service.domain.ports import LoginNote, Session
 from batchbus_service.domain.principals import ApiToken, Role, Scope, User
 from batchbus_service.storage.mongo.collection import Collection, Database
 from batchbus_service.storage.mongo.driver import NOTED, Document

@@ -10,7 +10,7 @@ import bson
 from bson.errors import BSONError, InvalidDocument
 from pymongo.errors import DocumentTooLarge
 
-from batchbus_service.domain.ports import NotStorable
+from batchbus_service.domain.errors import NotStorable
 from batchbus_service.storage.mongo.driver import AWARE, Document
 
 __all__ = ["decoded", "encodable", "encoded"]

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from types import UnionType
 from typing import Any, Final
 
+from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, Writer, lane
-from batchbus_service.domain.ports import UnreadableJob
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.mongo.driver import Document
 from batchbus_strategies import Json

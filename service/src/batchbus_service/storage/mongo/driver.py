@@ -15,7 +15,7 @@ from bson.codec_options import CodecOptions
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure, PyMongoError
 
-from batchbus_service.domain.ports import StoreUnavailable, TooLarge
+from batchbus_service.domain.errors import StoreUnavailable, TooLarge
 
 __all__ = ["AWARE", "DURABLE", "NOTED", "Document", "answered", "client_options"]
 

@@ -35,11 +35,11 @@ import tenacity
 
 from batchbus_events.backoff import Backoff
 from batchbus_events.tasks import end
+from batchbus_service.domain.errors import EmbeddedMongoError
 
 __all__ = [
     "DataDirInUse",
     "EmbeddedMongo",
-    "EmbeddedMongoError",
     "EmbeddedMongoFailed",
     "EmbeddedMongoMissing",
     "Holder",
@@ -52,10 +52,6 @@ _CACHE: Final = "256M"
 _START_SECONDS: Final = 60.0
 """The longest a start may take: one after a crash replays the journal."""
 _STOP_SECONDS: Final = 20.0
-
-
-class EmbeddedMongoError(Exception):
-    """The embedded database cannot be used."""
 
 
 class EmbeddedMongoMissing(EmbeddedMongoError):

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from pymongo.errors import CursorNotFound
 
+from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import SCHEMA
-from batchbus_service.domain.ports import RecordedHistory, UnreadableJob
+from batchbus_service.domain.ports import RecordedHistory
 from batchbus_service.domain.selection import Selection
 from batchbus_service.storage.mongo.collection import Database
 from batchbus_service.storage.mongo.document import A_JOB, history_of

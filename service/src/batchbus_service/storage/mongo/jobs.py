@@ -10,8 +10,9 @@ from typing import Any, Final, TypeVar
 from pymongo import UpdateOne
 
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
+from batchbus_service.domain.errors import JobExists
 from batchbus_service.domain.job import Job, lane
-from batchbus_service.domain.ports import Beat, JobExists
+from batchbus_service.domain.ports import Beat
 from batchbus_service.storage.mongo.codec import encodable
 from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
 from batchbus_service.storage.mongo.document import A_JOB, from_document, result_document, to_document, update_of

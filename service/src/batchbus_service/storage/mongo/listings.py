@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.listing import Listing
-from batchbus_service.domain.ports import Clock, UnreadableJob
+from batchbus_service.domain.ports import Clock
 from batchbus_service.storage.mongo.codec import encoded
 from batchbus_service.storage.mongo.collection import DESCENDING, Collection, Database
 from batchbus_service.storage.mongo.document import A_JOB, from_document, stand_in

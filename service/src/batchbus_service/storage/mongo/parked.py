@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from batchbus_service.domain.parked import AuditEntry, Filter, ParkedMessage, State, UnknownParked
+from batchbus_service.domain.errors import UnknownParked
+from batchbus_service.domain.parked import AuditEntry, Filter, ParkedMessage, State
 from batchbus_service.storage.changing import changed
 from batchbus_service.storage.mongo.collection import Collection, Database
 from batchbus_service.storage.mongo.driver import Document

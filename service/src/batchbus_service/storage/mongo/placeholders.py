@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from batchbus_service.domain.early import PLACEHOLDER_SCHEMA, ChangeTrigger, Kept, Placeholder, why_not_kept
+from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.lifecycle import Cause
-from batchbus_service.domain.ports import UnreadableJob
 from batchbus_service.storage.mongo.collection import Collection
 from batchbus_service.storage.mongo.document import A_JOB
 from batchbus_service.storage.mongo.driver import Document

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from batchbus_service.domain.ports import UnreadableDocument
+from batchbus_service.domain.errors import UnreadableDocument
 
 __all__ = ["Make", "read", "readable"]
 

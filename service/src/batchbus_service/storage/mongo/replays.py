@@ -7,7 +7,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from batchbus_service.domain.replay import Audit, Claim, Plan, Position, Replay, State, UnknownReplay
+from batchbus_service.domain.errors import UnknownReplay
+from batchbus_service.domain.replay import Audit, Claim, Plan, Position, Replay, State
 from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.storage.mongo.collection import ASCENDING, DESCENDING, Collection, Database
 from batchbus_service.storage.mongo.driver import Document
