@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from batchbus_events.ids import new_ulid
 from batchbus_service.domain.lifecycle import Cause, Decider, Policy
-from batchbus_service.domain.ports import Beat
+from batchbus_service.domain.ports import Renewal
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.mongo.jobs import MongoJobStore
@@ -58,10 +58,10 @@ async def _measure(store: MongoJobStore) -> Mapping[str, float]:
         (waiting,) = await timed("waiting", store.waiting("pre_process", "noop", until=clock.now(), want=32))
         claimed = decider.claim(waiting, "benchmark", now)
         assert await timed("update", store.update(waiting, claimed))
-        beat = Beat(job_id=job.id, fence=1, expires_at=now, result=JobResult(count=1), published=1)
-        assert await timed("beat", store.beat(beat))
+        renewal = Renewal(job_id=job.id, fence=1, expires_at=now, result=JobResult(count=1), published=1)
+        assert await timed("beat", store.renew(renewal))
         assert await timed("get", store.get(job.id))
-        await timed("ringing", store.ringing(until=clock.now(), want=100))
+        await timed("ringing", store.due(until=clock.now(), want=100))
         settled = replace(claimed, published=1, wake_at=None)
         await timed("settle", store.settle([settled]))
     return {call: statistics.median(times) for call, times in took.items()}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.job import TERMINAL, Job, Status
-from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, alarm
+from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, due_at
 from batchbus_service.domain.moves import MOVES, diagram
 from batchbus_service.domain.result import JobResult
 
@@ -223,7 +223,7 @@ def test_whatever_happens_in_whatever_order_a_job_is_never_stuck(
 
 def _published(job: Job, now: datetime) -> Job:
     job = replace(job, published=len(job.history))
-    return replace(job, wake_at=alarm(job, now, POLICY))
+    return replace(job, wake_at=due_at(job, now, POLICY))
 
 
 def _check(before: Job, job: Job, now: datetime) -> None:

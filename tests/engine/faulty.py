@@ -15,7 +15,7 @@ from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.ports import Beat, JobStore, ProcessStore
+from batchbus_service.domain.ports import JobStore, ProcessStore, Renewal
 from batchbus_strategies import Phase
 from tests.engine.virtual_time import server_time
 
@@ -93,14 +93,14 @@ class FaultyStore:
     async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
         return bool(await self._do(lambda: self._store.update(old, new, same_lease=same_lease, by_owner=by_owner)))
 
-    async def beat(self, beat: Beat) -> bool:
-        return bool(await self._do(lambda: self._store.beat(beat)))
+    async def renew(self, renewal: Renewal) -> bool:
+        return bool(await self._do(lambda: self._store.renew(renewal)))
 
     async def settle(self, jobs: Sequence[Job]) -> None:
         await self._do(lambda: self._store.settle(jobs))
 
-    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
-        return bool(await self._do(lambda: self._store.move_alarm(job, wake_at)))
+    async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
+        return bool(await self._do(lambda: self._store.move_wake_at(job, wake_at)))
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         await self._do(lambda: self._store.put_off(jobs, wake_at))
@@ -109,8 +109,8 @@ class FaultyStore:
         found = await self._look(lambda: self._store.waiting(phase, job_type, until=until, want=want))
         return cast("list[Job]", found)
 
-    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
-        return cast("list[Job | Placeholder]", await self._look(lambda: self._store.ringing(until=until, want=want)))
+    async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+        return cast("list[Job | Placeholder]", await self._look(lambda: self._store.due(until=until, want=want)))
 
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
         return cast("Kept", await self._do(lambda: self._store.keep_early(job_id, trigger, wake_at)))

@@ -39,7 +39,7 @@ class Looks:
         self.times = 0
 
     def __getattr__(self, name: str) -> Any:
-        self.times += name == "ringing"
+        self.times += name == "due"
         return getattr(self._store, name)
 
 

@@ -17,12 +17,12 @@ from tests.patience import PATIENCE
 from tests.rabbitmq import RabbitNode
 
 
-async def trouble(outbox: Outbox, *, over: bool = False) -> str:
+async def failure(outbox: Outbox, *, over: bool = False) -> str:
     """What `doctor` says of it, as soon as there is something to say, or nothing any more."""
     async with asyncio.timeout(PATIENCE):
-        while bool(outbox.trouble) == over:  # noqa: ASYNC110 - nothing signals it
+        while bool(outbox.failure) == over:  # noqa: ASYNC110 - nothing signals it
             await asyncio.sleep(0.01)
-    return outbox.trouble or ""
+    return outbox.failure or ""
 
 
 async def test_the_broker_is_restarted_in_the_middle_of_a_hundred_jobs(
@@ -59,17 +59,17 @@ async def test_a_full_queue_of_one_subscriber_backs_the_outbox_off_and_is_named(
         subscriber = await installation.bus.consume(full, take, prefetch=1)
         await subscriber.pause()
         jobs = [await installation.create("noop") for _ in range(5)]
-        assert "a queue that it is bound to is full" in await trouble(outbox)
+        assert "a queue that it is bound to is full" in await failure(outbox)
         # The jobs go on all the same, and what else there is to tell gets through.
         later = await installation.create("noop")
         await installation.followed.event("batch.processing", later)
         await installation.until(later, lambda job: job.terminal)
-        assert await trouble(outbox)
+        assert await failure(outbox)
 
         await subscriber.resume()
         await installation.followed.every("batch.completed", [*jobs, later])
         await installation.all_published()
-        await trouble(outbox, over=True)
+        await failure(outbox, over=True)
     assert {key.rpartition(".")[2] for key in taken} == {*jobs, later}
 
 

@@ -24,7 +24,7 @@ from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
 from batchbus_service.http.live.feeds import LiveFeed
-from batchbus_service.http.live.sse import comment, frame, mark, retry_hint
+from batchbus_service.http.live.sse import comment, frame, id_alone, retry_hint
 from batchbus_service.http.operator.streams import of_a_job
 from batchbus_service.http.server.connections import HttpTimeouts
 from batchbus_service.http.server.state import Api
@@ -50,7 +50,7 @@ def test_a_frame_says_what_was_put_in_however_it_arrives(
     events: list[tuple[str, str, str | None]], cuts: list[int]
 ) -> None:
     frames = (comment("still here") + frame(*event) for event in events)
-    text = b"".join([retry_hint(2), mark("begin"), *frames])
+    text = b"".join([retry_hint(2), id_alone("begin"), *frames])
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     expected, last = [], "begin"
     for name, data, id_ in events:

@@ -127,11 +127,11 @@ def _any_version(real: Any) -> Any:
 
 
 def _any_fence(real: Any) -> Any:
-    async def beat(self: Any, beat: Any) -> bool:
-        stored = await self.get(beat.job_id)
-        return bool(await real(self, replace(beat, fence=stored.fence) if stored else beat))
+    async def renew(self: Any, renewal: Any) -> bool:
+        stored = await self.get(renewal.job_id)
+        return bool(await real(self, replace(renewal, fence=stored.fence) if stored else renewal))
 
-    return beat
+    return renew
 
 
 def _twice(real: Any) -> Any:
@@ -274,7 +274,7 @@ MUTATIONS: Final = (
     Mutation(
         "a heartbeat with any fence",
         "a run that was presumed dead renews the lease of the next one",
-        "batchbus_service.storage.mongo.jobs:MongoJobStore.beat",
+        "batchbus_service.storage.mongo.jobs:MongoJobStore.renew",
         _any_fence,
         (CONTRACT,),
     ),
@@ -288,7 +288,7 @@ MUTATIONS: Final = (
     Mutation(
         "no alarm for events",
         "events that their writer did not publish are never published",
-        "batchbus_service.domain.lifecycle:alarm",
+        "batchbus_service.domain.lifecycle:due_at",
         _for_unpublished_only_if_leased,
         (SIMULATION,),
     ),

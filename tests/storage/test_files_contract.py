@@ -146,9 +146,9 @@ async def test_what_was_left_unfinished_long_ago_is_swept_away_and_nothing_else(
         (tmp_path / name).touch()
         if name != "alive#12":
             os.utime(tmp_path / name, (long_ago, long_ago))
-    assert await store.sweep() == 1
+    assert await store.remove_unfinished() == 1
     assert sorted(path.name for path in files_below(tmp_path)) == ["alive#12", "whole"]
-    assert await FileStore.open("memory://").sweep() == 0
+    assert await FileStore.open("memory://").remove_unfinished() == 0
 
 
 async def test_more_than_allowed_is_refused_and_not_kept(store: FileStore, tmp_path: Path) -> None:

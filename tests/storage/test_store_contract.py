@@ -15,8 +15,8 @@ from batchbus_events.ids import new_ulid
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger, Placeholder
 from batchbus_service.domain.errors import JobExists, NotStorable, TooLarge
 from batchbus_service.domain.job import Checkpoint, Job, Status
-from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, alarm
-from batchbus_service.domain.ports import Beat, JobStore
+from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, due_at
+from batchbus_service.domain.ports import JobStore, Renewal
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.memory.jobs import MemoryJobStore
@@ -95,7 +95,7 @@ async def test_a_heartbeat_and_a_transition_do_not_undo_each_other(store: JobSto
     job = DECIDER.claim(job_like(), "worker-1", NOW)
     await store.insert(job)
     canceled = DECIDER.cancel(job, seconds(1), Cause())
-    beat = Beat(
+    renewal = Renewal(
         job_id=job.id,
         fence=job.fence,
         expires_at=seconds(60),
@@ -103,9 +103,9 @@ async def test_a_heartbeat_and_a_transition_do_not_undo_each_other(store: JobSto
         published=1,
         checkpoint=Checkpoint("pre_process", {"offset": 7}, 3, 1),
     )
-    assert await store.beat(beat)
+    assert await store.renew(renewal)
     assert await store.update(job, canceled)
-    assert await store.beat(replace(beat, checkpoint=None, published=0))
+    assert await store.renew(replace(renewal, checkpoint=None, published=0))
     stored = await store.get(job.id)
     assert stored is not None and stored.lease is not None
     assert stored.status is Status.CANCELED
@@ -117,18 +117,18 @@ async def test_a_heartbeat_and_a_transition_do_not_undo_each_other(store: JobSto
 async def test_a_heartbeat_of_a_lost_lease_is_refused(store: JobStore) -> None:
     job = DECIDER.claim(job_like(), "worker-1", NOW)
     await store.insert(job)
-    beat = Beat(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=None, published=0)
+    renewal = Renewal(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=None, published=0)
     rescued = DECIDER.overdue(job, seconds(31))
     assert await store.update(job, rescued)
-    assert not await store.beat(beat), "the lease was taken away"
+    assert not await store.renew(renewal), "the lease was taken away"
     assert await store.update(rescued, DECIDER.claim(rescued, "worker-2", seconds(40)))
-    assert not await store.beat(beat), "the job was given to another worker"
+    assert not await store.renew(renewal), "the job was given to another worker"
 
 
 async def test_a_lease_renewed_since_the_read_is_not_taken_away(store: JobStore) -> None:
     job = DECIDER.claim(job_like(), "worker-1", NOW)
     await store.insert(job)
-    await store.beat(Beat(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=None, published=0))
+    await store.renew(Renewal(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=None, published=0))
     assert not await store.update(job, DECIDER.overdue(job, seconds(31)), same_lease=True)
 
 
@@ -159,8 +159,8 @@ async def test_the_owner_of_a_lease_overwrites_what_its_heartbeats_wrote(store: 
     job = DECIDER.claim(job_like(), "worker-1", NOW)
     await store.insert(job)
     checkpoint = Checkpoint("pre_process", 5)
-    await store.beat(
-        Beat(
+    await store.renew(
+        Renewal(
             job_id=job.id,
             fence=1,
             expires_at=seconds(60),
@@ -177,12 +177,12 @@ async def test_the_owner_of_a_lease_overwrites_what_its_heartbeats_wrote(store: 
 async def test_an_alarm_is_moved_by_one_of_those_who_see_it_ring(store: JobStore) -> None:
     job = job_like()
     await store.insert(job)
-    assert await store.ringing(until=seconds(5), want=10) == []
-    assert await store.ringing(until=seconds(11), want=10) == [job]
-    assert await store.move_alarm(job, seconds(100))
-    assert not await store.move_alarm(job, seconds(200))
-    assert await store.ringing(until=seconds(11), want=10) == []
-    assert [found.id for found in await store.ringing(until=seconds(101), want=10)] == [job.id]
+    assert await store.due(until=seconds(5), want=10) == []
+    assert await store.due(until=seconds(11), want=10) == [job]
+    assert await store.move_wake_at(job, seconds(100))
+    assert not await store.move_wake_at(job, seconds(200))
+    assert await store.due(until=seconds(11), want=10) == []
+    assert [found.id for found in await store.due(until=seconds(101), want=10)] == [job.id]
 
 
 async def test_waiting_jobs_are_found_oldest_first_by_phase_and_type(store: JobStore) -> None:
@@ -227,8 +227,8 @@ async def test_what_cannot_be_kept_is_not_written_and_said_in_words(store: JobSt
     with pytest.raises(NotStorable, match="The job holds"):
         await store.update(job, replace(job, version=2, result=JobResult(result)))
     with pytest.raises(NotStorable, match="The job holds"):
-        await store.beat(
-            Beat(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=JobResult(result), published=0)
+        await store.renew(
+            Renewal(job_id=job.id, fence=job.fence, expires_at=seconds(60), result=JobResult(result), published=0)
         )
     with pytest.raises(NotStorable, match="The job holds"):
         await store.insert(replace(job_like(2), result=JobResult(result)))
@@ -247,7 +247,7 @@ def test_an_alarm_is_set_for_events_not_published_a_lease_and_a_confirmation() -
     policy = Policy()
     assert job.wake_at == NOW + policy.publish_grace
     published = replace(job, published=1)
-    assert alarm(published, NOW, policy) is None
+    assert due_at(published, NOW, policy) is None
     claimed = DECIDER.claim(published, "worker-1", NOW)
     assert claimed.wake_at == NOW + policy.lease
 
@@ -269,7 +269,7 @@ async def test_early_triggers_are_kept_in_order_each_once_where_the_job_will_be(
     job = job_like()
     for number in (2, 1, 2, 3):
         assert await store.keep_early(job.id, change(number), seconds(number)) == "kept"
-    (found,) = await store.ringing(until=seconds(2), want=10)
+    (found,) = await store.due(until=seconds(2), want=10)
     assert found == await store.placeholder(job.id)
     assert isinstance(found, Placeholder)
     assert found.triggers == (change(2), change(1), change(3))
@@ -346,7 +346,7 @@ async def test_many_alarms_are_put_off_each_unless_it_was_moved(store: JobStore)
     jobs = [job_like(number) for number in range(3)]
     for job in jobs:
         await store.insert(job)
-    assert await store.move_alarm(jobs[0], seconds(77))
+    assert await store.move_wake_at(jobs[0], seconds(77))
     await store.put_off(jobs, [seconds(100), seconds(200), None])
     stored = [await store.get(job.id) for job in jobs]
     assert [job.wake_at for job in stored if job] == [seconds(77), seconds(200), None]

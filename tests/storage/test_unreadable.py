@@ -70,8 +70,8 @@ async def test_a_job_that_cannot_be_read_is_named_with_the_reason_once(stores: S
 
 async def test_a_job_that_cannot_be_read_hides_no_other_from_the_engine(stores: Stores, reason: str) -> None:
     waiting = await stores.jobs.waiting("pre_process", "noop", until=NOW, want=5)
-    ringing = await stores.jobs.ringing(until=seconds(99), want=5)
-    assert [job.id for job in waiting] == [job.id for job in ringing] == [job_like(2).id]
+    due = await stores.jobs.due(until=seconds(99), want=5)
+    assert [job.id for job in waiting] == [job.id for job in due] == [job_like(2).id]
 
 
 async def test_a_job_that_cannot_be_read_has_its_place_in_lists_with_the_reason(
@@ -103,14 +103,14 @@ async def test_many_jobs_that_cannot_be_read_do_not_keep_one_behind_them_from_vi
     behind = job_like(99, at=NOW + timedelta(milliseconds=1))
     await stores.jobs.insert(behind)
     assert await stores.jobs.waiting("pre_process", "noop", until=seconds(1), want=3) == [behind]
-    assert await stores.jobs.ringing(until=seconds(99), want=3) == [behind]
+    assert await stores.jobs.due(until=seconds(99), want=3) == [behind]
 
 
 async def test_a_placeholder_that_cannot_be_read_is_named_and_hides_no_job(stores: Stores, database: Database) -> None:
     await stores.jobs.keep_early(job_like(1).id, change(), seconds(1))
     await stores.jobs.insert(job_like(2))
     await database["jobs"].update_one({"_id": job_like(1).id}, {"$unset": {"since": ""}})
-    assert [job.id for job in await stores.jobs.ringing(until=seconds(99), want=5)] == [job_like(2).id]
+    assert [job.id for job in await stores.jobs.due(until=seconds(99), want=5)] == [job_like(2).id]
     for asked in (stores.jobs.placeholder(job_like(1).id), stores.jobs.keep_early(job_like(1).id, change(2), NOW)):
         with pytest.raises(UnreadableJob, match="since"):
             await asked

@@ -50,8 +50,8 @@ async def test_a_task_that_raises_is_begun_again_and_its_trouble_passes() -> Non
     task = background.start("a task", body)
     async with asyncio.timeout(PATIENCE):
         await again.wait()
-        assert background.troubles == {"a task": "KeyError: 'the first time'"}
-        while background.troubles:  # noqa: ASYNC110 - nothing signals it
+        assert background.failures == {"a task": "KeyError: 'the first time'"}
+        while background.failures:  # noqa: ASYNC110 - nothing signals it
             await asyncio.sleep(0)
     await end(task)
 
@@ -63,7 +63,7 @@ async def test_a_task_that_returns_is_done() -> None:
     background = Background(structlog.get_logger())
     async with asyncio.timeout(PATIENCE):
         await background.start("a task", body)
-    assert background.troubles == {}
+    assert background.failures == {}
 
 
 _TASKS = {
@@ -107,7 +107,7 @@ async def test_a_service_whose_every_task_breaks_once_goes_on_and_readiness_name
             while (job := await service.transitions.get(request.id)).published < 5:  # noqa: ASYNC110 - nothing signals it
                 await asyncio.sleep(0.01)
         assert job.status is Status.COMPLETED
-        assert set(service.background.troubles) == _TASKS
+        assert set(service.background.failures) == _TASKS
         assert (await readiness.needed())["database"] == "ok"
         assert "rescuer: RuntimeError: rescuer was never so unlucky" in readiness.advisory()["tasks"]
         running = {task.get_name() for task in asyncio.all_tasks()}

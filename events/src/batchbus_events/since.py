@@ -105,8 +105,10 @@ class _Reader:
         last = self._positions.last(event)
         if event.replayid is None and event.sequence > (last or 0) + 1:
             if self._history is not None:
-                async with aclosing(self._asked(partial(self._history.of_job, event.subject, after=last or 0))) as past:
-                    async for each in past:
+                async with aclosing(
+                    self._asked(partial(self._history.of_job, event.subject, after=last or 0))
+                ) as earlier:
+                    async for each in earlier:
                         yield each
             elif last is not None:  # else those before are likely to have been before `since`
                 _logger.warning("%s: events %d to %d are not in the log", event.subject, last + 1, event.sequence - 1)
@@ -116,8 +118,8 @@ class _Reader:
         """What has happened since what was read last, as the history has it."""
         if self._history is not None:
             from_when = max(self._since, self._newest - _LATE)
-            async with aclosing(self._asked(partial(self._history.since, from_when))) as past:
-                async for event in past:
+            async with aclosing(self._asked(partial(self._history.since, from_when))) as earlier:
+                async for event in earlier:
                     yield event
         elif gap.certain:
             raise LogTruncated(

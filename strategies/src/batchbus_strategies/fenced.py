@@ -48,17 +48,19 @@ class FencedWriter:
         """Raises: `LeaseLost` if a newer run has written one of the records, `StrategyError`, and what the driver raises."""
         if collection.name not in self._named or not self._names(collection.name, records):
             self._learn(collection.name, await collection.index_information())
-        left, tries = records, 0
-        while left:
+        open_records, tries = records, 0
+        while open_records:
             try:
-                await collection.bulk_write(self._updates(collection.name, left, step), ordered=False)
+                await collection.bulk_write(self._updates(collection.name, open_records, step), ordered=False)
             except BulkWriteError as error:
-                left, tries = _refused(error, left), tries + 1
-                if self._done_before(left, await collection.find(*_of(left)).to_list(None), step, last=tries == _TRIES):
+                open_records, tries = _refused(error, open_records), tries + 1
+                if self._done_before(
+                    open_records, await collection.find(*_of(open_records)).to_list(None), step, last=tries == _TRIES
+                ):
                     break
             else:
-                left = []
-        return Written(len(records) - len(left), len(left))
+                open_records = []
+        return Written(len(records) - len(open_records), len(open_records))
 
     def write_blocking(
         self, collection: pymongo.collection.Collection[Document], records: Sequence[RecordWrite], step: int | None
@@ -66,17 +68,19 @@ class FencedWriter:
         """As `write`, with PyMongo's own collection."""
         if collection.name not in self._named or not self._names(collection.name, records):
             self._learn(collection.name, collection.index_information())
-        left, tries = records, 0
-        while left:
+        open_records, tries = records, 0
+        while open_records:
             try:
-                collection.bulk_write(self._updates(collection.name, left, step), ordered=False)
+                collection.bulk_write(self._updates(collection.name, open_records, step), ordered=False)
             except BulkWriteError as error:
-                left, tries = _refused(error, left), tries + 1
-                if self._done_before(left, list(collection.find(*_of(left))), step, last=tries == _TRIES):
+                open_records, tries = _refused(error, open_records), tries + 1
+                if self._done_before(
+                    open_records, list(collection.find(*_of(open_records))), step, last=tries == _TRIES
+                ):
                     break
             else:
-                left = []
-        return Written(len(records) - len(left), len(left))
+                open_records = []
+        return Written(len(records) - len(open_records), len(open_records))
 
     def _learn(self, collection: str, indexes: Mapping[str, Mapping[str, Any]]) -> None:
         whole = (

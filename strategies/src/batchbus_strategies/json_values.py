@@ -92,7 +92,7 @@ def _copy(value: object, path: str, depth: int) -> Json:
             _check_depth(path, depth)
             return [_copy(item, f"{path}.{n}", depth + 1) for n, item in enumerate(value)]
         case _:
-            raise NotJson(f"{path} is {_kind(value)}, which JSON does not have: {_way_out(value)}")
+            raise NotJson(f"{path} is {_kind(value)}, which JSON does not have: {_hint(value)}")
 
 
 def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Json]:
@@ -121,7 +121,7 @@ def _check_depth(path: str, depth: int) -> None:
         raise NotJson(f"{path[:_SHOWN]}… is nested deeper than {MAX_DEPTH} levels, or contains itself")
 
 
-def _way_out(value: object) -> str:
+def _hint(value: object) -> str:
     match value:
         case date() | time():
             return "hand over its isoformat()"

@@ -18,12 +18,19 @@ from batchbus_events.event import decode
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.replay import Position
 from batchbus_service.domain.selection import Selection
-from batchbus_service.operations.replay.event_history import Marks, PastEvent, Stopped, past_events, sort_past, sum_up
+from batchbus_service.operations.replay.event_history import (
+    HistoryEvent,
+    ReplayLabel,
+    Stopped,
+    history_events,
+    sort_history,
+    sum_up,
+)
 from batchbus_service.storage.mongo.document import to_document
 from batchbus_service.storage.mongo.histories import MongoHistoryReader
 from tests.operations.replay.histories import BEGIN, finished_job
 
-MARKS = Marks("replay_1", BEGIN + timedelta(days=1), "olga@example.com")
+MARKS = ReplayLabel("replay_1", BEGIN + timedelta(days=1), "olga@example.com")
 
 # Few moments, so that many events have the same time, and clocks that go back within one job.
 histories = st.lists(st.lists(st.integers(0, 20), min_size=1, max_size=5), max_size=12).map(
@@ -56,10 +63,10 @@ def reading(stored: Stored) -> MongoHistoryReader:
 
 def sorted_past(
     jobs: list[Job], selection: Selection, after: Position | None = None, piece_bytes: int = 1000
-) -> list[PastEvent]:
+) -> list[HistoryEvent]:
     with tempfile.TemporaryDirectory() as folder:
-        past = sort_past(reading(Stored(jobs)), selection, MARKS, after, Path(folder), lambda: False, piece_bytes)
-        events: list[PastEvent] = []
+        past = sort_history(reading(Stored(jobs)), selection, MARKS, after, Path(folder), lambda: False, piece_bytes)
+        events: list[HistoryEvent] = []
         while taken := past.take(3):
             events += taken
         return events
@@ -144,5 +151,5 @@ class SlowlyRead(Stored):
 
 def test_a_cursor_that_the_server_has_ended_is_followed_by_another() -> None:
     jobs = [finished_job(str(number), [BEGIN, BEGIN + timedelta(seconds=1)]) for number in range(7)]
-    found = [(event.subject, event.sequence) for event in past_events(reading(SlowlyRead(jobs)), Selection())]
+    found = [(event.subject, event.sequence) for event in history_events(reading(SlowlyRead(jobs)), Selection())]
     assert sorted(found) == sorted((job.id, seq) for job in jobs for seq in (1, 2))

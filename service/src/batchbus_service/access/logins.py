@@ -62,7 +62,7 @@ class Logins:
         self._check = check
         self._limits = limits
         self._now = clock
-        self._turns = asyncio.Semaphore(AT_A_TIME)
+        self._places = asyncio.Semaphore(AT_A_TIME)
         self._under_way = 0
 
     async def prepare(self) -> None:
@@ -77,7 +77,7 @@ class Logins:
         try:
             attempt = _Attempt.of(email, address)
             await self._admit(attempt)
-            async with self._turns:
+            async with self._places:
                 await self._admit(attempt)  # of many at the same moment, some have failed by now
                 user = await self._check(email, password)
                 await (self._failed(attempt) if user is None else self._succeeded(attempt))

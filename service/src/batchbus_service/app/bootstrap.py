@@ -45,7 +45,7 @@ from batchbus_service.storage.mongo.lent import lend
 from batchbus_service.storage.mongo.server import MongoServer
 from batchbus_service.telemetry.background import Background
 from batchbus_service.telemetry.prometheus import PrometheusMeter
-from batchbus_service.telemetry.queues import QueueWatch
+from batchbus_service.telemetry.queues import QueueDepths
 from batchbus_service.telemetry.tracing import TRACES_NOTHING, Tracer
 from batchbus_strategies import Registry, Services
 
@@ -106,8 +106,8 @@ async def open_service(
             give_up = give_up or _last_resort(stack, base.log)
             worker = await _open_worker(base, stack, transitions, notifier, timeouts, give_up)
         else:
-            transitions.outbox.settled.connect(notifier.ring_for)
-        queues = QueueWatch(base.bus, base.log, background=base.background)
+            transitions.outbox.settled.connect(notifier.notify_of)
+        queues = QueueDepths(base.bus, base.log, background=base.background)
         base.meter.look_at_queues(await stack.enter_async_context(queues))
         preparation = Preparation(base.registry.get, base.executor)
         yield Service(

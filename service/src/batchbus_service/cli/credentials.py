@@ -31,12 +31,12 @@ def client_file(data_dir: Path) -> Path:
 def find_credentials() -> Credentials:
     """Raises `Refusal` if there is nothing to find."""
     path = client_file(Path(os.environ.get("BATCHBUS_DATA_DIR") or ".batchbus"))
-    left = read_client_file(path)
+    written = read_client_file(path)
     url, token = os.environ.get("BATCHBUS_URL"), os.environ.get("BATCHBUS_TOKEN")
     if url and token:
         return Credentials(url.rstrip("/"), token, "BATCHBUS_TOKEN")
-    if left and url in (None, "", left.url):
-        return Credentials(left.url, token, "BATCHBUS_TOKEN") if token else left
+    if written and url in (None, "", written.url):
+        return Credentials(written.url, token, "BATCHBUS_TOKEN") if token else written
     if url:
         raise Refusal(f"There is no token for {url}.", "Set BATCHBUS_TOKEN to an API token of that service.")
     raise Refusal(

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -18,9 +18,9 @@ from batchbus_service.cli.output import Refusal, out, print_json
 if TYPE_CHECKING:
     from batchbus_service.domain.settings import Settings
 
-__all__ = ["Finding", "doctor", "examine"]
+__all__ = ["Check", "doctor", "examine"]
 
-_PATIENCE: Final = 5.0
+_TIMEOUT: Final = 5.0
 """Seconds for each thing that is asked over the network."""
 _NEWEST: Final = 1000
 """So many jobs are read, to see whether they can be."""
@@ -29,13 +29,16 @@ _NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What one look found. `way_out` is there when something is wrong."""
+class Check:
+    """What one look found. `hint` is there when something is wrong."""
 
     what: str
     fine: bool
-    words: str
-    way_out: str | None = None
+    message: str
+    hint: str | None = None
+
+    def to_json(self) -> dict[str, str | bool | None]:
+        return {"what": self.what, "fine": self.fine, "words": self.message, "way_out": self.hint}
 
 
 def doctor(
@@ -51,20 +54,20 @@ def doctor(
     try:
         settings = Settings.load()
     except BadSettings as error:
-        way_out = "Correct the variable; docs/settings.md says what each takes."
-        findings = [Finding("settings", False, str(error), way_out)]
+        hint = "Correct the variable; docs/settings.md says what each takes."
+        checks = [Check("settings", False, str(error), hint)]
     else:
         with _silence():
-            findings = asyncio.run(examine(settings, repair=repair))
+            checks = asyncio.run(examine(settings, repair=repair))
     if as_json:
-        print_json({"findings": [asdict(finding) for finding in findings]})
+        print_json({"findings": [check.to_json() for check in checks]})
     else:
-        for finding in findings:
-            mark = "[green]ok  [/]" if finding.fine else "[bold red]BAD [/]"
-            out().print(f"{mark} {finding.what:<10} {escape(finding.words)}")
-            if finding.way_out:
-                out().print(f"                {escape(finding.way_out)}")
-    if not all(finding.fine for finding in findings):
+        for check in checks:
+            sign = "[green]ok  [/]" if check.fine else "[bold red]BAD [/]"
+            out().print(f"{sign} {check.what:<10} {escape(check.message)}")
+            if check.hint:
+                out().print(f"                {escape(check.hint)}")
+    if not all(check.fine for check in checks):
         sys.stdout.flush()
         raise typer.Exit(1)
 
@@ -86,44 +89,44 @@ def _silence() -> Iterator[None]:
         structlog.configure(**before)
 
 
-async def examine(settings: Settings, *, repair: bool = False) -> list[Finding]:
+async def examine(settings: Settings, *, repair: bool = False) -> list[Check]:
     """One finding for each thing that the service needs."""
 
-    async def _broker(settings: Settings) -> Finding:
+    async def _broker(settings: Settings) -> Check:
         return await _broker_of(settings, repair=repair)
 
-    looks: tuple[Callable[[Settings], Awaitable[Finding]], ...] = (_database, _broker, _files, _strategies, _service)
+    looks: tuple[Callable[[Settings], Awaitable[Check]], ...] = (_database, _broker, _files, _strategies, _service)
     return [_settings(settings), *[await look(settings) for look in looks]]
 
 
-def _settings(settings: Settings) -> Finding:
+def _settings(settings: Settings) -> Check:
     if not settings.embedded and settings.jwt_secret is None:
-        return Finding(
+        return Check(
             "settings",
             False,
             "BATCHBUS_JWT_SECRET is not set, and HTTP cannot be served without it.",
             "Set it to a secret of at least 16 characters, the same in every process that serves HTTP.",
         )
-    return Finding("settings", True, f"all can be used; the data directory is {settings.data_dir.absolute()}")
+    return Check("settings", True, f"all can be used; the data directory is {settings.data_dir.absolute()}")
 
 
-async def _database(settings: Settings) -> Finding:
+async def _database(settings: Settings) -> Check:
     from batchbus_service.domain.errors import EmbeddedMongoError, StoreUnavailable
     from batchbus_service.storage.mongo.embedded import DataDirInUse
 
     try:
         async with _url(settings) as url:
             if url is None:
-                return Finding("database", True, "embedded; it is created by the first `batchbus up`")
+                return Check("database", True, "embedded; it is created by the first `batchbus up`")
             return await _jobs_in(settings, url)
     except DataDirInUse as error:
         process = f"process {error.holder.pid}" if error.holder else "another process"
-        return Finding("database", True, f"embedded, in use by {process}")
+        return Check("database", True, f"embedded, in use by {process}")
     except EmbeddedMongoError as error:
-        return Finding("database", False, str(error), "Set BATCHBUS_MONGODB_URL to use a MongoDB server instead.")
+        return Check("database", False, str(error), "Set BATCHBUS_MONGODB_URL to use a MongoDB server instead.")
     except StoreUnavailable as error:
         cause = error.__cause__ or error  # the driver says more
-        return Finding(
+        return Check(
             "database",
             False,
             f"MongoDB cannot be used: {type(cause).__name__}: {str(cause).split(', Timeout')[0]}",
@@ -131,23 +134,23 @@ async def _database(settings: Settings) -> Finding:
         )
 
 
-async def _jobs_in(settings: Settings, url: str) -> Finding:
+async def _jobs_in(settings: Settings, url: str) -> Check:
     """Whether the database works, and the jobs that were made last can be read. Raises `StoreUnavailable`."""
     from batchbus_service.storage.clock import SystemClock
     from batchbus_service.storage.mongo.connection import mongo_stores, open_database
 
-    async with open_database(url, settings.mongodb_database, answer_seconds=_PATIENCE) as database:
+    async with open_database(url, settings.mongodb_database, answer_seconds=_TIMEOUT) as database:
         stores = mongo_stores(database, SystemClock(), embedded=settings.embedded)
-        words = f"MongoDB {await stores.server.version()}, database {settings.mongodb_database}"
+        message = f"MongoDB {await stores.server.version()}, database {settings.mongodb_database}"
         await stores.server.try_out()
         unreadable = await stores.listings.unreadable(newest=_NEWEST)
     if not unreadable:
-        return Finding("database", True, words)
+        return Check("database", True, message)
     named = "; ".join(str(error) for error in unreadable[:_NAMED])
-    return Finding(
+    return Check(
         "database",
         False,
-        f"{words}: of the newest {_NEWEST:,} jobs, {len(unreadable):,} cannot be read. {named}",
+        f"{message}: of the newest {_NEWEST:,} jobs, {len(unreadable):,} cannot be read. {named}",
         "Nothing else is wrong with them: run the version of batchbus that wrote them, or mend them in the collection jobs.",
     )
 
@@ -170,35 +173,35 @@ async def _url(settings: Settings) -> AsyncIterator[str | None]:
             yield url
 
 
-async def _broker_of(settings: Settings, *, repair: bool) -> Finding:
+async def _broker_of(settings: Settings, *, repair: bool) -> Check:
     from batchbus_events import topics
     from batchbus_events.bus import BusError, TopologyMismatch
 
     if settings.amqp_url.startswith("memory://"):
-        return Finding("broker", True, "embedded, within the process")
+        return Check("broker", True, "embedded, within the process")
     from batchbus_events.rabbitmq import RabbitBus
 
     try:
         async with (
-            asyncio.timeout(2 * _PATIENCE),
+            asyncio.timeout(2 * _TIMEOUT),
             RabbitBus.open(settings.amqp_url, name="batchbus doctor", declare=repair) as bus,
         ):
             missing = await bus.missing()
         if len(missing) == len(topics.EXCHANGES) + len(topics.shared_queues()):
-            return Finding("broker", True, "RabbitMQ, with nothing of batchbus yet; the first process declares it")
+            return Check("broker", True, "RabbitMQ, with nothing of batchbus yet; the first process declares it")
         if missing:
-            return Finding(
+            return Check(
                 "broker",
                 False,
                 f"RabbitMQ lacks what batchbus needs: {', '.join(missing)}",
                 "Start a process of batchbus, which declares it; or run `batchbus doctor --repair`.",
             )
-        return Finding("broker", True, "RabbitMQ, with every exchange and queue in place")
+        return Check("broker", True, "RabbitMQ, with every exchange and queue in place")
     except TopologyMismatch as error:
-        return Finding("broker", False, str(error), "Delete the queue or exchange that it names, once it is empty.")
+        return Check("broker", False, str(error), "Delete the queue or exchange that it names, once it is empty.")
     except (BusError, TimeoutError) as error:
-        reason = str(error) or f"no answer within {2 * _PATIENCE:g} seconds"
-        return Finding(
+        reason = str(error) or f"no answer within {2 * _TIMEOUT:g} seconds"
+        return Check(
             "broker",
             False,
             f"RabbitMQ cannot be used: {reason}",
@@ -206,53 +209,53 @@ async def _broker_of(settings: Settings, *, repair: bool) -> Finding:
         )
 
 
-async def _files(settings: Settings) -> Finding:
+async def _files(settings: Settings) -> Check:
     from batchbus_service.storage.files import FileStore
 
     if settings.files_url is None and not settings.data_dir.exists():
-        return Finding("files", True, "in the data directory, which the first start creates")
+        return Check("files", True, "in the data directory, which the first start creates")
     url = settings.files_url or (settings.data_dir / "files").absolute().as_uri()
     try:
         files = FileStore.open(url)
-        async with asyncio.timeout(2 * _PATIENCE), files.write("doctor/look") as file:
+        async with asyncio.timeout(2 * _TIMEOUT), files.write("doctor/look") as file:
             await file.write(b"written and deleted by batchbus doctor")
         await files.delete("doctor/look")
     except (OSError, ValueError, TimeoutError) as error:
-        return Finding(
+        return Check(
             "files",
             False,
             f"{url.partition('?')[0]} cannot be written to: {type(error).__name__}: {error}",
             "Check BATCHBUS_FILES_URL, and the permissions or credentials for it.",
         )
-    return Finding("files", True, url.partition("?")[0])
+    return Check("files", True, url.partition("?")[0])
 
 
-async def _strategies(settings: Settings) -> Finding:
+async def _strategies(settings: Settings) -> Check:
     from batchbus_strategies import Registry, RegistryError
 
     try:
         registry = Registry.load(settings.strategies_folder)
     except RegistryError as error:
-        return Finding("strategies", False, "; ".join(error.errors), "Correct the files or packages that it names.")
+        return Check("strategies", False, "; ".join(error.errors), "Correct the files or packages that it names.")
     unknown = sorted(set(settings.worker_types or ()) - set(registry.strategies))
     if unknown:
-        return Finding(
+        return Check(
             "strategies",
             False,
             f"BATCHBUS_WORKER_TYPES names types that nobody serves: {', '.join(unknown)}",
             f"There are: {', '.join(registry.strategies) or 'none'}",
         )
-    words = ", ".join(registry.strategies) or "none"
+    message = ", ".join(registry.strategies) or "none"
     alone = [name for name, each in registry.strategies.items() if each.isolation or settings.isolation == "all"]
     if alone and not settings.embedded and settings.catalog_url is None:
-        words += (
+        message += (
             f"; {', '.join(alone)} in processes of their own, which get BATCHBUS_MONGODB_URL, jobs and users included: "
             "BATCHBUS_CATALOG_URL gives them less"
         )
-    return Finding("strategies", True, words)
+    return Check("strategies", True, message)
 
 
-async def _service(settings: Settings) -> Finding:
+async def _service(settings: Settings) -> Check:
     import httpx
 
     from batchbus_service.cli.credentials import find_credentials
@@ -260,27 +263,27 @@ async def _service(settings: Settings) -> Finding:
     try:
         credentials = find_credentials()
     except Refusal:
-        return Finding("service", True, "none runs here, as far as is known; `batchbus up` starts one")
+        return Check("service", True, "none runs here, as far as is known; `batchbus up` starts one")
     headers = {"x-medusa-access-token": credentials.token}
     try:
-        async with httpx.AsyncClient(base_url=credentials.url, timeout=_PATIENCE, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=credentials.url, timeout=_TIMEOUT, trust_env=False) as http:
             ready = await http.get("/health/ready")
             known = await http.get("/admin/auth", headers=headers)
     except httpx.HTTPError as error:
         if credentials.origin == "BATCHBUS_TOKEN":
-            return Finding(
+            return Check(
                 "service",
                 False,
                 f"{credentials.url} does not answer: {type(error).__name__}",
                 "Start the service, or correct BATCHBUS_URL.",
             )
-        return Finding("service", True, f"not running now; it was at {credentials.url}")
+        return Check("service", True, f"not running now; it was at {credentials.url}")
     if known.status_code == 401:
-        way_out = "Set BATCHBUS_TOKEN to a token that it gave out and that was not revoked."
-        return Finding("service", False, f"{credentials.url} does not accept {credentials.origin}", way_out)
+        hint = "Set BATCHBUS_TOKEN to a token that it gave out and that was not revoked."
+        return Check("service", False, f"{credentials.url} does not accept {credentials.origin}", hint)
     checks = ready.json().get("checks", {}) if ready.status_code in (200, 503) else {}
-    troubles = [f"{name}: {state}" for name, state in checks.items() if state != "ok"]
-    if ready.status_code != 200 or troubles:
-        words = f"{credentials.url} is not well: {'; '.join(troubles) or ready.status_code}"
-        return Finding("service", False, words, "Its log says more.")
-    return Finding("service", True, f"ready at {credentials.url}")
+    failures = [f"{name}: {state}" for name, state in checks.items() if state != "ok"]
+    if ready.status_code != 200 or failures:
+        message = f"{credentials.url} is not well: {'; '.join(failures) or ready.status_code}"
+        return Check("service", False, message, "Its log says more.")
+    return Check("service", True, f"ready at {credentials.url}")

@@ -195,8 +195,8 @@ def _numbers(data: Document) -> str:
     parts = [f"{data['advancement_count']:,}{count}"]
     if (rate := data.get("rate")) is not None:
         parts.append(f"{rate:,.0f}/s")
-    if (left := data.get("seconds_left")) is not None:
-        parts.append(f"{timedelta(seconds=round(left))} left")
+    if (remaining := data.get("seconds_left")) is not None:
+        parts.append(f"{timedelta(seconds=round(remaining))} left")
     if errors := data.get("errors"):
         parts.append(f"{errors:,} errors")
     if message := data.get("message"):

@@ -130,9 +130,11 @@ async def _print_addresses(settings: Settings, users: Users, url: str, parts: Pa
         console.print(f"batchbus is ready at {url}; Ctrl-C stops it")
         return
     path = client_file(settings.data_dir)
-    left = read_client_file(path)
-    known = left is not None and await users.tokens.holder(left.token) is not None
-    token = left.token if left and known else await _admin_token(users, await _admin(users, _LOCAL_ADMIN))
+    known_before = read_client_file(path)
+    known = known_before is not None and await users.tokens.holder(known_before.token) is not None
+    token = (
+        known_before.token if known_before and known else await _admin_token(users, await _admin(users, _LOCAL_ADMIN))
+    )
     write_client_file(path, url, token)
     console.print(
         f"batchbus is ready at {url}\n"

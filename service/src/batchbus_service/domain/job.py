@@ -23,8 +23,8 @@ __all__ = [
     "Status",
     "Writer",
     "got_on",
-    "lane",
     "plain",
+    "work_queue",
 ]
 
 SCHEMA: Final = 1
@@ -204,6 +204,6 @@ def plain(text: str, limit: int = MAX_TEXT) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def lane(phase: Phase, job_type: str) -> str:
+def work_queue(phase: Phase, job_type: str) -> str:
     """Where a ready job waits: workers ask for one phase of one batch type at a time."""
     return f"{phase}/{job_type}"

@@ -34,7 +34,7 @@ __all__ = [
     "Decider",
     "NewJob",
     "Policy",
-    "alarm",
+    "due_at",
 ]
 
 _MAX_TRIGGERS: Final = 20
@@ -288,7 +288,7 @@ class Decider:
     # -- what the rescuer does ---------------------------------------------------------------------------------
 
     def overdue(self, job: Job, now: datetime) -> Job:
-        """What has to change about a job whose alarm has rung, if anything; `alarm` says when it rings next."""
+        """What has to change about a job that is due, if anything; `due_at` says when it is due next."""
         if job.lease and job.lease.expires_at <= now:
             if job.terminal:
                 return self.stopped(job, now, Cause())
@@ -297,7 +297,7 @@ class Decider:
             return self.cancel(job, now, Cause(), reason="it was not confirmed in time")
         return job
 
-    # -- one write: the change, its events, the next alarm ---------------------------------------------------------
+    # -- one write: the change, its events, its next `wake_at` -----------------------------------------------------
 
     def _processing(self, job: Job, now: datetime) -> Job:
         started = reached(job, Status.PROCESSING, now)
@@ -326,10 +326,10 @@ class Decider:
 
     def _sealed(self, job: Job, now: datetime, *entries: HistoryEntry) -> Job:
         changed = replace(job, version=job.version + 1, updated_at=now, history=job.history + entries)
-        return replace(changed, wake_at=alarm(changed, now, self.policy))
+        return replace(changed, wake_at=due_at(changed, now, self.policy))
 
 
-def alarm(job: Job, now: datetime, policy: Policy) -> datetime | None:
+def due_at(job: Job, now: datetime, policy: Policy) -> datetime | None:
     """When the rescuer has to look at the job next: the one place that knows what can be overdue."""
     due: list[datetime] = []
     if job.published < len(job.history):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from batchbus_events import topics
 from batchbus_events.bus import Consumer, Delivery
 from batchbus_service.domain.errors import NotAllowed, StoreUnavailable
-from batchbus_service.domain.job import Job, Status, lane
+from batchbus_service.domain.job import Job, Status, work_queue
 from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.execution.attempt import Attempt, Dependencies
 from batchbus_service.execution.slots import Permit, Slots
@@ -49,7 +49,7 @@ def kept_for(slots: Slots, types: Collection[str]) -> Callable[[Job], float]:
     """
 
     def seconds(job: Job) -> float:
-        return _KEPT_FOR if job.type in types and slots.turns_over(job.phase, _KEPT_FOR) else 0.0
+        return _KEPT_FOR if job.type in types and slots.frees_within(job.phase, _KEPT_FOR) else 0.0
 
     return seconds
 
@@ -79,10 +79,10 @@ class Dispatcher(Lifetime):
         self._runs: dict[str, Attempt] = {}
         self._tasks: dict[asyncio.Task[None], Attempt] = {}
         self._found: dict[Phase, deque[Job]] = {phase: deque() for phase in _PHASES}
-        self._busy_lanes: set[str] = set()
-        """Lanes in which jobs are known to wait."""
+        self._busy_queues: set[str] = set()
+        """Work queues in which jobs are known to wait."""
         self._suspects: set[str] = set()
-        """Lanes that are looked into without a notification."""
+        """Work queues that are looked into without a notification."""
         self._look_now = asyncio.Event()
         self._looker: asyncio.Task[None] | None = None
         self._interrupts: Consumer | None = None
@@ -99,7 +99,7 @@ class Dispatcher(Lifetime):
         """
         if self._closing or job_type not in self._types:
             return None
-        if self._found["pre_process"] or lane("pre_process", job_type) in self._busy_lanes:
+        if self._found["pre_process"] or work_queue("pre_process", job_type) in self._busy_queues:
             return None
         return await self._slots.take_within("pre_process", _PERMIT_SECONDS)
 
@@ -176,16 +176,16 @@ class Dispatcher(Lifetime):
     # -- signals ---------------------------------------------------------------------------------------------------
 
     async def _interrupted(self, delivery: Delivery) -> None:
-        """A job was canceled, or the doorbell rings."""
+        """A job was canceled, or jobs wait in some queues."""
         key = delivery.message.routing_key
         if key.startswith("batch.canceled."):
             if run := self._runs.get(key.rpartition(".")[2]):
                 await self._look_whether_canceled(run)
         else:
             try:
-                self.notice(messages.lanes_rung(delivery.message))
+                self.notice(messages.queues_named(delivery.message))
             except (ValueError, KeyError, TypeError):
-                self._log.warning("strange_doorbell", routing_key=key)
+                self._log.warning("strange_notification", routing_key=key)
         await delivery.ack()
 
     async def _look_whether_canceled(self, run: Attempt) -> None:
@@ -197,22 +197,22 @@ class Dispatcher(Lifetime):
         if stored and stored.status is Status.CANCELED:
             run.interrupt("canceled")
 
-    def notice(self, lanes: Iterable[str]) -> None:
-        """Jobs wait in these lanes."""
-        ours = {lane(phase, job_type) for phase in _PHASES for job_type in self._types}
-        if fresh := ours.intersection(lanes):
-            self._busy_lanes |= fresh
+    def notice(self, queues: Iterable[str]) -> None:
+        """Jobs wait in these queues."""
+        ours = {work_queue(phase, job_type) for phase in _PHASES for job_type in self._types}
+        if fresh := ours.intersection(queues):
+            self._busy_queues |= fresh
             self._look_now.set()
 
     def _events_are_out(self, jobs: Iterable[Job]) -> None:
         """Jobs that wait are there for everyone once their events are out."""
-        lanes = {lane(job.phase, job.type) for job in jobs if job.ready_at}
-        if lanes:
-            self.notice(lanes)
-            self._notifier.ring(lanes)
+        queues = {work_queue(job.phase, job.type) for job in jobs if job.ready_at}
+        if queues:
+            self.notice(queues)
+            self._notifier.notify(queues)
 
     def _slot_is_free(self, phase: Phase) -> None:
-        if self._found[phase] or self._busy_lanes or self._suspects:
+        if self._found[phase] or self._busy_queues or self._suspects:
             self._look_now.set()
 
     # -- looking for work ------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class Dispatcher(Lifetime):
         while not self._closing:
             if loop.time() >= look_everywhere_at:
                 look_everywhere_at = loop.time() + _LOOK_EVERY * random.uniform(0.8, 1.2)
-                self._suspects = {lane(phase, job_type) for phase in _PHASES for job_type in self._types}
+                self._suspects = {work_queue(phase, job_type) for phase in _PHASES for job_type in self._types}
             try:
                 for phase in _PHASES:
                     await self._fill(phase)
@@ -255,19 +255,19 @@ class Dispatcher(Lifetime):
                 self.take(claimed, permit)
 
     async def _search(self, phase: Phase) -> bool:
-        """Read some of the oldest waiting jobs of every lane in which there may be any."""
+        """Read some of the oldest waiting jobs of every work queue in which there may be any."""
         now = self._transitions.clock.now()
         found: list[Job] = []
         for job_type in self._types:
-            name = lane(phase, job_type)
-            if name not in self._busy_lanes | self._suspects:
+            name = work_queue(phase, job_type)
+            if name not in self._busy_queues | self._suspects:
                 continue
             waiting = await self._transitions.store.waiting(phase, job_type, until=now, want=_WANT)
             self._suspects.discard(name)
             if waiting:
-                self._busy_lanes.add(name)
+                self._busy_queues.add(name)
             else:
-                self._busy_lanes.discard(name)
+                self._busy_queues.discard(name)
             found += (job for job in waiting if self._is_out(job, now))
         # In any order: two workers that read the same jobs should not both begin with the oldest.
         random.shuffle(found)

@@ -35,8 +35,8 @@ class Readiness:
 
     def advisory(self) -> dict[str, str]:
         """What goes wrong without keeping the process from its work."""
-        tasks = "; ".join(f"{name}: {trouble}" for name, trouble in sorted(self._background.troubles.items()))
-        return {"outbox": self._outbox.trouble or "ok", "tasks": tasks or "ok"}
+        tasks = "; ".join(f"{name}: {failure}" for name, failure in sorted(self._background.failures.items()))
+        return {"outbox": self._outbox.failure or "ok", "tasks": tasks or "ok"}
 
     async def _ask_database(self) -> str:
         if self._pinging is None or self._pinging.done():

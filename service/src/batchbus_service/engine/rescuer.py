@@ -1,7 +1,7 @@
 """The rescuer looks after jobs whose `wake_at` has passed, whichever process should have done that before.
 
 Such jobs have a lease that ended, or events that their writer did not publish, or wait too long for a confirmation.
-Every process may run a rescuer: the alarm is moved, or the change made, by compare-and-set, so that only one acts.
+Every process may run a rescuer: `wake_at` is moved, or the change made, by compare-and-set, so that only one acts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from batchbus_events.bus import Bus, BusError
 from batchbus_service.domain.early import Placeholder
 from batchbus_service.domain.errors import NotAllowed, StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.lifecycle import alarm
+from batchbus_service.domain.lifecycle import due_at
 from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.telemetry.background import Background, Periodic
@@ -65,27 +65,27 @@ class Rescuer(Lifetime):
         await self._rounds.close()
 
     async def round(self) -> int:
-        """Look after the jobs and placeholders whose alarm has rung. Returns how many of them need nothing more for now."""
+        """Look after the jobs and placeholders that are due. Returns how many of them need nothing more for now."""
         now = self._transitions.clock.now()
-        ringing = await self._transitions.store.ringing(until=now, want=_WANT)
-        self._note_whether_well(self._bus.connected and not self._transitions.outbox.trouble)
-        done = await self._attend_all([each for each in ringing if isinstance(each, Job)])
-        return done + await self._end_all([each for each in ringing if isinstance(each, Placeholder)])
+        due = await self._transitions.store.due(until=now, want=_WANT)
+        self._note_whether_well(self._bus.connected and not self._transitions.outbox.failure)
+        done = await self._attend_all([each for each in due if isinstance(each, Job)])
+        return done + await self._end_all([each for each in due if isinstance(each, Placeholder)])
 
-    async def _attend_all(self, ringing: list[Job]) -> int:
-        overdue = await self._without_expected(ringing)
-        done = len(ringing) - len(overdue)
+    async def _attend_all(self, due: list[Job]) -> int:
+        overdue = await self._without_expected(due)
+        done = len(due) - len(overdue)
         for job in overdue:
             with self._going_on(job.id):
                 done += await self._attend(job)
         return done
 
-    async def _end_all(self, ringing: list[Placeholder]) -> int:
+    async def _end_all(self, due: list[Placeholder]) -> int:
         done, reached = 0, self._bus.connected
-        if ringing and not await self._transitions.clock.sure():
+        if due and not await self._transitions.clock.sure():
             # A clock that was set does not tell how long they have waited, so their time begins again.
             self._outage_until = self._transitions.clock.now()
-        for placeholder in ringing:
+        for placeholder in due:
             with self._going_on(placeholder.id):
                 try:
                     await (self._end(placeholder) if reached else self._put_off(placeholder))
@@ -120,22 +120,22 @@ class Rescuer(Lifetime):
             while await self.round() >= _WANT:
                 pass
         except StoreUnavailable as error:
-            self._log.warning("watch_interrupted", reason=str(error))
+            self._log.warning("rescuer_interrupted", reason=str(error))
             self._note_whether_well(False)
 
-    async def _without_expected(self, ringing: list[Job]) -> list[Job]:
-        """Put off those that ring for nothing but events that their writer, which lives, will publish."""
+    async def _without_expected(self, due: list[Job]) -> list[Job]:
+        """Put off those that are due only for events that their writer, which lives, will publish."""
         transitions, now = self._transitions, self._transitions.clock.now()
         policy = transitions.decider.policy
         put_off = [
-            job for job in ringing if transitions.outbox.expects(job) and transitions.decider.overdue(job, now) is job
+            job for job in due if transitions.outbox.expects(job) and transitions.decider.overdue(job, now) is job
         ]
         if not put_off:
-            return ringing
-        later = [alarm(job, now + policy.publish_grace / 2, policy) for job in put_off]
+            return due
+        later = [due_at(job, now + policy.publish_grace / 2, policy) for job in put_off]
         await transitions.store.put_off(put_off, later)
         ids = {job.id for job in put_off}
-        return [job for job in ringing if job.id not in ids]
+        return [job for job in due if job.id not in ids]
 
     async def _end(self, placeholder: Placeholder) -> None:
         """Triggers that waited for their job long enough are answered, then forgotten. Raises `BusError`."""
@@ -151,14 +151,14 @@ class Rescuer(Lifetime):
             await transitions.store.drop_placeholder(ended)
 
     async def _put_off(self, placeholder: Placeholder) -> None:
-        """Its senders cannot be told at the moment, and other alarms must not wait behind this one."""
+        """Its senders cannot be told at the moment, and what else is due must not wait behind this one."""
         now = self._transitions.clock.now()
         outage = self._failing_since is not None and now - self._failing_since >= _OUTAGE
         later = now + (self._early if outage and not placeholder.ended else _ANSWER_WITHIN)
         await self._transitions.store.move_placeholder(placeholder, wake_at=later, ended=placeholder.ended)
 
     async def _attend(self, job: Job) -> bool:
-        """Whether its alarm rings no more, for now."""
+        """Returns whether it is not due any more, for now."""
         transitions = self._transitions
         due = transitions.decider.overdue(job, transitions.clock.now()) is not job
         if due and not await transitions.clock.sure():
@@ -177,9 +177,9 @@ class Rescuer(Lifetime):
             return True
         now = transitions.clock.now()
         policy = transitions.decider.policy
-        moved = await transitions.store.move_alarm(job, alarm(job, now, policy))
+        moved = await transitions.store.move_wake_at(job, due_at(job, now, policy))
         late = job.unpublished and job.unpublished[0].time + policy.publish_grace <= now
-        if moved and late and transitions.outbox.trouble is None:
+        if moved and late and transitions.outbox.failure is None:
             self._log.warning("events_found_unpublished", job_id=job.id, events=len(job.unpublished))
             transitions.outbox.hand_over(job, written=0, other=job.written_by)
         return True

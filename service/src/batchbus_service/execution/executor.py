@@ -32,7 +32,7 @@ _BLOCKED_SECONDS: Final = 1.0
 """How long the strategies' loop may do nothing else before that is told."""
 _STACK: Final = 8
 """The innermost frames of a strategy that are told."""
-_WAY_OUT: Final = "Await what takes long, or define the method with def: it gets a thread of its own"
+_HINT: Final = "Await what takes long, or define the method with def: it gets a thread of its own"
 _EXPECTED: Final = (Exception, RunCanceled, LeaseLost)
 _NOT_FOR_FUTURES: Final = (StopIteration, concurrent.futures.CancelledError)
 """A future cannot carry the first, and turns the second into a cancellation of the task that awaits it."""
@@ -133,7 +133,7 @@ class StrategyExecutor:
             task, frame = asyncio.current_task(self._loop), sys._current_frames().get(self._thread.ident or 0)
             if not answered.done() and task is not None and frame is not None:
                 stack = "".join(traceback.format_stack(frame)[-_STACK:])
-                log.warning("strategy_blocks_others", strategy=task.get_name(), doing=stack, way_out=_WAY_OUT)
+                log.warning("strategy_blocks_others", strategy=task.get_name(), doing=stack, way_out=_HINT)
                 await asyncio.wait([answered])
                 seconds = round(time.monotonic() - began, 1)
                 log.warning("strategy_blocked_others", strategy=task.get_name(), seconds=seconds)

@@ -12,7 +12,7 @@ from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError
 from batchbus_service.domain.errors import NotStorable, StoreUnavailable
 from batchbus_service.domain.job import Checkpoint, Job, Status
-from batchbus_service.domain.ports import Beat
+from batchbus_service.domain.ports import Renewal
 from batchbus_service.domain.result import JobResult
 from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.execution import RunControl
@@ -173,7 +173,7 @@ class Heartbeat:
             if self._stopped:
                 return
             started, lease_would_end = self._clock.monotonic(), self._lease.if_renewed()
-            beat = Beat(
+            renewal = Renewal(
                 job_id=self._job.id,
                 fence=self._job.fence,
                 expires_at=self._clock.now() + timedelta(seconds=self._limits.lease),
@@ -182,16 +182,16 @@ class Heartbeat:
                 checkpoint=checkpoint,
             )
             try:
-                kept = await self._transitions.store.beat(beat)
+                kept = await self._transitions.store.renew(renewal)
             except NotStorable as error:
                 # The run may still make it smaller. If not, the job fails when it ends; the lease is kept until then.
                 self._log.warning("progress_not_stored", reason=str(error))
-                beat = replace(beat, result=self._result)
-                kept = await self._transitions.store.beat(beat)
+                renewal = replace(renewal, result=self._result)
+                kept = await self._transitions.store.renew(renewal)
             if not kept:
                 self.run_must_end.send("lost")
                 return
-            self._result = beat.result
+            self._result = renewal.result
             if checkpoint:
                 self.checkpoint, self.got_on = checkpoint, True
             self._renewed_at = started

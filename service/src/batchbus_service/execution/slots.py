@@ -55,7 +55,7 @@ class Slots:
                 self._waiters[phase].remove(waiter)
         return waiter.result() if waiter.done() else None
 
-    def turns_over(self, phase: Phase, within: float) -> bool:
+    def frees_within(self, phase: Phase, within: float) -> bool:
         """Whether a slot has come free in the last `within` seconds, so that another may be expected soon."""
         return asyncio.get_running_loop().time() - self._freed_at[phase] < within
 

@@ -17,7 +17,17 @@ from batchbus_events.ids import new_ulid
 from batchbus_events.parking import reason_headers
 from batchbus_service.domain.job import HistoryEntry, Job
 
-__all__ = ["PARKED_USER", "SOURCE", "doorbell", "event_of", "lanes_rung", "lifecycle", "parked", "progress", "rejected"]
+__all__ = [
+    "PARKED_USER",
+    "SOURCE",
+    "event_of",
+    "lifecycle",
+    "parked",
+    "progress",
+    "queues_named",
+    "rejected",
+    "work_available",
+]
 
 SOURCE: Final = "/batchbus"
 """The `source` of every event of ours."""
@@ -71,17 +81,17 @@ def parked(message: Message, reason: str, now: datetime) -> Message:
     )
 
 
-def doorbell(lanes: Iterable[str]) -> Message:
-    """Tells every worker that jobs wait in these lanes."""
+def work_available(queues: Iterable[str]) -> Message:
+    """Tells every worker that jobs wait in these work queues."""
     return Message(
-        body=to_json({"lanes": sorted(lanes)}), routing_key="batch.workers.ready", content_type="application/json"
+        body=to_json({"lanes": sorted(queues)}), routing_key="batch.workers.ready", content_type="application/json"
     )
 
 
-def lanes_rung(message: Message) -> list[str]:
-    """What a doorbell tells. Raises `ValueError` for anything else."""
-    lanes = from_json(message.body)["lanes"]
-    return [str(lane) for lane in lanes]
+def queues_named(message: Message) -> list[str]:
+    """The work queues that a notification names. Raises `ValueError` for anything else."""
+    queues = from_json(message.body)["lanes"]
+    return [str(queue) for queue in queues]
 
 
 def _passing(event_type: str, data: Mapping[str, Json], now: datetime, job_id: str | None) -> Event:

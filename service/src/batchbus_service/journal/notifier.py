@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, BusError
-from batchbus_service.domain.job import Job, lane
+from batchbus_service.domain.job import Job, work_queue
 from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.journal import messages
 
@@ -18,46 +18,46 @@ if TYPE_CHECKING:
 __all__ = ["Notifier"]
 
 _PAUSE: Final = 0.05
-"""Seconds between two rings."""
+"""Seconds between two notifications."""
 
 
 class Notifier(Lifetime):
-    """One per process. A ring that is lost costs a second: workers look by themselves that often."""
+    """One per process. A notification that is lost costs a second: workers look by themselves that often."""
 
     def __init__(self, bus: Bus, log: FilteringBoundLogger) -> None:
         self._bus = bus
         self._log = log
-        self._lanes: set[str] = set()
-        self._ringing: asyncio.Task[None] | None = None
+        self._queues: set[str] = set()
+        self._notifying: asyncio.Task[None] | None = None
 
-    def ring(self, lanes: Iterable[str]) -> None:
-        self._lanes.update(lanes)
-        if self._lanes and self._ringing is None:
-            self._ringing = asyncio.create_task(self._ring())
+    def notify(self, queues: Iterable[str]) -> None:
+        self._queues.update(queues)
+        if self._queues and self._notifying is None:
+            self._notifying = asyncio.create_task(self._notify_for_a_while())
 
-    def ring_for(self, jobs: Iterable[Job]) -> None:
-        """Tell of those of the jobs that wait for a worker."""
-        self.ring({lane(job.phase, job.type) for job in jobs if job.ready_at})
+    def notify_of(self, jobs: Iterable[Job]) -> None:
+        """Say that those of the jobs are there which wait for a worker."""
+        self.notify({work_queue(job.phase, job.type) for job in jobs if job.ready_at})
 
     async def close(self) -> None:
-        """Ring once more, if there is something left to tell."""
-        if self._ringing:
-            self._ringing.cancel()
-            await asyncio.gather(self._ringing, return_exceptions=True)
-        await self._ring_once()
+        """Notify once more, if there is something left to say."""
+        if self._notifying:
+            self._notifying.cancel()
+            await asyncio.gather(self._notifying, return_exceptions=True)
+        await self._notify_once()
 
-    async def _ring(self) -> None:
+    async def _notify_for_a_while(self) -> None:
         try:
-            while self._lanes:
-                await self._ring_once()
+            while self._queues:
+                await self._notify_once()
                 await asyncio.sleep(_PAUSE)
         finally:
-            self._ringing = None
+            self._notifying = None
 
-    async def _ring_once(self) -> None:
-        lanes, self._lanes = self._lanes, set()
-        if lanes:
+    async def _notify_once(self) -> None:
+        queues, self._queues = self._queues, set()
+        if queues:
             try:
-                await self._bus.publish(topics.WORKERS, messages.doorbell(lanes))
+                await self._bus.publish(topics.WORKERS, messages.work_available(queues))
             except BusError as error:
-                self._log.debug("doorbell_not_rung", reason=str(error))
+                self._log.debug("workers_not_notified", reason=str(error))

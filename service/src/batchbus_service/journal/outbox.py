@@ -2,7 +2,7 @@
 
 It works beside the writes: the writer of a transition hands the job over and goes on. One job's
 events go out one after the other, each with its confirm; different jobs side by side. The marks ride along with the
-job's next write, or are flushed for many jobs in one bulk write. If this process dies, the job's alarm rings, and
+job's next write, or are flushed for many jobs in one bulk write. If this process dies, the job is due at its `wake_at`, and
 the rescuer of any process hands the job to an outbox again; while it lives, the job is left to it, however slow it is.
 """
 
@@ -20,7 +20,7 @@ from batchbus_events.bus import BusError
 from batchbus_events.tasks import end
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import HistoryEntry, Job
-from batchbus_service.domain.lifecycle import Policy, alarm
+from batchbus_service.domain.lifecycle import Policy, due_at
 from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.ports import Clock, JobStore
 from batchbus_service.domain.signal import Signal
@@ -105,7 +105,7 @@ class Outbox(Lifetime):
         self._resume_at = 0.0
         self._refused: set[str] = set()
         """Jobs with an event that the broker has not taken when it was offered."""
-        self.trouble: str | None = None
+        self.failure: str | None = None
         """Why nothing can be published at the moment, for `doctor`; None when all is well."""
         self._kept_for = kept_for
         self.settled: Signal[Sequence[Job]] = Signal()
@@ -195,7 +195,7 @@ class Outbox(Lifetime):
                 self._marks |= self._pending
                 await self._flush()
         except (TimeoutError, StoreUnavailable):
-            self._log.warning("events_left_for_the_watch", events=self.backlog)
+            self._log.warning("events_left_for_the_rescuer", events=self.backlog)
         tasks = [pending.publishing for pending in self._pending.values() if pending.publishing]
         await end(*tasks, *([self._flusher] if self._flusher else []))
 
@@ -205,7 +205,7 @@ class Outbox(Lifetime):
         try:
             while pending.done < len(pending.job.history):
                 entry = pending.job.history[pending.done]
-                if entry.seq in pending.own or await self._left_to_us(pending, entry):
+                if entry.seq in pending.own or await self._ours_to_publish(pending, entry):
                     await self._publish(pending.job, entry)
                     pending.done = max(pending.done, entry.seq)
         except Exception as error:  # noqa: BLE001 - the operator gets to know, and the rescuer tries again
@@ -239,7 +239,7 @@ class Outbox(Lifetime):
             # Other events may get through all the while: the trouble is over when what was refused is out.
             self._refused.discard(job.id)
             if not self._refused:
-                self._pause, self.trouble = 0.0, None
+                self._pause, self.failure = 0.0, None
 
     def _back_off(self, error: BusError) -> None:
         """The broker's trouble is everyone's: the whole outbox pauses, not one job."""
@@ -249,10 +249,10 @@ class Outbox(Lifetime):
         shortest, longest = _BACK_OFF
         self._pause = min(max(self._pause * 2, shortest), longest)
         self._resume_at = now + self._pause
-        self.trouble = str(error)
+        self.failure = str(error)
         self._log.warning("outbox_backs_off", seconds=self._pause, reason=str(error), events=self.backlog)
 
-    async def _left_to_us(self, pending: _Pending, entry: HistoryEntry) -> bool:
+    async def _ours_to_publish(self, pending: _Pending, entry: HistoryEntry) -> bool:
         """Whether the process that wrote the entry has let its time pass; False once it has published it."""
         overdue = entry.time + self._policy.publish_grace
         pause = _ASK_AGAIN
@@ -325,9 +325,9 @@ class Outbox(Lifetime):
                 self._in_time.set()
 
     def _marked(self, pending: _Pending) -> Job:
-        """The job with its mark, and the alarm that goes with that."""
+        """The job with its mark, and the `wake_at` that goes with that."""
         job = replace(pending.job, published=pending.done)
-        return replace(job, wake_at=alarm(job, self._clock.now(), self._policy))
+        return replace(job, wake_at=due_at(job, self._clock.now(), self._policy))
 
     async def _settle_all(self, marked: Sequence[_Pending]) -> None:
         """In one write. If that cannot be encoded, in one for each: a bad job is dropped, and left to the rescuer."""

@@ -46,7 +46,7 @@ _FOLDER_PART_BYTES: Final = 1024 * 1024
 _UNFINISHED: Final = re.compile(r"#\d+\Z")
 _ABANDONED_SECONDS: Final = 24 * 3600
 """How long an unfinished file has not been written to when it is deleted."""
-_SWEEP_EVERY: Final = 3600
+_CLEAN_EVERY: Final = 3600
 _KEY_BYTES: Final = 900
 _SEGMENT_BYTES: Final = 240
 _CAUSES: Final = 10
@@ -182,18 +182,18 @@ class FileStore:
 
         async def clean() -> None:
             try:
-                swept = await self.sweep()
+                removed = await self.remove_unfinished()
             except OSError as error:
                 log.warning("files_not_swept", reason=str(error))
             else:
-                if swept:
-                    log.info("unfinished_files_swept", files=swept)
+                if removed:
+                    log.info("unfinished_files_swept", files=removed)
 
-        return Periodic(background, "sweeping unfinished files", clean, every=_SWEEP_EVERY)
+        return Periodic(background, "sweeping unfinished files", clean, every=_CLEAN_EVERY)
 
-    async def sweep(self) -> int:
+    async def remove_unfinished(self) -> int:
         """Remove what killed processes left unfinished in a folder, a day ago or earlier. Returns how many files."""
-        return await asyncio.to_thread(_sweep, self._folder) if self._folder else 0
+        return await asyncio.to_thread(_remove_unfinished, self._folder) if self._folder else 0
 
 
 class StoreWriter:
@@ -267,14 +267,14 @@ def clean_name(name: str, *, max_bytes: int = 120) -> str:
     return f"{stem or 'file'}{dot}{extension}"
 
 
-def _sweep(folder: Path) -> int:
-    swept, abandoned = 0, time.time() - _ABANDONED_SECONDS
+def _remove_unfinished(folder: Path) -> int:
+    removed, abandoned = 0, time.time() - _ABANDONED_SECONDS
     for path in folder.rglob("*#*"):
         with suppress(FileNotFoundError):  # finished or swept by another process in this moment
             if _UNFINISHED.search(path.name) and path.is_file() and path.stat().st_mtime < abandoned:
                 path.unlink()
-                swept += 1
-    return swept
+                removed += 1
+    return removed
 
 
 def _missing(key: str) -> FileMissing:

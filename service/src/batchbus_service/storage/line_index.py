@@ -17,7 +17,7 @@ from batchbus_strategies import Files
 
 __all__ = ["LinePage", "LinePages"]
 
-_BETWEEN_MARKS: Final = 256 * 1024
+_LINES_BETWEEN: Final = 256 * 1024
 """Bytes: what is read in vain before a page, at most, a line's length aside."""
 _REMEMBERED: Final = 256
 """Files."""
@@ -34,7 +34,7 @@ class LinePage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Marks:
+class _LineOffsets:
     """Where some lines begin: the `lines[n]`-th, counted from 0, at byte `offsets[n]`."""
 
     lines: list[int]
@@ -47,28 +47,28 @@ class LinePages:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._known: OrderedDict[str, asyncio.Task[_Marks]] = OrderedDict()
+        self._known: OrderedDict[str, asyncio.Task[_LineOffsets]] = OrderedDict()
 
     async def page(self, key: str, *, offset: int, limit: int) -> LinePage:
         """Up to `limit` lines from the `offset`-th on, counted from 0.
 
         Fewer if they would have more than 4 MiB, but at least one; or if the file ends. Raises `FileMissing`.
         """
-        marks = await self._marks(key)
-        if offset >= marks.count:
-            return LinePage([], marks.count)
-        nearest = bisect_right(marks.lines, offset) - 1
-        skip = offset - marks.lines[nearest]
+        index = await self._offsets_of(key)
+        if offset >= index.count:
+            return LinePage([], index.count)
+        nearest = bisect_right(index.lines, offset) - 1
+        skip = offset - index.lines[nearest]
         lines: list[bytes] = []
         size = 0
-        async for some in self._lines(key, marks.offsets[nearest]):
+        async for some in self._lines(key, index.offsets[nearest]):
             for line in some[skip:]:
                 size += len(line)
                 if lines and (len(lines) == limit or size > _PAGE_BYTES):
-                    return LinePage(lines, marks.count)
+                    return LinePage(lines, index.count)
                 lines.append(line)
             skip = max(0, skip - len(some))
-        return LinePage(lines, marks.count)
+        return LinePage(lines, index.count)
 
     async def _lines(self, key: str, start: int) -> AsyncIterator[list[bytes]]:
         """The lines from byte `start` on, as they come."""
@@ -79,7 +79,7 @@ class LinePages:
         if rest:
             yield [rest]
 
-    async def _marks(self, key: str) -> _Marks:
+    async def _offsets_of(self, key: str) -> _LineOffsets:
         """All who ask for a file that is not known yet wait for the same reading of it."""
         task = self._known.get(key)
         if task is None:
@@ -93,14 +93,14 @@ class LinePages:
             self._known.pop(key, None)
             raise
 
-    async def _read_through(self, key: str) -> _Marks:
+    async def _read_through(self, key: str) -> _LineOffsets:
         lines, offsets, count, read, ends_open = [0], [0], 0, 0, False
         async for piece in self._files.read(key):
             count += piece.count(b"\n")
             last = piece.rfind(b"\n")
-            if last >= 0 and read + last + 1 - offsets[-1] >= _BETWEEN_MARKS:
+            if last >= 0 and read + last + 1 - offsets[-1] >= _LINES_BETWEEN:
                 lines.append(count)
                 offsets.append(read + last + 1)
             read += len(piece)
             ends_open = last != len(piece) - 1
-        return _Marks(lines, offsets, count + ends_open)
+        return _LineOffsets(lines, offsets, count + ends_open)

@@ -10,7 +10,7 @@ from datetime import datetime
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.ports import Beat, JobStore
+from batchbus_service.domain.ports import JobStore, Renewal
 from batchbus_service.telemetry.meter import Meter
 from batchbus_strategies import Phase
 
@@ -39,17 +39,17 @@ class MeteredJobStore:
         with self._measured("update"):
             return await self._store.update(old, new, same_lease=same_lease, by_owner=by_owner)
 
-    async def beat(self, beat: Beat) -> bool:
+    async def renew(self, renewal: Renewal) -> bool:
         with self._measured("beat"):
-            return await self._store.beat(beat)
+            return await self._store.renew(renewal)
 
     async def settle(self, jobs: Sequence[Job]) -> None:
         with self._measured("settle"):
             await self._store.settle(jobs)
 
-    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
+    async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         with self._measured("move_alarm"):
-            return await self._store.move_alarm(job, wake_at)
+            return await self._store.move_wake_at(job, wake_at)
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         with self._measured("put_off"):
@@ -59,9 +59,9 @@ class MeteredJobStore:
         with self._measured("waiting"):
             return await self._store.waiting(phase, job_type, until=until, want=want)
 
-    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+    async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         with self._measured("ringing"):
-            return await self._store.ringing(until=until, want=want)
+            return await self._store.due(until=until, want=want)
 
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
         with self._measured("keep_early"):

@@ -21,13 +21,13 @@ _WELL_AGAIN: Final = 30.0
 
 
 class Background:
-    """One per process. `troubles`: what has gone wrong with a task lately, by its name."""
+    """One per process. `failures`: what has gone wrong with a task lately, by its name."""
 
     def __init__(self, log: FilteringBoundLogger, *, well_again: float = _WELL_AGAIN) -> None:
         self._log = log
         self._well_again = well_again
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self.troubles: dict[str, str] = {}
+        self.failures: dict[str, str] = {}
 
     def start(self, name: str, body: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         """Run `body`, and again whenever it raises. Where it returns it is done; else cancel the task in the end."""
@@ -36,10 +36,10 @@ class Background:
     def broke(self, name: str, error: Exception) -> None:
         """A task that goes on by itself tells what it could not do."""
         self._log.error("background_task_broke", task=name, exc_info=error)
-        self.troubles[name] = f"{type(error).__name__}: {error}"
+        self.failures[name] = f"{type(error).__name__}: {error}"
         if timer := self._timers.get(name):
             timer.cancel()
-        self._timers[name] = asyncio.get_running_loop().call_later(self._well_again, self.troubles.pop, name, None)
+        self._timers[name] = asyncio.get_running_loop().call_later(self._well_again, self.failures.pop, name, None)
 
     async def _keep_going(self, name: str, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
         backoff = Backoff()

@@ -19,7 +19,7 @@ from batchbus_events import topics
 from batchbus_events.bus import Bus
 from batchbus_service.domain.job import TERMINAL, Job, Status
 from batchbus_service.telemetry.meter import Meter, RunEnd
-from batchbus_service.telemetry.queues import QueueWatch
+from batchbus_service.telemetry.queues import QueueDepths
 from batchbus_strategies import Phase
 
 __all__ = ["PrometheusMeter"]
@@ -43,7 +43,7 @@ class Backlog(Protocol):
         """How many events wait."""
 
     @property
-    def trouble(self) -> str | None:
+    def failure(self) -> str | None:
         """Why the broker refuses events; None if it does not."""
 
 
@@ -176,7 +176,7 @@ class PrometheusMeter(Meter):
     def look_at_engine(self, bus: Bus, outbox: Backlog) -> None:
         self._connected.set_function(lambda: bus.connected)
         self._backlog.set_function(lambda: outbox.backlog)
-        self._refused.set_function(lambda: outbox.trouble is not None)
+        self._refused.set_function(lambda: outbox.failure is not None)
 
     def look_at_slots(self, slots: SlotCounts) -> None:
         def used(phase: Phase) -> Callable[[], float]:
@@ -186,7 +186,7 @@ class PrometheusMeter(Meter):
             self._slots.labels(phase).set(slots.size(phase))
             self._slots_used.labels(phase).set_function(used(phase))
 
-    def look_at_queues(self, queues: QueueWatch) -> None:
+    def look_at_queues(self, queues: QueueDepths) -> None:
         def oldest_trigger() -> float:
             # A queue gives what came first: whatever waits in it came after the trigger that was taken last.
             waiting = queues.messages(topics.TRIGGERS_QUEUE.name)

@@ -14,13 +14,13 @@ from batchbus_service.telemetry.background import Background, Periodic
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["QueueWatch"]
+__all__ = ["QueueDepths"]
 
 _QUEUES: Final = (topics.TRIGGERS_QUEUE.name, topics.HELD_QUEUE.name, topics.PARKED_QUEUE.name)
 _EVERY: Final = 10.0
 
 
-class QueueWatch(Lifetime):
+class QueueDepths(Lifetime):
     """One per process."""
 
     queues: Sequence[str] = _QUEUES

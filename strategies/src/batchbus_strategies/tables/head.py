@@ -8,7 +8,7 @@ from typing import Final
 
 __all__ = ["Head"]
 
-_TURN: Final = re.compile(r'["\r\n]')
+_DELIMITER: Final = re.compile(r'["\r\n]')
 
 
 class Head:
@@ -35,12 +35,12 @@ class Head:
         """
         position, quoted = self._at, False
         while True:
-            for turn in _TURN.finditer(self._text, position):
-                end = turn.end()
-                if turn[0] == '"':
+            for found in _DELIMITER.finditer(self._text, position):
+                end = found.end()
+                if found[0] == '"':
                     quoted = not quoted
-                elif not quoted and (turn[0] == "\n" or end < len(self._text)):
-                    return self._cut(end + self._text.startswith("\n", end) * (turn[0] == "\r")), True
+                elif not quoted and (found[0] == "\n" or end < len(self._text)):
+                    return self._cut(end + self._text.startswith("\n", end) * (found[0] == "\r")), True
             scanned = len(self._text) - self._at
             # At the end of a piece, a carriage return may be half a line end: it is looked at again.
             scanned -= not quoted and self._text.endswith("\r", self._at)

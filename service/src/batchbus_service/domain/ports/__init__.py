@@ -25,13 +25,12 @@ from batchbus_service.domain.ports.access import (
     TokenStore,
     UserStore,
 )
-from batchbus_service.domain.ports.jobs import Beat, JobStore
+from batchbus_service.domain.ports.jobs import JobStore, Renewal
 from batchbus_service.domain.ports.listings import JobListings, Upload, UploadStore
 from batchbus_service.domain.ports.operations import HistoryReader, ParkedStore, RecordedHistory, ReplayStore
 from batchbus_service.domain.ports.server import Clock, DatabaseServer, ProcessStore
 
 __all__ = [
-    "Beat",
     "Clock",
     "DatabaseServer",
     "HistoryReader",
@@ -42,6 +41,7 @@ __all__ = [
     "ParkedStore",
     "ProcessStore",
     "RecordedHistory",
+    "Renewal",
     "ReplayStore",
     "Session",
     "SessionStore",

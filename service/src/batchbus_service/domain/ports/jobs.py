@@ -12,11 +12,11 @@ from batchbus_service.domain.job import Checkpoint, Job
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Phase
 
-__all__ = ["Beat", "JobStore"]
+__all__ = ["JobStore", "Renewal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beat:
+class Renewal:
     """A heartbeat: what a running worker writes without making a transition."""
 
     job_id: str
@@ -52,7 +52,7 @@ class JobStore(Protocol):
         Raises: `NotStorable`.
         """
 
-    async def beat(self, beat: Beat) -> bool:
+    async def renew(self, renewal: Renewal) -> bool:
         """Write a heartbeat, and move the end of the lease. Raises `NotStorable`.
 
         Returns False, and writes nothing, if the fence has moved or the lease was taken away: then the lease is lost.
@@ -61,16 +61,16 @@ class JobStore(Protocol):
     async def settle(self, jobs: Sequence[Job]) -> None:
         """Write `published` of many jobs in one go, and `wake_at` too where the version has not moved since."""
 
-    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
+    async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         """Write `wake_at` if the stored one is still that of `job`. Returns whether this call moved it."""
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
-        """Do for many jobs in one go what `move_alarm` does for one, each to its own time."""
+        """Do for many jobs in one go what `move_wake_at` does for one, each to its own time."""
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         """Some of the jobs that wait for that phase and whose `ready_at` is at most `until`, the oldest first."""
 
-    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+    async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         """Some of the jobs and placeholders whose `wake_at` is at most `until`, the earliest first."""
 
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:

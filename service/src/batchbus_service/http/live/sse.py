@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from batchbus_service.http.server.connections import BREAK_OFF
 
-__all__ = ["EventStream", "comment", "frame", "mark", "retry_hint", "way_to_break_off"]
+__all__ = ["EventStream", "comment", "frame", "id_alone", "retry_hint", "way_to_break_off"]
 
 _SEP: Final = "\n"
 
@@ -23,7 +23,7 @@ def frame(event: str, data: str, id: str | None = None) -> bytes:
     return ServerSentEvent(data, event=event, id=id, sep=_SEP).encode()
 
 
-def mark(id: str) -> bytes:
+def id_alone(id: str) -> bytes:
     """No event, but a place to come back to for a client that has had none yet."""
     return f"id: {id}\n\n".encode()
 

@@ -155,7 +155,7 @@ class JobList(Page):
     batch_jobs: list[ListedJob]
 
 
-class PastEvent(Answer):
+class HistoryEvent(Answer):
     sequence: int
     id: str
     type: str
@@ -168,7 +168,7 @@ class PastEvent(Answer):
 
 
 class History(Answer):
-    history: list[PastEvent]
+    history: list[HistoryEvent]
     why: str
     """Why the job is where it is."""
     way_out: str | None

@@ -27,7 +27,7 @@ from batchbus_service.access import Principal
 from batchbus_service.domain.errors import StoreUnavailable, UnknownJob
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.http.live.feeds import CutOff, LiveEvent, LiveReader
-from batchbus_service.http.live.sse import EventStream, comment, frame, mark, retry_hint, way_to_break_off
+from batchbus_service.http.live.sse import EventStream, comment, frame, id_alone, retry_hint, way_to_break_off
 from batchbus_service.http.medusa.access import job_for
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import NewTrigger, SentTrigger
@@ -180,12 +180,12 @@ async def _of_all_jobs(
     async with api.feed.reader(pattern=pattern, break_off=break_off) as live:
         sent: deque[str] = deque(maxlen=_OVERLAP)
         if after is None:
-            yield mark(f"{timestamp(api.transitions.clock.now())}/")
+            yield id_alone(f"{timestamp(api.transitions.clock.now())}/")
         else:
             try:
-                async for past in _from_log(api.bus, pattern, *after):
-                    sent.append(past.event.id)
-                    yield past.among_all
+                async for earlier in _from_log(api.bus, pattern, *after):
+                    sent.append(earlier.event.id)
+                    yield earlier.among_all
             except BusError:
                 return  # the client comes back, and is told what is wrong
         both = set(sent)

@@ -11,9 +11,9 @@ from batchbus_service.http.medusa import auth, downloads, jobs, uploads
 from batchbus_service.http.medusa.access import admit
 from batchbus_service.http.operator import (
     batch_types,
+    event_log,
     history,
     parked,
-    past,
     plan,
     replays,
     row_errors,
@@ -45,7 +45,7 @@ _ROUTES: Final = (
     uploads,
     downloads,
     batch_types,
-    past,
+    event_log,
     streams,
     replays,
     parked,

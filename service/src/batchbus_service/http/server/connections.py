@@ -94,7 +94,7 @@ class _Connection(H11Protocol):
         self._refuse(HTTPStatus(status), msg)
 
     def _set_timer(self) -> None:
-        """Set the alarm if the head of a request is to come, or the rest of a body that nobody reads any more."""
+        """Start the timer if the head of a request is to come, or the rest of a body that nobody reads any more."""
         if self.transport.is_closing() or self._parted:
             return
         if self.conn.our_state is h11.IDLE:
@@ -160,23 +160,23 @@ class SlowBodies:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        left, complete, answered = self._timeouts.body, False, False
+        remaining, complete, answered = self._timeouts.body, False, False
         clock = asyncio.get_running_loop().time
 
         async def in_time() -> Message:
-            nonlocal left, complete
+            nonlocal remaining, complete
             if complete:  # what comes now is that the client goes away, whenever that is
                 return await receive()
             began = clock()
             try:
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(remaining):
                     message = await receive()
             except TimeoutError:
                 if answered:
                     return {"type": "http.disconnect"}
                 raise ApiError(408, "invalid_data", "The body came too slowly") from None
             bought = len(message.get("body", b"")) / self._timeouts.bytes_per_second
-            left = min(left - (clock() - began) + bought, self._timeouts.body)
+            remaining = min(remaining - (clock() - began) + bought, self._timeouts.body)
             complete = not message.get("more_body", False)
             return message
 

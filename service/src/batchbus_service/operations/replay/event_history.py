@@ -25,7 +25,16 @@ from batchbus_service.domain.replay import Position
 from batchbus_service.domain.selection import Selection
 from batchbus_service.journal.messages import event_of
 
-__all__ = ["EventHistory", "Marks", "PastEvent", "Stopped", "Summary", "past_events", "sort_past", "sum_up"]
+__all__ = [
+    "EventHistory",
+    "HistoryEvent",
+    "ReplayLabel",
+    "Stopped",
+    "Summary",
+    "history_events",
+    "sort_history",
+    "sum_up",
+]
 
 _SAMPLE: Final = 10
 _PIECE_BYTES: Final = 16 * 1024 * 1024
@@ -36,7 +45,7 @@ class Stopped(Exception):
     """Reading was called off."""
 
 
-class Marks(NamedTuple):
+class ReplayLabel(NamedTuple):
     """What is added to an event that is published again."""
 
     replay_id: str
@@ -44,7 +53,7 @@ class Marks(NamedTuple):
     by: str
 
 
-class PastEvent(NamedTuple):
+class HistoryEvent(NamedTuple):
     """One event, ready to be published. Sorts by its position."""
 
     position: Position
@@ -92,15 +101,15 @@ class EventHistory:
     def __init__(self, pieces: list[Path]) -> None:
         self._merged = heapq.merge(*map(_read, pieces))
 
-    def take(self, number: int) -> list[PastEvent]:
+    def take(self, number: int) -> list[HistoryEvent]:
         """The next events, at most so many; none when there are no more."""
         return list(itertools.islice(self._merged, number))
 
 
-def sort_past(
+def sort_history(
     histories: HistoryReader,
     selection: Selection,
-    marks: Marks,
+    label: ReplayLabel,
     after: Position | None,
     folder: Path,
     stopped: Callable[[], bool],
@@ -111,7 +120,7 @@ def sort_past(
     `folder`: empty, for the files, until the last event has been taken. `piece_bytes`: how much is sorted at a time.
     """
     pieces: list[Path] = []
-    piece: list[PastEvent] = []
+    piece: list[HistoryEvent] = []
     size = 0
 
     def write() -> None:
@@ -122,7 +131,7 @@ def sort_past(
         for time, entry in taken:
             position = Position(time, job_id, entry.seq)
             if after is None or position > after:
-                piece.append(_past_event(position, batch_type, entry, marks))
+                piece.append(_history_event(position, batch_type, entry, label))
                 size += len(piece[-1].body)
         if size >= piece_bytes:
             write()
@@ -131,7 +140,7 @@ def sort_past(
     return EventHistory(pieces)
 
 
-def past_events(histories: HistoryReader, selection: Selection) -> Iterator[Event]:
+def history_events(histories: HistoryReader, selection: Selection) -> Iterator[Event]:
     """The events that the selection takes as they were published first, job by job, in order for each."""
     for job_id, _, taken in _taken(histories, selection, lambda: False):
         for _, entry in taken:
@@ -152,15 +161,15 @@ def _taken(
             yield job_id, batch_type, taken
 
 
-def _past_event(position: Position, batch_type: str, entry: HistoryEntry, marks: Marks) -> PastEvent:
+def _history_event(position: Position, batch_type: str, entry: HistoryEntry, label: ReplayLabel) -> HistoryEvent:
     event = replace(
-        event_of(position.job_id, entry), replayid=marks.replay_id, replayedat=marks.at, replayedby=marks.by
+        event_of(position.job_id, entry), replayid=label.replay_id, replayedat=label.at, replayedby=label.by
     )
     key = topics.routing_key(event.type, batch_type, position.job_id)
-    return PastEvent(position, event.id, key, encode(event))
+    return HistoryEvent(position, event.id, key, encode(event))
 
 
-def _write(piece: list[PastEvent], path: Path) -> Path:
+def _write(piece: list[HistoryEvent], path: Path) -> Path:
     """One line of JSON for each event, with its body, which is JSON itself, as a text in it."""
     piece.sort()
     with path.open("w", encoding="utf-8") as file:
@@ -169,8 +178,10 @@ def _write(piece: list[PastEvent], path: Path) -> Path:
     return path
 
 
-def _read(path: Path) -> Generator[PastEvent, None, None]:
+def _read(path: Path) -> Generator[HistoryEvent, None, None]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             time, job_id, seq, event_id, routing_key, body = json.loads(line)
-            yield PastEvent(Position(datetime.fromisoformat(time), job_id, seq), event_id, routing_key, body.encode())
+            yield HistoryEvent(
+                Position(datetime.fromisoformat(time), job_id, seq), event_id, routing_key, body.encode()
+            )

@@ -19,7 +19,7 @@ from batchbus_events.ids import JOB_ID
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.ports import HistoryReader
 from batchbus_service.domain.selection import Selection
-from batchbus_service.operations.replay.event_history import past_events
+from batchbus_service.operations.replay.event_history import history_events
 
 __all__ = ["JobHistories"]
 
@@ -34,15 +34,15 @@ class JobHistories:
         self._histories = histories
 
     async def since(self, time: datetime) -> AsyncGenerator[Event, None]:
-        async for event in self._told(Selection(since=time)):
+        async for event in self._note_of(Selection(since=time)):
             yield event
 
     async def of_job(self, job_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
         if JOB_ID.fullmatch(job_id):
-            async for event in self._told(Selection(job_ids=(job_id,)), after=after):
+            async for event in self._note_of(Selection(job_ids=(job_id,)), after=after):
                 yield event
 
-    async def _told(self, selection: Selection, *, after: int = 0) -> AsyncGenerator[Event, None]:
+    async def _note_of(self, selection: Selection, *, after: int = 0) -> AsyncGenerator[Event, None]:
         try:
             async for events in self.batches(selection, after=after):
                 for event in events:
@@ -52,7 +52,7 @@ class JobHistories:
 
     async def batches(self, selection: Selection, *, after: int = 0) -> AsyncGenerator[list[Event], None]:
         """The events selected that have a `sequence` above `after`, some hundred at a time. Raises `StoreUnavailable`."""
-        found = (event for event in past_events(self._histories, selection) if (event.sequence or 0) > after)
+        found = (event for event in history_events(self._histories, selection) if (event.sequence or 0) > after)
         while True:
             events = await to_thread.run_sync(_next, found)
             if not events:

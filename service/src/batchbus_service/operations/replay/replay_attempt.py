@@ -17,7 +17,7 @@ from batchbus_events.tasks import end
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.ports import Clock, HistoryReader, ReplayStore
 from batchbus_service.domain.replay import Plan, Replay, State
-from batchbus_service.operations.replay.event_history import Marks, PastEvent, sort_past, sum_up
+from batchbus_service.operations.replay.event_history import HistoryEvent, ReplayLabel, sort_history, sum_up
 from batchbus_service.storage.changing import changed
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class ReplayDependencies:
 class ReplayAttempt:
     """`replay`, claimed by this process, as far as this attempt has got with it."""
 
-    def __init__(self, around: ReplayDependencies, replay: Replay, log: FilteringBoundLogger) -> None:
+    def __init__(self, shared: ReplayDependencies, replay: Replay, log: FilteringBoundLogger) -> None:
         self.replay = replay
-        self._around = around
+        self._shared = shared
         self._log = log
         self._over = threading.Event()
 
@@ -73,47 +73,49 @@ class ReplayAttempt:
 
     async def change(self, decide: Callable[[Replay, datetime], Replay]) -> None:
         """Change its state, also if operators have changed it meanwhile. Raises `AttemptEnded` if it is no longer ours to change."""
-        around = self._around
+        shared = self._shared
         decided = await changed(
             self._known,
-            lambda known: decide(replace(known, published=self.replay.published), around.clock.now()),
-            around.replays.change,
+            lambda known: decide(replace(known, published=self.replay.published), shared.clock.now()),
+            shared.replays.change,
         )
         self._log.info("replay", state=decided.state.value, published=decided.published)
 
     # -- planning --------------------------------------------------------------------------------------------------
 
     async def _plan(self) -> None:
-        around, replay = self._around, self.replay
-        summary = await self._in_a_thread(lambda: sum_up(around.histories, replay.selection, self._is_over))
+        shared, replay = self._shared, self.replay
+        summary = await self._in_a_thread(lambda: sum_up(shared.histories, replay.selection, self._is_over))
         queue = replay.destination.queue
-        found = await around.bus.inspect(queue) if queue else None
+        found = await shared.bus.inspect(queue) if queue else None
         plan = Plan(
             **summary._asdict(),
             destination_exists=queue is None or found is not None,
             waiting=found.messages if found else None,
             consumers=found.consumers if found else None,
         )
-        await self.change(lambda known, now: known.planned(plan, around.worker, now))
+        await self.change(lambda known, now: known.planned(plan, shared.worker, now))
 
     # -- publishing ------------------------------------------------------------------------------------------------
 
     async def _publish(self) -> None:
-        around, replay = self._around, self.replay
+        shared, replay = self._shared, self.replay
         assert replay.started_at is not None and replay.started_by is not None
-        marks = Marks(replay.id, replay.started_at, replay.started_by)
-        around.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="replay-", dir=around.folder) as room:
-            past = await self._in_a_thread(
-                lambda: sort_past(around.histories, replay.selection, marks, replay.position, Path(room), self._is_over)
+        label = ReplayLabel(replay.id, replay.started_at, replay.started_by)
+        shared.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="replay-", dir=shared.folder) as room:
+            history = await self._in_a_thread(
+                lambda: sort_history(
+                    shared.histories, replay.selection, label, replay.position, Path(room), self._is_over
+                )
             )
-            pace = _Pace(around.clock)
-            while batch := past.take(max(1, min(BATCH, self.replay.rate // _BATCHES_PER_SECOND))):
+            pace = _Pace(shared.clock)
+            while batch := history.take(max(1, min(BATCH, self.replay.rate // _BATCHES_PER_SECOND))):
                 await self._publish_batch(batch)
                 await pace.keep(len(batch), self.replay.rate)
-        await self.change(lambda known, now: known.completed(around.worker, now))
+        await self.change(lambda known, now: known.completed(shared.worker, now))
 
-    async def _publish_batch(self, batch: Sequence[PastEvent]) -> None:
+    async def _publish_batch(self, batch: Sequence[HistoryEvent]) -> None:
         """Until the broker has confirmed all of it, in order; what comes after a failure is published again."""
         pause = _SHORTEST_PAUSE
         while batch:
@@ -127,11 +129,11 @@ class ReplayAttempt:
                 await asyncio.sleep(pause)  # there is nothing to wait on but another try
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _send(self, batch: Sequence[PastEvent]) -> tuple[int, BusError | None]:
+    async def _send(self, batch: Sequence[HistoryEvent]) -> tuple[int, BusError | None]:
         """How many were confirmed up to the first that was not, and why that one was not."""
         destination = self.replay.destination
         sends = [
-            self._around.bus.publish(
+            self._shared.bus.publish(
                 destination.exchange or "", _message(event, destination.queue), mandatory=destination.queue is not None
             )
             for event in batch
@@ -143,7 +145,7 @@ class ReplayAttempt:
                 raise outcome
         return len(batch), None
 
-    async def _got_to(self, confirmed: Sequence[PastEvent], *, trouble: str | None, repeat: int) -> None:
+    async def _got_to(self, confirmed: Sequence[HistoryEvent], *, trouble: str | None, repeat: int) -> None:
         """Write what was confirmed, then look whether to go on, and how fast. Raises `AttemptEnded`."""
         self.replay = replace(
             self.replay,
@@ -156,7 +158,7 @@ class ReplayAttempt:
         self.replay = replace(self.replay, rate=(await self._known()).rate)
 
     async def _stop(self, trouble: str) -> None:
-        await self.change(lambda known, now: known.stopped(trouble, self._around.worker, now))
+        await self.change(lambda known, now: known.stopped(trouble, self._shared.worker, now))
         raise AttemptEnded
 
     # -- the claim -------------------------------------------------------------------------------------------------
@@ -171,7 +173,7 @@ class ReplayAttempt:
 
     async def _keep_claim_for_ever(self) -> None:
         while not self._over.is_set():
-            await asyncio.sleep(self._around.claim.total_seconds() / 3)
+            await asyncio.sleep(self._shared.claim.total_seconds() / 3)
             try:
                 await self._keep_claim()
                 await self._known()
@@ -183,19 +185,19 @@ class ReplayAttempt:
                 self._log.error("replay_claim_not_kept", exc_info=error)
 
     async def _keep_claim(self) -> None:
-        around = self._around
-        if not await around.replays.carry_on(self.replay, around.clock.now() + around.claim):
+        shared = self._shared
+        if not await shared.replays.carry_on(self.replay, shared.clock.now() + shared.claim):
             raise AttemptEnded
 
     async def _known(self) -> Replay:
         """The replay as stored. Raises `AttemptEnded` if it is not to go on here."""
-        known = await self._around.replays.get(self.replay.id)
+        known = await self._shared.replays.get(self.replay.id)
         if self._is_over() or (known.fence, known.state) != (self.replay.fence, self.replay.state):
             raise AttemptEnded
         return known
 
     def _is_over(self) -> bool:
-        return self._over.is_set() or self._around.stopping.is_set()
+        return self._over.is_set() or self._shared.stopping.is_set()
 
     async def _in_a_thread(self, read: Callable[[], T]) -> T:
         """What it returns; when the attempt ends before, the thread does too, and is waited for."""
@@ -226,6 +228,6 @@ class _Pace:
         await asyncio.sleep(max(0.0, self._since + self._published / rate - now))
 
 
-def _message(event: PastEvent, queue: str | None) -> Message:
+def _message(event: HistoryEvent, queue: str | None) -> Message:
     message = Message(body=event.body, routing_key=event.routing_key, message_id=event.id)
     return message.addressed(queue) if queue else message

@@ -55,7 +55,7 @@ class Replayer(Lifetime):
     ) -> None:
         """`folder`: where there is room for the events of a replay. `claim`: how long a process that ended is waited for."""
         self.replays = replays
-        self._around = ReplayDependencies(
+        self._shared = ReplayDependencies(
             replays=self.replays,
             histories=histories,
             bus=bus,
@@ -77,7 +77,7 @@ class Replayer(Lifetime):
 
     async def close(self) -> None:
         """Stop after the batch that is on its way, and leave the rest to another process."""
-        self._around.stopping.set()
+        self._shared.stopping.set()
         self._wanted.set()
         if self._replayer:
             await asyncio.wait([self._replayer], timeout=_LAST_BATCH)
@@ -99,7 +99,7 @@ class Replayer(Lifetime):
         return await self.replays.get(replay_id)
 
     async def _play(self) -> None:
-        while not self._around.stopping.is_set():
+        while not self._shared.stopping.is_set():
             self._wanted.clear()
             if not await self._play_one():
                 with suppress(TimeoutError):
@@ -109,13 +109,13 @@ class Replayer(Lifetime):
 
     async def _play_one(self) -> bool:
         """Returns whether there was one, and there may be another."""
-        around = self._around
+        shared = self._shared
         try:
-            now = around.clock.now()
-            replay = await self.replays.claim(around.worker, now, now + around.claim)
+            now = shared.clock.now()
+            replay = await self.replays.claim(shared.worker, now, now + shared.claim)
             if replay is None:
                 return False
-            await self._take_turn(replay)
+            await self._attempt(replay)
         except (StoreUnavailable, BusError) as error:
             self._log.warning("replays_interrupted", reason=str(error))
             return False
@@ -126,10 +126,10 @@ class Replayer(Lifetime):
             self._worked.notify_all()
         return True
 
-    async def _take_turn(self, replay: Replay) -> None:
+    async def _attempt(self, replay: Replay) -> None:
         log = self._log.bind(replay_id=replay.id)
         log.info("replay_taken", state=replay.state.value, published=replay.published)
-        attempt = ReplayAttempt(self._around, replay, log)
+        attempt = ReplayAttempt(self._shared, replay, log)
         try:
             await attempt.take()
         except (AttemptEnded, Stopped):
@@ -140,6 +140,6 @@ class Replayer(Lifetime):
             log.error("replay_failed", exc_info=error)
             reason = f"{type(error).__name__}: {error}"[:1000]
             with suppress(AttemptEnded):
-                await attempt.change(lambda known, now: known.failed(reason, self._around.worker, now))
+                await attempt.change(lambda known, now: known.failed(reason, self._shared.worker, now))
         finally:
             await self.replays.release(replay)

@@ -9,7 +9,7 @@ from datetime import datetime
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder, why_not_kept
 from batchbus_service.domain.errors import JobExists, TooLarge
 from batchbus_service.domain.job import Job, got_on
-from batchbus_service.domain.ports import Beat
+from batchbus_service.domain.ports import Renewal
 from batchbus_service.storage.mongo.codec import encoded
 from batchbus_service.storage.mongo.document import to_document
 from batchbus_strategies import Phase
@@ -44,31 +44,31 @@ class MemoryJobStore:
             return False
         # Only what differs is written, as in the database: a heartbeat since the read is not undone.
         changed = {name: getattr(new, name) for name in _FIELDS if getattr(new, name) != getattr(old, name)}
-        changed |= {name: getattr(new, name) for name in ("wake_at", *(_BEATEN if by_owner else ()))}
+        changed |= {name: getattr(new, name) for name in ("wake_at", *(_WRITTEN_BY_HEARTBEATS if by_owner else ()))}
         changed["published"] = max(stored.published, new.published)
         self._put(replace(stored, **changed))
         return True
 
-    async def beat(self, beat: Beat) -> bool:
-        stored = self.jobs.get(beat.job_id)
-        if stored is None or stored.fence != beat.fence or stored.lease is None:
+    async def renew(self, renewal: Renewal) -> bool:
+        stored = self.jobs.get(renewal.job_id)
+        if stored is None or stored.fence != renewal.fence or stored.lease is None:
             return False
-        lease = replace(stored.lease, expires_at=beat.expires_at)
-        published = max(stored.published, beat.published)
-        beaten = replace(stored, lease=lease, result=beat.result, published=published)
-        if beat.checkpoint:
-            beaten = replace(got_on(beaten), checkpoint=beat.checkpoint)
-        self._put(beaten)
+        lease = replace(stored.lease, expires_at=renewal.expires_at)
+        published = max(stored.published, renewal.published)
+        renewed = replace(stored, lease=lease, result=renewal.result, published=published)
+        if renewal.checkpoint:
+            renewed = replace(got_on(renewed), checkpoint=renewal.checkpoint)
+        self._put(renewed)
         return True
 
     async def settle(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             if (stored := self.jobs.get(job.id)) is None:
                 continue
-            alarm = job.wake_at if stored.version == job.version else stored.wake_at
-            self.jobs[job.id] = replace(stored, published=max(stored.published, job.published), wake_at=alarm)
+            wake_at = job.wake_at if stored.version == job.version else stored.wake_at
+            self.jobs[job.id] = replace(stored, published=max(stored.published, job.published), wake_at=wake_at)
 
-    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
+    async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         stored = self.jobs.get(job.id)
         if stored is None or stored.wake_at != job.wake_at:
             return False
@@ -77,7 +77,7 @@ class MemoryJobStore:
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         for job, time in zip(jobs, wake_at, strict=True):
-            await self.move_alarm(job, time)
+            await self.move_wake_at(job, time)
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         ready = [
@@ -87,7 +87,7 @@ class MemoryJobStore:
         ]
         return [job for _, _, job in sorted(ready)[:want]]
 
-    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+    async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         everything: list[Job | Placeholder] = [*self.jobs.values(), *self.placeholders.values()]
         due = [(each.wake_at, each.id, each) for each in everything if each.wake_at and each.wake_at <= until]
         return [each for _, _, each in sorted(due, key=lambda entry: entry[:2])[:want]]
@@ -158,5 +158,5 @@ class MemoryProcessStore:
         self._until.pop(name, None)
 
 
-_BEATEN = ("result", "checkpoint", "failures", "lost_runs", "crashes", "lease")
+_WRITTEN_BY_HEARTBEATS = ("result", "checkpoint", "failures", "lost_runs", "crashes", "lease")
 _FIELDS = tuple(Job.__dataclass_fields__)

@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, Final
 
 from batchbus_service.domain.errors import UnreadableJob
-from batchbus_service.domain.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, Writer, lane
+from batchbus_service.domain.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, Writer, work_queue
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.mongo.driver import Document
 from batchbus_strategies import Json
@@ -63,7 +63,7 @@ _KINDS: Final[Mapping[str, type | UnionType]] = {
     "dry_run": bool,
 }
 """Of what kind the values are that others count on without a look."""
-_BEATEN: Final = frozenset({"result", "checkpoint", "failures", "lost_runs", "crashes", "lease"})
+_WRITTEN_BY_HEARTBEATS: Final = frozenset({"result", "checkpoint", "failures", "lost_runs", "crashes", "lease"})
 _COMPARED: Final = tuple(name for name in _PLAIN if name != "published")
 
 
@@ -85,13 +85,13 @@ def update_of(old: Job, new: Job, *, by_owner: bool = False) -> Document:
     """The update that turns `old`'s document into `new`'s, naming only what differs; history is only ever added to.
 
     What others write without raising the version may differ from `old` by now, so it is named even if it seems not
-    to differ: the alarm always, and what heartbeats write if it is the owner of the lease who writes (`by_owner`).
+    to differ: `wake_at` always, and what heartbeats write if it is the owner of the lease who writes (`by_owner`).
     """
     changed: Document = {}
     removed: Document = {}
 
     def compare(name: str, before: Any, after: Any) -> None:
-        if before == after and name != "wake_at" and not (by_owner and name in _BEATEN):
+        if before == after and name != "wake_at" and not (by_owner and name in _WRITTEN_BY_HEARTBEATS):
             return
         if after is None:
             removed[name] = ""
@@ -195,8 +195,8 @@ def _writer(job: Job) -> Document | None:
     return asdict(job.writer) if job.writer else None
 
 
-def _lane(job: Job) -> str | None:
-    return lane(job.phase, job.type) if job.ready_at else None
+def _work_queue(job: Job) -> str | None:
+    return work_queue(job.phase, job.type) if job.ready_at else None
 
 
 def _reached_at(status: Status) -> Callable[[Job], datetime | None]:
@@ -207,12 +207,12 @@ _ENCODED: Final[Mapping[str, Callable[[Job], Any]]] = {
     "lease": _lease,
     "checkpoint": _checkpoint,
     "result": lambda job: result_document(job.result),
-    "lane": _lane,
+    "lane": _work_queue,
     "writer": _writer,
     "triggers": lambda job: list(job.triggers) or None,
     **{f"{status}_at": _reached_at(status) for status in _TIMED},
 }
-"""Fields whose form in the document is not that in the `Job`. `lane` is derived: present where `ready_at` is."""
+"""Fields whose form in the document is not that in the `Job`. `work_queue` is derived: present where `ready_at` is."""
 
 
 def _entry_document(entry: HistoryEntry) -> Document:

@@ -114,7 +114,7 @@ class EmbeddedMongo:
         self._port = 0
         self._process: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Task[None] | None = None
-        self._last_words = ""
+        self._last_line = ""
 
     @staticmethod
     @asynccontextmanager
@@ -141,7 +141,7 @@ class EmbeddedMongo:
 
     async def _launch(self) -> None:
         """Start the child and wait until it listens."""
-        self._last_words = ""
+        self._last_line = ""
         self._process = process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", __name__, str(self._data_dir), str(self._port)),
             stdin=asyncio.subprocess.PIPE,
@@ -158,11 +158,11 @@ class EmbeddedMongo:
                 if not announcement:
                     await self._listener
         except TimeoutError:
-            self._last_words = f"It was not ready after {_START_SECONDS:g} seconds."
+            self._last_line = f"It was not ready after {_START_SECONDS:g} seconds."
             announcement = b""
         if not announcement:
             await self._stop()
-            raise EmbeddedMongoFailed("The embedded database did not start. " + self._last_words)
+            raise EmbeddedMongoFailed("The embedded database did not start. " + self._last_line)
         self._port = int(announcement)
         self._lock.describe(database_pid=process.pid, port=self._port)
 
@@ -175,7 +175,7 @@ class EmbeddedMongo:
             except ValueError:  # a line that is too long is dropped
                 continue
             text = line.decode(errors="replace").rstrip()
-            self._last_words = text or self._last_words
+            self._last_line = text or self._last_line
             _log.warning("embedded_database_says", text=text)
 
     async def _supervise(self) -> None:

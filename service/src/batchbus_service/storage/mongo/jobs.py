@@ -11,8 +11,8 @@ from pymongo import UpdateOne
 
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import JobExists
-from batchbus_service.domain.job import Job, lane
-from batchbus_service.domain.ports import Beat
+from batchbus_service.domain.job import Job, work_queue
+from batchbus_service.domain.ports import Renewal
 from batchbus_service.storage.mongo.codec import encodable
 from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
 from batchbus_service.storage.mongo.document import A_JOB, from_document, result_document, to_document, update_of
@@ -20,8 +20,8 @@ from batchbus_service.storage.mongo.driver import Document
 from batchbus_service.storage.mongo.indexes import INDEXES
 from batchbus_service.storage.mongo.placeholders import Placeholders, is_placeholder
 from batchbus_service.storage.mongo.placeholders import from_document as placeholder_of
+from batchbus_service.storage.mongo.range_search import RangeSearch
 from batchbus_service.storage.mongo.reading import Make, read, readable
-from batchbus_service.storage.mongo.sweep import Sweep
 from batchbus_strategies import Phase
 
 __all__ = ["MongoJobStore", "entry_of"]
@@ -38,8 +38,8 @@ class MongoJobStore:
     def __init__(self, database: Database) -> None:
         self._jobs = Collection(database, "jobs")
         self._placeholders = Placeholders(self._jobs)
-        self._lanes: dict[str, Sweep[Job]] = {}
-        self._alarms: Sweep[Job | Placeholder] = Sweep(_wakes_at)
+        self._searches: dict[str, RangeSearch[Job]] = {}
+        self._due: RangeSearch[Job | Placeholder] = RangeSearch(_wakes_at)
 
     async def prepare(self) -> None:
         await self._jobs.create_indexes(*INDEXES, seconds=_INDEX_SECONDS)
@@ -60,54 +60,54 @@ class MongoJobStore:
         with encodable():
             return await self._jobs.compare_and_set(where, update_of(old, new, by_owner=by_owner))
 
-    async def beat(self, beat: Beat) -> bool:
-        change: Document = {"lease.expires_at": beat.expires_at, "result": result_document(beat.result)}
-        if beat.checkpoint:
-            change["checkpoint"] = asdict(beat.checkpoint)
+    async def renew(self, renewal: Renewal) -> bool:
+        change: Document = {"lease.expires_at": renewal.expires_at, "result": result_document(renewal.result)}
+        if renewal.checkpoint:
+            change["checkpoint"] = asdict(renewal.checkpoint)
             change |= {"failures": 0, "lost_runs": 0, "crashes": 0}
-        where = {"_id": beat.job_id, "fence": beat.fence, "lease.worker": {"$exists": True}}
+        where = {"_id": renewal.job_id, "fence": renewal.fence, "lease.worker": {"$exists": True}}
         with encodable():
-            return await self._jobs.compare_and_set(where, {"$set": change, "$max": {"published": beat.published}})
+            return await self._jobs.compare_and_set(where, {"$set": change, "$max": {"published": renewal.published}})
 
     async def settle(self, jobs: Sequence[Job]) -> None:
         def settled(job: Job) -> Document:
-            return {"$max": {"published": job.published}, **_alarm(job.wake_at)}
+            return {"$max": {"published": job.published}, **_wake_at(job.wake_at)}
 
-        marks = [UpdateOne({"_id": job.id, "version": job.version}, settled(job)) for job in jobs]
-        if await self._jobs.change_each(marks) == len(jobs):
+        updates = [UpdateOne({"_id": job.id, "version": job.version}, settled(job)) for job in jobs]
+        if await self._jobs.change_each(updates) == len(jobs):
             return
-        # Some job has moved on meanwhile: its alarm is not ours to set, its mark still is.
+        # Some job has moved on meanwhile: its `wake_at` is not ours to set, its mark still is.
         await self._jobs.change_each(
             [UpdateOne({"_id": job.id}, {"$max": {"published": job.published}}) for job in jobs]
         )
 
-    async def move_alarm(self, job: Job, wake_at: datetime | None) -> bool:
-        return await self._jobs.compare_and_set({"_id": job.id, "wake_at": job.wake_at}, _alarm(wake_at))
+    async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
+        return await self._jobs.compare_and_set({"_id": job.id, "wake_at": job.wake_at}, _wake_at(wake_at))
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         moves = [
-            UpdateOne({"_id": job.id, "wake_at": job.wake_at}, _alarm(time))
+            UpdateOne({"_id": job.id, "wake_at": job.wake_at}, _wake_at(time))
             for job, time in zip(jobs, wake_at, strict=True)
         ]
         if moves:
             await self._jobs.change_each(moves)
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
-        name = lane(phase, job_type)
-        sweep = self._lanes.setdefault(name, Sweep(lambda job: job.ready_at or job.updated_at))
+        name = work_queue(phase, job_type)
+        search = self._searches.setdefault(name, RangeSearch(lambda job: job.ready_at or job.updated_at))
 
         async def fetch(after: datetime, up_to: datetime) -> list[Job]:
             where = {"lane": name, "ready_at": {"$gt": after, "$lte": up_to}}
             return await self._first("ready_at", where, want, from_document)
 
-        return await sweep.first(fetch, until, want)
+        return await search.first(fetch, until, want)
 
-    async def ringing(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
+    async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         async def fetch(after: datetime, up_to: datetime) -> list[Job | Placeholder]:
             where = {"wake_at": {"$gt": after, "$lte": up_to}}
             return await self._first("wake_at", where, want, entry_of)
 
-        return await self._alarms.first(fetch, until, want)
+        return await self._due.first(fetch, until, want)
 
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
         with encodable():
@@ -152,5 +152,5 @@ def _wakes_at(entry: Job | Placeholder) -> datetime:
     return entry.wake_at
 
 
-def _alarm(time: datetime | None) -> Document:
+def _wake_at(time: datetime | None) -> Document:
     return {"$set": {"wake_at": time}} if time else {"$unset": {"wake_at": ""}}

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, Generic, TypeVar
 
-__all__ = ["Sweep"]
+__all__ = ["RangeSearch"]
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ _NARROWEST: Final = timedelta(milliseconds=20)
 _FULL_EVERY: Final = timedelta(seconds=60)
 
 
-class Sweep(Generic[T]):
+class RangeSearch(Generic[T]):
     """One range that is searched again and again, from its low end."""
 
     def __init__(self, time_of: Callable[[T], datetime]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from batchbus_service.storage.mongo.sweep import Sweep
+from batchbus_service.storage.mongo.range_search import RangeSearch
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WANT = 32
@@ -30,12 +30,12 @@ def seconds(number: float) -> datetime:
     return NOW + timedelta(seconds=number)
 
 
-def sweep() -> Sweep[datetime]:
-    return Sweep(lambda time: time)
+def search_of() -> RangeSearch[datetime]:
+    return RangeSearch(lambda time: time)
 
 
 async def test_a_backlog_is_worked_off_from_its_old_end_at_the_cost_of_a_few() -> None:
-    range_, search = Range(*(seconds(number / 300) for number in range(5_000))), sweep()
+    range_, search = Range(*(seconds(number / 300) for number in range(5_000))), search_of()
     await search.first(range_.fetch, seconds(20), WANT)
     range_.read = range_.fetches = 0
     searches = 0
@@ -51,7 +51,7 @@ async def test_a_backlog_is_worked_off_from_its_old_end_at_the_cost_of_a_few() -
 async def test_what_lands_below_the_low_end_is_found_by_the_next_search() -> None:
     """A write takes its time: an entry may come up after a younger one was found and taken."""
     random = Random(1)
-    range_, search = Range(), sweep()
+    range_, search = Range(), search_of()
     landing = sorted((seconds(number / 20 + random.uniform(0, 3)), seconds(number / 20)) for number in range(2_000))
     taken: list[datetime] = []
     now = NOW
@@ -67,14 +67,14 @@ async def test_what_lands_below_the_low_end_is_found_by_the_next_search() -> Non
 
 
 async def test_what_lands_very_late_is_found_within_a_minute_or_so() -> None:
-    range_, search = Range(), sweep()
+    range_, search = Range(), search_of()
     assert await search.first(range_.fetch, seconds(0), WANT) == []
     range_.times = [seconds(-3600)]
     assert await search.first(range_.fetch, seconds(61), WANT) == [seconds(-3600)]
 
 
 async def test_an_idle_range_costs_one_read_of_nothing() -> None:
-    range_, search = Range(), sweep()
+    range_, search = Range(), search_of()
     await search.first(range_.fetch, seconds(0), WANT)
     range_.fetches = 0
     for number in range(1, 11):
