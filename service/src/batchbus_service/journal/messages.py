@@ -1,4 +1,4 @@
-"""The messages that batchbus itself publishes: lifecycle events, progress, rejections, parked messages, the doorbell."""
+"""The messages that batchbus itself publishes: lifecycle events, progress, rejections, parked messages, notifications."""
 
 from __future__ import annotations
 
