@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from batchbus_service.domain.moves import diagram
+from batchbus_service.domain.moves import MOVES
 from batchbus_service.domain.settings import Settings
 from tests.docs.pages import PAGES, ROOT, blocks_of
 
@@ -30,7 +30,9 @@ _COMPUTED = (
 @pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
 def test_the_diagram_is_the_transition_table(page: str) -> None:
     drawn = [block.text for block in blocks_of(ROOT / page) if block.language == "mermaid"]
-    assert drawn == [diagram()], f"the states in {page} are not those of moves.py; this is the diagram:\n{diagram()}"
+    assert drawn == [MOVES.diagram()], (
+        f"the states in {page} are not those of moves.py; this is the diagram:\n{MOVES.diagram()}"
+    )
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:

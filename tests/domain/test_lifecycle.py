@@ -15,7 +15,7 @@ from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.job import TERMINAL, Job, Status
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, due_at
-from batchbus_service.domain.moves import MOVES, diagram
+from batchbus_service.domain.moves import MOVES
 from batchbus_service.domain.result import JobResult
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -166,7 +166,7 @@ def test_a_dry_run_that_nobody_confirms_is_called_off(decider: Decider) -> None:
 
 
 def test_the_diagram_shows_every_move_of_the_table() -> None:
-    drawn = diagram()
+    drawn = MOVES.diagram()
     for move in MOVES:
         assert f"{move.source} --> {move.target}: {move.reason}" in drawn
 

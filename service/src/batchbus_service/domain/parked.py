@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from batchbus_events.bus import Message
 from batchbus_service.domain.errors import ParkedRefused
+from batchbus_service.domain.state_machine import Move, StateMachine
 
 __all__ = [
+    "MOVES",
     "AuditEntry",
     "Filter",
     "ParkedMessage",
@@ -29,6 +31,19 @@ class State(StrEnum):
     REPLACED = "replaced"
     """An edited copy was put back instead."""
     DISCARDED = "discarded"
+
+
+MOVES: Final = StateMachine(
+    State.PARKED,
+    "a message cannot be used",
+    Move(State.PARKED, State.REQUEUED, "put back as it is", "operator"),
+    Move(State.PARKED, State.REPLACED, "an edited copy is put back", "operator"),
+    Move(State.PARKED, State.DISCARDED, "discarded", "operator"),
+    Move(State.REQUEUED, State.PARKED, "it failed again", "subscriber"),
+    Move(State.REPLACED, State.PARKED, "it failed again", "subscriber"),
+    Move(State.DISCARDED, State.PARKED, "it failed again", "subscriber"),
+)
+"""Every allowed change of a parked message's state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +123,7 @@ class ParkedMessage:
     def _dealt_with(
         self, state: State, what: str, by: str, now: datetime, reason: str, details: Mapping[str, Any] | None = None
     ) -> ParkedMessage:
-        if self.state is not State.PARKED:
+        if not MOVES.allows(self.state, state):
             last = self.audit[-1]
             raise ParkedRefused(f"{self.id} is {self.state.value} already, by {last.by}: {last.reason}")
         entry = AuditEntry(now, by, what, reason, details or {})

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from batchbus_service.domain.errors import ReplayRefused
 from batchbus_service.domain.selection import Destination, Selection
+from batchbus_service.domain.state_machine import Move, StateMachine
 
 __all__ = [
     "CONFIRM_ABOVE",
@@ -52,15 +53,21 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-MOVES: Final[Mapping[State, frozenset[State]]] = {
-    State.PLANNING: frozenset({State.PLANNED, State.ABORTED, State.FAILED}),
-    State.PLANNED: frozenset({State.RUNNING, State.ABORTED}),
-    State.RUNNING: frozenset({State.PAUSED, State.COMPLETED, State.ABORTED, State.FAILED}),
-    State.PAUSED: frozenset({State.RUNNING, State.ABORTED}),
-    State.COMPLETED: frozenset(),
-    State.ABORTED: frozenset(),
-    State.FAILED: frozenset(),
-}
+MOVES: Final = StateMachine(
+    State.PLANNING,
+    "planned by an operator",
+    Move(State.PLANNING, State.PLANNED, "it is counted what it would publish", "replayer"),
+    Move(State.PLANNED, State.RUNNING, "run", "operator"),
+    Move(State.RUNNING, State.PAUSED, "paused, or the destination cannot take it", "operator"),
+    Move(State.PAUSED, State.RUNNING, "resumed", "operator"),
+    Move(State.RUNNING, State.COMPLETED, "everything is published", "replayer"),
+    *(
+        Move(source, State.ABORTED, "aborted", "operator")
+        for source in (State.PLANNING, State.PLANNED, State.RUNNING, State.PAUSED)
+    ),
+    *(Move(source, State.FAILED, "it cannot be done", "replayer") for source in (State.PLANNING, State.RUNNING)),
+)
+"""Every allowed change of a replay's state."""
 
 
 class Position(NamedTuple):
@@ -146,7 +153,7 @@ class Replay:
 
     @property
     def ended(self) -> bool:
-        return not MOVES[self.state]
+        return MOVES.ends(self.state)
 
     def run(self, by: str, now: datetime, *, confirm: bool, rate: int | None = None) -> Replay:
         """Start it. Raises `ReplayRefused`: also if it is large, or for everyone, and `confirm` is not given."""
@@ -189,7 +196,7 @@ class Replay:
 
     def abort(self, by: str, now: datetime) -> Replay:
         """End it where it is. What was published stays published."""
-        if State.ABORTED not in MOVES[self.state]:
+        if not MOVES.allows(self.state, State.ABORTED):
             raise ReplayRefused(_cannot("abort", self.state))
         return self._moved(State.ABORTED, by, "abort", now, {"published": self.published})
 
@@ -216,12 +223,12 @@ class Replay:
         return replace(self, trouble=trouble)._moved(State.FAILED, by, "failed", now, {"trouble": trouble})
 
     def _moved(self, state: State, by: str, what: str, now: datetime, details: Mapping[str, Any]) -> Replay:
-        assert state in MOVES[self.state], (self.state, state)
+        assert MOVES.allows(self.state, state), (self.state, state)
         moved = replace(
             self,
             state=state,
             version=self.version + 1,
-            ended_at=None if MOVES[state] else now,
+            ended_at=now if MOVES.ends(state) else None,
         )
         return moved.noted(by, what, now, details)
 
