@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from batchbus_events.bus import Message
 from batchbus_service.domain.errors import ParkedRefused
@@ -54,7 +54,7 @@ class AuditEntry:
     by: str
     what: str
     reason: str
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ class ParkedMessage:
         return self._dealt_with(State.DISCARDED, "discard", by, now, reason)
 
     def _dealt_with(
-        self, state: State, what: str, by: str, now: datetime, reason: str, details: Mapping[str, Any] | None = None
+        self, state: State, what: str, by: str, now: datetime, reason: str, details: Mapping[str, object] | None = None
     ) -> ParkedMessage:
         if not MOVES.allows(self.state, state):
             last = self.audit[-1]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from batchbus_service.domain.errors import ReplayRefused
 from batchbus_service.domain.selection import Destination, Selection
@@ -91,7 +91,7 @@ class Plan:
     first: datetime | None
     last: datetime | None
     """Times of the first and the last event."""
-    sample: tuple[Mapping[str, Any], ...]
+    sample: tuple[Mapping[str, object], ...]
     """The first few of them: `{type, job_id, sequence, time}`."""
     destination_exists: bool
     waiting: int | None
@@ -107,7 +107,7 @@ class Audit:
     at: datetime
     by: str
     what: str
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ class Replay:
     def failed(self, trouble: str, by: str, now: datetime) -> Replay:
         return replace(self, trouble=trouble)._moved(State.FAILED, by, "failed", now, {"trouble": trouble})
 
-    def _moved(self, state: State, by: str, what: str, now: datetime, details: Mapping[str, Any]) -> Replay:
+    def _moved(self, state: State, by: str, what: str, now: datetime, details: Mapping[str, object]) -> Replay:
         assert MOVES.allows(self.state, state), (self.state, state)
         moved = replace(
             self,
@@ -232,7 +232,7 @@ class Replay:
         )
         return moved.noted(by, what, now, details)
 
-    def noted(self, by: str, what: str, now: datetime, details: Mapping[str, Any]) -> Replay:
+    def noted(self, by: str, what: str, now: datetime, details: Mapping[str, object]) -> Replay:
         return replace(self, audit=(*self.audit, Audit(now, by, what, details)))
 
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger
 from batchbus_service.domain.errors import Behind, Conflict, NotAllowed, UnknownJob, UnknownType
@@ -20,7 +20,8 @@ from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.preparation import prepare
 from batchbus_service.journal.transitions import Transitions
-from batchbus_strategies import BatchStrategy, Draft
+from batchbus_strategies import Draft
+from batchbus_strategies.registry import Strategy
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,7 +84,7 @@ HTTP: Final = Door(
 class Preparation:
     """What `Commands.prepare` needs: the strategies of this process, and where they are executed."""
 
-    strategies: Callable[[str], BatchStrategy[Any] | None]
+    strategies: Callable[[str], Strategy | None]
     executor: StrategyExecutor
 
 

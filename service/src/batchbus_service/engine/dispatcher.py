@@ -7,7 +7,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
 from batchbus_events.bus import Consumer, Delivery
@@ -19,7 +19,8 @@ from batchbus_service.execution.slots import Permit, Slots
 from batchbus_service.journal import messages
 from batchbus_service.journal.notifier import Notifier
 from batchbus_service.telemetry.background import Background
-from batchbus_strategies import BatchStrategy, Phase
+from batchbus_strategies import Phase
+from batchbus_strategies.registry import Strategy
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,7 +61,7 @@ class Dispatcher(Lifetime):
     def __init__(
         self,
         shared: Dependencies,
-        strategies: Callable[[str], BatchStrategy[Any] | None],
+        strategies: Callable[[str], Strategy | None],
         types: Collection[str],
         notifier: Notifier,
         log: FilteringBoundLogger,

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batchbus_events.bus import Bus
 from batchbus_service.domain.errors import NotStorable, StoreUnavailable, UnknownJob
@@ -40,7 +40,8 @@ from batchbus_service.execution.slots import Permit, Slots
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.storage.files import is_full
 from batchbus_service.telemetry.meter import RunEnd
-from batchbus_strategies import BatchStrategy, JobView, LeaseLost, RunCanceled, StrategyError
+from batchbus_strategies import JobView, LeaseLost, RunCanceled, StrategyError
+from batchbus_strategies.registry import Strategy
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -66,7 +67,7 @@ class Attempt:
     """From a claim until the job rests, waits again or is lost to another worker."""
 
     def __init__(
-        self, job: Job, strategy: BatchStrategy[Any], permit: Permit, shared: Dependencies, log: FilteringBoundLogger
+        self, job: Job, strategy: Strategy, permit: Permit, shared: Dependencies, log: FilteringBoundLogger
     ) -> None:
         self.job = job
         self._strategy = strategy

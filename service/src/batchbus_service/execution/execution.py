@@ -16,7 +16,8 @@ from batchbus_service.execution.executor import Call, StrategyExecutor, tamed
 from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import checked_context, overrides, prepare
-from batchbus_strategies import BatchStrategy, Draft, JobView, Json
+from batchbus_strategies import Draft, JobView, Json
+from batchbus_strategies.registry import Strategy
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -126,7 +127,7 @@ class Execution(Protocol):
 class Executions(Protocol):
     """Finds the place for a run."""
 
-    def open(self, job: Job, strategy: BatchStrategy[Any], lease: Lease, log: FilteringBoundLogger) -> Execution: ...
+    def open(self, job: Job, strategy: Strategy, lease: Lease, log: FilteringBoundLogger) -> Execution: ...
 
 
 class InProcess:
@@ -138,7 +139,7 @@ class InProcess:
         self,
         executor: StrategyExecutor,
         clock: Clock,
-        strategy: BatchStrategy[Any],
+        strategy: Strategy,
         lease: Lease,
         log: FilteringBoundLogger,
     ) -> None:

@@ -102,7 +102,7 @@ class StrategyExecutor:
         except (RunCanceled, LeaseLost) as error:
             raise RuntimeError(_named(error)) from error
 
-    def _on_own_loop(self, function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
+    def _on_own_loop(self, function: Callable[..., Coroutine[None, None, T]], *args: object) -> T:
         async def lent() -> T:
             loop = asyncio.get_running_loop()
             self._loops.add(loop)
@@ -140,7 +140,7 @@ class StrategyExecutor:
             await asyncio.wait([answered])  # a strategy may have cancelled it, with all that is on the loop
             await asyncio.sleep(_BLOCKED_SECONDS / 2)
 
-    async def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def _on_loop(self, coroutine: Coroutine[None, None, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
 
     async def _open(self) -> Services:
@@ -167,7 +167,7 @@ class Call(Generic[T]):
 
 
 class _LoopCall(Call[T]):
-    def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], name: str) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[None, None, T], name: str) -> None:
         super().__init__()
         self._loop = loop
         self._name = name
@@ -179,7 +179,7 @@ class _LoopCall(Call[T]):
         self._stopped = True
         self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
 
-    def _begin(self, coroutine: Coroutine[Any, Any, T]) -> None:
+    def _begin(self, coroutine: Coroutine[None, None, T]) -> None:
         self._task = self._loop.create_task(_tame(coroutine), name=self._name)
         self._task.add_done_callback(self._end)
         if self._stopped:
@@ -249,7 +249,7 @@ def _what(function: Callable[..., object], args: tuple[object, ...]) -> str:
     return function.__qualname__ + (f" in job {job_id}" if job_id else "")
 
 
-async def _tame(coroutine: Coroutine[Any, Any, T]) -> T:
+async def _tame(coroutine: Coroutine[None, None, T]) -> T:
     try:
         return await coroutine
     except asyncio.CancelledError:

@@ -10,13 +10,12 @@ from pydantic import BaseModel, ValidationError
 from batchbus_service.execution.executor import tamed
 from batchbus_strategies import Actor, BatchStrategy, Draft, StrategyError
 from batchbus_strategies.json_values import NotJson, as_object
+from batchbus_strategies.registry import Strategy
 
 __all__ = ["actor_of", "check_draft", "checked_context", "overrides", "prepare"]
 
 
-async def prepare(
-    call: Callable[..., Awaitable[Any]], strategy: BatchStrategy[Any], draft: Draft, created_by: str
-) -> BaseModel:
+async def prepare(call: Callable[..., Awaitable[Any]], strategy: Strategy, draft: Draft, created_by: str) -> BaseModel:
     """Let the strategy complete the draft, and check the result. Returns the context as the strategy's model.
 
     `call` executes a method of the strategy.
@@ -37,7 +36,7 @@ def check_draft(draft: Draft) -> None:
         raise NotJson(f"prepare: dry_run has to be True or False, not {type(draft.dry_run).__name__}")
 
 
-def checked_context(strategy: BatchStrategy[Any], draft: Draft) -> BaseModel:
+def checked_context(strategy: Strategy, draft: Draft) -> BaseModel:
     """The context as the strategy's model. Raises `StrategyError`, which names each field at fault."""
     try:
         model: BaseModel = tamed(strategy.context_model.model_validate, draft.context)
@@ -47,7 +46,7 @@ def checked_context(strategy: BatchStrategy[Any], draft: Draft) -> BaseModel:
     return model
 
 
-def overrides(strategy: BatchStrategy[Any], method: str) -> bool:
+def overrides(strategy: Strategy, method: str) -> bool:
     """Whether the strategy has the method itself."""
     return getattr(type(strategy), method) is not getattr(BatchStrategy, method)
 

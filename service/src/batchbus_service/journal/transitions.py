@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from batchbus_service.domain.early import MAX_OF_ONE_SENDER, ChangeTrigger, Kept, Placeholder, carried_out
 from batchbus_service.domain.errors import Conflict, JobExists, NotAllowed, StoreUnavailable, UnknownJob
@@ -231,7 +231,7 @@ class Transitions:
                 continue
             return None
 
-    async def _answered(self, write: Coroutine[Any, Any, bool], old: Job | None, new: Job) -> bool:
+    async def _answered(self, write: Coroutine[None, None, bool], old: Job | None, new: Job) -> bool:
         try:
             return await write
         except StoreUnavailable:
@@ -279,7 +279,7 @@ def _holder(job: Job) -> str | None:
     return job.lease.worker if job.lease else None
 
 
-async def _unbroken(write: Coroutine[Any, Any, T]) -> T:
+async def _unbroken(write: Coroutine[None, None, T]) -> T:
     """Wait for a write to its end even if the caller is cancelled: the driver carries it out all the same."""
     task = asyncio.ensure_future(write)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from batchbus_events.backoff import Backoff
 from batchbus_events.tasks import end
@@ -29,7 +29,7 @@ class Background:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.failures: dict[str, str] = {}
 
-    def start(self, name: str, body: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+    def start(self, name: str, body: Callable[[], Coroutine[None, None, None]]) -> asyncio.Task[None]:
         """Run `body`, and again whenever it raises. Where it returns it is done; else cancel the task in the end."""
         return asyncio.create_task(self._keep_going(name, body), name=name)
 
@@ -41,7 +41,7 @@ class Background:
             timer.cancel()
         self._timers[name] = asyncio.get_running_loop().call_later(self._well_again, self.failures.pop, name, None)
 
-    async def _keep_going(self, name: str, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _keep_going(self, name: str, body: Callable[[], Coroutine[None, None, None]]) -> None:
         backoff = Backoff()
         while True:
             try:

@@ -131,7 +131,7 @@ class Variant(TypedDict, total=False):
     origin_country: str | None
     mid_code: str | None
     material: str | None
-    metadata: dict[str, Any] | None
+    metadata: Document | None
     options: list[OptionValue]
     prices: list[Price]
     created_at: datetime
@@ -166,7 +166,7 @@ class Product(TypedDict, total=False):
     type: ProductType | None
     discountable: bool
     external_id: str | None
-    metadata: dict[str, Any] | None
+    metadata: Document | None
     profile: Profile | None
     options: list[Option]
     images: list[Image]

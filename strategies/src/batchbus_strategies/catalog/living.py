@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
+from batchbus_strategies.catalog.documents import Document
+
 __all__ = ["LIVING", "living", "living_product", "unique_keys"]
 
 LIVING: Final[Mapping[str, Any]] = {"deleted_at": None}
@@ -23,7 +25,7 @@ def unique_keys(variants: Iterable[Mapping[str, Any]] | None, key: str) -> list[
     return [variant[key] for variant in living(variants) if variant.get(key)]
 
 
-def living_product(product: Mapping[str, Any]) -> dict[str, Any]:
+def living_product(product: Mapping[str, Any]) -> Document:
     """A product without those of its parts that are deleted."""
     parts = {part: living(product[part]) for part in ("options", "images", "tags") if product.get(part)}
     variants = [

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from batchbus_strategies.catalog.documents import Image, OptionValue, Price, Product, Tag, Variant
+from batchbus_strategies.catalog.documents import Document, Image, OptionValue, Price, Product, Tag, Variant
 from batchbus_strategies.catalog.living import living
 from batchbus_strategies.product_import.merging import as_json, find_price
 from batchbus_strategies.product_import.plan import Counts, OptionChange, PriceChange, Update, VariantChange
@@ -60,7 +60,7 @@ class _Change:
 
     existing: Product
     records: Records
-    set: dict[str, Any] = field(default_factory=dict)
+    set: Document = field(default_factory=dict)
     """Of the product's own fields."""
     changed: dict[str, VariantChange] = field(default_factory=dict)
     added: list[Variant] = field(default_factory=list)
@@ -224,7 +224,7 @@ class _Change:
                 yield {"was": values.get(option_id), "value": self.records.option_value(option_id, value)}
 
 
-def _differing(fields: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+def _differing(fields: Mapping[str, Any], record: Mapping[str, Any]) -> Document:
     """The fields that an import changes in a record."""
     changes = {}
     for name, value in fields.items():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 from batchbus_strategies.catalog.columns import COLUMNS, Kind
-from batchbus_strategies.catalog.documents import Collection
+from batchbus_strategies.catalog.documents import Collection, Document
 from batchbus_strategies.catalog.money import parse_amount
 from batchbus_strategies.catalog.references import References
 from batchbus_strategies.product_import.cells import boolean, integer, number, split_tags, status
@@ -40,7 +40,7 @@ class RowError:
 class ProductRow(TypedDict, total=False):
     """What the first row of a product says about it. A key is there if the file has the column."""
 
-    fields: dict[str, Any]
+    fields: Document
     """By the document's field names; None for an empty cell."""
     collection: Collection | None
     type: str | None
@@ -57,7 +57,7 @@ class ProductRow(TypedDict, total=False):
 class VariantRow(TypedDict):
     """What a row says about its variant."""
 
-    fields: dict[str, Any]
+    fields: Document
     prices: list[int | None]
     """One for each of `Layout.prices`."""
     options: list[tuple[str, str | None]]
@@ -79,7 +79,7 @@ class RowReader:
 
     def variant(self, line: int, cells: list[str], errors: list[RowError]) -> VariantRow:
         """Errors are added to `errors`; if there are any, the row is not to be used."""
-        fields: dict[str, Any] = {field: cells[index] or None for index, field in self._variant_texts}
+        fields: Document = {field: cells[index] or None for index, field in self._variant_texts}
         _read_typed(self._variant_typed, line, cells, fields, errors)
         prices: list[int | None] = []
         for price in self._layout.prices:
@@ -96,7 +96,7 @@ class RowReader:
     def product(self, line: int, cells: list[str], errors: list[RowError]) -> ProductRow:
         """Errors are added to `errors`; if there are any, the product is not to be used."""
         layout = self._layout
-        fields: dict[str, Any] = {field: cells[index] or None for index, field in self._product_texts}
+        fields: Document = {field: cells[index] or None for index, field in self._product_texts}
         _read_typed(self._product_typed, line, cells, fields, errors)
         row: ProductRow = {"fields": fields}
         self._collection(line, cells, row, errors)
@@ -189,9 +189,7 @@ def _typed(layout: Layout, of: str) -> list[_Typed]:
     ]
 
 
-def _read_typed(
-    columns: list[_Typed], line: int, cells: list[str], fields: dict[str, Any], errors: list[RowError]
-) -> None:
+def _read_typed(columns: list[_Typed], line: int, cells: list[str], fields: Document, errors: list[RowError]) -> None:
     for index, field, name, parse in columns:
         cell = cells[index].strip()
         value: object = None

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Container, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -42,7 +42,6 @@ from batchbus_service.storage.files import FileStore, is_full
 from batchbus_service.storage.mongo.lent import lend
 from batchbus_service.telemetry.logs import configure
 from batchbus_strategies import (
-    BatchStrategy,
     Draft,
     JobView,
     LeaseLost,
@@ -51,6 +50,7 @@ from batchbus_strategies import (
     RunCanceled,
     StrategyError,
 )
+from batchbus_strategies.registry import Strategy
 
 if TYPE_CHECKING:
     from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun
@@ -64,7 +64,7 @@ class Child:
     """Does what the messages of the worker ask, one question at a time, and tells how the run gets on."""
 
     def __init__(
-        self, writer: asyncio.StreamWriter, executor: StrategyExecutor, strategy: BatchStrategy[Any], every: float
+        self, writer: asyncio.StreamWriter, executor: StrategyExecutor, strategy: Strategy, every: float
     ) -> None:
         self._writer = writer
         self._executor = executor
@@ -116,10 +116,10 @@ class Child:
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
-    def _answer(self, answer: Coroutine[Any, Any, Document]) -> None:
+    def _answer(self, answer: Coroutine[None, None, Document]) -> None:
         self._work = asyncio.create_task(self._answered(answer))
 
-    async def _answered(self, answer: Coroutine[Any, Any, Document]) -> None:
+    async def _answered(self, answer: Coroutine[None, None, Document]) -> None:
         try:
             content = await answer
         except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - the worker decides what becomes of it
@@ -231,7 +231,7 @@ async def _serve(connection: socket.socket) -> None:
         os._exit(0)
 
 
-def _strategy(setup: Setup, job_type: str) -> BatchStrategy[Any]:
+def _strategy(setup: Setup, job_type: str) -> Strategy:
     strategy = Registry.load(setup.folder).get(job_type)
     if strategy is None:
         raise RegistryError([f"No strategy serves {job_type} any more"])
@@ -240,7 +240,7 @@ def _strategy(setup: Setup, job_type: str) -> BatchStrategy[Any]:
 
 def _services(
     setup: Setup,
-) -> Callable[[AsyncExitStack, Container[asyncio.AbstractEventLoop]], Coroutine[Any, Any, Services]]:
+) -> Callable[[AsyncExitStack, Container[asyncio.AbstractEventLoop]], Coroutine[None, None, Services]]:
     files = FileStore.open(setup.files_url)
 
     async def make(stack: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:

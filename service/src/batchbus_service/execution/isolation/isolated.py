@@ -36,8 +36,9 @@ from batchbus_service.execution.isolation.setup import Setup
 from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import check_draft
-from batchbus_strategies import BatchStrategy, Draft, JobView, Json, LeaseLost, StrategyError
+from batchbus_strategies import Draft, JobView, Json, LeaseLost, StrategyError
 from batchbus_strategies.json_values import NotJson
+from batchbus_strategies.registry import Strategy
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -59,7 +60,7 @@ class Placement:
         self._setup = setup
         self._all = all_isolated
 
-    def open(self, job: Job, strategy: BatchStrategy[Any], lease: Lease, log: FilteringBoundLogger) -> Execution:
+    def open(self, job: Job, strategy: Strategy, lease: Lease, log: FilteringBoundLogger) -> Execution:
         if self._setup and (job.suspected or self._all or strategy.isolation == "process"):
             return Isolated(self._setup, self._executor, self._clock, lease, log)
         return InProcess(self._executor, self._clock, strategy, lease, log)

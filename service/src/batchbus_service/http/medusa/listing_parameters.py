@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from batchbus_service.domain.job import Status
 from batchbus_service.http.medusa.listing import MAX_LIMIT, MAX_OFFSET, ORDERS, TIMES
@@ -14,7 +14,7 @@ __all__ = ["LISTING_PARAMETERS"]
 _COMPARISONS: Final = {"lt": "before", "lte": "at or before", "gt": "after", "gte": "at or after"}
 
 
-def _parameters() -> Iterator[dict[str, Any]]:
+def _parameters() -> Iterator[dict[str, object]]:
     yield _query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 10})
     yield _query("offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0})
     orders = [sign + field for field in ORDERS for sign in ("", "-")]
@@ -37,14 +37,16 @@ def _parameters() -> Iterator[dict[str, Any]]:
         yield _query(name, {"const": "null"}, "Not yet, or never.")
 
 
-def _query(name: str, schema: dict[str, Any], description: str | None = None, *, comma: bool = False) -> dict[str, Any]:
+def _query(
+    name: str, schema: dict[str, object], description: str | None = None, *, comma: bool = False
+) -> dict[str, object]:
     parameter = {"name": name, "in": "query", "required": False, "schema": schema}
     if description is not None:
         parameter["description"] = description
     return parameter | {"style": "form", "explode": False} if comma else parameter
 
 
-def _several(allowed: tuple[str, ...] | list[str] | list[Status]) -> dict[str, Any]:
+def _several(allowed: tuple[str, ...] | list[str] | list[Status]) -> dict[str, object]:
     return {"type": "array", "items": {"type": "string", "enum": [str(one) for one in allowed]}}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from batchbus_events.bus import HELD_SINCE, Message
 from batchbus_events.ids import derived_ulid
@@ -46,7 +46,7 @@ def parked_as(delivered: Message, own_user: str | None, now: datetime) -> Parked
     )
 
 
-def _failed_at(headers: Mapping[str, Any]) -> datetime | None:
+def _failed_at(headers: Mapping[str, object]) -> datetime | None:
     try:
         time = datetime.fromisoformat(str(headers.get(PARKED_AT)))
         return time if time.tzinfo else None
@@ -54,7 +54,7 @@ def _failed_at(headers: Mapping[str, Any]) -> datetime | None:
         return None
 
 
-def _reason(headers: Mapping[str, Any]) -> str:
+def _reason(headers: Mapping[str, object]) -> str:
     if PARKED_REASON in headers:
         return str(headers[PARKED_REASON])
     why, queue = headers.get(_BROKERS_REASON), headers.get(_BROKERS_QUEUE)

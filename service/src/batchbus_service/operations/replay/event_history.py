@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from batchbus_events import topics
 from batchbus_events.event import Event, encode
@@ -70,7 +70,7 @@ class Summary(NamedTuple):
     by_type: Mapping[str, int]
     first: datetime | None
     last: datetime | None
-    sample: tuple[Mapping[str, Any], ...]
+    sample: tuple[Mapping[str, object], ...]
     """The first few events, in order."""
 
 

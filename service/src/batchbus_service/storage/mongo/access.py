@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
@@ -12,7 +12,7 @@ from batchbus_service.domain.errors import UserExists
 from batchbus_service.domain.ports import LoginNote, Session
 from batchbus_service.domain.principals import ApiToken, Role, Scope, User
 from batchbus_service.storage.mongo.collection import Collection, Database
-from batchbus_service.storage.mongo.driver import NOTED, Document
+from batchbus_service.storage.mongo.driver import NOTED, Document, Stored
 from batchbus_service.storage.mongo.reading import read, readable
 
 __all__ = ["MongoLoginStore", "MongoSessionStore", "MongoTokenStore", "MongoUserStore"]
@@ -180,7 +180,7 @@ class MongoLoginStore:
         await self._notes.delete({"_id": note_id})
 
 
-def _user(document: Mapping[str, Any]) -> User:
+def _user(document: Stored) -> User:
     return User(
         id=document["_id"],
         email=document["email"],
@@ -199,7 +199,7 @@ def _without_digest(document: Document) -> Document:
     return document | {"_id": document.get("token_id")}
 
 
-def _token(document: Mapping[str, Any]) -> ApiToken:
+def _token(document: Stored) -> ApiToken:
     return ApiToken(
         id=document["token_id"],
         user_id=document["user_id"],
@@ -211,7 +211,7 @@ def _token(document: Mapping[str, Any]) -> ApiToken:
     )
 
 
-def _session(document: Mapping[str, Any]) -> Session:
+def _session(document: Stored) -> Session:
     return Session(
         digest=document["_id"],
         user_id=document["user_id"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import bson
 from bson.errors import BSONError, InvalidDocument
@@ -31,7 +30,7 @@ def encodable() -> Iterator[None]:
         raise NotStorable("The job holds a key or a value of a kind that the database does not have") from error
 
 
-def encoded(document: dict[str, Any]) -> bytes:
+def encoded(document: Document) -> bytes:
     """Raises `NotStorable` for what the database could not hold either."""
     with encodable():
         return bson.encode(document)

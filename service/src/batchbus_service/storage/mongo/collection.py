@@ -69,7 +69,7 @@ class Collection:
 
     async def count(self, where: Where, *, limit: int = 0, index: str | None = None) -> int:
         """How many documents match, not counting beyond `limit` unless it is 0. `index`: the one to use, by its name."""
-        options: dict[str, Any] = ({"limit": limit} if limit else {}) | ({"hint": index} if index is not None else {})
+        options: Document = ({"limit": limit} if limit else {}) | ({"hint": index} if index is not None else {})
         with answered():
             return await self._documents.count_documents(where, **options)
 

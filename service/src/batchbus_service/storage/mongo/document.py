@@ -11,7 +11,7 @@ from typing import Any, Final
 from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, Writer, work_queue
 from batchbus_service.domain.result import JobResult
-from batchbus_service.storage.mongo.driver import Document
+from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_strategies import Json
 
 __all__ = [
@@ -116,7 +116,7 @@ def update_of(old: Job, new: Job, *, by_owner: bool = False) -> Document:
     return update
 
 
-def from_document(document: Mapping[str, Any]) -> Job:
+def from_document(document: Stored) -> Job:
     """Raises `UnreadableJob`, also for a document of a newer schema than this version of batchbus knows."""
     try:
         if document.get("schema", SCHEMA) <= SCHEMA:
@@ -127,7 +127,7 @@ def from_document(document: Mapping[str, Any]) -> Job:
     raise UnreadableJob(str(document["_id"]), reason)
 
 
-def _job(document: Mapping[str, Any]) -> Job:
+def _job(document: Stored) -> Job:
     for name, value in document.items():
         if not isinstance(value, _KINDS.get(name, object)):
             raise TypeError(f"{name} is of the kind {type(value).__name__}")
@@ -148,7 +148,7 @@ def _job(document: Mapping[str, Any]) -> Job:
     )
 
 
-def history_of(document: Mapping[str, Any]) -> tuple[HistoryEntry, ...]:
+def history_of(document: Stored) -> tuple[HistoryEntry, ...]:
     """The job's events, in their sequence. Raises `KeyError` or `TypeError` if they are of another form."""
     for entry in document["history"]:
         if not isinstance(entry["time"], datetime) or not isinstance(entry["seq"], int):
@@ -156,7 +156,7 @@ def history_of(document: Mapping[str, Any]) -> tuple[HistoryEntry, ...]:
     return tuple(HistoryEntry(**entry) for entry in document["history"])
 
 
-def stand_in(document: Mapping[str, Any], reason: str) -> Job:
+def stand_in(document: Stored, reason: str) -> Job:
     """What a list shows in place of a job that cannot be read: what is known of it, and the reason."""
 
     def known(name: str, kind: type[Any], otherwise: Any) -> Any:

@@ -20,6 +20,8 @@ from batchbus_service.domain.errors import StoreUnavailable, TooLarge
 __all__ = ["AWARE", "DURABLE", "NOTED", "Document", "answered", "client_options"]
 
 Document = dict[str, Any]
+Stored = Mapping[str, Any]
+"""A document as it was read: nothing is known yet of the kinds of its values."""
 """A BSON document: what the driver takes and gives."""
 
 AWARE: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True, tzinfo=UTC)

@@ -5,7 +5,7 @@ To ask for events in order of time would take an index that every job would pay 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from batchbus_service.domain.ports import RecordedHistory
 from batchbus_service.domain.selection import Selection
 from batchbus_service.storage.mongo.collection import Database
 from batchbus_service.storage.mongo.document import A_JOB, history_of
-from batchbus_service.storage.mongo.driver import AWARE, Document, answered
+from batchbus_service.storage.mongo.driver import AWARE, Document, Stored, answered
 from batchbus_service.storage.mongo.reading import readable
 
 __all__ = ["MongoHistoryReader"]
@@ -64,7 +64,7 @@ class MongoHistoryReader:
             if size < _FEW:
                 width *= 4
 
-    def _found(self, where: Mapping[str, Any]) -> Iterator[Document]:
+    def _found(self, where: Stored) -> Iterator[Document]:
         """The jobs; by a new query for the rest where the server has ended the cursor, as it does to slow readers."""
         seen: list[Any] = []
         while True:
@@ -98,7 +98,7 @@ def _query(selection: Selection) -> Document:
     return query
 
 
-def _recorded(document: Mapping[str, Any]) -> RecordedHistory:
+def _recorded(document: Stored) -> RecordedHistory:
     if document.get("schema", SCHEMA) > SCHEMA:
         raise UnreadableJob(document["_id"], f"a newer batchbus wrote it (schema {document['schema']})")
     return RecordedHistory(document["_id"], document["type"], history_of(document))

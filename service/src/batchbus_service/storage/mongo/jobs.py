@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pymongo import UpdateOne
 
@@ -16,7 +16,7 @@ from batchbus_service.domain.ports import Renewal
 from batchbus_service.storage.mongo.codec import encodable
 from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
 from batchbus_service.storage.mongo.document import A_JOB, from_document, result_document, to_document, update_of
-from batchbus_service.storage.mongo.driver import Document
+from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_service.storage.mongo.indexes import INDEXES
 from batchbus_service.storage.mongo.placeholders import Placeholders, is_placeholder
 from batchbus_service.storage.mongo.placeholders import from_document as placeholder_of
@@ -142,7 +142,7 @@ class MongoJobStore:
             skip += some
 
 
-def entry_of(document: Mapping[str, Any]) -> Job | Placeholder:
+def entry_of(document: Stored) -> Job | Placeholder:
     """What the document is of. Raises `UnreadableJob`."""
     return placeholder_of(document) if is_placeholder(document) else from_document(document)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import Job
@@ -14,7 +13,7 @@ from batchbus_service.domain.ports import Clock
 from batchbus_service.storage.mongo.codec import encoded
 from batchbus_service.storage.mongo.collection import DESCENDING, Collection, Database
 from batchbus_service.storage.mongo.document import A_JOB, from_document, stand_in
-from batchbus_service.storage.mongo.driver import Document
+from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_service.storage.mongo.jobs import entry_of
 from batchbus_service.storage.mongo.listing_query import EVER, Selection, select
 from batchbus_service.storage.mongo.reading import read
@@ -101,7 +100,7 @@ class MongoJobListings:
         return await self._jobs.count(where, index=None if self._embedded else selection.index)
 
 
-def _shown(document: Mapping[str, Any]) -> Job:
+def _shown(document: Stored) -> Job:
     """A job that cannot be read has its place in the list, with the reason: it must not hide the others, nor itself."""
     try:
         return read(A_JOB, document, from_document)

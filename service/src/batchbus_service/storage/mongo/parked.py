@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
@@ -13,7 +12,7 @@ from batchbus_service.domain.errors import UnknownParked
 from batchbus_service.domain.parked import AuditEntry, Filter, ParkedMessage, State
 from batchbus_service.storage.changing import changed
 from batchbus_service.storage.mongo.collection import Collection, Database
-from batchbus_service.storage.mongo.driver import Document
+from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_service.storage.mongo.reading import read, readable
 
 __all__ = ["MongoParkedStore"]
@@ -77,7 +76,7 @@ def _document(parked: ParkedMessage) -> Document:
     return document
 
 
-def _record(document: Mapping[str, Any]) -> ParkedMessage:
+def _record(document: Stored) -> ParkedMessage:
     fields = dict(document)
     return ParkedMessage(
         id=fields.pop("_id"),

@@ -6,27 +6,25 @@ and nobody acts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from batchbus_service.domain.early import PLACEHOLDER_SCHEMA, ChangeTrigger, Kept, Placeholder, why_not_kept
 from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.storage.mongo.collection import Collection
 from batchbus_service.storage.mongo.document import A_JOB
-from batchbus_service.storage.mongo.driver import Document
+from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_service.storage.mongo.reading import read
 
 __all__ = ["Placeholders", "from_document", "is_placeholder"]
 
 
-def is_placeholder(document: Mapping[str, Any]) -> bool:
+def is_placeholder(document: Stored) -> bool:
     return document.get("schema") == PLACEHOLDER_SCHEMA
 
 
-def from_document(document: Mapping[str, Any]) -> Placeholder:
+def from_document(document: Stored) -> Placeholder:
     """Raises `UnreadableJob`."""
     try:
         return Placeholder(
@@ -98,7 +96,7 @@ def _as_read(placeholder: Placeholder) -> Document:
     return {"_id": placeholder.id, "schema": PLACEHOLDER_SCHEMA, "revision": placeholder.revision}
 
 
-def _trigger(document: Mapping[str, Any]) -> ChangeTrigger:
+def _trigger(document: Stored) -> ChangeTrigger:
     return ChangeTrigger(
         type=document["type"],
         cause=Cause(**document["cause"]),

@@ -5,17 +5,18 @@ Another version of batchbus may have written it, or somebody by hand. It is left
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
 
 import structlog
 
 from batchbus_service.domain.errors import UnreadableDocument
+from batchbus_service.storage.mongo.driver import Stored
 
 __all__ = ["Make", "read", "readable"]
 
 T = TypeVar("T")
-Make = Callable[[Mapping[str, Any]], T]
+Make = Callable[[Stored], T]
 
 _MOST_NAMED: Final = 1000
 """After a step back to an older version, there may be as many as there are jobs."""
@@ -23,7 +24,7 @@ _named: Final[set[str]] = set()
 """Documents that the log of this process has named already."""
 
 
-def read(what: str, document: Mapping[str, Any], make: Make[T]) -> T:
+def read(what: str, document: Stored, make: Make[T]) -> T:
     """What `make` makes of the document. `what`: what it is a document of, for people.
 
     Raises `UnreadableDocument` if `make` finds that something is missing in it or of another form.
@@ -39,7 +40,7 @@ def read(what: str, document: Mapping[str, Any], make: Make[T]) -> T:
         raise unreadable from error
 
 
-def readable(what: str, documents: Iterable[Mapping[str, Any]], make: Make[T]) -> Iterator[T]:
+def readable(what: str, documents: Iterable[Stored], make: Make[T]) -> Iterator[T]:
     """As `read`, for many: those that cannot be read are left out, so that none keeps all others from going on."""
     for document in documents:
         try:

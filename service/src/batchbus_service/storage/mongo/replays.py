@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from batchbus_service.domain.errors import UnknownReplay
 from batchbus_service.domain.replay import Audit, Claim, Plan, Position, Replay, State
 from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.storage.mongo.collection import ASCENDING, DESCENDING, Collection, Database
-from batchbus_service.storage.mongo.driver import Document
+from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_service.storage.mongo.reading import read, readable
 
 __all__ = ["MongoReplayStore"]
@@ -82,7 +81,7 @@ class MongoReplayStore:
         await self._replays.compare_and_set({"_id": replay.id, "fence": replay.fence}, {"$set": {"claim": None}})
 
 
-def _document(replay: Replay) -> dict[str, Any]:
+def _document(replay: Replay) -> Document:
     return {
         "_id": replay.id,
         **{name: getattr(replay, name) for name in _PLAIN},
@@ -96,7 +95,7 @@ def _document(replay: Replay) -> dict[str, Any]:
     }
 
 
-def _replay(document: Mapping[str, Any]) -> Replay:
+def _replay(document: Stored) -> Replay:
     plan, position, claim = document["plan"], document["position"], document["claim"]
     return Replay(
         id=document["_id"],
@@ -111,9 +110,9 @@ def _replay(document: Mapping[str, Any]) -> Replay:
     )
 
 
-def _position(replay: Replay) -> dict[str, Any] | None:
+def _position(replay: Replay) -> Document | None:
     return replay.position._asdict() if replay.position else None
 
 
-def _claim(replay: Replay) -> dict[str, Any] | None:
+def _claim(replay: Replay) -> Document | None:
     return asdict(replay.claim) if replay.claim else None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from batchbus_service.domain.ports import Upload
 from batchbus_service.storage.mongo.collection import Collection, Database
+from batchbus_service.storage.mongo.driver import Stored
 from batchbus_service.storage.mongo.reading import read
 
 __all__ = ["MongoUploadStore"]
@@ -31,5 +30,5 @@ class MongoUploadStore:
         await self._uploads.delete({"_id": key})
 
 
-def _upload(document: Mapping[str, Any]) -> Upload:
+def _upload(document: Stored) -> Upload:
     return Upload(document["_id"], document["user_id"], document["public"])
