@@ -25,6 +25,9 @@ _OTHER_OPTIONS: Final = frozenset({85, 86})
 _NO_SUCH_INDEX: Final = 27
 
 
+_Fields = Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """An event as one subscriber sees it. A replay makes another of it, so that it is not taken for a repetition."""
@@ -113,12 +116,10 @@ class Collection(Protocol):
     """What is used of a collection: Motor's and PyMongo's asynchronous ones both have it."""
 
     def find_one(
-        self, filter: Mapping[str, Any], *, sort: Sequence[tuple[str, int]] | None = None
-    ) -> Awaitable[Mapping[str, Any] | None]: ...
+        self, filter: _Fields, *, sort: Sequence[tuple[str, int]] | None = None
+    ) -> Awaitable[_Fields | None]: ...
 
-    def update_one(
-        self, filter: Mapping[str, Any], update: Mapping[str, Any], upsert: bool = False
-    ) -> Awaitable[Any]: ...
+    def update_one(self, filter: _Fields, update: _Fields, upsert: bool = False) -> Awaitable[Any]: ...
 
     def create_index(self, keys: Sequence[tuple[str, int]], **options: Any) -> Awaitable[str]: ...
 
@@ -178,7 +179,7 @@ class MongoDeduplication:
         found = await self._events.find_one({"job": f"{subscriber}/{job_id}"}, sort=[("sequence", -1)])
         return None if found is None else int(found["sequence"])
 
-    async def _write(self, key: Key, event: Event, update: Mapping[str, Mapping[str, Any]]) -> None:
+    async def _write(self, key: Key, event: Event, update: Mapping[str, _Fields]) -> None:
         document: dict[str, Any] = {"at": datetime.now(UTC)}
         if event.subject is not None and event.sequence is not None and not key.replay_id:
             document |= {"job": f"{key.subscriber}/{event.subject}", "sequence": event.sequence}
@@ -186,7 +187,7 @@ class MongoDeduplication:
         await self._events.update_one({"_id": str(key)}, changes, upsert=True)
 
 
-def _record(document: Mapping[str, Any] | None) -> Record:
+def _record(document: _Fields | None) -> Record:
     if document is None:
         return Record()
     first = document.get("first_failure_at")

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -47,7 +47,7 @@ def complain(refusal: Refusal) -> None:
         console.print(escape(refusal.hint))
 
 
-def print_json(document: Mapping[str, Any], *, one_line: bool = False) -> None:
+def print_json(document: Mapping[str, object], *, one_line: bool = False) -> None:
     """One document on standard output; `one_line` where others follow."""
     text = json.dumps(document, ensure_ascii=False, indent=None if one_line else 2)
     sys.stdout.write(text + "\n")

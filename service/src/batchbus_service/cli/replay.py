@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -47,7 +47,7 @@ def plan(
     """Count what a replay would publish. Nothing is published before it is run."""
     if (queue is None) != everyone:
         raise typer.BadParameter("name the --queue of one subscriber, or say --everyone")
-    chosen: dict[str, Any] = {
+    chosen: dict[str, object] = {
         **bounds(since, until),
         "types": event,
         "batch_types": type,

@@ -117,7 +117,7 @@ class Execution(Protocol):
         """Wait for the strategy no longer: `work` or `clean_up` ends with `Abandoned`."""
 
     @property
-    def still_running(self) -> concurrent.futures.Future[Any] | None:
+    def still_running(self) -> concurrent.futures.Future[None] | None:
         """What an abandoned strategy still does in this process."""
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import OperationFailure
@@ -29,7 +29,7 @@ _DUPLICATE_KEY: Final = 11000
 _NO_SUCH_INDEX: Final = 27
 _SAME_KEYS: Final = frozenset({85, 86})
 """An index of these keys exists with other options, and the server (MongoDB before 5.0) does not take a second one."""
-_UNIQUE: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+_UNIQUE: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "living_handle": ("handle", LIVING),
     "living_skus": ("skus", {"skus": {"$exists": True}, **LIVING}),
     "living_barcodes": ("barcodes", {"barcodes": {"$exists": True}, **LIVING}),
@@ -104,7 +104,7 @@ async def _create(products: AsyncIOMotorCollection[Document], missing: list[Inde
         ) from error
 
 
-async def _drop(products: AsyncIOMotorCollection[Any], name: str) -> None:
+async def _drop(products: AsyncIOMotorCollection[Document], name: str) -> None:
     try:
         await products.drop_index(name)
     except OperationFailure as error:

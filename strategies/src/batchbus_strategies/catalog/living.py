@@ -9,10 +9,11 @@ from batchbus_strategies.catalog.documents import Document
 
 __all__ = ["LIVING", "living", "living_product", "unique_keys"]
 
-LIVING: Final[Mapping[str, Any]] = {"deleted_at": None}
+LIVING: Final[Mapping[str, None]] = {"deleted_at": None}
 """The query for documents that are not deleted; it also finds those that never had the field."""
 
-T = TypeVar("T", bound=Mapping[str, Any])
+Record = Mapping[str, Any]
+T = TypeVar("T", bound=Record)
 
 
 def living(records: Iterable[T] | None) -> list[T]:
@@ -20,12 +21,12 @@ def living(records: Iterable[T] | None) -> list[T]:
     return [record for record in records or () if record.get("deleted_at") is None]
 
 
-def unique_keys(variants: Iterable[Mapping[str, Any]] | None, key: str) -> list[str]:
+def unique_keys(variants: Iterable[Record] | None, key: str) -> list[str]:
     """The SKUs or barcodes of the variants that are not deleted, as `skus` or `barcodes` repeat them."""
     return [variant[key] for variant in living(variants) if variant.get(key)]
 
 
-def living_product(product: Mapping[str, Any]) -> Document:
+def living_product(product: Record) -> Document:
     """A product without those of its parts that are deleted."""
     parts = {part: living(product[part]) for part in ("options", "images", "tags") if product.get(part)}
     variants = [

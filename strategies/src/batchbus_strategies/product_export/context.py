@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.product_export.query import filters, order_of
 from batchbus_strategies.strategy import JobRefused
 
@@ -33,7 +34,7 @@ _RELATIONS: Final = (
 )
 _TAKE: Final = 50
 _ORDER: Final = {"created_at": "DESC"}
-_DEFAULTS: Final[dict[str, Any]] = {"relations": list(_RELATIONS), "skip": 0, "take": _TAKE, "order": _ORDER}
+_DEFAULTS: Final[Document] = {"relations": list(_RELATIONS), "skip": 0, "take": _TAKE, "order": _ORDER}
 _FLAT: Final = ("limit", "offset", "order", "fields", "expand")
 
 
@@ -55,7 +56,7 @@ class ProductExportContext(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     list_config: ListConfig = ListConfig()
-    filterable_fields: dict[str, Any] = Field(default_factory=dict)
+    filterable_fields: Document = Field(default_factory=dict)
     batch_size: int | None = Field(default=None, ge=1)
     """Export no more products than this."""
 
@@ -76,9 +77,9 @@ def complete_context(context: MutableMapping[str, Any]) -> None:
         filters(fields)
 
 
-def _list_config(given: Mapping[str, Any]) -> dict[str, Any]:
+def _list_config(given: Mapping[str, object]) -> Document:
     """What the flat keys say, in Medusa's words."""
-    config: dict[str, Any] = {}
+    config: Document = {}
     if "expand" in given:
         config["relations"] = _names("expand", given["expand"])
     if "fields" in given:

@@ -31,6 +31,9 @@ _CHUNK: Final = 250
 """Products worked on at a time, in a thread."""
 
 
+_Run = JobRun[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which products, in which order."""
@@ -55,12 +58,12 @@ class Selection:
         """Whether it is everything that the query finds, so that the order does not matter for what it is."""
         return not self.skip and self.limit is None
 
-    async def count(self, run: JobRun[Any]) -> int:
+    async def count(self, run: _Run) -> int:
         count = max(0, await run.catalog["products"].count_documents(self.query) - self.skip)
         return count if self.limit is None else min(count, self.limit)
 
     async def chunks(
-        self, run: JobRun[Any], *, size: int, projection: Document | None = None, ordered: bool = True
+        self, run: _Run, *, size: int, projection: Document | None = None, ordered: bool = True
     ) -> AsyncIterator[list[Document]]:
         """The products, out of one cursor."""
         cursor = run.catalog["products"].find(self.query, projection, batch_size=size)
@@ -134,9 +137,7 @@ async def write_export(run: JobRun[ProductExportContext], *, part_size: int) -> 
         await run.files.delete(part)
 
 
-async def _write_parts(
-    run: JobRun[Any], rest: Selection, references: References, state: _State, part_size: int
-) -> None:
+async def _write_parts(run: _Run, rest: Selection, references: References, state: _State, part_size: int) -> None:
     """Add parts to the state until nothing is left."""
     chunks = rest.chunks(run, size=min(_CHUNK, part_size))
     chunk = await anext(chunks, None)
@@ -161,7 +162,7 @@ def _entries(products: Sequence[Document], shape: Shape, references: References)
     return b"".join([encode_entry(entry_of(product, references)) for product in there])
 
 
-async def _join(run: JobRun[Any], parts: Sequence[str], key: str, shape: Shape, references: References) -> int:
+async def _join(run: _Run, parts: Sequence[str], key: str, shape: Shape, references: References) -> int:
     """Write the file. Returns its size in bytes."""
     prices = [price for price, _ in shape.price_columns(references)]
 
@@ -179,7 +180,7 @@ async def _join(run: JobRun[Any], parts: Sequence[str], key: str, shape: Shape, 
         return file.size
 
 
-def _file_key(run: JobRun[Any]) -> str:
+def _file_key(run: _Run) -> str:
     """With the time in milliseconds, and six digits that keep apart what is exported in the same one."""
     digest = hashlib.sha256(f"{run.job_id}:{run.run_number}".encode()).digest()
     return (

@@ -12,14 +12,17 @@ from batchbus_strategies.testing.job import Crash, FakeJob
 __all__ = ["StrategyContract"]
 
 
+_Job = FakeJob[Any]
+
+
 class StrategyContract:
     """What the engine relies on. Its scenario should take several chunks, and few: every test runs it many times."""
 
-    async def new_job(self) -> FakeJob[Any]:
+    async def new_job(self) -> _Job:
         """A job that has not run, in a world that is the same each time but for ids and times."""
         raise NotImplementedError
 
-    async def outcome(self, job: FakeJob[Any]) -> object:
+    async def outcome(self, job: _Job) -> object:
         """What the job has done to its world, without ids and times: something that can be compared."""
         raise NotImplementedError
 
@@ -103,17 +106,17 @@ class StrategyContract:
             assert job.kept.count == whole.kept.count
             assert job.kept.advanced == whole.kept.advanced
 
-    async def _prepared(self) -> FakeJob[Any]:
+    async def _prepared(self) -> _Job:
         job = await self.new_job()
         await job.prepare()
         return job
 
-    async def _pre_processed(self) -> FakeJob[Any]:
+    async def _pre_processed(self) -> _Job:
         job = await self._prepared()
         await job.pre_process()
         return job
 
-    async def _processed(self) -> FakeJob[Any]:
+    async def _processed(self) -> _Job:
         job = await self._pre_processed()
         await job.process()
         return job

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from structlog import get_context
 
@@ -185,7 +185,7 @@ class Isolated:
             self._starting.cancel()
 
     @property
-    def still_running(self) -> concurrent.futures.Future[Any] | None:
+    def still_running(self) -> concurrent.futures.Future[None] | None:
         return None
 
     async def close(self) -> None:

@@ -129,7 +129,7 @@ async def _find(api: Api, id: str) -> ParkedMessage:
     return await api.parked.messages.get(segment(id))
 
 
-def _on_the_wire(parked: ParkedMessage) -> dict[str, Any]:
+def _on_the_wire(parked: ParkedMessage) -> dict[str, object]:
     return {
         "id": parked.id,
         "state": parked.state.value,

@@ -16,7 +16,7 @@ from batchbus_service.domain.replay import DEFAULT_RATE, MAX_RATE, Replay, State
 from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import OneReplay, ReplayList
-from batchbus_service.http.medusa.wire import timestamp
+from batchbus_service.http.medusa.wire import Wire, timestamp
 from batchbus_service.http.server.callers import Operator
 from batchbus_service.http.server.errors import ApiJson
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
@@ -142,7 +142,7 @@ def _answer(replay: Replay, *, status: int = 200) -> Response:
     return ApiJson({"replay": _on_the_wire(replay)}, status)
 
 
-def _on_the_wire(replay: Replay) -> dict[str, Any]:
+def _on_the_wire(replay: Replay) -> Wire:
     return {
         "id": replay.id,
         "status": replay.state.value,

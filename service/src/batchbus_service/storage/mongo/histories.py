@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from pymongo.errors import CursorNotFound
 
@@ -66,7 +66,7 @@ class MongoHistoryReader:
 
     def _found(self, where: Stored) -> Iterator[Document]:
         """The jobs; by a new query for the rest where the server has ended the cursor, as it does to slow readers."""
-        seen: list[Any] = []
+        seen: list[object] = []
         while True:
             before = len(seen)
             query = {"$and": [where, {"_id": {"$nin": seen}}]} if seen else where
