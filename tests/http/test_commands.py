@@ -16,7 +16,6 @@ from batchbus_events.ids import derived_job_id, new_job_id, new_ulid
 from batchbus_events.topics import Binding, Queue
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.engine.commands import BUS, HTTP, Door
-from batchbus_service.journal import outbox
 from batchbus_strategies import Json
 from tests.http.conftest import Person, Site
 from tests.patience import PATIENCE
@@ -236,8 +235,10 @@ async def test_the_same_request_makes_one_job_and_another_with_its_key_is_refuse
 async def test_a_new_job_while_the_database_is_behind(
     site: Site, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "_KEEP_UP_SECONDS", 0.05)
-    site.service.transitions.outbox._in_time.clear()
+    async def keep_up() -> bool:
+        return False
+
+    monkeypatch.setattr(site.service.transitions.outbox, "keep_up", keep_up)
     job_id, answer = await caller.create("previewed")
     if caller.door.behind == "waits":
         assert answer is None and await _stored(site, job_id) is not None

@@ -25,13 +25,12 @@ if TYPE_CHECKING:
     from batchbus_strategies.product_export.context import ProductExportContext
     from batchbus_strategies.strategy import JobRun, Json
 
+    _Run = JobRun[Any]
+
 __all__ = ["Selection", "write_export"]
 
 _CHUNK: Final = 250
 """Products worked on at a time, in a thread."""
-
-
-_Run = JobRun[Any]
 
 
 @dataclass(frozen=True, slots=True)
