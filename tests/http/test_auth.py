@@ -12,7 +12,7 @@ import pytest
 from batchbus_service.access import Role
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.settings import Settings
-from batchbus_service.http.medusa.keys import Bearer, Keys
+from batchbus_service.http.medusa.keys import Bearer, Keys, derived_key
 from tests.http.conftest import Person, Site
 
 PASSWORD = "correct horse battery staple"
@@ -133,7 +133,7 @@ async def test_an_incomplete_login_is_refused_in_medusas_words(site: Site) -> No
 def _forged(user_id: str) -> Iterator[tuple[str, str]]:
     now = int(time.time())
     good = {"iss": "batchbus", "sub": user_id, "gen": 0, "iat": now, "exp": now + 60}
-    key = Keys("a secret that only this test knows")._access
+    key = derived_key("a secret that only this test knows", "access tokens")
     yield "not signed", jwt.encode(good, "", algorithm="none")
     yield "signed by another", jwt.encode(good, "x" * 32, algorithm="HS256")
     yield "signed in another way", jwt.encode(good, key * 2, algorithm="HS512")

@@ -110,7 +110,7 @@ async def test_an_event_that_is_published_twice_is_told_once(bus: MemoryBus, fee
 
 async def test_when_the_queue_was_away_a_job_is_looked_up_and_a_reader_of_all_comes_back(feed: LiveFeed) -> None:
     async with feed.reader(job_id=JOB) as of_a_job, feed.reader(pattern="batch.#") as of_all:
-        feed._rebuilt()
+        feed.rebuilt()
         assert await of_a_job.next(60) is None
         with pytest.raises(CutOff):
             await of_all.next(60)

@@ -133,7 +133,7 @@ async def test_readers_that_go_leave_nothing_behind(ann: Person, olga: Person, s
     for reader in readers:
         await reader.reset()
     await _readers(site, 0)
-    assert site.api.feed._by_job == {}
+    assert site.api.feed.readers == 0
 
 
 async def test_a_quiet_stream_gives_a_sign_of_life(settings: Settings, open_site: Callable[..., Any]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from httpx_sse import ServerSentEvent
 
 from batchbus_events.ids import new_job_id
+from batchbus_service.http.live.feeds import LiveReader
 from tests.http.conftest import Person, Site, read_until
 from tests.patience import PATIENCE
 
@@ -92,8 +93,7 @@ async def test_an_event_that_the_subscription_missed_is_read_from_the_history(
     await ann.until(job["id"], "batch.pre_processed")
     async with ann.stream(f"/admin/batch-jobs/{job['id']}/events") as events:
         await read_until(events, "batch.pre_processed")
-        reader = next(iter(site.api.feed._by_job[job["id"]]))
-        monkeypatch.setattr(reader, "put", lambda live: None)
+        monkeypatch.setattr(LiveReader, "put", lambda reader, live: None)
         await ann.http.post(f"/admin/batch-jobs/{job['id']}/confirm")
         await asyncio.to_thread(site.strategy("gated").started.wait, 5)
         monkeypatch.undo()

@@ -52,13 +52,18 @@ async def test_a_process_is_there_until_the_time_it_said_last_or_until_it_leaves
     assert await processes.present() == {"other": NOW}
 
 
-async def test_processes_long_gone_are_forgotten_in_the_end(processes: ProcessStore) -> None:
+async def test_processes_long_gone_are_forgotten_in_the_end(
+    processes: ProcessStore, request: pytest.FixtureRequest
+) -> None:
     await processes.renew("gone", NOW - timedelta(days=30))
     await processes.renew("here", NOW)
     await processes.present()
     assert "here" in await processes.present()
     if isinstance(processes, MongoProcessStore):
-        assert await processes._processes.count({}) == 1
+        url, name = request.getfixturevalue("mongo_url"), request.getfixturevalue("database_name")
+        client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(url)
+        assert await client[name]["processes"].count_documents({}) == 1
+        client.close()
 
 
 class Slow:

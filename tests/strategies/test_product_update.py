@@ -313,7 +313,7 @@ async def test_what_others_do_meanwhile_stays_and_the_same_thing_is_a_conflict(
     if between == "plan and confirmation":
         await do_theirs()
     else:
-        requests = applying._requests
+        requests = applying.requests_of
 
         async def requests_and_then_theirs(*arguments: Any) -> Any:
             monkeypatch.undo()
@@ -321,7 +321,7 @@ async def test_what_others_do_meanwhile_stays_and_the_same_thing_is_a_conflict(
             await do_theirs()
             return made
 
-        monkeypatch.setattr(applying, "_requests", requests_and_then_theirs)
+        monkeypatch.setattr(applying, "requests_of", requests_and_then_theirs)
     if conflict:
         with pytest.raises(CatalogChanged, match=conflict):
             await job.process()

@@ -103,7 +103,7 @@ async def _write(
     conflicts: list[_Conflict] = []
     waiting: Sequence[Create | Update] = records
     for _ in range(_TRIES):
-        requests, refused = await _requests(products, waiting, now)
+        requests, refused = await requests_of(products, waiting, now)
         conflicts += refused
         if not requests:
             return conflicts
@@ -130,7 +130,7 @@ async def _write(
     return [*conflicts, *(_Conflict(record, "others change it again and again") for record in waiting)]
 
 
-async def _requests(
+async def requests_of(
     products: AsyncIOMotorCollection[Document], records: Sequence[Create | Update], now: datetime
 ) -> tuple[list[tuple[Create | Update, _Request]], list[_Conflict]]:
     """The writes that are still to be made, from the products as they are now; and the conflicts that show already."""

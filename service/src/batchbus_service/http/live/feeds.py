@@ -170,7 +170,7 @@ class LiveFeed:
         async with self._subscribing:
             if self._consumer is None and not self._closed:
                 self._consumer = await self._bus.consume(
-                    _queue(), self._take, prefetch=_PREFETCH, on_rebuilt=self._rebuilt
+                    _queue(), self._take, prefetch=_PREFETCH, on_rebuilt=self.rebuilt
                 )
 
     @asynccontextmanager
@@ -206,7 +206,7 @@ class LiveFeed:
     def _all_readers(self) -> list[LiveReader]:
         return [*self._by_pattern, *(reader for group in self._by_job.values() for reader in group)]
 
-    def _rebuilt(self) -> None:
+    def rebuilt(self) -> None:
         """The queue was gone for a while."""
         for reader in self._all_readers():
             reader.missed()

@@ -17,7 +17,7 @@ import jwt
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.settings import Settings
 
-__all__ = ["ACCESS_SECONDS", "LINK_SECONDS", "Bearer", "Keys"]
+__all__ = ["ACCESS_SECONDS", "LINK_SECONDS", "Bearer", "Keys", "derived_key"]
 
 ACCESS_SECONDS: Final = 24 * 3600
 LINK_SECONDS: Final = 3600
@@ -38,8 +38,8 @@ class Keys:
     """Signs and checks with keys derived from one secret, the same in every process of an installation."""
 
     def __init__(self, secret: str) -> None:
-        self._access = _derived(secret, "access tokens")
-        self._links = _derived(secret, "download links")
+        self._access = derived_key(secret, "access tokens")
+        self._links = derived_key(secret, "download links")
 
     @classmethod
     def of(cls, settings: Settings) -> Keys:
@@ -93,7 +93,7 @@ class Keys:
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def _derived(secret: str, purpose: str) -> bytes:
+def derived_key(secret: str, purpose: str) -> bytes:
     return hmac.digest(secret.encode(), f"batchbus {purpose}".encode(), hashlib.sha256)
 
 
