@@ -119,7 +119,7 @@ async def test_a_replay_is_paused_resumed_and_aborted(
         ({"destination": {}, "reason": REASON}, "destination: has to name a queue, or the exchange batch.events"),
         (
             {"destination": {"queue": "batchbus.triggers"}, "reason": REASON},
-            "destination: batchbus.triggers is not a subscriber's: facts that are told again must trigger nothing",
+            "destination: batchbus.triggers is not a subscriber's: a replayed event never starts a job",
         ),
         (
             {"destination": {"queue": "a"}, "reason": REASON, "selection": {"types": ["batch.progress"], "x": 1}},

@@ -6,7 +6,7 @@ Failures are counted in the database, so that every process sees them all, for a
 * of one address at any account, which is someone who tries one password on everyone;
 * of all addresses at one account, which is someone who guesses from many places.
 
-Whoever is refused is not counted, so every refusal ends by itself. The last two do not hold for an address from which
+A login that is refused is not counted, so every refusal ends by itself. The last two do not hold for an address from which
 the account was signed in to lately: strangers cannot lock its owner out.
 """
 
@@ -132,7 +132,7 @@ class _Attempt:
 
 
 def _network(address: str) -> str:
-    """Whoever has one IPv6 address has 2**64 of them."""
+    """A client that has one IPv6 address has 2**64 of them."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

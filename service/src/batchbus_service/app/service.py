@@ -34,7 +34,7 @@ class Service:
     executor: StrategyExecutor
     files: FileStore
     stores: Stores
-    """Jobs, users, replays, and whatever else is kept."""
+    """One store of each kind."""
     worker: Dispatcher | None
     rescuer: Rescuer
     replayer: Replayer

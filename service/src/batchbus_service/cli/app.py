@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 _events = typer.Typer(no_args_is_help=True, help="See events as they pass, and publish triggers.")
 _users = typer.Typer(no_args_is_help=True, help="Add users, and list them.")
-_parked = typer.Typer(no_args_is_help=True, help="See messages that nobody could use, put them back, discard them.")
+_parked = typer.Typer(no_args_is_help=True, help="See messages that could not be used, put them back, discard them.")
 _replay = typer.Typer(no_args_is_help=True, help="Publish past events again: to one subscriber, or to everyone.")
 _tokens = typer.Typer(no_args_is_help=True, help="Make API tokens, list and revoke them.")
 

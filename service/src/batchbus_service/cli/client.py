@@ -1,4 +1,4 @@
-"""The HTTP API as the commands use it: JSON in, JSON out, and every refusal in words."""
+"""The HTTP API as the commands use it: JSON in, JSON out, and a readable message for every refusal."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def doctor(
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """What the parts would log while they are looked at is told in the findings."""
+    """What the parts would log while they are looked at is in the findings."""
     import logging
 
     import structlog

@@ -92,7 +92,7 @@ def show_plan(console: Console, job: Document) -> None:
 
 
 def show_warnings(console: Console, job: Document) -> None:
-    """What was skipped, and why: nobody is to find out from the shop."""
+    """Say what was skipped, and why, before somebody misses it in the shop."""
     warnings = (job["result"] or {}).get("warnings") or []
     for warning in warnings[:_WARNINGS]:
         console.print(f"[yellow]warning[/] {escape(str(warning))}", soft_wrap=True)

@@ -19,7 +19,7 @@ __all__ = ["discard", "list_parked", "requeue", "show"]
 _DONE: Final = {"requeue": "requeued", "discard": "discarded"}
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="PARKED...", help="Ids of parked messages.")]
-Reason = Annotated[str, typer.Option(help="Why: kept for whoever looks later.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept with the message.")]
 All = Annotated[bool, typer.Option("--all", help="All that are parked now and match the options below.")]
 Key = Annotated[str | None, typer.Option(help="Only messages with this routing key.")]
 Because = Annotated[str | None, typer.Option(metavar="TEXT", help="Only messages with this text in their reason.")]
@@ -36,7 +36,7 @@ def list_parked(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, at most.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List messages that nobody could use, those that failed last first."""
+    """List messages that could not be used, those that failed last first."""
     query = {"state": state, "limit": str(limit), **_filter(routing_key, because, since, until)}
     with connect() as client:
         listed = client.get("/admin/parked", list(query.items()))

@@ -73,7 +73,7 @@ async def _run(settings: Settings, parts: Parts, ending: _Ending) -> None:
 
 
 async def _prepared(settings: Settings, parts: Parts, stack: AsyncExitStack) -> tuple[str | None, socket | None]:
-    """The embedded database's address, and the port for HTTP: taken first, so that one in use is told at once.
+    """The embedded database's address, and the port for HTTP: taken first, so that an address in use is reported at once.
 
     The database takes as long to start as the rest does to be imported, so the two go on side by side.
     """

@@ -87,7 +87,7 @@ def _run(settings: Settings, *, work: bool, http: bool, create_admin: str | None
 
 
 def _as_refusal(error: Exception) -> Refusal | None:
-    """Why the process could not start or go on; None for what nobody expects. Imports nothing before it is needed."""
+    """Why the process could not start or go on; None for an unexpected error. Imports nothing before it is needed."""
     from batchbus_events.bus import BusError
     from batchbus_service.domain.errors import BadUser, CannotStart, StoreError
     from batchbus_strategies import RegistryError

@@ -25,7 +25,7 @@ _GOES_ON: Final = ("planning", "running")
 
 
 def plan(
-    reason: Annotated[str, typer.Option(help="Why: kept for whoever looks later.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the replay.")],
     queue: Annotated[str | None, typer.Option(help="The queue of the subscriber that is to get the events.")] = None,
     everyone: Annotated[
         bool, typer.Option("--everyone", help="Publish to batch.events instead: every subscriber gets them.")

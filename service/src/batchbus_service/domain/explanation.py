@@ -1,4 +1,4 @@
-"""Why a job is where it is, in words for an operator, and the way out. Pure, as `lifecycle` is."""
+"""Why a job is where it is, for an operator to read, and what to do about it. Pure, as `lifecycle` is."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ __all__ = [
 CONFIRM_ABOVE: Final = 10_000
 """More events than this are published only if the operator confirms the number."""
 DEFAULT_RATE: Final = 1000
-"""Events per second, at most, unless told otherwise."""
+"""Events per second, at most, unless the operator names another rate."""
 MAX_RATE: Final = 100_000
 
 

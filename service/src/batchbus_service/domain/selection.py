@@ -89,7 +89,7 @@ class Destination(BaseModel):
         if self.queue is not None and not _QUEUE.fullmatch(self.queue):
             raise ValueError("queue has to be the name of a queue, of at most 255 characters")
         if self.queue is not None and self.queue.startswith(("batchbus.", "amq.")):
-            raise ValueError(f"{self.queue} is not a subscriber's: facts that are told again must trigger nothing")
+            raise ValueError(f"{self.queue} is not a subscriber's: a replayed event never starts a job")
         return self
 
     def __str__(self) -> str:

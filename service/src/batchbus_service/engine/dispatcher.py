@@ -285,7 +285,7 @@ class Dispatcher(Lifetime):
             claimed = await self._transitions.try_change(job, decide)
         except NotAllowed:
             return None
-        # Of two claims by one worker the second, whose answer is lost, cannot be told from the first.
+        # Of two claims by one worker the second, whose answer is lost, cannot be distinguished from the first.
         run = self._runs.get(job.id)
         return None if claimed and run and run.job.fence >= claimed.fence else claimed
 

@@ -91,7 +91,7 @@ class Rescuer(Lifetime):
                     await (self._end(placeholder) if reached else self._put_off(placeholder))
                 except BusError as error:
                     self._log.warning("triggers_not_answered", job_id=placeholder.id, reason=str(error))
-                    reached = False  # what cannot be told of one cannot be told of the next, and takes its time to fail
+                    reached = False  # what cannot be published for one cannot for the next, and takes its time to fail
                 done += 1
         return done
 
@@ -151,7 +151,7 @@ class Rescuer(Lifetime):
             await transitions.store.drop_placeholder(ended)
 
     async def _put_off(self, placeholder: Placeholder) -> None:
-        """Its senders cannot be told at the moment, and what else is due must not wait behind this one."""
+        """Its senders cannot be answered at the moment, and what else is due must not wait behind this one."""
         now = self._transitions.clock.now()
         outage = self._failing_since is not None and now - self._failing_since >= _OUTAGE
         later = now + (self._early if outage and not placeholder.ended else _ANSWER_WITHIN)

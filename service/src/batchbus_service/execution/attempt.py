@@ -228,7 +228,7 @@ class Attempt:
             case _, LeaseLost():
                 raise error
             case _:
-                uncalled = f"The strategy raised {type(error).__name__}, although nobody canceled the job"
+                uncalled = f"The strategy raised {type(error).__name__}, although the job was not canceled"
                 return await self._failed(RuntimeError(uncalled), heartbeat)
 
     async def _failed(self, error: Exception, heartbeat: Heartbeat) -> Outcome:

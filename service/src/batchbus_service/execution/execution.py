@@ -39,7 +39,7 @@ _ADVICE_SECONDS: Final = 60.0
 
 
 class Abandoned(Exception):
-    """The strategy was told to stop, and did not: it is waited for no longer."""
+    """The strategy was to stop, and did not: it is waited for no longer."""
 
 
 class ProcessDied(Exception):
@@ -62,7 +62,7 @@ class RunStalled(Exception):
 
 
 class RunControl(Protocol):
-    """The engine's side of a `JobRun`: what is known of the run, and what it is told."""
+    """The engine's side of a `JobRun`: what is known of the run, and how it is made to stop."""
 
     touched: float
     """When the strategy last gave a sign of life, on the monotonic clock."""
@@ -205,7 +205,7 @@ class InProcess:
         """The strategies' host goes on, for other runs."""
 
     async def _let(self, method: Callable[..., Any], *args: object) -> None:
-        """Wait for the strategy; or, if it was told to stop and does not, no longer than until it is abandoned."""
+        """Wait for the strategy; or, if it was to stop and does not, no longer than until it is abandoned."""
         call = self._call = self._executor.start(method, *args)
         done = asyncio.wrap_future(call.future)
         abandoned = asyncio.ensure_future(self._abandoned.wait())

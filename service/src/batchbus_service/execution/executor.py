@@ -29,9 +29,9 @@ __all__ = ["Call", "CallStopped", "StrategyExecutor", "forget_locals", "tamed"]
 
 _CLOSE_SECONDS: Final = 5.0
 _BLOCKED_SECONDS: Final = 1.0
-"""How long the strategies' loop may do nothing else before that is told."""
+"""How long the strategies' loop may be blocked before the log says so."""
 _STACK: Final = 8
-"""The innermost frames of a strategy that are told."""
+"""How many of the innermost frames of a strategy the log names."""
 _HINT: Final = "Await what takes long, or define the method with def: it gets a thread of its own"
 _EXPECTED: Final = (Exception, RunCanceled, LeaseLost)
 _NOT_FOR_FUTURES: Final = (StopIteration, concurrent.futures.CancelledError)

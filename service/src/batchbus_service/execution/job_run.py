@@ -43,7 +43,7 @@ class Progress:
     count: int | None
     advanced: int
     share: float | None
-    """From 0 to 1; None while that cannot be told."""
+    """From 0 to 1; None while that is not known."""
     errors: int
     message: str | None
 

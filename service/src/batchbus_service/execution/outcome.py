@@ -37,7 +37,7 @@ class GivenBack:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The strategy says that the job cannot be done, whoever tries it."""
+    """The strategy says that the job cannot be done, and that another run would not do better."""
 
     reason: str
 

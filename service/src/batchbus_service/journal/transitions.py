@@ -68,7 +68,7 @@ class Transitions:
 
         What was asked of the job before it was there is carried out with the same write, in the order of its arrival.
         Returns the job and whether it is new. The same request under the same id changes nothing.
-        Raises: `Conflict`, `StoreUnavailable`, `NotStorable`; `BusError` if a refusal of what was asked cannot be told.
+        Raises: `Conflict`, `StoreUnavailable`, `NotStorable`; `BusError` if a refusal of an early trigger cannot be published.
         """
         job = self.decider.create(request, self.clock.now(), cause)
         written = self._claimed(job, claim_for)
@@ -174,9 +174,9 @@ class Transitions:
         return self._signed(job)
 
     async def _after_early(self, job: Job, placeholder: Placeholder, answered: set[str | None]) -> Job:
-        """The new job after the triggers that wait for it. What cannot be carried out is told before it is forgotten.
+        """The new job after the triggers that wait for it. What cannot be carried out is refused, with an event, before it is forgotten.
 
-        `answered` has those that were told already, and is added to: where more triggers come meanwhile, this is done
+        `answered` has those whose refusal is published already, and is added to: where more triggers come meanwhile, this is done
         again for all of them.
         """
         if placeholder.ended:

@@ -72,7 +72,7 @@ class FileTooLarge(StrategyError):
 def is_full(error: BaseException) -> bool:
     """Whether a disk or a quota has no room left, according to an exception or what caused it.
 
-    What object stores raise has no number; they tell the error of the system in words.
+    What object stores raise has no number; their message has the error of the system.
     """
     known: BaseException | None = error
     for _ in range(_CAUSES):

@@ -52,7 +52,7 @@ class Background:
 
 
 class Periodic(Lifetime):
-    """Calls `action` again and again, with a pause between two calls. What it raises is told, and the next call comes."""
+    """Calls `action` again and again, with a pause between two calls. What it raises is reported, and the next call comes."""
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ class SlotCounts(Protocol):
 
 
 class PrometheusMeter(Meter):
-    """One per process. `types`: the batch types that are told apart."""
+    """One per process. `types`: the batch types that have values of their own."""
 
     def __init__(self, types: Collection[str]) -> None:
         self._types = frozenset(types)
@@ -92,7 +92,7 @@ class PrometheusMeter(Meter):
         self._publish_lag = histogram(
             "publish_lag_seconds", "From a lifecycle event to the broker's confirm.", _LAG_BUCKETS
         )
-        self._parked = counter("messages_parked_total", "Messages that nobody could use.")
+        self._parked = counter("messages_parked_total", "Messages that could not be used.")
         self._rejected = counter("triggers_rejected_total", "Triggers that could not be carried out.", "reason")
         self._store = histogram("store_seconds", "How long the job store took.", _STORE_BUCKETS, "operation")
         self._store_errors = counter("store_errors_total", "Calls that the job store did not answer.", "operation")
@@ -188,7 +188,7 @@ class PrometheusMeter(Meter):
 
     def look_at_queues(self, queues: QueueDepths) -> None:
         def oldest_trigger() -> float:
-            # A queue gives what came first: whatever waits in it came after the trigger that was taken last.
+            # A queue gives what came first: what waits in it came after the trigger that was taken last.
             waiting = queues.messages(topics.TRIGGERS_QUEUE.name)
             return time.monotonic() - self._taken_at if waiting else waiting
 

@@ -15,7 +15,7 @@ __all__ = ["HistoryReader", "ParkedStore", "RecordedHistory", "ReplayStore"]
 
 
 class ReplayStore(Protocol):
-    """The replays, of which none is ever removed. Every method may raise `StoreUnavailable`; writes are durable."""
+    """The replays. None is ever removed. Every method may raise `StoreUnavailable`; writes are durable."""
 
     async def insert(self, replay: Replay) -> None:
         """Add a replay."""
@@ -65,7 +65,7 @@ class HistoryReader(Protocol):
 
 
 class ParkedStore(Protocol):
-    """Records of parked messages, of which none is ever removed. Every method may raise `StoreUnavailable`.
+    """Records of parked messages. None is ever removed. Every method may raise `StoreUnavailable`.
 
     Writes are durable once they return. The messages' bodies are in the file store.
     """

@@ -81,7 +81,7 @@ class MirroredRun:
         self.touched = first.touched
         self.context_changes: dict[str, Json] = {}
         self.orders: list[str] = []
-        """What a child that begins later has to be told."""
+        """Orders that a child which begins later has to get."""
 
     def take(self, state: Document) -> None:
         self._progress = progress_from(state["progress"])

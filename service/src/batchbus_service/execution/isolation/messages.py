@@ -139,7 +139,7 @@ def error_to(error: BaseException, traceback: str, *, full: bool = False) -> Doc
 
 
 def where(frames: Iterable[tuple[str, str, int]]) -> str:
-    """Where a strategy was, in words: its innermost calls, each as function, file and line."""
+    """Where a strategy was: its innermost calls, each as function, file and line."""
     own = [(function, file, line) for function, file, line in frames if not Path(file).is_relative_to(_ENGINE)]
     calls = " < ".join(f"{function} ({file}, line {line})" for function, file, line in own[:_FRAMES])
     return f"It was in {calls}." if calls else "It left no traceback."

@@ -1,4 +1,4 @@
-"""A child process, as its worker sees it: started, told, asked, and ended."""
+"""A child process, as its worker sees it: it is started, sent messages, asked questions, and ended."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ A reader that does not keep up loses nothing but progress: a newer progress even
 same job. One that falls far behind all the same is cut off, and finds what it missed in the history when it comes back.
 No reader ever holds up another, nor the bus.
 
-What is done for each reader is next to nothing, since each event is decoded and put into words once. Progress, of which
-a busy job has no end, is told the more rarely the more readers there are.
+What is done for each reader is next to nothing, since each event is decoded and encoded once. Progress, which a busy
+job makes without end, is passed on the more rarely the more readers there are.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _BUFFER: Final = 1000
 _PREFETCH: Final = 500
 _QUEUE_LENGTH: Final = 50_000
 _PASSED_ON_A_SECOND: Final = 1000
-"""How often progress is told in a second, to all readers together: at 50 us each, a twentieth of a processor."""
+"""How many progress events are passed on in a second, to all readers together: at 50 us each, a twentieth of a processor."""
 _KNOWN: Final = 10_000
-"""Ids of the latest events, so that one that is published twice is told once."""
+"""Ids of the latest events, so that one that is published twice is passed on once."""
 _PARTING: Final = 1.0
 """Seconds that a reader that is cut off has to take what is on its way."""
 
@@ -46,7 +46,7 @@ class CutOff(Exception):
 
 
 class LiveEvent:
-    """One event, as it came and as it is to be told. `text` is its envelope as JSON."""
+    """One event, as it came and as readers get it. `text` is its envelope as JSON."""
 
     def __init__(self, routing_key: str, event: Event, text: str) -> None:
         self.routing_key = routing_key
@@ -158,7 +158,7 @@ class LiveFeed:
         self._closed = False
         self._known: dict[str, None] = {}
         self._resting: dict[str, Message | None] = {}
-        """Jobs whose progress was told a moment ago, and what came of it since."""
+        """Jobs whose progress was passed on a moment ago, and the latest that has come since."""
 
     @property
     def readers(self) -> int:
@@ -234,7 +234,7 @@ class LiveFeed:
         return True
 
     def _progress(self, message: Message) -> None:
-        """Tell it, unless this job's was told a moment ago: then the latest is told when that moment has passed."""
+        """Pass it on, unless this job's was passed on a moment ago: then the latest follows when that moment has passed."""
         job_id = _job_of(message)
         if job_id in self._resting:
             self._resting[job_id] = message
@@ -267,7 +267,7 @@ def _job_of(message: Message) -> str:
 
 
 def _queue() -> topics.Queue:
-    """A queue of this process alone, which ends with it and forgets its oldest when nobody takes them."""
+    """A queue of this process alone, which ends with it and drops its oldest messages when they are not taken."""
     return topics.Queue(
         name=f"batchbus.http.{new_ulid()}",
         bindings=(topics.Binding(topics.EVENTS, "batch.#"),),

@@ -83,7 +83,7 @@ def address(request: Request, key: str) -> str:
 
 
 def attachment(name: str) -> str:
-    """A `Content-Disposition` that saves the answer under that name (RFC 6266), whatever letters it has (RFC 8187)."""
+    """A `Content-Disposition` that saves the answer under that name (RFC 6266), also if it has letters beyond ASCII (RFC 8187)."""
     plain = _STRANGE.sub("_", unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode())
     if plain == name:
         return f'attachment; filename="{name}"'

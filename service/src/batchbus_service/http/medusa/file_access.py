@@ -26,9 +26,9 @@ class FileAccess:
         self._max_bytes = max_bytes
 
     async def put(self, name: str, pieces: AsyncIterator[bytes], *, user_id: str, public: bool) -> Upload:
-        """Store a file under a key that nobody can guess. If `pieces` raises, nothing is kept. Raises `FileTooLarge`.
+        """Store a file under a key that cannot be guessed. If `pieces` raises, nothing is kept. Raises `FileTooLarge`.
 
-        Whose it is is noted down before the file is there, so that no file is ever nobody's.
+        The owner is written down before the file is there, so that no file is ever without one.
         """
         upload = Upload(f"{new_ulid()}-{clean_name(name)}", user_id, public)
         await self._uploads.insert(upload, datetime.now(UTC))
@@ -65,7 +65,8 @@ class FileAccess:
     async def may_read(self, caller: Principal, key: str) -> bool:
         """Whether they may fetch it, and their jobs may read it: what belongs to them, and public uploads.
 
-        What is nobody's, such as plans and row errors, and what is not there is refused all the same, but to operators.
+        Files without an owner, such as plans and row errors, are for operators alone; others get the same answer as for a
+        file that is not there.
         """
         return caller.sees_all or await self._granted(caller, key, public=True)
 

@@ -84,7 +84,7 @@ class _Parameters:
     def __init__(self, given: dict[str, Parameter]) -> None:
         self._given = given
         self._refused: list[str] = []
-        """What Medusa finds wrong, in its words."""
+        """What Medusa refuses, with the messages that Medusa gives."""
         self._errors: list[str] = []
         """What it finds out too late, or not at all."""
         self._errors += [f"{name[:100]} has a NUL in it" for name, value in given.items() if _has_nul(value)]

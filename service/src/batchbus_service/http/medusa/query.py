@@ -25,7 +25,7 @@ _Entry = tuple[Sequence[str], str]
 def parse_query(query: bytes) -> dict[str, Parameter]:
     """What is asked for, by name. A list with a single text in it is split at its commas, as Medusa does.
 
-    Nothing is refused here: what makes no sense becomes a name that nobody knows, or a value of an odd form.
+    Nothing is refused here: what makes no sense becomes an unknown name, or a value of an odd form.
     """
     entries: dict[str, list[_Entry]] = {}
     for part in query.decode("latin-1").split("&", _MAX_PARAMETERS)[:_MAX_PARAMETERS]:

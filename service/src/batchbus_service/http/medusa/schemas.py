@@ -50,7 +50,7 @@ AnyObject = dict[str, Any]
 
 
 def _one_of(values: type[StrEnum]) -> Any:
-    """Inline: two enumerations of the same name could only be told apart by their modules."""
+    """The enumeration is written inline, since two of the same name would differ by their modules alone."""
     return Field(json_schema_extra={"enum": [str(word) for word in values]})
 
 

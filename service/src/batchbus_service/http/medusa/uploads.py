@@ -60,7 +60,7 @@ async def _received(request: Request, api: Api, user_id: str, *, public: bool) -
             uploads.append(
                 await api.file_access.put(event.file_name, _until_it_ends(parts), user_id=user_id, public=public)
             )
-    except BaseException as error:  # it is raised again, whatever it is: only the files must not stay
+    except BaseException as error:  # any error is raised again: only the files must not stay
         await api.file_access.discard(uploads)
         if isinstance(error, BadMultipart | ClientDisconnect):
             raise invalid(str(error) or "the client went away") from None

@@ -84,7 +84,7 @@ def timestamp(time: datetime | None) -> str | None:
 
 
 def _result(job: Job) -> Wire | None:
-    """Where the row errors are kept is nobody's business; how many there are is told where not all are listed."""
+    """The result without the places of the row errors, and with their number only where not all are listed."""
     if job.result is None:
         return None
     result = replace(job.result, error_parts={}).to_json()

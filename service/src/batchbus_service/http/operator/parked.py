@@ -27,7 +27,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/admin/parked", tags=["parked messages"])
 
 _SHOWN_BYTES: Final = 1_048_576
-"""Of a body, at most; whatever is larger could not be a trigger."""
+"""The most bytes of a body. A larger one could not be a trigger."""
 
 Reason = Annotated[str, Field(min_length=3, max_length=1000)]
 

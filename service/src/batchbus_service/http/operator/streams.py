@@ -144,7 +144,7 @@ async def of_a_job(api: Api, job_id: str, sent: int, break_off: Callable[[], Non
                 try:
                     job = await api.transitions.get(job_id)
                 except (StoreUnavailable, UnknownJob):
-                    return  # the client comes back, and is told what is wrong
+                    return  # the client comes back, and then gets the error
                 for entry in job.history[sent:]:
                     event = event_of(job.id, entry)
                     yield frame(entry.type, encode(event).decode(), str(entry.seq))
@@ -187,7 +187,7 @@ async def _of_all_jobs(
                     sent.append(earlier.event.id)
                     yield earlier.among_all
             except BusError:
-                return  # the client comes back, and is told what is wrong
+                return  # the client comes back, and then gets the error
         both = set(sent)
         while True:
             try:
@@ -196,7 +196,7 @@ async def _of_all_jobs(
                 return
             if happened is None:
                 yield _ALIVE
-                both.clear()  # whatever the log and the subscription both had has passed
+                both.clear()  # what both the log and the subscription had has passed
             elif happened.event.id not in both:
                 yield _with_gaps(live, happened.among_all)
 
@@ -211,7 +211,7 @@ async def _while_allowed(
         async for frame in frames:
             if clock() - asked >= trust:
                 if not await still_may(request, caller):
-                    return  # the client comes back, and is told what is wrong
+                    return  # the client comes back, and then gets the error
                 asked = clock()
             yield frame
 

@@ -65,7 +65,7 @@ async def create(api: ApiState, caller: Operator, body: JsonBody) -> Response:
 
 @router.delete("/{id}", responses=answers(Deleted))
 async def revoke(id: str, api: ApiState, caller: Operator) -> Response:
-    """It lets nobody in any more, and stays in the list. To revoke it again changes nothing."""
+    """The token is not accepted any more, and stays in the list. Revoking it again changes nothing."""
     token_id = segment(id)
     if await api.users.tokens.get(token_id) is None:
         raise not_found(f"Token with id: {token_id[:100]} was not found")

@@ -1,4 +1,4 @@
-"""What one connection may cost: a client that sends too slowly or too much is told so, and let go.
+"""What one connection may cost: a client that sends too slowly or too much gets an error, and its connection is closed.
 
 uvicorn alone waits for the rest of a request for ever, so a client with many half-sent requests keeps everyone else
 out.
@@ -94,7 +94,7 @@ class _Connection(H11Protocol):
         self._refuse(HTTPStatus(status), msg)
 
     def _set_timer(self) -> None:
-        """Start the timer if the head of a request is to come, or the rest of a body that nobody reads any more."""
+        """Start the timer if the head of a request is to come, or the rest of a body that is not read any more."""
         if self.transport.is_closing() or self._parted:
             return
         if self.conn.our_state is h11.IDLE:
@@ -119,7 +119,7 @@ class _Connection(H11Protocol):
         """Answer and part: nothing more is read, and the connection stays only until the client has the answer."""
         self._silence()
         if self.conn.our_state is not h11.IDLE:
-            self.transport.close()  # the work on the request is told that the client is gone
+            self.transport.close()  # the work on the request learns that the client is gone
             return
         body = json.dumps({"type": "invalid_data", "message": message}).encode()
         headers = [

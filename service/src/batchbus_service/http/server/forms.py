@@ -1,4 +1,4 @@
-"""Request bodies and pages as models, and what is wrong with them in words that never repeat what was sent."""
+"""Request bodies and pages as models, and messages about what is wrong with them, which never repeat what was sent."""
 
 from __future__ import annotations
 

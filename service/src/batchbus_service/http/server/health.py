@@ -37,7 +37,7 @@ async def live() -> Response:
 
 @router.get("/health/ready", responses=answers(Ready) | answers(Ready, 503))
 async def ready(readiness: Annotated[Readiness, Depends(_readiness)]) -> Response:
-    """503 while the database or the broker cannot be reached, and which of them; events that wait are told as well."""
+    """503 while the database or the broker cannot be reached, and which of them; it also names events that wait."""
     needed = await readiness.needed()
     checks: Wire = {**needed, **readiness.advisory()}
     if all(state == "ok" for state in needed.values()):

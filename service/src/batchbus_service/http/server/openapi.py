@@ -27,7 +27,7 @@ _CREDENTIALS: Final[Mapping[str, Described]] = {
     "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
 }
 _UNAUTHORIZED: Final[Described] = {
-    "description": "Nobody knows who asks",
+    "description": "The request has no valid credentials",
     "content": {"text/plain": {"schema": {"type": "string", "const": "Unauthorized"}}},
 }
 _PHRASES: Final = {413: "Content Too Large", 416: "Range Not Satisfiable"}

@@ -1,4 +1,4 @@
-"""ETags: a client that has an answer already is told so, and gets no second copy."""
+"""ETags: a client that already has an answer gets a 304 instead of a second copy."""
 
 from __future__ import annotations
 

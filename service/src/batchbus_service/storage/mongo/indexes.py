@@ -16,7 +16,7 @@ OWN: Final = "list_own"
 ALL: Final = "list_all"
 """For lists of everyone's jobs."""
 BY_STATUS: Final = "list_status"
-"""For lists of everyone's jobs with some status, of which there may be few."""
+"""For lists of everyone's jobs with a status that few jobs may have."""
 BY_ID: Final = "_id_"
 """The one that every collection has."""
 
