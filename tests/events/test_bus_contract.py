@@ -3,96 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 
 import pytest
 
 from batchbus_events import topics
-from batchbus_events.bus import Bus, Delivery, LogGap, Message, PublishRefused, QueueState, Unroutable
+from batchbus_events.bus import Bus, Delivery, PublishRefused, QueueState, Unroutable
 from batchbus_events.event import MAX_BYTES
-from batchbus_events.ids import new_job_id, new_ulid
-from batchbus_events.memory import MemoryBus
-from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Binding, Queue
+from tests.events.conftest import Setup, message, subscription, trigger
 from tests.events.inbox import Inbox
 from tests.patience import PATIENCE
-
-
-@dataclass(frozen=True)
-class Features:
-    """What a bus cannot do, or does otherwise."""
-
-    vouches_for_publishers: bool
-    """Whether a delivery says who published it."""
-    waits_until_triggers_are_acknowledged: bool
-    """Whether publishing a trigger returns only when a consumer has dealt with it."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    bus: Bus
-    features: Features
-
-
-@asynccontextmanager
-async def memory(_: pytest.FixtureRequest) -> AsyncIterator[Setup]:
-    async with MemoryBus() as bus:
-        yield Setup(bus, Features(vouches_for_publishers=False, waits_until_triggers_are_acknowledged=True))
-
-
-def rabbitmq(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Setup]:
-    return _rabbitmq(request.getfixturevalue("amqp_vhost_url"))
-
-
-@asynccontextmanager
-async def _rabbitmq(url: str) -> AsyncIterator[Setup]:
-    async with RabbitBus.open(url) as bus:
-        yield Setup(bus, Features(vouches_for_publishers=True, waits_until_triggers_are_acknowledged=False))
-
-
-@pytest.fixture(params=[memory, pytest.param(rabbitmq, marks=pytest.mark.rabbitmq)], ids=lambda param: param.__name__)
-def opening(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Setup]:
-    made: AbstractAsyncContextManager[Setup] = request.param(request)
-    return made
-
-
-@pytest.fixture
-async def setup(opening: AbstractAsyncContextManager[Setup]) -> AsyncIterator[Setup]:
-    async with opening as made:
-        yield made
-
-
-@pytest.fixture
-def bus(setup: Setup) -> Bus:
-    return setup.bus
-
-
-def message(body: bytes = b"{}", key: str = "batch.completed.tests.1") -> Message:
-    return Message(body=body, routing_key=key, message_id=new_job_id())
-
-
-def subscription(name: str = "tests.subscription", pattern: str = "batch.#") -> Queue:
-    return Queue(name=name, bindings=(Binding(topics.EVENTS, pattern),), durable=False, exclusive=True)
-
-
-@pytest.fixture
-def shared() -> Queue:
-    """A durable queue of the test's own, which the broker deletes when nobody has used it for a while."""
-    return Queue(
-        name=f"tests.{new_ulid()}",
-        bindings=(Binding(topics.EVENTS, "batch.#"),),
-        arguments={"x-queue-type": "quorum", "x-expires": 60_000},
-    )
-
-
-async def trigger(bus: Bus, body: bytes) -> asyncio.Task[None]:
-    """Publish a trigger without waiting for whoever deals with it."""
-    publishing = asyncio.create_task(bus.publish(topics.TRIGGERS, message(body, "batch.created")))
-    await asyncio.sleep(0)
-    return publishing
 
 
 async def test_a_message_arrives_as_it_was_published(bus: Bus) -> None:
@@ -432,68 +353,6 @@ async def test_publishing_a_trigger_returns_when_it_is_persisted_if_the_bus_lose
 
     async with asyncio.timeout(PATIENCE):
         await publishing
-
-
-async def test_the_log_has_every_lifecycle_event_in_order_and_nothing_else(bus: Bus) -> None:
-    for number in range(30):
-        await bus.publish(topics.EVENTS, message(str(number).encode(), "batch.completed.tests"))
-        await bus.publish(topics.EVENTS, message(b"progress", "batch.progress.tests"))
-
-    once = [entry.body async for entry in bus.read_log()]
-    twice = [entry.body async for entry in bus.read_log()]
-
-    assert once == twice == [str(number).encode() for number in range(30)]
-
-
-async def test_reading_an_empty_log_ends(bus: Bus) -> None:
-    assert [entry async for entry in bus.read_log()] == []
-
-
-@pytest.mark.parametrize(("since", "expected"), [(timedelta(hours=-1), [b"{}"]), (timedelta(hours=1), [])])
-async def test_the_log_is_read_from_about_a_time(bus: Bus, since: timedelta, expected: list[bytes]) -> None:
-    await bus.publish(topics.EVENTS, message())
-
-    assert [entry.body async for entry in bus.read_log(since=datetime.now(UTC) + since)] == expected
-
-
-async def test_the_log_can_be_followed_from_the_past_into_the_present(bus: Bus) -> None:
-    for number in range(3):
-        await bus.publish(topics.EVENTS, message(str(number).encode()))
-
-    async with aclosing(bus.tail_log(since=datetime.now(UTC) - timedelta(hours=1))) as log, asyncio.timeout(PATIENCE):
-        assert await anext(log) == LogGap(certain=False)  # who knows what was an hour ago
-        told = [await anext(log) for _ in range(3)]
-        for number in range(3, 6):
-            await bus.publish(topics.EVENTS, message(str(number).encode()))
-            await bus.publish(topics.EVENTS, message(b"progress", "batch.progress.tests"))
-        told += [await anext(log) for _ in range(3)]
-
-    assert [entry.body for entry in told if isinstance(entry, Message)] == [str(n).encode() for n in range(6)]
-
-
-async def test_a_log_that_reaches_back_far_enough_has_no_gap(bus: Bus) -> None:
-    await bus.publish(topics.EVENTS, message(b"before"))
-    since = datetime.now(UTC) + timedelta(seconds=1)
-    while datetime.now(UTC) < since:  # noqa: ASYNC110 - RabbitMQ takes whole seconds
-        await asyncio.sleep(0.1)
-    await bus.publish(topics.EVENTS, message(b"after"))
-
-    async with aclosing(bus.tail_log(since=since)) as log, asyncio.timeout(PATIENCE):
-        entry = await anext(log)
-
-    assert isinstance(entry, Message)
-    assert entry.body == b"after"
-
-
-async def test_an_empty_log_can_be_followed(bus: Bus) -> None:
-    async with aclosing(bus.tail_log()) as log, asyncio.timeout(PATIENCE):
-        assert await anext(log) == LogGap(certain=False)
-        following = asyncio.ensure_future(anext(log))
-        await bus.publish(topics.EVENTS, message(b"first"))
-        entry = await following
-
-    assert isinstance(entry, Message)
-    assert entry.body == b"first"
 
 
 async def test_a_queue_that_is_declared_takes_messages_before_its_first_consumer(bus: Bus, shared: Queue) -> None:
