@@ -22,7 +22,7 @@ from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.ports import Upload
 from batchbus_service.domain.result import JobResult
 from batchbus_service.domain.settings import Settings
-from batchbus_service.http.medusa.wire import timestamp
+from batchbus_service.http.medusa.times import timestamp
 from batchbus_service.http.server.listen import listen
 from batchbus_service.http.server.server import serving
 from tests.http.conftest import Person, Site

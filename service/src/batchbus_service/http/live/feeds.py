@@ -21,7 +21,7 @@ from batchbus_events.bus import Bus, Consumer, Delivery, Message
 from batchbus_events.event import Event, InvalidEvent, decode
 from batchbus_events.ids import new_ulid
 from batchbus_service.http.live.sse import frame
-from batchbus_service.http.medusa.wire import timestamp
+from batchbus_service.http.medusa.times import timestamp
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

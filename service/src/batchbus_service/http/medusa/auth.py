@@ -12,7 +12,7 @@ from batchbus_service.http.medusa.keys import Bearer
 from batchbus_service.http.medusa.schemas import OneUser, SignedIn, SignIn
 from batchbus_service.http.medusa.wire import user_on_the_wire
 from batchbus_service.http.server.callers import SESSION_COOKIE, Caller
-from batchbus_service.http.server.errors import ApiJson, Unauthorized
+from batchbus_service.http.server.errors import Unauthorized
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.origins import require_same_origin
 from batchbus_service.http.server.state import Api, ApiState
@@ -27,7 +27,7 @@ async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A session, in a cookie."""
     require_same_origin(request, api.settings.cors_origins)
     user = await _user(request, api, body)
-    response = ApiJson({"user": user_on_the_wire(user)})
+    response = OneUser(user=user_on_the_wire(user)).response()
     response.set_cookie(
         SESSION_COOKIE,
         await api.users.sessions.begin(user),
@@ -43,12 +43,12 @@ async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
 async def bearer_token(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A bearer token for a day."""
     user = await _user(request, api, body)
-    return ApiJson({"access_token": api.keys.access_token(Bearer(user.id, user.generation))})
+    return SignedIn(access_token=api.keys.access_token(Bearer(user.id, user.generation))).response()
 
 
 @router.get("", responses=answers(OneUser))
 async def who_am_i(caller: Caller) -> Response:
-    return ApiJson({"user": user_on_the_wire(caller.user)})
+    return OneUser(user=user_on_the_wire(caller.user)).response()
 
 
 @router.delete("", response_class=PlainTextResponse)

@@ -16,7 +16,7 @@ from fastapi.responses import Response, StreamingResponse
 from batchbus_service.http.medusa.bodies import JsonBody, read_file_key
 from batchbus_service.http.medusa.schemas import DownloadUrl, FileKey
 from batchbus_service.http.server.callers import Reader
-from batchbus_service.http.server.errors import ApiError, ApiJson, forbidden, not_found
+from batchbus_service.http.server.errors import ApiError, forbidden, not_found
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import ApiState
@@ -38,7 +38,7 @@ async def download_url(request: Request, api: ApiState, caller: Reader, body: Js
     key = read_file_key(body)
     if not await api.file_access.may_read(caller, key) or await api.file_access.size(key) is None:
         raise not_found(f"There is no file with the key {key[:200]}")
-    return ApiJson({"download_url": f"{address(request, key)}?{urlencode(api.keys.link(key))}"})
+    return DownloadUrl(download_url=f"{address(request, key)}?{urlencode(api.keys.link(key))}").response()
 
 
 @router.get(

@@ -65,7 +65,7 @@ async def list_jobs(request: Request, api: ApiState, caller: Reader) -> Response
         users = await api.users.known(job.created_by for job in jobs)
         for job, on_the_wire in zip(jobs, wire, strict=True):
             user = users[job.created_by]
-            on_the_wire["created_by_user"] = user_on_the_wire(user) if user else None
+            on_the_wire["created_by_user"] = user_on_the_wire(user).model_dump() if user else None
     return ApiJson({"batch_jobs": wire, "count": count, "offset": listing.offset, "limit": listing.limit})
 
 

@@ -1,28 +1,36 @@
-"""What goes over the wire, as models, for the OpenAPI document alone: answers are not checked against them at run time.
+"""What the API answers, as models: they make the answers of batchbus's own routes, and describe all in the OpenAPI document.
 
-A test sends requests of every kind and compares each answer with its model.
+Jobs and lists of jobs, whose fields the caller chooses, are made in `wire`, as Medusa makes them. A test sends requests
+of every kind and compares each answer with its model.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from batchbus_service.access import Role, Scope
 from batchbus_service.domain.job import Status
 from batchbus_service.domain.parked import State as ParkedState
 from batchbus_service.domain.replay import State as ReplayState
+from batchbus_service.http.medusa.times import timestamp
+from batchbus_service.http.server.errors import ApiJson
 
 __all__ = [
+    "AuditEntry",
+    "BatchType",
     "BatchTypeList",
     "Deleted",
     "DiscardedNumber",
     "DownloadUrl",
     "FileKey",
+    "Found",
     "History",
+    "HistoryEvent",
     "JobList",
     "Live",
     "NewJob",
@@ -32,21 +40,41 @@ __all__ = [
     "OneReplay",
     "OneToken",
     "OneUser",
+    "ParkedMessage",
     "ParkedMessageList",
     "PlanPage",
     "Ready",
     "Refusal",
+    "Replay",
     "ReplayList",
     "RequeuedNumber",
     "SentTrigger",
     "SignIn",
     "SignedIn",
+    "Token",
     "TokenList",
+    "Trigger",
     "UploadList",
+    "UploadedFile",
+    "User",
     "UserList",
 ]
 
 AnyObject = dict[str, Any]
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(timestamp),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
+"""ISO 8601 in UTC with milliseconds and a Z."""
+
+Number = Annotated[
+    float,
+    PlainSerializer(lambda number: int(number) if number == int(number) else number),
+    WithJsonSchema({"type": "number"}, mode="serialization"),
+]
+"""A whole number is written without a point."""
 
 
 def _one_of(values: type[StrEnum]) -> Any:
@@ -58,6 +86,10 @@ class Answer(BaseModel):
     """An object that has these fields and no others."""
 
     model_config = ConfigDict(extra="forbid")
+
+    def response(self, status: int = 200, *, headers: Mapping[str, str] | None = None) -> ApiJson:
+        """A field that was not given does not appear."""
+        return ApiJson(self.model_dump(exclude_unset=True), status_code=status, headers=dict(headers or {}))
 
 
 class Refusal(Answer):
@@ -73,8 +105,8 @@ class Refusal(Answer):
 class Page(Answer):
     count: int
     """How many there are in all."""
-    offset: float
-    limit: float
+    offset: Number
+    limit: Number
 
 
 class Deleted(Answer):
@@ -94,15 +126,15 @@ class Job(Answer):
     context: AnyObject
     result: AnyObject | None
     created_by: str
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None
-    pre_processed_at: datetime | None
-    confirmed_at: datetime | None
-    processing_at: datetime | None
-    completed_at: datetime | None
-    failed_at: datetime | None
-    canceled_at: datetime | None
+    created_at: Time
+    updated_at: Time
+    deleted_at: Time | None
+    pre_processed_at: Time | None
+    confirmed_at: Time | None
+    processing_at: Time | None
+    completed_at: Time | None
+    failed_at: Time | None
+    canceled_at: Time | None
 
 
 class User(Answer):
@@ -112,9 +144,9 @@ class User(Answer):
     last_name: str | None
     role: Role
     metadata: AnyObject | None
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None
+    created_at: Time
+    updated_at: Time
+    deleted_at: Time | None
 
 
 class ListedJob(Answer):
@@ -123,19 +155,19 @@ class ListedJob(Answer):
     id: str
     status: Status
     dry_run: bool
-    created_at: datetime
+    created_at: Time
     type: str | None = None
     context: AnyObject | None = None
     result: AnyObject | None = None
     created_by: str | None = None
-    updated_at: datetime | None = None
-    deleted_at: datetime | None = None
-    pre_processed_at: datetime | None = None
-    confirmed_at: datetime | None = None
-    processing_at: datetime | None = None
-    completed_at: datetime | None = None
-    failed_at: datetime | None = None
-    canceled_at: datetime | None = None
+    updated_at: Time | None = None
+    deleted_at: Time | None = None
+    pre_processed_at: Time | None = None
+    confirmed_at: Time | None = None
+    processing_at: Time | None = None
+    completed_at: Time | None = None
+    failed_at: Time | None = None
+    canceled_at: Time | None = None
     created_by_user: User | None = None
 
 
@@ -159,7 +191,7 @@ class HistoryEvent(Answer):
     sequence: int
     id: str
     type: str
-    time: datetime
+    time: Time
     data: AnyObject
     causationid: str | None
     traceparent: str | None
@@ -201,13 +233,13 @@ class BatchTypeList(Answer):
 # -- files ----------------------------------------------------------------------------------------------------------
 
 
-class Upload(Answer):
+class UploadedFile(Answer):
     url: str
     key: str
 
 
 class UploadList(Answer):
-    uploads: list[Upload]
+    uploads: list[UploadedFile]
 
 
 class FileKey(Answer):
@@ -244,10 +276,10 @@ class Token(Answer):
     user_id: str
     email: str | None
     scopes: list[Scope]
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
-    revoked_at: datetime | None
+    created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None
+    revoked_at: Time | None
 
 
 class OneToken(Answer):
@@ -295,10 +327,10 @@ class Replay(Answer):
     repeated: int
     trouble: str | None
     created_by: str
-    created_at: datetime
+    created_at: Time
     started_by: str | None
-    started_at: datetime | None
-    ended_at: datetime | None
+    started_at: Time | None
+    ended_at: Time | None
     audit: list[AnyObject]
 
 
@@ -311,7 +343,7 @@ class ReplayList(Page):
 
 
 class AuditEntry(Answer):
-    at: datetime
+    at: Time
     by: str
     what: str
     reason: str | None
@@ -323,8 +355,8 @@ class ParkedMessage(Answer):
     state: Annotated[str, _one_of(ParkedState)]
     reason: str
     times: int
-    first_failed_at: datetime
-    last_failed_at: datetime
+    first_failed_at: Time
+    last_failed_at: Time
     routing_key: str
     message_id: str | None
     content_type: str

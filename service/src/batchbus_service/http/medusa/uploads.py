@@ -11,9 +11,9 @@ from starlette.requests import ClientDisconnect
 from batchbus_service.domain.ports import Upload
 from batchbus_service.http.medusa.bodies import JsonBody, read_file_key
 from batchbus_service.http.medusa.downloads import address
-from batchbus_service.http.medusa.schemas import Deleted, FileKey, UploadList
+from batchbus_service.http.medusa.schemas import Deleted, FileKey, UploadedFile, UploadList
 from batchbus_service.http.server.callers import Writer
-from batchbus_service.http.server.errors import ApiJson, invalid, not_allowed
+from batchbus_service.http.server.errors import invalid, not_allowed
 from batchbus_service.http.server.multipart import BadMultipart, PartBegins, PartEnds, read_parts
 from batchbus_service.http.server.openapi import answers, takes, takes_files
 from batchbus_service.http.server.state import Api, ApiState
@@ -44,7 +44,7 @@ async def delete(api: ApiState, caller: Writer, body: JsonBody) -> Response:
         await api.file_access.remove(key)
     elif await api.file_access.size(key) is not None:
         raise not_allowed("Cannot delete a file that does not belong to the logged in user")
-    return ApiJson({"id": key, "object": "file", "deleted": True})
+    return Deleted(id=key, object="file", deleted=True).response()
 
 
 async def _received(request: Request, api: Api, user_id: str, *, public: bool) -> Response:
@@ -65,7 +65,8 @@ async def _received(request: Request, api: Api, user_id: str, *, public: bool) -
         if isinstance(error, BadMultipart | ClientDisconnect):
             raise invalid(str(error) or "the client went away") from None
         raise
-    return ApiJson({"uploads": [{"url": address(request, upload.key), "key": upload.key} for upload in uploads]})
+    shown = [UploadedFile(url=address(request, upload.key), key=upload.key) for upload in uploads]
+    return UploadList(uploads=shown).response()
 
 
 async def _until_it_ends(parts: AsyncIterator[_Part]) -> AsyncIterator[bytes]:

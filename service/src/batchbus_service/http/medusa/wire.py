@@ -1,16 +1,17 @@
-"""A job, its history and its times, and users, as they go over the wire."""
+"""A job as Medusa shows it, and a user."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
 from batchbus_service.access import User
-from batchbus_service.domain.job import HistoryEntry, Job, Status
+from batchbus_service.domain.job import Job, Status
+from batchbus_service.http.medusa import schemas
+from batchbus_service.http.medusa.times import timestamp
 from batchbus_strategies import Json
 
-__all__ = ["FIELDS", "Wire", "entry_on_the_wire", "job_on_the_wire", "timestamp", "user_on_the_wire"]
+__all__ = ["FIELDS", "Wire", "job_on_the_wire", "user_on_the_wire"]
 
 Wire = dict[str, Json]
 
@@ -49,38 +50,19 @@ def job_on_the_wire(job: Job) -> Wire:
     }
 
 
-def entry_on_the_wire(entry: HistoryEntry, *, published: bool) -> Wire:
-    """One lifecycle event. `published`: whether the broker has confirmed it."""
-    return {
-        "sequence": entry.seq,
-        "id": entry.id,
-        "type": entry.type,
-        "time": timestamp(entry.time),
-        "data": dict(entry.data),
-        "causationid": entry.causationid,
-        "traceparent": entry.traceparent,
-        "published": published,
-    }
-
-
-def user_on_the_wire(user: User) -> Wire:
+def user_on_the_wire(user: User) -> schemas.User:
     """A user, without anything that lets one in."""
-    return {
-        "id": user.id,
-        "email": user.email,
-        "first_name": user.first_name,
-        "last_name": user.last_name,
-        "role": user.role.value,
-        "metadata": dict(user.metadata) if user.metadata is not None else None,
-        "created_at": timestamp(user.created_at),
-        "updated_at": timestamp(user.updated_at),
-        "deleted_at": None,
-    }
-
-
-def timestamp(time: datetime | None) -> str | None:
-    """ISO 8601 in UTC with milliseconds and a Z."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z" if time else None
+    return schemas.User(
+        id=user.id,
+        email=user.email,
+        first_name=user.first_name,
+        last_name=user.last_name,
+        role=user.role,
+        metadata=dict(user.metadata) if user.metadata is not None else None,
+        created_at=user.created_at,
+        updated_at=user.updated_at,
+        deleted_at=None,
+    )
 
 
 def _result(job: Job) -> Wire | None:

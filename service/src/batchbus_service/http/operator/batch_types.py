@@ -5,10 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from batchbus_service.http.medusa.schemas import BatchTypeList
-from batchbus_service.http.medusa.wire import Wire
+from batchbus_service.http.medusa.schemas import BatchType, BatchTypeList, Found
 from batchbus_service.http.server.callers import Reader
-from batchbus_service.http.server.errors import ApiJson, not_found
+from batchbus_service.http.server.errors import not_found
 from batchbus_service.http.server.openapi import answers
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import ApiState
@@ -22,7 +21,7 @@ router = APIRouter(prefix="/admin/batch-types", tags=["batch types"])
 @router.get("", responses=answers(BatchTypeList))
 async def list_types(api: ApiState, _caller: Reader) -> Response:
     """Every batch type that this process knows, which strategy serves it, and where that was found."""
-    return ApiJson({"batch_types": [_on_the_wire(entry) for entry in api.registry.entries]})
+    return BatchTypeList(batch_types=[_on_the_wire(entry) for entry in api.registry.entries]).response()
 
 
 @router.get("/{type}/template", response_class=Response, responses=answers(media="text/csv"))
@@ -39,12 +38,12 @@ async def template(type: str, api: ApiState, _caller: Reader) -> Response:
     return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _on_the_wire(entry: RegistryEntry) -> Wire:
-    return {
-        "type": entry.batch_type,
-        "identifier": entry.identifier,
-        "origin": entry.origin,
-        "overrides": [{"identifier": other.identifier, "origin": other.origin} for other in entry.overrides],
-        "context_schema": entry.strategy_class.context_model.model_json_schema(),
-        "file_fields": list(entry.strategy_class.file_fields),
-    }
+def _on_the_wire(entry: RegistryEntry) -> BatchType:
+    return BatchType(
+        type=entry.batch_type,
+        identifier=entry.identifier,
+        origin=entry.origin,
+        overrides=[Found(identifier=other.identifier, origin=other.origin) for other in entry.overrides],
+        context_schema=entry.strategy_class.context_model.model_json_schema(),
+        file_fields=list(entry.strategy_class.file_fields),
+    )

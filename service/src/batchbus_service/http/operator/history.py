@@ -6,12 +6,11 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from batchbus_service.domain.explanation import Served, explain
+from batchbus_service.domain.job import HistoryEntry
 from batchbus_service.http.medusa.access import job_for
-from batchbus_service.http.medusa.schemas import History
-from batchbus_service.http.medusa.wire import entry_on_the_wire
+from batchbus_service.http.medusa.schemas import History, HistoryEvent
 from batchbus_service.http.operator.plan import plan_key
 from batchbus_service.http.server.callers import Reader
-from batchbus_service.http.server.errors import ApiJson
 from batchbus_service.http.server.openapi import answers
 from batchbus_service.http.server.state import Api, ApiState
 from batchbus_strategies import BatchStrategy
@@ -27,7 +26,7 @@ async def history(id: str, api: ApiState, caller: Reader) -> Response:
     job = await job_for(api, caller, id)
     transitions = api.transitions
     published = transitions.outbox.published(job)
-    entries = [entry_on_the_wire(entry, published=entry.seq <= published) for entry in job.history]
+    entries = [_on_the_wire(entry, published=entry.seq <= published) for entry in job.history]
     explanation = explain(
         job,
         transitions.clock.now(),
@@ -35,13 +34,20 @@ async def history(id: str, api: ApiState, caller: Reader) -> Response:
         _served(api, job.type),
         file_fields=(api.registry.get(job.type) or BatchStrategy).file_fields,
     )
-    return ApiJson(
-        {
-            "history": entries,
-            "why": explanation.why,
-            "way_out": explanation.hint,
-            "plan": plan_key(api, job) is not None,
-        }
+    plan = plan_key(api, job) is not None
+    return History(history=entries, why=explanation.why, way_out=explanation.hint, plan=plan).response()
+
+
+def _on_the_wire(entry: HistoryEntry, *, published: bool) -> HistoryEvent:
+    return HistoryEvent(
+        sequence=entry.seq,
+        id=entry.id,
+        type=entry.type,
+        time=entry.time,
+        data=dict(entry.data),
+        causationid=entry.causationid,
+        traceparent=entry.traceparent,
+        published=published,
     )
 
 

@@ -12,11 +12,10 @@ from pydantic import AwareDatetime, Field
 from pydantic_core import to_json
 
 from batchbus_service.domain.parked import Filter, ParkedMessage, State
+from batchbus_service.http.medusa import schemas
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import DiscardedNumber, OneParkedMessage, ParkedMessageList, RequeuedNumber
-from batchbus_service.http.medusa.wire import timestamp
 from batchbus_service.http.server.callers import Operator
-from batchbus_service.http.server.errors import ApiJson
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
@@ -67,8 +66,8 @@ async def list_parked(
     """Those that failed last first. `reason` is part of the reason; `since` and `until` bound the last failure."""
     wanted = Filter(state=state, routing_key=routing_key, reason=reason, since=since, until=until)
     found, count = await api.parked.messages.find(wanted, offset=offset, limit=limit)
-    wire = [_on_the_wire(parked) for parked in found]
-    return ApiJson({"parked": wire, "count": count, "offset": offset, "limit": limit})
+    shown = [_on_the_wire(parked) for parked in found]
+    return ParkedMessageList(parked=shown, count=count, offset=offset, limit=limit).response()
 
 
 @router.post("/requeue", responses=answers(RequeuedNumber), openapi_extra=takes(_DealWithMany))
@@ -76,7 +75,7 @@ async def requeue_many(api: ApiState, caller: Operator, body: JsonBody) -> Respo
     """`{reason, filter: {routing_key, reason, since, until}}`: put back all that is parked now and matches."""
     form = read_form(_DealWithMany, body)
     number = await api.parked.requeue_all(Filter(**form.filter.model_dump()), caller.user.email, form.reason)
-    return ApiJson({"requeued": number})
+    return RequeuedNumber(requeued=number).response()
 
 
 @router.post("/discard", responses=answers(DiscardedNumber), openapi_extra=takes(_DealWithMany))
@@ -84,7 +83,7 @@ async def discard_many(api: ApiState, caller: Operator, body: JsonBody) -> Respo
     """`{reason, filter}`, as for requeue."""
     form = read_form(_DealWithMany, body)
     number = await api.parked.discard_all(Filter(**form.filter.model_dump()), caller.user.email, form.reason)
-    return ApiJson({"discarded": number})
+    return DiscardedNumber(discarded=number).response()
 
 
 @router.get("/{id}", responses=answers(OneParkedMessage))
@@ -97,7 +96,7 @@ async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
         body = {"body": shown.decode()}
     except UnicodeDecodeError:
         body = {"body_base64": base64.b64encode(shown).decode()}
-    return ApiJson({"parked": _on_the_wire(parked) | body})
+    return _answer(_on_the_wire(parked).model_copy(update=body))
 
 
 @router.post("/{id}/requeue", responses=answers(OneParkedMessage), openapi_extra=takes(_Requeue))
@@ -114,7 +113,7 @@ async def requeue(id: str, api: ApiState, caller: Operator, body: JsonBody) -> R
         dealt_with = await api.parked.requeue_edited(
             parked.id, caller.user.email, form.reason, body=edited, routing_key=form.routing_key
         )
-    return ApiJson({"parked": _on_the_wire(dealt_with)})
+    return _answer(_on_the_wire(dealt_with))
 
 
 @router.post("/{id}/discard", responses=answers(OneParkedMessage), openapi_extra=takes(_Deal))
@@ -122,35 +121,35 @@ async def discard(id: str, api: ApiState, caller: Operator, body: JsonBody) -> R
     """`{reason}`. It is kept all the same, as discarded."""
     form = read_form(_Deal, body)
     parked = await _find(api, id)
-    return ApiJson({"parked": _on_the_wire(await api.parked.discard(parked.id, caller.user.email, form.reason))})
+    return _answer(_on_the_wire(await api.parked.discard(parked.id, caller.user.email, form.reason)))
 
 
 async def _find(api: Api, id: str) -> ParkedMessage:
     return await api.parked.messages.get(segment(id))
 
 
-def _on_the_wire(parked: ParkedMessage) -> dict[str, object]:
-    return {
-        "id": parked.id,
-        "state": parked.state.value,
-        "reason": parked.reason,
-        "times": parked.times,
-        "first_failed_at": timestamp(parked.first_failed_at),
-        "last_failed_at": timestamp(parked.last_failed_at),
-        "routing_key": parked.routing_key,
-        "message_id": parked.message_id,
-        "content_type": parked.content_type,
-        "headers": parked.headers,
-        "user_id": parked.user_id,
-        "size": parked.size,
-        "audit": [
-            {
-                "at": timestamp(entry.at),
-                "by": entry.by,
-                "what": entry.what,
-                "reason": entry.reason,
-                "details": entry.details,
-            }
+def _answer(parked: schemas.ParkedMessage) -> Response:
+    return OneParkedMessage(parked=parked).response()
+
+
+def _on_the_wire(parked: ParkedMessage) -> schemas.ParkedMessage:
+    return schemas.ParkedMessage(
+        id=parked.id,
+        state=parked.state.value,
+        reason=parked.reason,
+        times=parked.times,
+        first_failed_at=parked.first_failed_at,
+        last_failed_at=parked.last_failed_at,
+        routing_key=parked.routing_key,
+        message_id=parked.message_id,
+        content_type=parked.content_type,
+        headers=dict(parked.headers),
+        user_id=parked.user_id,
+        size=parked.size,
+        audit=[
+            schemas.AuditEntry(
+                at=entry.at, by=entry.by, what=entry.what, reason=entry.reason, details=dict(entry.details)
+            )
             for entry in parked.audit
         ],
-    }
+    )

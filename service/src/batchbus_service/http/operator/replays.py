@@ -14,11 +14,11 @@ from pydantic import Field
 from batchbus_events.ids import new_ulid
 from batchbus_service.domain.replay import DEFAULT_RATE, MAX_RATE, Replay, State
 from batchbus_service.domain.selection import Destination, Selection
+from batchbus_service.http.medusa import schemas
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import OneReplay, ReplayList
-from batchbus_service.http.medusa.wire import Wire, timestamp
+from batchbus_service.http.medusa.times import timestamp
 from batchbus_service.http.server.callers import Operator
-from batchbus_service.http.server.errors import ApiJson
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
@@ -89,8 +89,8 @@ async def list_replays(
 ) -> Response:
     """The newest first."""
     replays, count = await api.replayer.replays.newest(offset=offset, limit=limit)
-    wire = [_on_the_wire(replay) for replay in replays]
-    return ApiJson({"replays": wire, "count": count, "offset": offset, "limit": limit})
+    shown = [_on_the_wire(replay) for replay in replays]
+    return ReplayList(replays=shown, count=count, offset=offset, limit=limit).response()
 
 
 @router.get("/{id}", responses=answers(OneReplay))
@@ -139,28 +139,28 @@ async def _change(api: Api, id: str, decide: Callable[[Replay, datetime], Replay
 
 
 def _answer(replay: Replay, *, status: int = 200) -> Response:
-    return ApiJson({"replay": _on_the_wire(replay)}, status)
+    return OneReplay(replay=_on_the_wire(replay)).response(status)
 
 
-def _on_the_wire(replay: Replay) -> Wire:
-    return {
-        "id": replay.id,
-        "status": replay.state.value,
-        "selection": replay.selection.model_dump(mode="json", exclude_defaults=True),
-        "destination": replay.destination.model_dump(exclude_none=True),
-        "reason": replay.reason,
-        "rate": replay.rate,
-        "plan": _plain(asdict(replay.plan)) | {"effect_on_batchbus": _EFFECT} if replay.plan else None,
-        "published": replay.published,
-        "repeated": replay.repeated,
-        "trouble": replay.trouble,
-        "created_by": replay.created_by,
-        "created_at": timestamp(replay.created_at),
-        "started_by": replay.started_by,
-        "started_at": timestamp(replay.started_at),
-        "ended_at": timestamp(replay.ended_at),
-        "audit": [_plain(asdict(entry)) for entry in replay.audit],
-    }
+def _on_the_wire(replay: Replay) -> schemas.Replay:
+    return schemas.Replay(
+        id=replay.id,
+        status=replay.state.value,
+        selection=replay.selection.model_dump(mode="json", exclude_defaults=True),
+        destination=replay.destination.model_dump(exclude_none=True),
+        reason=replay.reason,
+        rate=replay.rate,
+        plan=_plain(asdict(replay.plan)) | {"effect_on_batchbus": _EFFECT} if replay.plan else None,
+        published=replay.published,
+        repeated=replay.repeated,
+        trouble=replay.trouble,
+        created_by=replay.created_by,
+        created_at=replay.created_at,
+        started_by=replay.started_by,
+        started_at=replay.started_at,
+        ended_at=replay.ended_at,
+        audit=[_plain(asdict(entry)) for entry in replay.audit],
+    )
 
 
 def _plain(value: Any) -> Any:

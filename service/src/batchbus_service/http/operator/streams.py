@@ -30,10 +30,10 @@ from batchbus_service.http.live.feeds import CutOff, LiveEvent, LiveReader
 from batchbus_service.http.live.sse import EventStream, comment, frame, id_alone, retry_hint, way_to_break_off
 from batchbus_service.http.medusa.access import job_for
 from batchbus_service.http.medusa.bodies import JsonBody
-from batchbus_service.http.medusa.schemas import NewTrigger, SentTrigger
-from batchbus_service.http.medusa.wire import timestamp
+from batchbus_service.http.medusa.schemas import NewTrigger, SentTrigger, Trigger
+from batchbus_service.http.medusa.times import timestamp
 from batchbus_service.http.server.callers import Operator, Reader, still_may
-from batchbus_service.http.server.errors import ApiJson, invalid
+from batchbus_service.http.server.errors import invalid
 from batchbus_service.http.server.openapi import answers, answers_with_events, takes
 from batchbus_service.http.server.state import Api, ApiState, api_of
 from batchbus_service.journal.messages import event_of
@@ -131,7 +131,8 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
         Message(body=body_bytes, routing_key=trigger.type, message_id=trigger.id),
         mandatory=True,
     )
-    return ApiJson({"event": {"id": trigger.id, "type": type_, "source": trigger.source, "subject": subject}}, 202)
+    shown = Trigger(id=trigger.id, type=type_, source=trigger.source, subject=subject)
+    return SentTrigger(event=shown).response(202)
 
 
 async def of_a_job(api: Api, job_id: str, sent: int, break_off: Callable[[], None]) -> AsyncGenerator[bytes, None]:

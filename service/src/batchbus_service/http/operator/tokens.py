@@ -10,10 +10,9 @@ from fastapi.responses import Response
 
 from batchbus_service.access import ApiToken, Scope, User
 from batchbus_service.http.medusa.bodies import JsonBody
-from batchbus_service.http.medusa.schemas import Deleted, OneToken, TokenList
-from batchbus_service.http.medusa.wire import Wire, timestamp
+from batchbus_service.http.medusa.schemas import Deleted, OneToken, Token, TokenList
 from batchbus_service.http.server.callers import Operator
-from batchbus_service.http.server.errors import ApiJson, invalid, not_found
+from batchbus_service.http.server.errors import invalid, not_found
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
@@ -42,7 +41,7 @@ async def list_tokens(
     tokens, count = await api.users.tokens.page(user_id=owner.id if owner else None, offset=offset, limit=limit)
     owners = await api.users.known(token.user_id for token in tokens)
     shown = [_on_the_wire(token, owners[token.user_id]) for token in tokens]
-    return ApiJson({"tokens": shown, "count": count, "offset": offset, "limit": limit})
+    return TokenList(tokens=shown, count=count, offset=offset, limit=limit).response()
 
 
 @router.post("", status_code=201, responses=answers(OneToken, 201), openapi_extra=takes(_NewToken))
@@ -59,8 +58,8 @@ async def create(api: ApiState, caller: Operator, body: JsonBody) -> Response:
         raise invalid("expires_at: that is in the past")
     made = await api.users.tokens.create(owner, asked.scopes, expires_at=expires_at)
     _log.info("token_created", id=made.token.id, user=owner.id, scopes=sorted(asked.scopes), by=caller.user.id)
-    shown: Wire = {"token": _on_the_wire(made.token, owner), "secret": made.secret}
-    return ApiJson(shown, status_code=201, headers={"cache-control": "no-store"})
+    shown = OneToken(token=_on_the_wire(made.token, owner), secret=made.secret)
+    return shown.response(201, headers={"cache-control": "no-store"})
 
 
 @router.delete("/{id}", responses=answers(Deleted))
@@ -71,7 +70,7 @@ async def revoke(id: str, api: ApiState, caller: Operator) -> Response:
         raise not_found(f"Token with id: {token_id[:100]} was not found")
     await api.users.tokens.revoke(token_id)
     _log.info("token_revoked", id=token_id, by=caller.user.id)
-    return ApiJson({"id": token_id, "object": "token", "deleted": True})
+    return Deleted(id=token_id, object="token", deleted=True).response()
 
 
 async def _owner(api: Api, id_or_email: str) -> User:
@@ -82,14 +81,14 @@ async def _owner(api: Api, id_or_email: str) -> User:
     return user
 
 
-def _on_the_wire(token: ApiToken, owner: User | None) -> Wire:
-    return {
-        "id": token.id,
-        "user_id": token.user_id,
-        "email": owner.email if owner else None,
-        "scopes": [scope.value for scope in token.scopes],
-        "created_at": timestamp(token.created_at),
-        "expires_at": timestamp(token.expires_at),
-        "last_used_at": timestamp(token.last_used_at),
-        "revoked_at": timestamp(token.revoked_at),
-    }
+def _on_the_wire(token: ApiToken, owner: User | None) -> Token:
+    return Token(
+        id=token.id,
+        user_id=token.user_id,
+        email=owner.email if owner else None,
+        scopes=list(token.scopes),
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+        last_used_at=token.last_used_at,
+        revoked_at=token.revoked_at,
+    )

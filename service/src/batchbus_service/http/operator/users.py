@@ -14,7 +14,7 @@ from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import Deleted, OneUser, UserList
 from batchbus_service.http.medusa.wire import user_on_the_wire
 from batchbus_service.http.server.callers import Operator
-from batchbus_service.http.server.errors import ApiJson, not_allowed, not_found
+from batchbus_service.http.server.errors import not_allowed, not_found
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
@@ -47,7 +47,7 @@ async def list_users(api: ApiState, _caller: Operator, offset: Offset = 0, limit
     """In the order in which they were added."""
     users, count = await api.users.page(offset=offset, limit=limit)
     shown = [user_on_the_wire(user) for user in users]
-    return ApiJson({"users": shown, "count": count, "offset": offset, "limit": limit})
+    return UserList(users=shown, count=count, offset=offset, limit=limit).response()
 
 
 @router.post("", status_code=201, responses=answers(OneUser, 201, refusals=(409,)), openapi_extra=takes(_NewUser))
@@ -62,12 +62,12 @@ async def add(api: ApiState, caller: Operator, body: JsonBody) -> Response:
         last_name=asked.last_name,
     )
     _log.info("user_added", user=user.id, role=user.role.value, by=caller.user.id)
-    return ApiJson({"user": user_on_the_wire(user)}, status_code=201)
+    return OneUser(user=user_on_the_wire(user)).response(201)
 
 
 @router.get("/{id}", responses=answers(OneUser))
 async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
-    return ApiJson({"user": user_on_the_wire(await _user(api, id))})
+    return OneUser(user=user_on_the_wire(await _user(api, id))).response()
 
 
 @router.post("/{id}", responses=answers(OneUser), openapi_extra=takes(_Change))
@@ -76,7 +76,7 @@ async def change(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Re
     user, asked = await _user(api, id), read_form(_Change, body)
     await api.users.change(user, role=asked.role, password=asked.password)
     _log.info("user_changed", user=user.id, fields=sorted(asked.model_fields_set), by=caller.user.id)
-    return ApiJson({"user": user_on_the_wire(await _user(api, id))})
+    return OneUser(user=user_on_the_wire(await _user(api, id))).response()
 
 
 @router.delete("/{id}", responses=answers(Deleted))
@@ -87,7 +87,7 @@ async def remove(id: str, api: ApiState, caller: Operator) -> Response:
         raise not_allowed("Nobody can remove themselves: another operator has to")
     await api.users.remove(user)
     _log.info("user_removed", user=user.id, by=caller.user.id)
-    return ApiJson({"id": user.id, "object": "user", "deleted": True})
+    return Deleted(id=user.id, object="user", deleted=True).response()
 
 
 async def _user(api: Api, id: str) -> User:
