@@ -145,6 +145,15 @@ async def test_a_record_is_named_by_its_id_or_by_a_unique_index(runs: Runs) -> N
     assert await runs.things.count_documents({}) == 1
 
 
+async def test_a_sparse_index_does_not_name_the_records_that_it_leaves_out(runs: Runs) -> None:
+    await runs.things.create_index("sku", unique=True, sparse=True)
+    await runs.things.insert_many([{"_id": "a"}, {"_id": "b"}])
+    with pytest.raises(StrategyError, match="not named by sku where that is null"):
+        await runs.write(1, {"sku": None}, update=setting(by=1))
+    await runs.write(1, {"sku": "x"}, update=setting(by=1))
+    assert await runs.things.count_documents({"by": 1}) == 1
+
+
 async def test_a_value_that_another_record_has_is_no_step_that_was_done(runs: Runs) -> None:
     await runs.things.create_index("sku", unique=True)
     await runs.write(1, {"_id": "a"}, step=1, update=setting(sku="x"))

@@ -41,6 +41,8 @@ class FencedWriter:
         self._fence = fence
         self._named: dict[str, list[frozenset[str]]] = {}
         """The sets of fields that name a record, by collection."""
+        self._sparse: set[tuple[str, frozenset[str]]] = set()
+        """Those of them whose index leaves records out which have none of the fields."""
 
     async def write(
         self, collection: AsyncIOMotorCollection[Document], records: Sequence[RecordWrite], step: int | None
@@ -83,13 +85,13 @@ class FencedWriter:
         return Written(len(records) - len(open_records), len(open_records))
 
     def _learn(self, collection: str, indexes: Mapping[str, Mapping[str, Any]]) -> None:
-        whole = (
-            index for index in indexes.values() if index.get("unique") and not index.get("partialFilterExpression")
-        )
-        self._named[collection] = [
-            frozenset({"_id"}),
-            *(frozenset(field for field, _ in each["key"]) for each in whole),
-        ]
+        self._named[collection] = [frozenset({"_id"})]
+        for index in indexes.values():
+            if index.get("unique") and not index.get("partialFilterExpression"):
+                fields = frozenset(field for field, _ in index["key"])
+                self._named[collection].append(fields)
+                if index.get("sparse"):
+                    self._sparse.add((collection, fields))
 
     def _names(self, collection: str, records: Iterable[RecordWrite]) -> bool:
         return all(frozenset(record.key) in self._named[collection] for record in records)
@@ -100,11 +102,15 @@ class FencedWriter:
         if step is not None and len({frozenset(record.key.items()) for record in records}) < len(records):
             raise StrategyError("write: a record comes twice in one step, which takes effect once on each")
         for record in records:
-            if frozenset(record.key) not in self._named[collection]:
-                fields = ", ".join(record.key)
+            fields = frozenset(record.key)
+            if fields not in self._named[collection]:
+                names = ", ".join(record.key)
                 raise StrategyError(
-                    f"write: a record of {collection} is not named by {fields}: use _id, or give these a unique index"
+                    f"write: a record of {collection} is not named by {names}: use _id, or give these a unique index"
                 )
+            if (collection, fields) in self._sparse and all(value is None for value in record.key.values()):
+                names = ", ".join(record.key)
+                raise StrategyError(f"write: a record of {collection} is not named by {names} where that is null")
         unless: list[Document] = [{f"{MARK}.job": self._job_id, f"{MARK}.fence": {"$gt": self._fence}}]
         if step is not None:
             unless.append({f"{MARK}.job": self._job_id, f"{MARK}.step": {"$gte": step}})
