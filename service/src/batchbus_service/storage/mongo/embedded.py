@@ -22,6 +22,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -31,7 +32,6 @@ from typing import Final
 from urllib.parse import quote
 
 import structlog
-import tenacity
 
 from batchbus_events.backoff import Backoff
 from batchbus_events.tasks import end
@@ -52,6 +52,7 @@ _CACHE: Final = "256M"
 _START_SECONDS: Final = 60.0
 """The longest a start may take: one after a crash replays the journal."""
 _STOP_SECONDS: Final = 20.0
+_LOCK_AGAIN: Final = 0.05
 
 
 class EmbeddedMongoMissing(EmbeddedMongoError):
@@ -230,17 +231,16 @@ class _Lock:
         fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             # flock(2) can only block a thread for good or not at all, so this asks again and again.
-            async for attempt in tenacity.AsyncRetrying(
-                retry=tenacity.retry_if_exception(_orphaned),
-                wait=tenacity.wait_fixed(0.05),
-                stop=tenacity.stop_after_delay(_STOP_SECONDS),
-                reraise=True,
-            ):
-                with attempt:
-                    try:
-                        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        raise DataDirInUse(data_dir, _read_holder(fd)) from None
+            give_up_at = time.monotonic() + _STOP_SECONDS
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    in_use = DataDirInUse(data_dir, _read_holder(fd))
+                    if not _orphaned(in_use) or time.monotonic() >= give_up_at:
+                        raise in_use from None
+                await asyncio.sleep(_LOCK_AGAIN)
             yield cls(fd)
         finally:
             os.close(fd)
