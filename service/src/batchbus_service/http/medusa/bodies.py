@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from batchbus_service.access.emails import is_email
 from batchbus_service.http.server.errors import ApiError, invalid
 from batchbus_strategies import Json
+from batchbus_strategies.json_values import MAX_DEPTH
 
 __all__ = [
     "AnyBody",
@@ -31,8 +32,6 @@ __all__ = [
 Body = dict[str, Json]
 
 MAX_BYTES: Final = 100 * 1024
-_MAX_DEPTH: Final = 60
-"""How deep a body may be nested: an event with a job's context in it may have 64 levels."""
 _INT64: Final = range(-(2**63), 2**63)
 
 
@@ -147,8 +146,8 @@ def errors_in(value: Json, path: str = "", depth: int = 1) -> list[str]:
     """What in a JSON value could not be stored or sent on, each fault with its path."""
     where = path or "the body"
     match value:
-        case dict() | list() if depth > _MAX_DEPTH:
-            return [f"{where} is nested deeper than {_MAX_DEPTH} levels"]
+        case dict() | list() if depth > MAX_DEPTH:
+            return [f"{where} is nested deeper than {MAX_DEPTH} levels"]
         case dict():
             errors = [f"{where} has a NUL in a key" for key in value if "\0" in key]
             return errors + [
