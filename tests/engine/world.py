@@ -140,7 +140,7 @@ class Process:
 
     @property
     def frozen(self) -> bool:
-        return self.faults.frozen_until > asyncio.get_running_loop().time()
+        return self.faults.frozen_for() > 0
 
     def freeze(self, seconds: float) -> None:
         """Its calls hang for so long, while its strategies think that nothing has happened."""

@@ -112,6 +112,10 @@ class Registry:
         """The strategy that serves this batch type, always the same instance; None if there is none."""
         return self._strategies.get(batch_type)
 
+    def declared(self, batch_type: str) -> Strategy | type[Strategy]:
+        """What to ask for the class attributes of a batch type; the defaults, if no strategy here serves it."""
+        return self._strategies.get(batch_type, BatchStrategy)
+
     @property
     def strategies(self) -> Mapping[str, Strategy]:
         """Every strategy by its batch type."""

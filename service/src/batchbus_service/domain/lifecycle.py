@@ -353,8 +353,8 @@ def _numbers(job: Job) -> dict[str, Json]:
         "run": job.fence,
     }
     if job.result:
-        known = job.result.to_json()
-        data |= {key: known[key] for key in _RESULT_NUMBERS if _short(known.get(key))}
+        known = ((key, job.result.value(key)) for key in _RESULT_NUMBERS)
+        data |= {key: value for key, value in known if _short(value)}
         if errors := job.result.error_count:
             data["errors"] = errors
     return data

@@ -20,6 +20,7 @@ from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.domain.state_machine import Move, StateMachine
 
 __all__ = [
+    "AT_WORK",
     "CONFIRM_ABOVE",
     "DEFAULT_RATE",
     "MAX_RATE",
@@ -52,6 +53,9 @@ class State(StrEnum):
     ABORTED = "aborted"
     FAILED = "failed"
 
+
+AT_WORK: Final = (State.PLANNING, State.RUNNING)
+"""The states in which a replay needs a process."""
 
 MOVES: Final = StateMachine(
     State.PLANNING,

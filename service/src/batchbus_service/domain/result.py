@@ -12,6 +12,8 @@ __all__ = ["MAX_ERRORS", "JobResult"]
 
 _T = TypeVar("_T")
 
+_VALUES: Final = ("file_key", "file_size", "count", "advancement_count", "progress")
+
 MAX_ERRORS: Final = 100
 """The most errors that are listed."""
 
@@ -64,7 +66,7 @@ class JobResult:
     def to_json(self) -> dict[str, Json]:
         """As it is stored and shown. What is not known is left out."""
         shown: dict[str, Json] = dict(self.added)
-        for name in ("file_key", "file_size", "count", "advancement_count", "progress"):
+        for name in _VALUES:
             if (value := getattr(self, name)) is not None:
                 shown[name] = value
         if self.stat_descriptors:
@@ -76,6 +78,11 @@ class JobResult:
         if self.error_parts:
             shown["error_parts"] = dict(self.error_parts)
         return shown
+
+    def value(self, name: str) -> Json:
+        """What is known of the file or of the numbers under that name, or what the strategy has set; None if nothing is."""
+        known: Json = getattr(self, name) if name in _VALUES else None
+        return self.added.get(name) if known is None else known
 
     def with_error(self, error: str, *, kept: int) -> JobResult:
         """The result with its first `kept` errors and one more, which is listed even if the list is full."""

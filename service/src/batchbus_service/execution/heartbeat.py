@@ -26,7 +26,7 @@ from batchbus_strategies.json_values import NotJson
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Heartbeat", "Interrupt", "RunLimits"]
+__all__ = ["TRY_AGAIN", "Heartbeat", "Interrupt", "RunLimits"]
 
 Interrupt = Literal["canceled", "released", "stalled", "lost"]
 """Why a run has to end before its strategy does: someone canceled the job, the worker shuts down, nothing moves any
@@ -36,7 +36,7 @@ more, or the lease is gone."""
 _PERSIST_EVERY: Final = 1.0
 """Seconds between two writes of a run's progress."""
 _PROGRESS_TIMEOUT: Final = 2.0
-_TRY_AGAIN: Final = 1.0
+TRY_AGAIN: Final = 1.0
 """Seconds until a write that the database did not answer is tried again."""
 
 
@@ -139,10 +139,10 @@ class Heartbeat:
                 self.run_must_end.send("canceled")
         except StoreUnavailable as error:
             self._log.warning("heartbeat_missed", reason=str(error))
-            pause = _TRY_AGAIN
+            pause = TRY_AGAIN
         except Exception as error:  # noqa: BLE001 - the operator gets to know; the heart has to go on beating
             self._log.error("heartbeat_failed", exc_info=error)
-            pause = _TRY_AGAIN
+            pause = TRY_AGAIN
         if self._lease.expired:
             self.run_must_end.send("lost")
         if self._clock.monotonic() - self.job_run.touched > self._stall_seconds:
@@ -160,7 +160,7 @@ class Heartbeat:
                 if self._lease.expired:
                     self.run_must_end.send("lost")
                     raise LeaseLost(f"The lease on job {self._job.id} has run out") from error
-                await asyncio.sleep(_TRY_AGAIN)
+                await asyncio.sleep(TRY_AGAIN)
             except NotStorable as error:
                 raise StrategyError(f"The checkpoint cannot be kept. {error}") from error
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from pydantic_core import to_json
 
@@ -14,7 +13,7 @@ from batchbus_service.domain.job import Job, got_on
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.result import JobResult
 from batchbus_service.execution.execution import RunControl
-from batchbus_service.execution.heartbeat import Heartbeat
+from batchbus_service.execution.heartbeat import TRY_AGAIN, Heartbeat
 from batchbus_service.execution.job_run import MAX_RESULT_BYTES
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.outcome import Outcome, Refused, applied
@@ -23,9 +22,6 @@ from batchbus_strategies import LeaseLost
 from batchbus_strategies.json_values import NotJson
 
 __all__ = ["CanceledMeanwhile", "write_outcome"]
-
-_TRY_AGAIN: Final = 1.0
-"""Seconds until a write that the database did not answer is tried again."""
 
 
 class CanceledMeanwhile(Exception):
@@ -79,7 +75,7 @@ async def write_outcome(
         except StoreUnavailable:
             if lease.expired:
                 raise
-            await asyncio.sleep(_TRY_AGAIN)
+            await asyncio.sleep(TRY_AGAIN)
 
 
 def _kept(run: RunControl) -> tuple[JobResult | None, str | None]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.job import Checkpoint, Job
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Phase
 
-__all__ = ["JobStore", "Renewal"]
+__all__ = ["WRITTEN_BY_HEARTBEATS", "JobStore", "Renewal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,10 @@ class Renewal:
     published: int
     checkpoint: Checkpoint | None = None
     """A new checkpoint, after which no bad end before it counts any more; None leaves the old one."""
+
+
+WRITTEN_BY_HEARTBEATS: Final = frozenset({"result", "checkpoint", "failures", "lost_runs", "crashes", "lease"})
+"""Fields of a job that `JobStore.renew` may have written since the job was read."""
 
 
 class JobStore(Protocol):

@@ -14,7 +14,7 @@ from batchbus_service.http.server.callers import authenticate
 from batchbus_service.http.server.errors import invalid, not_allowed
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import Api, api_of
-from batchbus_strategies import BatchStrategy, Json
+from batchbus_strategies import Json
 
 __all__ = ["admit", "job_for", "require_files"]
 
@@ -50,7 +50,7 @@ async def require_files(api: Api, caller: Principal, job_type: str, context: Map
     That goes for the fields that the strategy reads files by, and for every text that has the form of a key of ours.
     Raises `ApiError`.
     """
-    fields = (api.registry.get(job_type) or BatchStrategy).file_fields
+    fields = api.registry.declared(job_type).file_fields
     for path, text in _texts(context, ""):
         if (path in fields or _A_KEY.match(text)) and not await api.file_access.may_read(caller, text):
             raise invalid(f"{path}: There is no file with the key {text[:200]}")

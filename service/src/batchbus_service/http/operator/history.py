@@ -13,7 +13,6 @@ from batchbus_service.http.operator.plan import plan_key
 from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.openapi import answers
 from batchbus_service.http.server.state import Api, ApiState
-from batchbus_strategies import BatchStrategy
 
 __all__ = ["router"]
 
@@ -32,7 +31,7 @@ async def history(id: str, api: ApiState, caller: Reader) -> Response:
         transitions.clock.now(),
         transitions.decider.policy,
         _served(api, job.type),
-        file_fields=(api.registry.get(job.type) or BatchStrategy).file_fields,
+        file_fields=api.registry.declared(job.type).file_fields,
     )
     plan = plan_key(api, job) is not None
     return History(history=entries, why=explanation.why, way_out=explanation.hint, plan=plan).response()

@@ -15,7 +15,7 @@ from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.errors import ApiError, ApiJson, not_found
 from batchbus_service.http.server.openapi import answers
 from batchbus_service.http.server.state import Api, ApiState
-from batchbus_strategies import BatchStrategy, FileMissing, Json
+from batchbus_strategies import FileMissing, Json
 
 __all__ = ["plan_key", "router"]
 
@@ -48,8 +48,9 @@ async def plan(
 
 def plan_key(api: Api, job: Job) -> str | None:
     """The key of the file in which the job's plan is, if it has one."""
-    found: Json = job.result.to_json() if job.result else {}
-    for name in (api.registry.get(job.type) or BatchStrategy).plan_field.split("."):
+    first, *below = api.registry.declared(job.type).plan_field.split(".")
+    found = job.result.value(first) if job.result else None
+    for name in below:
         found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, str) else None
 

@@ -30,7 +30,7 @@ from batchbus_service.domain.errors import (
 )
 from batchbus_service.storage.files import FileTooLarge, InvalidKey
 
-__all__ = ["ApiError", "ApiJson", "Unauthorized", "busy", "forbidden", "install", "invalid", "not_allowed", "not_found"]
+__all__ = ["ApiError", "ApiJson", "Unauthorized", "forbidden", "install", "invalid", "not_allowed", "not_found"]
 
 _UNKNOWN: Final = {
     "code": "unknown_error",
@@ -99,13 +99,11 @@ def forbidden(message: str) -> ApiError:
     return ApiError(403, "not_allowed", message)
 
 
-def busy(message: str, *, seconds: int) -> ApiError:
-    """Nothing is wrong with the request; it may be sent again after so many seconds."""
-    return ApiError(503, "unavailable", message, {"retry-after": str(seconds)})
-
-
 def not_found(message: str) -> ApiError:
     return ApiError(404, "not_found", message)
+
+
+_REFUSALS: Final[tuple[type[Exception], ...]] = (ApiError, *_OVER_HTTP)
 
 
 def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
@@ -121,9 +119,7 @@ def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
                 await admit(request)
             except Unauthorized:
                 return _unauthorized()
-            except Exception as refusal:
-                if not isinstance(refusal, (ApiError, *_OVER_HTTP)):
-                    raise
+            except _REFUSALS as refusal:
                 return _answer(_in_form(refusal))
         return _answer(not_found(f"Cannot {request.method} {request.url.path}"))
 
@@ -136,7 +132,8 @@ def install(app: FastAPI, admit: Callable[[Request], Awaitable[None]]) -> None:
     async def unknown(_request: Request, _error: Exception) -> Response:
         return ApiJson(_UNKNOWN, status_code=500)  # the server logs the error itself, with its traceback
 
-    for kind in (ApiError, RequestValidationError, *_OVER_HTTP):
+    app.add_exception_handler(RequestValidationError, refused)
+    for kind in _REFUSALS:
         app.add_exception_handler(kind, refused)
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(Unauthorized, unauthorized)

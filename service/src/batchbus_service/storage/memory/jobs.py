@@ -10,6 +10,7 @@ from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder, why_
 from batchbus_service.domain.errors import JobExists, TooLarge
 from batchbus_service.domain.job import Job, got_on
 from batchbus_service.domain.ports import Renewal
+from batchbus_service.domain.ports.jobs import WRITTEN_BY_HEARTBEATS
 from batchbus_service.storage.mongo.codec import encoded
 from batchbus_service.storage.mongo.document import to_document
 from batchbus_strategies import Phase
@@ -44,7 +45,7 @@ class MemoryJobStore:
             return False
         # Only what differs is written, as in the database: a heartbeat since the read is not undone.
         changed = {name: getattr(new, name) for name in _FIELDS if getattr(new, name) != getattr(old, name)}
-        changed |= {name: getattr(new, name) for name in ("wake_at", *(_WRITTEN_BY_HEARTBEATS if by_owner else ()))}
+        changed |= {name: getattr(new, name) for name in ("wake_at", *(WRITTEN_BY_HEARTBEATS if by_owner else ()))}
         changed["published"] = max(stored.published, new.published)
         self._put(replace(stored, **changed))
         return True
@@ -158,5 +159,4 @@ class MemoryProcessStore:
         self._until.pop(name, None)
 
 
-_WRITTEN_BY_HEARTBEATS = ("result", "checkpoint", "failures", "lost_runs", "crashes", "lease")
 _FIELDS = tuple(Job.__dataclass_fields__)

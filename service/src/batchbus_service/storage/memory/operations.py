@@ -10,13 +10,11 @@ from batchbus_service.domain.errors import UnknownParked, UnknownReplay
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.parked import Filter, ParkedMessage
 from batchbus_service.domain.ports import RecordedHistory
-from batchbus_service.domain.replay import Claim, Replay, State
+from batchbus_service.domain.replay import AT_WORK, Claim, Replay
 from batchbus_service.domain.selection import Selection
 from batchbus_service.storage.memory.jobs import MemoryJobStore
 
 __all__ = ["MemoryHistoryReader", "MemoryParkedStore", "MemoryReplayStore"]
-
-_AT_WORK = (State.PLANNING, State.RUNNING)
 
 
 class MemoryReplayStore:
@@ -54,7 +52,7 @@ class MemoryReplayStore:
     async def claim(self, worker: str, now: datetime, expires_at: datetime) -> Replay | None:
         for replay_id in sorted(self._replays):
             replay = self._replays[replay_id]
-            if replay.state in _AT_WORK and not (replay.claim and replay.claim.expires_at > now):
+            if replay.state in AT_WORK and not (replay.claim and replay.claim.expires_at > now):
                 self._replays[replay_id] = replay.claimed(Claim(worker, expires_at), now)
                 return self._replays[replay_id]
         return None

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, Writer, work_queue
+from batchbus_service.domain.ports.jobs import WRITTEN_BY_HEARTBEATS
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_strategies import Json
@@ -63,7 +64,6 @@ _KINDS: Final[Mapping[str, type | UnionType]] = {
     "dry_run": bool,
 }
 """Of what kind the values are that others count on without a look."""
-_WRITTEN_BY_HEARTBEATS: Final = frozenset({"result", "checkpoint", "failures", "lost_runs", "crashes", "lease"})
 _COMPARED: Final = tuple(name for name in _PLAIN if name != "published")
 
 
@@ -91,7 +91,7 @@ def update_of(old: Job, new: Job, *, by_owner: bool = False) -> Document:
     removed: Document = {}
 
     def compare(name: str, before: Any, after: Any) -> None:
-        if before == after and name != "wake_at" and not (by_owner and name in _WRITTEN_BY_HEARTBEATS):
+        if before == after and name != "wake_at" and not (by_owner and name in WRITTEN_BY_HEARTBEATS):
             return
         if after is None:
             removed[name] = ""

@@ -17,12 +17,12 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, 
 
 from batchbus_service.domain.errors import StoreUnavailable, TooLarge
 
-__all__ = ["AWARE", "DURABLE", "NOTED", "Document", "answered", "client_options"]
+__all__ = ["AWARE", "DURABLE", "NOTED", "Document", "Stored", "answered", "client_options"]
 
 Document = dict[str, Any]
+"""A BSON document: what the driver takes and gives."""
 Stored = Mapping[str, Any]
 """A document as it was read: nothing is known yet of the kinds of its values."""
-"""A BSON document: what the driver takes and gives."""
 
 AWARE: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True, tzinfo=UTC)
 """Times come as aware UTC."""

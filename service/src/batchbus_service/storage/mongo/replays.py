@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from batchbus_service.domain.errors import UnknownReplay
-from batchbus_service.domain.replay import Audit, Claim, Plan, Position, Replay, State
+from batchbus_service.domain.replay import AT_WORK, Audit, Claim, Plan, Position, Replay, State
 from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.storage.mongo.collection import ASCENDING, DESCENDING, Collection, Database
 from batchbus_service.storage.mongo.driver import Document, Stored
@@ -16,7 +16,6 @@ from batchbus_service.storage.mongo.reading import read, readable
 __all__ = ["MongoReplayStore"]
 
 _WHAT: Final = "replay"
-_AT_WORK: Final = (State.PLANNING.value, State.RUNNING.value)
 _PLAIN: Final = (
     *("reason", "created_by", "created_at", "rate", "started_at", "started_by", "ended_at"),
     *("published", "repeated", "trouble", "version", "fence"),
@@ -51,7 +50,9 @@ class MongoReplayStore:
         return await self._replays.compare_and_set({"_id": old.id, "version": old.version}, update)
 
     async def claim(self, worker: str, now: datetime, expires_at: datetime) -> Replay | None:
-        waiting = await self._replays.find({"state": {"$in": list(_AT_WORK)}}, order=[("_id", ASCENDING)])
+        waiting = await self._replays.find(
+            {"state": {"$in": [state.value for state in AT_WORK]}}, order=[("_id", ASCENDING)]
+        )
         for replay in readable(_WHAT, waiting, _replay):
             if replay.claim and replay.claim.expires_at > now:
                 continue
