@@ -101,7 +101,7 @@ def test_while_nobody_can_be_told_that_the_jobs_do_not_come_the_jobs_that_are_th
             clock, decider = process.transitions.clock, process.transitions.decider
             asked = Looks(process.transitions.store)
             process.transitions.store = asked
-            await asyncio.sleep(10)
+            await asyncio.sleep(90)  # for as long, a process that begins judges leases by what it has seen of them
             world.away.add("broker")
             process.bus.connected = connected
             for number in range(250):

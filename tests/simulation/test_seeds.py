@@ -22,6 +22,8 @@ FOUND = {
     "small:1560": "a confirmation that had not arrived counted as written",
     "small:3050": "a process waited for itself to publish what it did not know to have written",
     "small:4231": "a process that was frozen while it asked for the time took the database's clock for set",
+    "small:8653": "a process that began just after the database's clock was set took healthy leases away",
+    "small:22956": "two slow answers of the database, one after the other, passed for a clock that was set",
     "small:3103": "a worker claimed a job twice at the same time, and ran it twice",
 }
 """Runs that failed once, and why."""

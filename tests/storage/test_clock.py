@@ -53,8 +53,10 @@ def server() -> Server:
 
 @pytest.fixture
 async def clock(server: Server) -> Stopped:
+    """It has run for long enough to know that nobody had set the server's clock just before it began."""
     clock = Stopped(server)
     await clock.measure()
+    server.stopwatch += 61
     return clock
 
 
@@ -113,8 +115,8 @@ async def test_an_answer_that_took_long_moves_nothing_that_it_does_not_prove(clo
 async def test_nothing_is_sure_while_the_database_does_not_answer_and_it_is_asked_once_a_second(
     clock: Stopped, server: Server
 ) -> None:
-    asked = server.asked
     assert await clock.sure()
+    asked = server.asked
     assert await clock.sure()
     assert server.asked == asked
     server.away = True
@@ -134,3 +136,43 @@ async def test_whoever_was_frozen_while_the_answer_came_does_not_think_that_the_
     await clock.measure()
     assert clock.settled()
     assert off(clock, server) < 0.1
+
+
+async def test_a_process_that_begins_does_not_know_whether_the_clock_was_set_just_before(server: Server) -> None:
+    clock = Stopped(server)
+    await clock.measure()
+    assert clock.settled()
+    assert not await clock.sure()
+    server.stopwatch += 61
+    assert await clock.sure()
+
+
+async def test_processes_that_renew_their_leases_seldom_are_given_more_time(server: Server) -> None:
+    clock = ServerClock(cast(Any, server), structlog.get_logger(), renewed_every=1000.0)
+    clock.monotonic = lambda: server.stopwatch  # type: ignore[method-assign]
+    await clock.measure()
+    server.stopwatch += 1000
+    assert not await clock.sure()
+    server.stopwatch += 60
+    assert await clock.sure()
+
+
+@pytest.mark.parametrize("froze_for", [0.5, 9.0, 90.0])
+@pytest.mark.parametrize("first_took", [0.002, 0.5, 8.0])
+async def test_two_slow_answers_one_after_the_other_do_not_set_the_clock(first_took: float, froze_for: float) -> None:
+    server = Server()
+    clock = Stopped(server)
+    server.takes = first_took
+    await clock.measure()
+    before = clock.now() - timedelta(seconds=server.stopwatch)
+
+    async def answered_at_once() -> datetime:
+        time = BEGIN + timedelta(seconds=server.stopwatch)
+        server.stopwatch += froze_for
+        return time
+
+    server.time = answered_at_once  # type: ignore[method-assign]
+    await clock.measure()
+    assert clock.settled()
+    if froze_for > first_took:
+        assert clock.now() - timedelta(seconds=server.stopwatch) == before, "the more exact one stays"

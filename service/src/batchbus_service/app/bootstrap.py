@@ -165,7 +165,7 @@ async def _open_base(
     opening = open_database(mongo_url, settings.mongodb_database, answer_seconds=timeouts.database)
     database = await stack.enter_async_context(opening)
     server = MongoServer(database)
-    clock = ServerClock(server, log)
+    clock = ServerClock(server, log, renewed_every=settings.lease_seconds / 3)
     registry = Registry.load(settings.strategies_folder)
     meter = PrometheusMeter(registry.strategies)
     stores = mongo_stores(database, clock, embedded=settings.embedded)

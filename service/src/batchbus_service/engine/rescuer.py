@@ -17,6 +17,7 @@ from batchbus_service.domain.errors import NotAllowed, StoreUnavailable
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import due_at
 from batchbus_service.domain.lifetime import Lifetime
+from batchbus_service.engine.unrenewed import UnrenewedLeases
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.telemetry.background import Background, Periodic
 
@@ -29,6 +30,9 @@ __all__ = ["Rescuer"]
 
 _ROUND_EVERY: Final = 1.0
 _WANT: Final = 100
+_LOOK_AHEAD_EVERY: Final = 2.0
+_RUNNING: Final = 1000
+"""How many leases are looked at then."""
 _NAME: Final = "rescuer"
 _OUTAGE: Final = timedelta(seconds=3)
 """How long broker or database have to be away for an outage."""
@@ -54,6 +58,8 @@ class Rescuer(Lifetime):
         self._failing_since: datetime | None = None
         self._outage_until = transitions.clock.now()
         """When broker or database were away last. The time before the start of this process is unknown, and counts."""
+        self._unrenewed = UnrenewedLeases(transitions.decider.policy.lease)
+        self._looked_ahead = float("-inf")
         self._log = log
         # The times are in the database: there is nothing to wait on but the next round.
         self._rounds = Periodic(background or Background(log), _NAME, self._walk, every=_ROUND_EVERY, jitter=0.2)
@@ -67,10 +73,21 @@ class Rescuer(Lifetime):
     async def round(self) -> int:
         """Look after the jobs and placeholders that are due. Returns how many of them need nothing more for now."""
         now = self._transitions.clock.now()
+        await self._look_ahead()
         due = await self._transitions.store.due(until=now, want=_WANT)
         self._note_whether_well(self._bus.connected and not self._transitions.outbox.failure)
         done = await self._attend_all([each for each in due if isinstance(each, Job)])
         return done + await self._end_all([each for each in due if isinstance(each, Placeholder)])
+
+    async def _look_ahead(self) -> None:
+        """While clocks cannot be trusted, leases are judged by what is seen of them, so they are looked at in time."""
+        transitions, clock = self._transitions, self._transitions.clock
+        at = clock.monotonic()
+        if clock.trusted() or at - self._looked_ahead < _LOOK_AHEAD_EVERY:
+            return
+        leased = await transitions.store.due(until=clock.now() + transitions.decider.policy.lease, want=_RUNNING)
+        self._unrenewed.look_at((each for each in leased if isinstance(each, Job)), at)
+        self._looked_ahead = at
 
     async def _attend_all(self, due: list[Job]) -> int:
         overdue = await self._without_expected(due)
@@ -157,11 +174,20 @@ class Rescuer(Lifetime):
         later = now + (self._early if outage and not placeholder.ended else _ANSWER_WITHIN)
         await self._transitions.store.move_placeholder(placeholder, wake_at=later, ended=placeholder.ended)
 
+    async def _may_judge(self, job: Job) -> bool:
+        """Whether what another process has promised of this job has not been kept, by a clock that can be trusted."""
+        clock, unrenewed = self._transitions.clock, self._unrenewed
+        if await clock.sure():
+            unrenewed.forget()
+            return True
+        unrenewed.look_at([job], clock.monotonic())
+        return unrenewed.has_run_out(job, clock.monotonic())
+
     async def _attend(self, job: Job) -> bool:
         """Returns whether it is not due any more, for now."""
         transitions = self._transitions
         due = transitions.decider.overdue(job, transitions.clock.now()) is not job
-        if due and not await transitions.clock.sure():
+        if due and not await self._may_judge(job):
             return False
         try:
             changed = await transitions.try_change(job, transitions.decider.overdue, same_lease=True)

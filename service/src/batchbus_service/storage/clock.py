@@ -18,13 +18,15 @@ __all__ = ["ServerClock", "SystemClock"]
 
 _STOPWATCH: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Counts on while the machine sleeps, where there is such a clock: a lease runs out meanwhile."""
-_NEGLIGIBLE: Final = timedelta(milliseconds=50)
-"""The jitter of a round trip: below it there is nothing to correct."""
+_NEGLIGIBLE: Final = 0.05
+"""Seconds below which there is nothing to correct: the jitter of a round trip."""
 _MEASURE_EVERY: Final = 30.0
-_STEP: Final = timedelta(seconds=1)
-"""From here on it is no drift: somebody has set the server's clock, or another server has taken over."""
-_ALL_KNOW: Final = 2 * _MEASURE_EVERY
-"""Seconds after which every process has learned of that, and written its leases anew."""
+_STEP: Final = 1.0
+"""Seconds from which on it is no drift: somebody has set the server's clock, or another server has taken over."""
+_MEASURED_BY: Final = _MEASURE_EVERY + 20.0
+"""Seconds after which every process has learned of that, though the database answers slowly. Then it renews its leases."""
+_DRIFT: Final = 2e-4
+"""By how much of the time between two measurements a stopwatch and the server's clock may have drifted apart."""
 _FRESH: Final = 1.0
 """Seconds for which a measurement is as good as a new one."""
 
@@ -41,6 +43,9 @@ class SystemClock:
     def settled(self) -> bool:
         return True
 
+    def trusted(self) -> bool:
+        return True
+
     async def sure(self) -> bool:
         return True
 
@@ -52,13 +57,18 @@ class ServerClock(SystemClock):
     learn of it one after the other, and none may judge by its own time what another has written, until all know.
     """
 
-    def __init__(self, server: DatabaseServer, log: FilteringBoundLogger) -> None:
+    def __init__(self, server: DatabaseServer, log: FilteringBoundLogger, *, renewed_every: float = 10.0) -> None:
+        """`renewed_every`: seconds within which a process writes each of its leases anew."""
         self._server = server
         self._log = log
+        self._all_know = _MEASURED_BY + renewed_every
         self._zero = datetime.now(UTC) - timedelta(seconds=self.monotonic())
         """The server's time when the stopwatch was at 0."""
+        self._zero_within = 0.0
+        """By how many seconds that may be wrong, when it was measured last."""
         self._measured_at: float | None = None
-        self._unsure_until = float("-inf")
+        self._settled_at = float("-inf")
+        self._trusted_at = float("inf")
         self._measuring: asyncio.Task[None] | None = None
 
     def now(self) -> datetime:
@@ -70,19 +80,33 @@ class ServerClock(SystemClock):
         server_time = await self._server.time()
         answered = self.monotonic()
         zero = server_time - timedelta(seconds=(asked + answered) / 2)
-        off = zero - self._zero
-        # The server looked at its clock at any time of the round trip: so far it proves nothing. A process that was
-        # frozen meanwhile is off by just half of it.
-        unproven = timedelta(seconds=(answered - asked) / 2) + _NEGLIGIBLE
-        if abs(off) > unproven:
-            if self._measured_at is not None and abs(off) - unproven > _STEP:
-                self._unsure_until = answered + _ALL_KNOW
-                self._log.warning("database_clock_was_set", seconds=round(off.total_seconds(), 3))
-            self._zero = zero
+        # The server looked at its clock at any time of the round trip, so a slow answer says little.
+        within = (answered - asked) / 2
+        if self._measured_at is None:
+            # It may have been set just before this process began: the others have to learn of that, too.
+            self._zero, self._zero_within = zero, within
+            self._trusted_at = answered + self._all_know
+        else:
+            self._correct(zero, within, self._zero_within + _DRIFT * (answered - self._measured_at), answered)
         self._measured_at = answered
 
+    def _correct(self, zero: datetime, within: float, known_within: float, answered: float) -> None:
+        """Of what is known and what was measured, the more exact one stays, unless they contradict each other."""
+        off = abs((zero - self._zero).total_seconds())
+        contradiction = off - within - known_within
+        if contradiction > _NEGLIGIBLE or (within < known_within and off > _NEGLIGIBLE):
+            if contradiction > _STEP:
+                self._settled_at = self._trusted_at = answered + self._all_know
+                self._log.warning("database_clock_was_set", seconds=round((zero - self._zero).total_seconds(), 3))
+            self._zero, self._zero_within = zero, within
+        else:
+            self._zero_within = min(known_within, within + off)
+
     def settled(self) -> bool:
-        return self.monotonic() >= self._unsure_until
+        return self.monotonic() >= self._settled_at
+
+    def trusted(self) -> bool:
+        return self.monotonic() >= self._trusted_at
 
     async def sure(self) -> bool:
         if self._measured_at is None or self.monotonic() - self._measured_at > _FRESH:
@@ -93,7 +117,7 @@ class ServerClock(SystemClock):
             except StoreUnavailable as error:
                 self._log.warning("clock_not_compared", reason=str(error))
                 return False
-        return self.settled()
+        return self.trusted()
 
     def kept_right(self, background: Background) -> Periodic:
         """Measures again and again, since clocks drift apart and are set."""

@@ -51,5 +51,11 @@ class Clock(Protocol):
     def settled(self) -> bool:
         """Whether, as far as is known, no clock was set a moment ago; until then times of other processes say little."""
 
+    def trusted(self) -> bool:
+        """Whether, besides, this process has run for long enough to know that none was set just before it began."""
+
     async def sure(self) -> bool:
-        """Whether `now` may judge a deadline that another process has set; to be asked before anything is taken from it."""
+        """Compare clocks, then say whether they are trusted.
+
+        To be asked before `now` judges a deadline that another process has set, and anything is taken from that process.
+        """
