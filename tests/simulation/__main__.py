@@ -1,4 +1,7 @@
-"""`python -m tests.simulation small:0-2000 burst:0-10`: many runs, on all cores; the first that fails is told as a story."""
+"""`python -m tests.simulation small:0-2000 burst:0-10`: many runs, on all cores; the first that fail are told as stories.
+
+`small:17~0-200` are 200 variations of one run.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ _TOLD = 3
 
 
 def _names(argument: str) -> Iterator[str]:
-    size, _, numbers = argument.partition(":")
-    first, _, last = numbers.partition("-")
-    yield from (f"{size}:{number}" for number in range(int(first), int(last) if last else int(first) + 1))
+    start = max(argument.rfind(":"), argument.rfind("~")) + 1
+    first, _, last = argument[start:].partition("-")
+    yield from (f"{argument[:start]}{number}" for number in range(int(first), int(last) if last else int(first) + 1))
 
 
 def _failed(name: str) -> str | None:

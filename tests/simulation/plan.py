@@ -146,12 +146,20 @@ class Plan:
 
 
 def planned(name: str) -> Plan:
-    """The plan of that name. Raises `ValueError`."""
-    size, _, number = name.partition(":")
-    if size not in SIZES or not number.isdigit():
-        raise ValueError(f"a run is named small:17, burst:3 or long:2, not {name!r}")
+    """The plan of that name. `small:17~3` is `small:17` with other times. Raises `ValueError`."""
+    original, varied, variation = name.partition("~")
+    size, _, number = original.partition(":")
+    if size not in SIZES or not number.isdigit() or (varied and not variation.isdigit()):
+        raise ValueError(f"a run is named small:17, burst:3, long:2, or small:17~1, not {name!r}")
+    plan = {"small": _small, "burst": _burst, "long": _long}[size](original, Random(original))
+    return _varied(plan, name) if varied else plan
+
+
+def _varied(plan: Plan, name: str) -> Plan:
+    """The same happens, each thing a little earlier or later: what was found once by chance may be found again."""
     chance = Random(name)
-    return {"small": _small, "burst": _burst, "long": _long}[size](name, chance)
+    moved = [replace(action, at=max(0.0, action.at + chance.uniform(-1, 1))) for action in plan.actions]
+    return replace(plan, name=name, actions=sorted(moved, key=lambda action: action.at))
 
 
 def _small(name: str, chance: Random) -> Plan:

@@ -157,9 +157,11 @@ class Rescuer(Lifetime):
     async def _end(self, placeholder: Placeholder) -> None:
         """Triggers that waited for their job long enough are answered, then forgotten. Raises `BusError`."""
         transitions, now = self._transitions, self._transitions.clock.now()
-        # While broker or database were away, the job could not come: its time begins again.
+        # While broker or database were away, the job could not come: its time begins again. So it does if it is said
+        # to wait since a time that has not come yet: the clock was set back meanwhile.
         later = self._outage_until + self._early
-        if not placeholder.ended and placeholder.since < self._outage_until and later > now:
+        waited_undisturbed = self._outage_until <= placeholder.since <= now
+        if not placeholder.ended and not waited_undisturbed and later > now:
             await transitions.store.move_placeholder(placeholder, wake_at=later, ended=False)
             return
         ended = await transitions.store.move_placeholder(placeholder, wake_at=now + _ANSWER_WITHIN, ended=True)
