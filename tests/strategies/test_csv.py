@@ -18,8 +18,8 @@ from batchbus_strategies.tables import (
     MAX_COLUMNS,
     TEXT_ENCODINGS,
     CsvReader,
+    CsvRow,
     NotATable,
-    Row,
     TableError,
     csv_cell,
     csv_line,
@@ -38,7 +38,7 @@ async def chunked(content: bytes, size: int = 64 * 1024) -> AsyncIterator[bytes]
         yield content[offset : offset + size]
 
 
-async def read(content: bytes, size: int = 64 * 1024, **options: str) -> tuple[CsvReader, list[Row]]:
+async def read(content: bytes, size: int = 64 * 1024, **options: str) -> tuple[CsvReader, list[CsvRow]]:
     reader = await CsvReader.open(chunked(content, size), known={"a", "Name"}, **options)
     return reader, [row async for batch in reader.batches() for row in batch]
 
@@ -268,7 +268,7 @@ async def test_text_after_a_closed_quote_is_an_error_with_its_line() -> None:
 
 async def test_the_rows_before_an_error_are_read() -> None:
     reader = await CsvReader.open(chunked(b'a,b\n1,2\n"3"x,4\n'))
-    rows: list[Row] = []
+    rows: list[CsvRow] = []
     with pytest.raises(TableError):
         async for batch in reader.batches():
             rows += batch
