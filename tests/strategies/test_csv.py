@@ -160,15 +160,15 @@ async def test_delimiter_and_encoding_can_be_given() -> None:
 
 
 async def test_latin_1_is_recognised_however_late_it_shows() -> None:
-    content = b"a,b\n" + b"x,y\n" * 50_000 + "é,ß\n".encode("latin-1")
+    content = b"a,b\n" + b"x,y\n" * 50_000 + "Café,Straße\n".encode("latin-1")
     reader, rows = await read(content)
-    assert rows[-1] == (50_002, ["é", "ß"])
+    assert rows[-1] == (50_002, ["Café", "Straße"])
     assert reader.encoding == "cp1252"
 
 
 async def test_latin_1_is_recognised_in_the_very_last_byte() -> None:
-    _, rows = await read("a,b\nx,é".encode("latin-1"))
-    assert rows == [(2, ["x", "é"])]
+    _, rows = await read("a,b\nx,Café".encode("latin-1"))
+    assert rows == [(2, ["x", "Café"])]
 
 
 async def test_two_encodings_in_one_file_are_an_error_with_its_line() -> None:

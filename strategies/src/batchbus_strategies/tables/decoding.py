@@ -131,7 +131,7 @@ class Decoder:
             if len(self._sample) < _SAMPLE and not final:
                 return ""
             chunk, self._sample = self._sample, None
-            self._name_encoding(chunk)
+            self._name_encoding(chunk, final=final)
         elif self._at_start and chunk and self._undecided and (found := _encoding_at_start(chunk)):
             self._decide(found)
         self._taken += len(chunk)
@@ -181,14 +181,14 @@ class Decoder:
         self._undecided = False
         self._decoder = codecs.getincrementaldecoder(encoding)()
 
-    def _name_encoding(self, sample: bytes) -> None:
+    def _name_encoding(self, sample: bytes, *, final: bool) -> None:
         """Decide on the encoding that a text has which is not UTF-8 from the sample's first byte on."""
         if _mostly_utf_8(_UTF_8.findall(sample), sample):
             reason = "invalid start byte"
             raise self._error(UnicodeDecodeError("utf-8", sample, 0, 1, reason), before_sample=True)
         if b"\0" in sample:
             raise NotATable("The file is no text: it contains binary data")
-        named = guess_encoding(self._context.encode("ascii", errors="ignore") + sample)
+        named = guess_encoding(self._context.encode("ascii", errors="ignore") + sample, final=final)
         if named is None:
             raise NotATable(
                 f"The file is text in an encoding that cannot be told from its content: line {self._lines + 1} has the "
