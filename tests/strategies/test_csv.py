@@ -18,8 +18,8 @@ from batchbus_strategies.tables import (
     MAX_COLUMNS,
     TEXT_ENCODINGS,
     CsvReader,
+    CsvRow,
     NotATable,
-    Row,
     TableError,
     csv_cell,
     csv_line,
@@ -38,7 +38,7 @@ async def chunked(content: bytes, size: int = 64 * 1024) -> AsyncIterator[bytes]
         yield content[offset : offset + size]
 
 
-async def read(content: bytes, size: int = 64 * 1024, **options: str) -> tuple[CsvReader, list[Row]]:
+async def read(content: bytes, size: int = 64 * 1024, **options: str) -> tuple[CsvReader, list[CsvRow]]:
     reader = await CsvReader.open(chunked(content, size), known={"a", "Name"}, **options)
     return reader, [row async for batch in reader.batches() for row in batch]
 
@@ -160,15 +160,15 @@ async def test_delimiter_and_encoding_can_be_given() -> None:
 
 
 async def test_latin_1_is_recognised_however_late_it_shows() -> None:
-    content = b"a,b\n" + b"x,y\n" * 50_000 + "é,ß\n".encode("latin-1")
+    content = b"a,b\n" + b"x,y\n" * 50_000 + "Café,Straße\n".encode("latin-1")
     reader, rows = await read(content)
-    assert rows[-1] == (50_002, ["é", "ß"])
+    assert rows[-1] == (50_002, ["Café", "Straße"])
     assert reader.encoding == "cp1252"
 
 
 async def test_latin_1_is_recognised_in_the_very_last_byte() -> None:
-    _, rows = await read("a,b\nx,é".encode("latin-1"))
-    assert rows == [(2, ["x", "é"])]
+    _, rows = await read("a,b\nx,Café".encode("latin-1"))
+    assert rows == [(2, ["x", "Café"])]
 
 
 async def test_two_encodings_in_one_file_are_an_error_with_its_line() -> None:
@@ -268,7 +268,7 @@ async def test_text_after_a_closed_quote_is_an_error_with_its_line() -> None:
 
 async def test_the_rows_before_an_error_are_read() -> None:
     reader = await CsvReader.open(chunked(b'a,b\n1,2\n"3"x,4\n'))
-    rows: list[Row] = []
+    rows: list[CsvRow] = []
     with pytest.raises(TableError):
         async for batch in reader.batches():
             rows += batch

@@ -15,7 +15,7 @@ from batchbus_strategies.product_import.planning import Planner
 from batchbus_strategies.product_import.row_errors import RowErrors
 from batchbus_strategies.product_import.rows import RowError, RowReader
 from batchbus_strategies.product_import.staging import NewProduct, NewVariant, StagedProduct, Staging
-from batchbus_strategies.tables import MAX_COLUMNS, CsvReader, Row
+from batchbus_strategies.tables import MAX_COLUMNS, CsvReader, CsvRow
 
 if TYPE_CHECKING:
     from batchbus_strategies.product_import.context import ProductImportContext
@@ -102,11 +102,11 @@ class _Stager:
         self.products = 0
         """How many the file names so far."""
 
-    def add(self, batch: Sequence[Row]) -> list[RowError]:
+    def add(self, batch: Sequence[CsvRow]) -> list[RowError]:
         """The rows that cannot be used, in the order of the file."""
         layout = self._layout
         errors: list[RowError] = []
-        usable: list[Row] = []
+        usable: list[CsvRow] = []
         for line, cells in batch:
             if error := _shape_error(line, cells, layout):
                 errors.append(error)

@@ -1,22 +1,39 @@
-"""Tables in files: read in chunks with the place of every cell, written so that a spreadsheet runs nothing."""
+"""Table files: read in every format by one interface, with the place of every cell, and written so that a spreadsheet
+runs nothing."""
 
-from batchbus_strategies.tables.csv_reader import MAX_CELL, MAX_COLUMNS, CsvReader, Row
+from batchbus_strategies.tables.csv_reader import CsvReader, CsvRow
 from batchbus_strategies.tables.csv_writer import csv_cell, csv_line
 from batchbus_strategies.tables.decoding import TEXT_ENCODINGS, text_encoding
 from batchbus_strategies.tables.errors import NotATable, TableError, shortened
 from batchbus_strategies.tables.formulas import guarded, unguarded
+from batchbus_strategies.tables.limits import MAX_CELL, MAX_COLUMNS, MAX_ROWS
+from batchbus_strategies.tables.opening import check_options, open_table
+from batchbus_strategies.tables.options import ERRORS_COLUMN, Compression, Format, TableFacts, TableOptions, Unit
+from batchbus_strategies.tables.table import Row, Table, is_header_again
 
 __all__ = [
+    "ERRORS_COLUMN",
     "MAX_CELL",
     "MAX_COLUMNS",
+    "MAX_ROWS",
     "TEXT_ENCODINGS",
+    "Compression",
     "CsvReader",
+    "CsvRow",
+    "Format",
     "NotATable",
     "Row",
+    "Table",
     "TableError",
+    "TableFacts",
+    "TableOptions",
+    "Unit",
+    "check_options",
     "csv_cell",
     "csv_line",
     "guarded",
+    "is_header_again",
+    "open_table",
     "shortened",
     "text_encoding",
     "unguarded",

@@ -12,19 +12,15 @@ import re
 from collections.abc import AsyncIterator, Collection
 from typing import Final
 
-from batchbus_strategies.tables.decoding import Decoder
+from batchbus_strategies.tables.decoding import START, Decoder, beginning
 from batchbus_strategies.tables.dialect import DELIMITERS, refuse_other_formats, separator_line, sniff_delimiter
 from batchbus_strategies.tables.errors import NotATable, TableError
 from batchbus_strategies.tables.formulas import may_be_guarded, unguarded
 from batchbus_strategies.tables.head import Head
+from batchbus_strategies.tables.limits import MAX_CELL, MAX_COLUMNS, MAX_RECORD
 
-__all__ = ["MAX_CELL", "MAX_COLUMNS", "CsvReader", "Row"]
+__all__ = ["CsvReader", "CsvRow"]
 
-MAX_CELL: Final = 1024 * 1024
-"""Characters in one cell."""
-MAX_COLUMNS: Final = 2000
-"""Columns that a file may have. Of a row that has more cells, one more than that is given out."""
-_MAX_RECORD: Final = 4 * MAX_CELL
 _SNIFFED: Final = 64 * 1024
 """Characters of the file that have to show the delimiter."""
 _MAX_BATCH: Final = 8 * MAX_CELL
@@ -33,8 +29,9 @@ _MAX_BLANK: Final = 64 * 1024
 """Characters in front of the header that say nothing."""
 _NO_CONTENT: Final = str.maketrans("", "", "".join(DELIMITERS) + '"')
 
-Row = tuple[int, list[str]]
-"""The line that the row starts on (physical lines, the header's is 1), and its cells."""
+CsvRow = tuple[int, list[str]]
+"""The line that the row starts on (physical lines, the header's is 1), and its cells. Of a row that has more cells than a
+file may have columns, one more than that is given out."""
 
 
 class CsvReader:
@@ -48,10 +45,12 @@ class CsvReader:
         """The beginning of a record that is not finished yet."""
         self._line = 0
         """Physical lines before it."""
-        self._rows: list[Row] = []
+        self._rows: list[CsvRow] = []
         """Parsed, and not given out yet."""
         self._waiting = 0
         """Characters that they were parsed from."""
+        self._below_header = ""
+        """Text that came with the header."""
         self.delimiter = ","
         self.header: list[str] = []
         """The column names, without the spaces around them."""
@@ -82,30 +81,32 @@ class CsvReader:
         """As found out so far: a file that began in ASCII may turn out to be Windows-1252 later."""
         return self._decoder.encoding
 
-    async def batches(self, size: int = 1000) -> AsyncIterator[list[Row]]:
+    async def batches(self, size: int = 1000) -> AsyncIterator[list[CsvRow]]:
         """The rows below the header, at least `size` at a time unless they are large; those without content left out.
 
         Raises `TableError` where the file stops being a CSV, after the rows before.
         """
-        while not self._ended:
+        text = self._below_header
+        while True:
             try:
-                self._parse(await self._enough_text())
-            except TableError:
+                self._parse(text)
+                if len(self._rows) >= size or self._waiting >= _MAX_BATCH:
+                    rows, self._rows, self._waiting = self._rows, [], 0
+                    yield rows
+                if self._ended:
+                    break
+                text = await self._enough_text()
+            except (NotATable, TableError):
                 if self._rows:
                     yield self._rows
                 raise
-            if len(self._rows) >= size or self._waiting >= _MAX_BATCH:
-                rows, self._rows, self._waiting = self._rows, [], 0
-                yield rows
         if self._rows:
             yield self._rows
 
     async def _read_header(self, delimiter: str | None, known: Collection[str]) -> None:
-        start = b""
-        while not self._ended and len(start) < 8:  # enough for any byte order mark or signature
-            chunk = await anext(self._chunks, b"")
-            self._ended = not chunk
-            start += chunk
+        start = await beginning(self._chunks)
+        self._ended = len(start) < START
+        refuse_other_formats(start, "")
         head = Head(self._decoder.decode(start, final=self._ended), self._next_text, MAX_CELL)
         first, whole = await self._first_record(head)
         refuse_other_formats(start, first)
@@ -127,7 +128,7 @@ class CsvReader:
         if len(names) > MAX_COLUMNS:
             raise NotATable(f"The file has more than {MAX_COLUMNS:,} columns, which is the most that it may have")
         self.header = [name.strip() for name in names]
-        self._parse(head.rest)
+        self._below_header = head.rest
 
     async def _first_record(self, head: Head) -> tuple[str, bool]:
         """The next one with anything in it, and whether it is whole. Raises `NotATable` if there is none."""
@@ -169,7 +170,7 @@ class CsvReader:
             end = max(text.rfind("\n"), text.rfind("\r", 0, len(text) - 1)) + 1
         lines = list(io.StringIO(text[:end], newline=""))
         done = 0
-        rows: list[Row] = []
+        rows: list[CsvRow] = []
         reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         try:
             for cells in reader:
@@ -188,7 +189,7 @@ class CsvReader:
             self._check_size(self._rest, self._line + 1)
 
     @staticmethod
-    def _unguarded(text: str, rows: list[Row]) -> list[Row]:
+    def _unguarded(text: str, rows: list[CsvRow]) -> list[CsvRow]:
         if not may_be_guarded(text):
             return rows
         return [(line, [unguarded(cell) for cell in cells]) for line, cells in rows]
@@ -212,5 +213,5 @@ class CsvReader:
                 reason = f"a cell may have {MAX_CELL:,} characters at most; is a quote never closed?"
                 raise TableError(reason, line=line, column=name, value=match[0])
             position = match.end() + 1
-        if len(record) > _MAX_RECORD:
-            raise TableError(f"a row may have {_MAX_RECORD:,} characters at most", line=line)
+        if len(record) > MAX_RECORD:
+            raise TableError(f"a row may have {MAX_RECORD:,} characters at most", line=line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from batchbus_strategies.strategy import StrategyError
+from batchbus_strategies.tables.options import Unit
 
 __all__ = ["NotATable", "TableError", "shortened"]
 
@@ -20,16 +21,19 @@ def shortened(value: str, limit: int = _SHOWN) -> str:
 
 
 class TableError(StrategyError):
-    """The file breaks off being a table here. `line` counts physical lines from 1."""
+    """The file stops being a table at this place. `line` counts `unit`s from 1: lines, rows of a sheet, or elements."""
 
-    def __init__(self, reason: str, *, line: int, column: str | None = None, value: str | None = None) -> None:
-        place = f"Line {line}" + (f', column "{column}"' if column else "")
+    def __init__(
+        self, reason: str, *, line: int, column: str | None = None, value: str | None = None, unit: Unit = "line"
+    ) -> None:
+        place = f"{unit.capitalize()} {line}" + (f', column "{shortened(column)}"' if column else "")
         super().__init__(f"{place}: {reason}" + (f" (value: {shortened(value)})" if value else ""))
         self.reason = reason
         self.line = line
         self.column = column
         self.value = value
+        self.unit = unit
 
 
 class NotATable(StrategyError):
-    """The file is no table at all."""
+    """The file is no table at all, or none that can be read with the options given."""
