@@ -1,6 +1,5 @@
 """Batch types: the contract for writing your own, and the built-in imports and exports."""
 
-from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.registry import Registry, RegistryEntry, RegistryError
 from batchbus_strategies.strategy import (
     Actor,
@@ -21,6 +20,7 @@ from batchbus_strategies.strategy import (
     Services,
     StrategyError,
 )
+from batchbus_strategies.writes import RecordWrite, Written
 
 __all__ = [
     "Actor",

@@ -16,8 +16,8 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from batchbus_strategies.json_values import as_count
-from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.strategy import LeaseLost, StrategyError
+from batchbus_strategies.writes import RecordWrite, Written
 
 if TYPE_CHECKING:
     import pymongo.collection

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
     from structlog.typing import FilteringBoundLogger
 
-    from batchbus_strategies.records import RecordWrite, Written
+    from batchbus_strategies.writes import RecordWrite, Written
 
 __all__ = [
     "Actor",

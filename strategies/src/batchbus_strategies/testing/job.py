@@ -16,7 +16,6 @@ from pydantic_core import to_json
 from batchbus_events.ids import new_job_id
 from batchbus_strategies.fenced import FencedWriter, in_a_loop
 from batchbus_strategies.json_values import CheckedResult, as_count, as_json, as_object, as_text
-from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.strategy import (
     Actor,
     BatchStrategy,
@@ -29,6 +28,7 @@ from batchbus_strategies.strategy import (
     RunCanceled,
     Services,
 )
+from batchbus_strategies.writes import RecordWrite, Written
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
