@@ -1,0 +1,189 @@
+"""Processing an import: carry the plan out, chunk by chunk, and keep what became of each record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypedDict
+
+from pydantic_core import from_json, to_json
+
+from batchbus_strategies.records.applying import Applied, What, apply_operations, as_planned
+from batchbus_strategies.records.context import RecordImportContext
+from batchbus_strategies.records.indexes import ensure_indexes
+from batchbus_strategies.records.leftovers import in_words, write_error_file
+from batchbus_strategies.records.plan import Operation, PlanChunk, read_chunks
+from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.strategy import FileMissing, JobRun, Json, StrategyError
+
+__all__ = ["CatalogChanged", "Outcome", "carry_out_plan"]
+
+AfterApply = Callable[[Sequence[Applied]], Awaitable[None]]
+_WRITTEN: Final = frozenset({"created", "updated", "deleted"})
+
+
+class CatalogChanged(StrategyError):
+    """Someone else has changed records since the plan was made. What does not concern those was applied."""
+
+
+class Outcome(TypedDict):
+    """What became of a record: a line of the outcome file."""
+
+    key: list[str]
+    line: int
+    lines: list[int]
+    what: What
+    id: Any
+    """Null for one that was refused."""
+    revision: str | None
+    """The one that its document has since; null if it was not written."""
+    reason: str | None
+    """Why it was refused, or is in conflict."""
+
+
+async def carry_out_plan(
+    run: JobRun[RecordImportContext], schema: Schema, *, chunk_size: int, after_apply: AfterApply
+) -> None:
+    """From the checkpoint on. Raises `CatalogChanged` after a chunk with conflicts, unless they are to be skipped."""
+    await _CarryingOut(run, schema, chunk_size, after_apply).go_on()
+
+
+class _CarryingOut:
+    """The processing of one job, as far as one run gets."""
+
+    def __init__(
+        self, run: JobRun[RecordImportContext], schema: Schema, chunk_size: int, after_apply: AfterApply
+    ) -> None:
+        self._run = run
+        self._schema = schema
+        self._chunk_size = chunk_size
+        self._after_apply = after_apply
+        try:
+            self._plan: str = run.result["files"]["PLAN"]
+        except KeyError:
+            raise StrategyError("There is no plan to apply: the job was not pre-processed") from None
+        self._end = 0
+        """Of what has been carried out, in the plan's file."""
+        now = datetime.now(UTC)
+        self._now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what MongoDB keeps
+        """The time that all records of this import bear."""
+        self._finished: Json = None
+        if isinstance(state := run.resume_from, dict):
+            end, at = state["offset"], state["at"]
+            assert isinstance(end, int) and isinstance(at, float)
+            self._end, self._now = end, datetime.fromtimestamp(at, UTC)
+            self._finished = state.get("finished")
+
+    async def go_on(self) -> None:
+        run = self._run
+        if self._finished is None:
+            await ensure_indexes(run.catalog, self._schema)
+            async for chunk in read_chunks(run.files, self._plan, start=self._end, size=self._chunk_size):
+                conflicts = await self._apply(chunk)
+                if conflicts and run.context.on_error == "abort":
+                    await self._finish()
+                    first = conflicts[0].operation
+                    assert first["op"] != "reference"
+                    raise CatalogChanged(
+                        f"{len(conflicts)} records were not written, and the import stopped there; the first is that of "
+                        f"line {first['line']}: {conflicts[0].reason}. What was written before stays, and is listed in "
+                        "the outcome"
+                    )
+        await self._finish()
+
+    async def _apply(self, chunk: PlanChunk) -> list[Applied]:
+        """Returns the conflicts."""
+        run = self._run
+        applied = await apply_operations(run, self._schema.record.collection, chunk.operations, self._now)
+        await self._after_apply(applied)
+        conflicts = [each for each in applied if each.what == "conflict"]
+        if conflicts:
+            await self._keep_conflicts(chunk.start, conflicts)
+        await run.advance(sum(1 for each in applied if each.what in _WRITTEN))
+        for each in conflicts:
+            operation = each.operation
+            assert operation["op"] != "reference" and each.reason
+            key = " ".join(operation["key"])
+            run.row_error(line=operation["line"], column=None, code="conflict", message=each.reason, value=key)
+        self._end = chunk.end
+        await self._checkpoint()
+        return conflicts
+
+    async def _checkpoint(self) -> None:
+        await self._run.checkpoint({"offset": self._end, "at": self._now.timestamp(), "finished": self._finished})
+
+    # -- what became of each record --------------------------------------------------------------------------------
+    #
+    # It follows from the plan, but for conflicts. A file of the file store is written whole, while a run may end
+    # anywhere: so the conflicts of a chunk have a file of their own, which a run that repeats the chunk writes again.
+
+    def _conflicts_key(self, offset: int) -> str:
+        return f"imports/{self._run.job_type}/conflicts/{self._run.job_id}/{offset}.json"
+
+    async def _keep_conflicts(self, offset: int, conflicts: Sequence[Applied]) -> None:
+        reasons = {each.operation["line"]: each.reason for each in conflicts if each.operation["op"] != "reference"}
+        async with self._run.files.write(self._conflicts_key(offset)) as file:
+            await file.write(to_json(reasons))
+
+    async def _conflicts(self, offset: int) -> Mapping[str, str]:
+        """Why the records of a chunk are in conflict that are, by their first lines."""
+        try:
+            content = b"".join([piece async for piece in self._run.files.read(self._conflicts_key(offset))])
+        except FileMissing:
+            return {}
+        conflicts: Mapping[str, str] = from_json(content)
+        return conflicts
+
+    async def _finish(self) -> None:
+        """One file of all outcomes, the error file of what was not applied, and the result."""
+        run, offsets = self._run, list[int]()
+        if self._finished is None:
+            key = f"imports/{run.job_type}/outcomes/{run.run_number}-{run.job_id}-OUTCOME.jsonl"
+            counts: Counter[str] = Counter()
+            bad_lines: dict[int, str] = {}
+            async with run.files.write(key) as file:
+                async for chunk in read_chunks(run.files, self._plan, start=0, size=self._chunk_size):
+                    if chunk.start >= self._end:
+                        break
+                    if conflicts := await self._conflicts(chunk.start):
+                        offsets.append(chunk.start)
+                    outcomes = list(_outcomes(chunk.operations, conflicts))
+                    counts.update(each["what"] for each in outcomes)
+                    for each in outcomes:
+                        if each["what"] in ("refused", "conflict"):
+                            bad_lines |= dict.fromkeys(each["lines"], each["reason"] or "")
+                    await file.write(b"".join(to_json(each, fallback=str) + b"\n" for each in outcomes))
+            files = {"OUTCOME": key}
+            if errors := await write_error_file(run, bad_lines):
+                files["ERRORS"] = errors
+            self._finished = {"files": dict(files), "outcome": dict(counts)}
+            await self._checkpoint()
+        assert isinstance(self._finished, dict)
+        run.result["files"] = run.result["files"] | self._finished["files"]
+        run.result["outcome"] = self._finished["outcome"]
+        for offset in offsets:
+            await run.files.delete(self._conflicts_key(offset))
+
+
+def _outcomes(operations: Sequence[Operation], conflicts: Mapping[str, str]) -> Iterator[Outcome]:
+    for operation in operations:
+        if operation["op"] == "reference":
+            continue
+        applied = as_planned(operation)
+        if reason := conflicts.get(str(operation["line"])):
+            applied = Applied(operation, "conflict", reason)
+        if operation["op"] == "error":
+            reason = "; ".join(in_words(operation["lines"], operation["errors"]).values())
+        revision = None
+        if applied.what in _WRITTEN and operation["op"] in ("create", "update", "delete"):
+            revision = operation["revision"]
+        yield Outcome(
+            key=operation["key"],
+            line=operation["line"],
+            lines=operation["lines"],
+            what=applied.what,
+            id=None if operation["op"] == "error" else operation["id"],
+            revision=revision,
+            reason=reason,
+        )

@@ -1,0 +1,87 @@
+"""Whether a value of the file is what the catalogue has, and what a list or a dict becomes that the file names in part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from bson.decimal128 import Decimal128
+
+from batchbus_strategies.records.schema import Field
+
+__all__ = ["ABSENT", "same", "wanted_value"]
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final[Any] = _Absent()
+"""What a document has where it has nothing, which is not the same as null."""
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether they say the same: null, an empty list or object, and nothing do; so do numbers of any kind."""
+    if _says_nothing(one) or _says_nothing(other):
+        return _says_nothing(one) and _says_nothing(other)
+    match one, other:
+        case Mapping(), Mapping():
+            return all(same(one.get(key), other.get(key)) for key in one.keys() | other.keys())
+        case (list() | tuple(), list() | tuple()):
+            return len(one) == len(other) and all(map(same, one, other))
+        case datetime(), datetime():
+            return _in_utc(one) == _in_utc(other)
+        case (bool(), _) | (_, bool()):
+            return one is other
+        case _:
+            return bool(_number(one) == _number(other))
+
+
+def wanted_value(field: Field, value: Any, old: Any) -> Any:
+    """What the field is to have, given what the file says of it and what it has."""
+    if field.shape == "named":
+        kept = dict(old) if isinstance(old, Mapping) else {}
+        merged = {**kept, **value}
+        return {key: item for key, item in merged.items() if item is not None}
+    if field.parts and isinstance(old, list):
+        return _with_what_is_kept(field.parts, value, old)
+    if value is None and (field.unique or not field.nullable):
+        return ABSENT
+    return value
+
+
+def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any]], old: Sequence[Any]) -> list[Any]:
+    """Elements that are there already stay as they are, with fields that no column has."""
+    left = [each for each in old if isinstance(each, Mapping)]
+    result: list[Any] = []
+    for value in values:
+        paths = [part.path for part in parts if part.path in value]
+        found = next((each for each in left if all(same(each.get(path), value[path]) for path in paths)), None)
+        if found is None:
+            result.append(dict(value))
+        else:
+            left.remove(found)
+            result.append(found)
+    return result
+
+
+def _says_nothing(value: Any) -> bool:
+    return value is None or value is ABSENT or (isinstance(value, list | Mapping) and not value)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return aware.replace(microsecond=aware.microsecond // 1000 * 1000)
+
+
+def _number(value: Any) -> Any:
+    match value:
+        case Decimal128():
+            return value.to_decimal()
+        case float():
+            return Decimal(repr(value))
+        case _:
+            return value

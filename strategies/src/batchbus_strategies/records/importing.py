@@ -1,0 +1,122 @@
+"""`RecordImport`: a batch type that imports a declared record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from batchbus_strategies.records.applying import Applied
+from batchbus_strategies.records.carrying_out import carry_out_plan
+from batchbus_strategies.records.context import RecordImportContext
+from batchbus_strategies.records.errors import HeaderRefused
+from batchbus_strategies.records.header import known_names, read_header
+from batchbus_strategies.records.preview import Preview
+from batchbus_strategies.records.record import Record
+from batchbus_strategies.records.schema import DeclarationError, Schema, schema_of
+from batchbus_strategies.records.templates import csv_template
+from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, FileMissing, JobRefused, JobRun
+from batchbus_strategies.tables import NotATable, TableError, TableFacts, open_table
+
+__all__ = ["RecordImport", "record_of"]
+
+R = TypeVar("R", bound=Record)
+
+_LOOKED_INTO: Final = 4 * 1024 * 1024
+"""Bytes up to which a file is opened before the job exists; a larger one takes too long for whoever waits for an answer."""
+
+
+class RecordImport(BatchStrategy[RecordImportContext], Generic[R]):
+    """Creates, updates and, if that is allowed, deletes the records that a file names.
+
+    class CustomerImport(RecordImport[Customer]):
+        batch_type = "customer-import"
+    """
+
+    context_model: ClassVar[type[BaseModel]] = RecordImportContext
+    record: ClassVar[type[Record]]
+    """Taken from the brackets."""
+    deletes: ClassVar[bool] = False
+    """Whether a file may delete records, by a column `_delete`."""
+    chunk_size: ClassVar[int] = 250
+    """How many records are planned, and written, at a time."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if (record := record_of(cls, RecordImport)) is not None:
+            cls.record = record
+        if "batch_type" in cls.__dict__ and "identifier" not in cls.__dict__:
+            cls.identifier = f"{cls.batch_type}-strategy"
+        if hasattr(cls, "record"):
+            schema_of(cls.record)  # so that a wrong declaration is an error where it stands
+
+    @property
+    def schema(self) -> Schema:
+        """What the record declares."""
+        return schema_of(self.record)
+
+    # -- for what is special about a type --------------------------------------------------------------------------
+
+    async def before_plan(self, run: JobRun[RecordImportContext], facts: TableFacts) -> None:
+        """Called before the rows are read, with what was found out about the file. Raise `StrategyError` to refuse it."""
+
+    def check(self, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterable[str]:
+        """What is wrong with a record as it will be, in sentences for people; nothing if it is right.
+
+        `new` is its document, `old` the one that there is, or None. It is called in a thread, and must not do I/O.
+        """
+        return ()
+
+    async def after_apply(self, run: JobRun[RecordImportContext], applied: Sequence[Applied]) -> None:
+        """Called for each chunk when it is written, and again if the chunk is repeated after a crash."""
+
+    # -- the phases ------------------------------------------------------------------------------------------------
+
+    async def prepare(self, draft: Draft, actor: Actor) -> None:
+        """Raises `JobRefused` for a context that is not right, and for a file that is not there or cannot be read."""
+        try:
+            context = RecordImportContext.model_validate(draft.context)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise JobRefused(f"The context is not right: {field}: {first['msg']}", field=field) from error
+        try:
+            if await self.services.files.size(context.fileKey) <= _LOOKED_INTO:
+                await self._look_into(context)
+        except FileMissing:
+            raise JobRefused(f"There is no file with the key {context.fileKey}", field="fileKey") from None
+        except (NotATable, TableError, HeaderRefused) as error:
+            raise JobRefused(str(error), field="fileKey") from error
+
+    async def _look_into(self, context: RecordImportContext) -> None:
+        table = await open_table(self.services.files, context.fileKey, context.table, known=known_names(self.schema))
+        read_header(table.header, self.schema, line=table.header_line, mapping=context.columns, deletes=self.deletes)
+
+    async def pre_process(self, run: JobRun[RecordImportContext]) -> None:
+        preview = Preview(run, self.schema, check=self.check, deletes=self.deletes, chunk_size=self.chunk_size)
+        table = await preview.open()
+        await self.before_plan(run, table.facts)
+        await preview.write(table)
+
+    async def process(self, run: JobRun[RecordImportContext]) -> None:
+        async def after_apply(applied: Sequence[Applied]) -> None:
+            await self.after_apply(run, applied)
+
+        await carry_out_plan(run, self.schema, chunk_size=self.chunk_size, after_apply=after_apply)
+
+    async def build_template(self) -> bytes:
+        """The header, and an example row."""
+        return csv_template(self.schema)
+
+
+def record_of(cls: type, base: type) -> type[Record] | None:
+    """The record that a class was given in brackets: `Customer` of `RecordImport[Customer]`."""
+    for each in getattr(cls, "__orig_bases__", ()):
+        if get_origin(each) is base:
+            (record,) = get_args(each)
+            if isinstance(record, type):
+                if not issubclass(record, Record):
+                    raise DeclarationError(f"{cls.__name__} imports {record.__name__}, which is no Record")
+                return record
+    return None

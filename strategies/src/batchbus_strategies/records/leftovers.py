@@ -1,0 +1,36 @@
+"""The error file: what was uploaded, reduced to the records that were not applied, to be mended and sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from batchbus_strategies.records.plan import PlannedError
+from batchbus_strategies.tables import write_reduced
+
+if TYPE_CHECKING:
+    from batchbus_strategies.records.context import RecordImportContext
+    from batchbus_strategies.strategy import JobRun
+
+__all__ = ["in_words", "write_error_file"]
+
+
+async def write_error_file(run: JobRun[RecordImportContext], lines: Mapping[int, str]) -> str | None:
+    """Returns its key; None, and no file, if there are no such lines. The words go into its column `_errors`."""
+    if not lines:
+        return None
+    endings = "".join(PurePosixPath(run.context.fileKey).suffixes[-2:]) or ".csv"
+    key = f"imports/{run.job_type}/errors/{run.run_number}-{run.job_id}-errors{endings.replace('.ods', '.xlsx')}"
+    await write_reduced(run.files, run.context.fileKey, run.context.table, lines, key)
+    return key
+
+
+def in_words(lines: Sequence[int], errors: Sequence[PlannedError]) -> dict[int, str]:
+    """For the error file: what is wrong in each of the lines of a record, or that the record has an error elsewhere."""
+    words: dict[int, list[str]] = {line: [] for line in lines}
+    for error in errors:
+        column = f"{error['column']}: " if error["column"] else ""
+        words.setdefault(error["line"], []).append(f"{column}{error['message']}")
+    first = errors[0]["line"] if errors else lines[0]
+    return {line: "; ".join(said) or f"left out because of line {first}" for line, said in words.items()}

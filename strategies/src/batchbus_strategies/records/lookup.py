@@ -1,0 +1,95 @@
+"""Looking up what the catalogue has of the records in a file, in the way that costs least."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pydantic_core import from_json
+
+from batchbus_strategies.catalog.living import LIVING
+from batchbus_strategies.records.schema import Field, Schema
+from batchbus_strategies.records.staging import Staging
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorCollection
+
+    from batchbus_strategies.strategy import JobRun
+
+__all__ = ["look_up_existing"]
+
+_BATCH: Final = 500
+_KEYS: Final = 100
+"""Asked for in one query: simple planners take quadratic time for long lists."""
+_SMALL_COLLECTION: Final = 1000
+
+
+async def look_up_existing(run: JobRun[Any], schema: Schema, staging: Staging) -> int:
+    """Add to the staging database every document that has an id, a key or a unique value of the file.
+
+    A collection that is not much larger than the file is read from end to end with one cursor; of a larger one only
+    what the file names, by its indexes. Returns how many documents the collection has, about.
+    """
+    raw = CodecOptions(document_class=RawBSONDocument)
+    documents = cast(
+        "AsyncIOMotorCollection[RawBSONDocument]", run.catalog[schema.record.collection].with_options(codec_options=raw)
+    )
+    size = await documents.estimated_document_count()
+    if size == 0 and await documents.find_one({}) is None:
+        return 0
+    read_whole = size <= max(_SMALL_COLLECTION, 4 * staging.records)
+    batches = _whole(documents) if read_whole else _named(documents, schema, staging)
+    async for batch in batches:
+        await asyncio.to_thread(staging.add_existing, [bytes(found.raw) for found in batch])
+        await run.advance(0, message="Comparing with the catalogue")
+    await asyncio.to_thread(staging.match)
+    return size
+
+
+async def _whole(documents: AsyncIOMotorCollection[RawBSONDocument]) -> AsyncIterator[Sequence[RawBSONDocument]]:
+    cursor = documents.find(LIVING, batch_size=_BATCH)
+    while batch := await cursor.to_list(_BATCH):
+        yield batch
+
+
+async def _named(
+    documents: AsyncIOMotorCollection[RawBSONDocument], schema: Schema, staging: Staging
+) -> AsyncIterator[Sequence[RawBSONDocument]]:
+    questions = [(staging.named("id", _KEYS), _ids), (staging.named("key", _KEYS), _keys(schema.keys))]
+    if any(field.type.code == "text" for field in schema.keys):
+        questions.append((staging.named("raw", _KEYS), _keys(schema.keys)))
+    questions.append((staging.held("key", _KEYS), _keys(schema.keys)))
+    for field in schema.unique:
+        questions.append((staging.held(field.path, _KEYS), _values(field)))
+    for values, question in questions:
+        while batch := await asyncio.to_thread(next, values, None):
+            if found := await documents.find({**question(batch), **LIVING}).to_list(None):
+                yield found
+
+
+def _ids(values: Sequence[str]) -> dict[str, Any]:
+    return {"_id": {"$in": list(values)}}
+
+
+def _keys(fields: Sequence[Field]) -> Any:
+    def question(values: Sequence[str]) -> dict[str, Any]:
+        keys = [from_json(value) for value in values]
+        if len(fields) == 1:
+            return {fields[0].path: {"$in": [_stored(fields[0], key[0]) for key in keys]}}
+        return {
+            "$or": [{field.path: _stored(field, part) for field, part in zip(fields, key, strict=True)} for key in keys]
+        }
+
+    return question
+
+
+def _values(field: Field) -> Any:
+    return lambda values: {field.path: {"$in": [_stored(field, value) for value in values]}}
+
+
+def _stored(field: Field, text: str) -> Any:
+    """A text of a cell as the catalogue has it; texts with the blanks around them."""
+    return text if field.type.code == "text" else field.type.parse(text)

@@ -1,0 +1,267 @@
+"""What is between planning and applying: one operation a line, as JSON, in a file of the job.
+
+An operation holds everything that depends on the file or on planned time, above all the ids of new documents and the
+revision that a document will have; so applying it twice changes nothing. Only times are left out: they are those of
+applying. It also holds what was there before, so that the opposite of the plan can be worked out from it.
+
+Values that JSON has no form for are written as MongoDB's Extended JSON (`{"$date": …}`, `{"$oid": …}`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, NotRequired, TypedDict
+
+from bson import json_util
+from pydantic_core import from_json, to_json
+
+from batchbus_strategies.strategy import Files, StrategyError
+
+__all__ = [
+    "Change",
+    "Counts",
+    "Create",
+    "CreateReferenced",
+    "Delete",
+    "Operation",
+    "PlanChunk",
+    "PlanDigest",
+    "PlannedError",
+    "Refused",
+    "Unchanged",
+    "Update",
+    "decode",
+    "encode",
+    "plan_key",
+    "read_chunks",
+]
+
+
+class Change(TypedDict, total=False):
+    """One field. A value that is not there, before or afterwards, has no key here: that is not the same as null."""
+
+    old: Any
+    new: Any
+
+
+class PlannedError(TypedDict):
+    """What is wrong with a cell, or with a row where `column` is null."""
+
+    line: int
+    column: str | None
+    code: str
+    message: str
+    value: str | None
+
+
+class _OfRecord(TypedDict):
+    line: int
+    """Of its first row."""
+    lines: list[int]
+    """Of all its rows."""
+    key: list[str]
+    """As files write it; empty for a row that names no record."""
+
+
+class Create(_OfRecord):
+    """A new document."""
+
+    op: Literal["create"]
+    id: str
+    revision: str
+    document: dict[str, Any]
+    """Without `_id`, revision and times."""
+
+
+class Update(_OfRecord):
+    """Changes to a document, each with what was there before. Nothing that is not named here is written."""
+
+    op: Literal["update"]
+    id: str
+    seen: NotRequired[Any]
+    """The revision of the document that the changes were worked out from, if it had one."""
+    revision: str
+    changes: dict[str, Change]
+    """By path."""
+    left_out: NotRequired[list[PlannedError]]
+    """Cells that cannot be used, and are left out while the rest is used."""
+
+
+class Unchanged(_OfRecord):
+    """A document that is as the file says already."""
+
+    op: Literal["unchanged"]
+    id: str
+
+
+class Delete(_OfRecord):
+    """A document that is to be marked as deleted."""
+
+    op: Literal["delete"]
+    id: str
+    seen: NotRequired[Any]
+    revision: str
+    document: dict[str, Any]
+    """The whole of it, as it is now."""
+
+
+class Refused(_OfRecord):
+    """A record that cannot be used."""
+
+    op: Literal["error"]
+    errors: list[PlannedError]
+
+
+class CreateReferenced(TypedDict):
+    """A document that records refer to and that does not exist yet."""
+
+    op: Literal["reference"]
+    collection: str
+    id: str
+    document: dict[str, Any]
+
+
+Operation = Create | Update | Unchanged | Delete | Refused | CreateReferenced
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many records each kind of operation concerns."""
+
+    create: int = 0
+    update: int = 0
+    unchanged: int = 0
+    delete: int = 0
+    error: int = 0
+    reference: int = 0
+    """Documents that are created since records refer to them."""
+
+    def add(self, operation: Operation) -> None:
+        kind = operation["op"]
+        setattr(self, kind, getattr(self, kind) + 1)
+
+    def plus(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+    @property
+    def changes(self) -> int:
+        """Records that are written."""
+        return self.create + self.update + self.delete
+
+    def as_json(self) -> dict[str, int]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChunk:
+    """Some consecutive operations, and where in the file they begin and end."""
+
+    operations: list[Operation]
+    start: int
+    end: int
+
+
+class PlanDigest:
+    """The SHA-256 of a plan's bytes and those of the file that it was made from: the same only for the same of both."""
+
+    def __init__(self) -> None:
+        self._plan = hashlib.sha256()
+        self._file = hashlib.sha256()
+
+    def of_plan(self, chunk: bytes) -> None:
+        self._plan.update(chunk)
+
+    def of_file(self, chunk: bytes) -> None:
+        self._file.update(chunk)
+
+    @property
+    def value(self) -> str:
+        return hashlib.sha256(self._plan.digest() + self._file.digest()).hexdigest()
+
+
+_MAX_BYTES: Final = 4 * 1024 * 1024
+"""In one chunk, for any number of operations; a bulk write has its limit far above."""
+_EXTENDED: Final = b'"$'
+_OPTIONS: Final = json_util.JSONOptions(
+    json_mode=json_util.JSONMode.RELAXED,
+    tz_aware=True,
+    tzinfo=UTC,
+    datetime_representation=json_util.DatetimeRepresentation.ISO8601,
+)
+
+
+def plan_key(batch_type: str, job_id: str, run_number: int) -> str:
+    """A name of its own for each run, so that a worker that lost its job cannot write over the plan of the next."""
+    return f"imports/{batch_type}/plans/{run_number}-{job_id}-PLAN.jsonl"
+
+
+def encode(operation: Operation) -> bytes:
+    return to_json(_extended(operation)) + b"\n"
+
+
+def decode(line: bytes) -> Operation:
+    """Raises `ValueError`."""
+    operation: Operation = from_json(line)
+    if _EXTENDED in line:
+        operation = _revived(operation)
+    return operation
+
+
+def _extended(value: Any) -> Any:
+    """What JSON has no form for, as Extended JSON."""
+    match value:
+        case float() if not math.isfinite(value):
+            return {"$numberDouble": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            return {str(key): _extended(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_extended(item) for item in value]
+        case datetime():
+            moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+            return {"$date": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+        case _:
+            return json_util.default(value, _OPTIONS)
+
+
+def _revived(value: Any) -> Any:
+    match value:
+        case dict():
+            inner = {key: _revived(item) for key, item in value.items()}
+            if len(inner) <= 2 and any(key.startswith("$") for key in inner):
+                return json_util.object_hook(inner, _OPTIONS)
+            return inner
+        case list():
+            return [_revived(item) for item in value]
+        case _:
+            return value
+
+
+async def read_chunks(files: Files, key: str, *, start: int, size: int) -> AsyncIterator[PlanChunk]:
+    """The operations from a byte offset on, at most `size` at a time. Raises `FileMissing`, `StrategyError`."""
+    lines: list[bytes] = []
+    begin, length, rest = start, 0, b""
+    async for piece in files.read(key, start=start):
+        *complete, rest = (rest + piece).split(b"\n")
+        for line in complete:
+            lines.append(line)
+            length += len(line) + 1
+            if len(lines) == size or length >= _MAX_BYTES:
+                yield PlanChunk(_decoded(lines, key), begin, begin + length)
+                begin, lines, length = begin + length, [], 0
+    if rest:
+        raise StrategyError(f"The plan {key} is incomplete")
+    if lines:
+        yield PlanChunk(_decoded(lines, key), begin, begin + length)
+
+
+def _decoded(lines: list[bytes], key: str) -> list[Operation]:
+    try:
+        return [decode(line) for line in lines]
+    except ValueError as error:
+        raise StrategyError(f"The plan {key} cannot be read: {error}") from error

@@ -1,0 +1,117 @@
+"""What the cells of references name, looked up in batches and remembered for a while."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from batchbus_events.ids import derived_ulid
+from batchbus_strategies.catalog.living import LIVING
+from batchbus_strategies.records.plan import CreateReferenced
+from batchbus_strategies.records.schema import Field
+from batchbus_strategies.tables import shortened
+
+if TYPE_CHECKING:
+    from batchbus_strategies.strategy import Catalog
+
+__all__ = ["References", "Resolved"]
+
+_KEYS: Final = 100
+"""Asked for in one query: simple planners take quadratic time for long lists."""
+_REMEMBERED: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What became of a reference: the id that it stands for; nothing, since it is left out; or an error, for people."""
+
+    id: Any = None
+    skipped: bool = False
+    error: str | None = None
+
+
+class References:
+    """Looks up what reference fields name."""
+
+    def __init__(self, catalog: Catalog, fields: Sequence[Field]) -> None:
+        self._catalog = catalog
+        self._fields = fields
+        self._known: OrderedDict[tuple[str, str, str], list[Any]] = OrderedDict()
+        """By collection, field and value: the ids of the documents that have it, at most two."""
+        self._made: set[tuple[str, str]] = set()
+        self.skipped: dict[str, None] = {}
+        """What was left out, in words; at most 20."""
+
+    async def resolve(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Resolved]]:
+        """For each record, given its values by path, what its references stand for."""
+        wanted: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        for field in self._fields:
+            assert field.reference
+            for values in records:
+                if (value := values.get(field.path)) is not None:
+                    wanted[field.reference.collection, field.reference.by][value] = None
+        for (collection, by), values_ in wanted.items():
+            await self._look_up(collection, by, list(values_))
+        resolved = [
+            {
+                field.path: self._resolved(field, values[field.path])
+                for field in self._fields
+                if values.get(field.path) is not None
+            }
+            for values in records
+        ]
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return resolved
+
+    async def _look_up(self, collection: str, by: str, values: Sequence[str]) -> None:
+        unknown = [value for value in values if (collection, by, value) not in self._known]
+        for first in range(0, len(unknown), _KEYS):
+            some = unknown[first : first + _KEYS]
+            found: dict[str, list[Any]] = {value: [] for value in some}
+            query = {by: {"$in": some}, **LIVING}
+            async for document in self._catalog[collection].find(query, {by: 1}):
+                if (ids := found.get(str(document.get(by)))) is not None and len(ids) < 2:
+                    ids.append(document["_id"])
+            self._known |= {(collection, by, value): ids for value, ids in found.items()}
+
+    def _resolved(self, field: Field, value: str) -> Resolved:
+        reference = field.reference
+        assert reference
+        ids = self._known.get((reference.collection, reference.by, value), [])
+        if len(ids) == 1:
+            return Resolved(ids[0])
+        if len(ids) > 1:
+            return Resolved(error=f"several of {reference.collection} have this {reference.by}")
+        match reference.missing:
+            case "create":
+                return Resolved(new_id(field, value))
+            case "skip":
+                if len(self.skipped) < 20:
+                    self.skipped[f"{field.column}: there is no {shortened(value)}; it was skipped"] = None
+                return Resolved(skipped=True)
+            case _:
+                return Resolved(error=f"there is none of {reference.collection} with this {reference.by}")
+
+    def made(self, values: Mapping[str, Any]) -> Iterable[CreateReferenced]:
+        """What has to be created for a record with these values, which no record before it has needed."""
+        for field in self._fields:
+            reference, value = field.reference, values.get(field.path)
+            if reference is None or reference.missing != "create" or value is None:
+                continue
+            new = (reference.collection, value)
+            if new in self._made or self._known.get((reference.collection, reference.by, value)):
+                continue
+            self._made.add(new)
+            yield CreateReferenced(
+                op="reference", collection=reference.collection, id=new_id(field, value), document={reference.by: value}
+            )
+
+
+def new_id(field: Field, value: str) -> str:
+    """The one id of what is created for a value, whoever creates it: so creating it twice creates it once."""
+    reference = field.reference
+    assert reference
+    return reference.prefix + derived_ulid(f"{reference.collection} {reference.by}", value)

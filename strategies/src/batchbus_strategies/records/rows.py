@@ -1,0 +1,151 @@
+"""From the cells of a row to what it says about a record, with every cell that says nothing sensible.
+
+This is the hot loop of reading: what a column means is looked up once for the file, not once for each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from batchbus_strategies.records.errors import CellError
+from batchbus_strategies.records.header import Layout
+from batchbus_strategies.records.schema import Field, Schema, trimmed
+from batchbus_strategies.tables import MAX_COLUMNS, Row, is_header_again
+
+__all__ = ["RowReader", "RowValues"]
+
+_YES: Final = frozenset({"true", "yes", "x", "1"})
+_NO: Final = frozenset({"", "false", "no", "0"})
+
+
+@dataclass(slots=True)
+class RowValues:
+    """What a row says about its record."""
+
+    line: int
+    key: tuple[str, ...] | None
+    """As the file has it, without blanks around its parts; None if the row names its record by `id`, and has no key."""
+    raw_key: tuple[str, ...] | None
+    """With the blanks."""
+    id: str | None
+    delete: bool
+    values: dict[str, Any]
+    """By path. A field is there if the row has a cell for it; None for one that is to be cleared."""
+
+
+class RowReader:
+    """Reads the rows of one file."""
+
+    def __init__(self, layout: Layout, schema: Schema) -> None:
+        self._layout = layout
+        self._fixed = [(index, field, layout.header[index], field.empty == "keeps") for index, field in layout.fixed]
+        places = {field.path: index for index, field in layout.fixed}
+        self._keys = [(places[field.path], field.column) for field in schema.keys if field.path in places]
+        self._whole_key = len(self._keys) == len(schema.keys)
+
+    def read(self, row: Row, errors: list[CellError]) -> RowValues | None:
+        """None for a row that is not about a record. Errors are added to `errors`; if there are any, the row is not to be used."""
+        line, cells = row
+        layout = self._layout
+        if len(cells) > layout.width:
+            if any(cells[layout.width :]):
+                number = len(cells) if len(cells) <= MAX_COLUMNS else f"more than {MAX_COLUMNS:,}"
+                message = f"the row has {number} cells, the header has {layout.width}"
+                errors.append(CellError(line, None, "ragged_row", message))
+                return None
+            cells = cells[: layout.width]
+        if is_header_again((line, cells), layout.header):
+            return None
+        id_ = trimmed(cells[layout.id] or "") or None if layout.id is not None else None
+        raw = tuple(cells[index] or "" for index, _ in self._keys)
+        key = tuple(trimmed(part) for part in raw)
+        has_key = self._whole_key and all(key)
+        if not has_key and id_ is None:
+            self._no_key(line, key, errors)
+            return None
+        delete = self._delete(line, cells, errors)
+        values = self._values(line, cells, errors)
+        return RowValues(line, key if has_key else None, raw if has_key else None, id_, delete, values)
+
+    def _no_key(self, line: int, key: Sequence[str], errors: list[CellError]) -> None:
+        for (_, column), part in zip(self._keys, key, strict=True):
+            if not part:
+                errors.append(CellError(line, column, "missing_key", f"every row needs a value for {column}"))
+                return
+        errors.append(CellError(line, None, "missing_key", "the row does not say which record it is about"))
+
+    def _delete(self, line: int, cells: Sequence[str | None], errors: list[CellError]) -> bool:
+        if self._layout.delete is None:
+            return False
+        cell = (cells[self._layout.delete] or "").strip()
+        if cell.lower() not in _YES | _NO:
+            errors.append(
+                CellError(line, self._layout.header[self._layout.delete], "bad_boolean", "neither TRUE nor FALSE", cell)
+            )
+        return cell.lower() in _YES
+
+    def _values(self, line: int, cells: Sequence[str | None], errors: list[CellError]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for index, field, column, keeps in self._fixed:
+            cell = cells[index]
+            if cell is None or (keeps and not cell):
+                continue
+            try:
+                value = field.parse(cell)
+            except ValueError as error:
+                errors.append(CellError(line, column, f"bad_{field.type.code}", str(error), cell))
+                continue
+            if value is None and keeps:
+                continue
+            values[field.path] = value
+        for field, numbers in self._layout.numbered:
+            values[field.path] = self._list(line, cells, field, numbers, errors)
+        for field, keys in self._layout.named:
+            found = {}
+            for key, index in keys:
+                value = self._cell(line, cells, index, field, errors)
+                if cells[index] is not None:
+                    found[key] = value
+            values[field.path] = found
+        return values
+
+    def _list(
+        self,
+        line: int,
+        cells: Sequence[str | None],
+        field: Field,
+        numbers: Sequence[Sequence[tuple[int, Field]]],
+        errors: list[CellError],
+    ) -> list[Any]:
+        """Equal values count once."""
+        found: list[Any] = []
+        for columns in numbers:
+            if not field.parts:
+                value: Any = self._cell(line, cells, columns[0][0], field, errors)
+            else:
+                value = {part.path: self._cell(line, cells, index, part, errors) for index, part in columns}
+                for part in field.parts:
+                    if (
+                        part.required
+                        and value.get(part.path) is None
+                        and any(each is not None for each in value.values())
+                    ):
+                        message = "this one is needed where the others of its number are filled in"
+                        errors.append(CellError(line, self._layout.header[columns[0][0]], "missing_value", message))
+                if all(each is None for each in value.values()):
+                    value = None
+            if value is not None and value not in found:
+                found.append(value)
+        return found
+
+    def _cell(self, line: int, cells: Sequence[str | None], index: int, field: Field, errors: list[CellError]) -> Any:
+        cell = cells[index]
+        if cell is None:
+            return None
+        try:
+            return field.parse(cell)
+        except ValueError as error:
+            errors.append(CellError(line, self._layout.header[index], f"bad_{field.type.code}", str(error), cell))
+            return None

@@ -1,0 +1,311 @@
+"""The staging database: the rows of a file on local disk, grouped by record and joined with what the catalogue has.
+
+Rows of one record, or two records with the same unique value, may be anywhere in a file that is larger than memory.
+SQLite does the sorting, grouping and joining; the database is a temporary file, and nothing in it has to survive.
+
+Its methods are synchronous and take a batch each; call them in a thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import bson
+from bson.codec_options import CodecOptions
+from pydantic_core import from_json, to_json
+
+from batchbus_strategies.records.errors import CellError
+from batchbus_strategies.records.rows import RowValues
+from batchbus_strategies.records.schema import Schema, trimmed, value_at
+
+__all__ = ["StagedRecord", "Staging"]
+
+_SCHEMA: Final = """
+    PRAGMA journal_mode = OFF;
+    PRAGMA synchronous = OFF;
+    PRAGMA locking_mode = EXCLUSIVE;
+    PRAGMA cache_size = -4096;
+    CREATE TABLE record (
+        number INTEGER PRIMARY KEY,   -- in the order of their first rows
+        name TEXT UNIQUE,             -- the id or the key that the rows name it by, as JSON; null if they name none
+        line INTEGER NOT NULL,
+        id TEXT,
+        key TEXT,
+        raw TEXT,                     -- the key with the blanks around it
+        deletes INTEGER NOT NULL,
+        content BLOB NOT NULL,
+        existing TEXT                 -- the id of the document that it is about
+    );
+    CREATE TABLE error (number INTEGER, line INTEGER, field TEXT, code TEXT, message TEXT, value TEXT);
+    CREATE TABLE line (number INTEGER, line INTEGER, PRIMARY KEY (number, line)) WITHOUT ROWID;
+    CREATE TABLE held (field TEXT, value TEXT, number INTEGER, line INTEGER);
+    CREATE TABLE taken (field TEXT, value TEXT, owner TEXT, PRIMARY KEY (field, value, owner)) WITHOUT ROWID;
+    CREATE TABLE existing (id TEXT PRIMARY KEY, key TEXT, raw TEXT, document BLOB NOT NULL) WITHOUT ROWID;
+"""
+_INDEXES: Final = """
+    CREATE INDEX record_id ON record (id) WHERE id IS NOT NULL;
+    CREATE INDEX record_key ON record (key) WHERE key IS NOT NULL;
+    CREATE INDEX error_number ON error (number);
+    CREATE INDEX held_value ON held (field, value);
+    CREATE INDEX held_number ON held (number);
+    CREATE INDEX existing_key ON existing (key) WHERE key IS NOT NULL;
+"""
+_PARAMETERS: Final = 500
+"""Of one statement."""
+_KEY: Final = "key"
+_AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
+
+
+@dataclass(slots=True)
+class StagedRecord:
+    """A record of the file, with what the catalogue has of it."""
+
+    number: int
+    line: int
+    lines: list[int]
+    """Of all its rows."""
+    id: str | None
+    """The id that the file names it by."""
+    key: tuple[str, ...] | None
+    deletes: bool
+    values: dict[str, Any]
+    errors: list[CellError]
+    existing: dict[str, Any] | None
+    taken: dict[str, str] = field(default_factory=dict)
+    """By the path of a unique field: the id of another document in the catalogue that has the value; `key` for the key."""
+
+
+class Staging:
+    """One file's staging database."""
+
+    def __init__(self, database: sqlite3.Connection, schema: Schema) -> None:
+        self._database = database
+        self._unique = [each.path for each in schema.unique]
+        self._columns = {each.path: each.column for each in schema.unique}
+        self._schema = schema
+        self._run(_SCHEMA)
+        self.records = 0
+
+    @classmethod
+    @contextmanager
+    def open(cls, schema: Schema) -> Iterator[Staging]:
+        """In a temporary folder, which is removed at the end."""
+        with TemporaryDirectory(prefix="batchbus-import-") as folder:
+            # Calls come from several threads, one after the other.
+            database = sqlite3.connect(Path(folder) / "staging.sqlite", check_same_thread=False, isolation_level=None)
+            try:
+                yield cls(database, schema)
+            finally:
+                database.close()
+
+    # -- while the file is read ------------------------------------------------------------------------------------
+
+    def add(self, rows: Sequence[tuple[RowValues, list[CellError]]], nameless: Sequence[CellError]) -> None:
+        """Rows of records, each with its errors; and errors of rows that name no record, which are records of their own."""
+        names = [_name(row) for row, _ in rows]
+        known = self._known(names)
+        new: list[tuple[object, ...]] = []
+        errors: list[tuple[int, CellError]] = []
+        lines: list[tuple[int, int]] = []
+        held: list[tuple[str, str, int, int]] = []
+        for name, (row, found) in zip(names, rows, strict=True):
+            place = known.get(name)
+            if place is None:
+                self.records += 1
+                place = known[name] = (self.records, row.line)
+                key, raw = _json(row.key), _json(row.raw_key)
+                content = bson.encode({"values": list(row.values.items())})
+                new.append((self.records, name, row.line, row.id, key, raw, row.delete, content))
+                held += self._held(self.records, row)
+            else:
+                message = f"line {place[1]} has the same {self._schema.name} already"
+                found = [
+                    *found,
+                    CellError(row.line, None, "duplicate_record", message, " ".join(row.key or (row.id or "",))),
+                ]
+            lines.append((place[0], row.line))
+            errors += [(place[0], error) for error in found]
+        for error in nameless:
+            self.records += 1
+            new.append((self.records, None, error.line, None, None, None, False, b""))
+            lines.append((self.records, error.line))
+            errors.append((self.records, error))
+        execute = self._database.executemany
+        execute("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", new)
+        execute("INSERT OR IGNORE INTO line VALUES (?, ?)", lines)
+        execute("INSERT INTO held VALUES (?, ?, ?, ?)", held)
+        self._add_errors(errors)
+
+    def _held(self, number: int, row: RowValues) -> Iterator[tuple[str, str, int, int]]:
+        """The unique values that the record will have."""
+        for path in self._unique:
+            if (value := row.values.get(path)) is not None:
+                yield path, str(value), number, row.line
+        if row.id is not None and row.key is not None:
+            yield _KEY, _json(row.key) or "", number, row.line
+
+    def _known(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Number and first line of those that have been seen."""
+        found: dict[str, tuple[int, int]] = {}
+        for some in _batches(names, _PARAMETERS):
+            for name, number, line in self._database.execute(
+                f"SELECT name, number, line FROM record WHERE name IN ({_marks(some)})", some
+            ):
+                found[name] = (number, line)
+        return found
+
+    def _add_errors(self, errors: Iterable[tuple[int, CellError]]) -> None:
+        self._database.executemany(
+            "INSERT INTO error VALUES (?, ?, ?, ?, ?, ?)",
+            [(number, each.line, each.column, each.code, each.message, each.value) for number, each in errors],
+        )
+
+    # -- once the file is read -------------------------------------------------------------------------------------
+
+    def find_duplicates(self) -> None:
+        """Values of unique fields that an earlier record of the file has are errors from now on."""
+        self._run(_INDEXES)
+        for path, column in [*self._columns.items(), (_KEY, self._schema.keys[0].column)]:
+            self._database.execute(
+                """INSERT INTO error
+                    SELECT held.number, held.line, ?, 'duplicate_value', 'line ' || first || ' has it already', held.value
+                    FROM (SELECT value, min(line) AS first FROM held WHERE field = ?
+                          GROUP BY value HAVING count(DISTINCT number) > 1) AS double
+                    JOIN held ON held.field = ? AND held.value = double.value AND held.line > first""",
+                (column, path, path),
+            )
+
+    def named(self, what: str, size: int) -> Iterator[list[str]]:
+        """What the file names records by, in batches: their `id`; or their `key` or `raw` key, as JSON."""
+        values = self._database.execute(f"SELECT DISTINCT {what} FROM record WHERE {what} IS NOT NULL")
+        while batch := values.fetchmany(size):
+            yield [value for (value,) in batch]
+
+    def held(self, path: str, size: int) -> Iterator[list[str]]:
+        """The values of a unique field in the file, in batches; for `key`, keys as JSON."""
+        values = self._database.execute("SELECT DISTINCT value FROM held WHERE field = ?", (path,))
+        while batch := values.fetchmany(size):
+            yield [value for (value,) in batch]
+
+    def add_existing(self, found: Sequence[bytes]) -> None:
+        """Documents of the catalogue, as BSON: kept if the file names them, compared with the unique values of the others."""
+        wanted, taken = [], []
+        documents = [(bson.decode(each, _AWARE), each) for each in found]
+        for document, encoded in documents:
+            id_, raw = str(document["_id"]), self._raw_key(document)
+            key = None if raw is None else _json(tuple(map(trimmed, raw)))
+            wanted.append((id_, key, _json(raw), encoded, id_, key))
+            for path in self._unique:
+                if (value := value_at(document, path)) is not None:
+                    taken.append((path, str(value), id_))
+            if key is not None:
+                taken.append((_KEY, key, id_))
+        self._database.executemany(
+            """INSERT OR IGNORE INTO existing SELECT ?, ?, ?, ?
+               WHERE EXISTS (SELECT 1 FROM record WHERE id = ?) OR EXISTS (SELECT 1 FROM record WHERE key = ?)""",
+            wanted,
+        )
+        self._database.executemany(
+            """INSERT OR IGNORE INTO taken SELECT ?1, ?2, ?3
+               WHERE EXISTS (SELECT 1 FROM held WHERE field = ?1 AND value = ?2)""",
+            taken,
+        )
+
+    def _raw_key(self, document: Mapping[str, Any]) -> tuple[str, ...] | None:
+        values = [value_at(document, each.path) for each in self._schema.keys]
+        if any(value is None for value in values):
+            return None
+        return tuple(each.write(value) for each, value in zip(self._schema.keys, values, strict=True))
+
+    def match(self) -> None:
+        """Say of each record which document it is about; of several whose keys differ in blanks alone, the one that has
+        the same blanks."""
+        self._run("""
+            UPDATE record SET existing = id WHERE id IS NOT NULL;
+            UPDATE record SET existing = (SELECT min(existing.id) FROM existing
+                WHERE existing.key = record.key AND existing.raw = record.raw) WHERE id IS NULL AND key IS NOT NULL;
+            UPDATE record SET existing = (SELECT min(existing.id) FROM existing WHERE existing.key = record.key)
+                WHERE id IS NULL AND key IS NOT NULL AND existing IS NULL
+        """)
+
+    # -- record by record ------------------------------------------------------------------------------------------
+
+    def batches(self, size: int) -> Iterator[list[StagedRecord]]:
+        """Every record, in the order of the file."""
+        last = 0
+        while rows := self._database.execute(
+            """SELECT number, line, record.id, record.key, deletes, content, document
+               FROM record LEFT JOIN existing ON existing.id = record.existing
+               WHERE number > ? ORDER BY number LIMIT ?""",
+            (last, size),
+        ).fetchall():
+            first, last = rows[0][0], rows[-1][0]
+            lines, errors, taken = self._of(first, last)
+            yield [
+                StagedRecord(
+                    number=number,
+                    line=line,
+                    lines=lines[number],
+                    id=id_,
+                    key=None if key is None else tuple(from_json(key)),
+                    deletes=bool(deletes),
+                    values=dict(bson.decode(content, _AWARE)["values"]) if content else {},
+                    errors=errors[number],
+                    existing=None if document is None else bson.decode(document, _AWARE),
+                    taken=taken[number],
+                )
+                for number, line, id_, key, deletes, content, document in rows
+            ]
+
+    def _of(
+        self, first: int, last: int
+    ) -> tuple[dict[int, list[int]], dict[int, list[CellError]], dict[int, dict[str, str]]]:
+        """Lines, errors and taken values of the records from one number to another."""
+        lines: dict[int, list[int]] = defaultdict(list)
+        for number, line in self._database.execute(
+            "SELECT number, line FROM line WHERE number BETWEEN ? AND ? ORDER BY number, line", (first, last)
+        ):
+            lines[number].append(line)
+        errors: dict[int, list[CellError]] = defaultdict(list)
+        for number, *error in self._database.execute(
+            "SELECT * FROM error WHERE number BETWEEN ? AND ? ORDER BY number, line", (first, last)
+        ):
+            errors[number].append(CellError(*error))
+        taken: dict[int, dict[str, str]] = defaultdict(dict)
+        for number, path, owner, own in self._database.execute(
+            """SELECT held.number, held.field, taken.owner, record.existing
+               FROM held JOIN taken USING (field, value) JOIN record USING (number)
+               WHERE held.number BETWEEN ? AND ?""",
+            (first, last),
+        ):
+            if owner != own:
+                taken[number][path] = owner
+        return lines, errors, taken
+
+    def _run(self, script: str) -> None:
+        """Several statements, and then on in one transaction: a statement in one of its own would write at once."""
+        self._database.executescript(script + ";BEGIN")
+
+
+def _name(row: RowValues) -> str:
+    return f"id {row.id}" if row.id is not None else f"key {_json(row.key)}"
+
+
+def _json(key: Sequence[str] | None) -> str | None:
+    return None if key is None else to_json(key).decode()
+
+
+def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for first in range(0, len(values), size):
+        yield values[first : first + size]
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))

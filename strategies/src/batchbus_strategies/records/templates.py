@@ -1,0 +1,64 @@
+"""Templates: a file with the header and one example row, and its columns explained in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from batchbus_strategies.records.schema import Field, Schema, ordered_parts
+from batchbus_strategies.tables import csv_cell, csv_line
+
+__all__ = ["ColumnHelp", "csv_template", "explained"]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnHelp:
+    """A column of a template."""
+
+    name: str
+    says: str
+    """What its cells hold, and whether it is needed."""
+    example: str
+
+
+def csv_template(schema: Schema) -> bytes:
+    """UTF-8, with commas."""
+    columns = explained(schema)
+    header = csv_line((csv_cell(column.name) for column in columns), delimiter=",")
+    return (header + csv_line((csv_cell(column.example) for column in columns), delimiter=",")).encode()
+
+
+def explained(schema: Schema) -> list[ColumnHelp]:
+    """Every column that a file may have; of numbered ones the first, of named ones one with a made-up name."""
+    return list(_explained(schema))
+
+
+def _explained(schema: Schema) -> Iterator[ColumnHelp]:
+    if schema.record.id_column:
+        says = f"the id of a {schema.name} that exists; empty for one that is found by its key, or is new"
+        yield ColumnHelp(schema.record.id_column, says, "")
+    for field in ordered_parts(schema.fields):
+        name = field.column.replace("<n>", "1").replace("<name>", "Example")
+        yield ColumnHelp(name, _says(field), "" if field.reference else field.example)
+
+
+def _says(field: Field) -> str:
+    says = field.type.says
+    if field.reference is not None:
+        says = f"the {field.reference.by} of one of {field.reference.collection}"
+        says += {"refuse": "", "create": ", which is created if there is none", "skip": ", left out if there is none"}[
+            field.reference.missing
+        ]
+    if field.key:
+        says += "; it tells which record the row is about"
+    if field.unique:
+        says += "; no two records may have the same"
+    if not field.key:
+        says += "; an empty cell " + ("clears it" if field.empty == "clears" else "leaves it as it is")
+    if field.required and not field.key:
+        says += "; a new record needs it"
+    if "<n>" in field.column:
+        says += "; as many as there are, numbered from 1"
+    if "<name>" in field.column:
+        says += "; one column for each name"
+    return f"{field.description}: {says}" if field.description else says

@@ -1,0 +1,1 @@
+"""Imports and exports of records that are declared."""
