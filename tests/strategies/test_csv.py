@@ -38,14 +38,16 @@ async def chunked(content: bytes, size: int = 64 * 1024) -> AsyncIterator[bytes]
         yield content[offset : offset + size]
 
 
-async def read(content: bytes, size: int = 64 * 1024, **options: str) -> tuple[CsvReader, list[CsvRow]]:
-    reader = await CsvReader.open(chunked(content, size), known={"a", "Name"}, **options)
+async def read(
+    content: bytes, size: int = 64 * 1024, *, encoding: str | None = None, delimiter: str | None = None
+) -> tuple[CsvReader, list[CsvRow]]:
+    reader = await CsvReader.open(chunked(content, size), known={"a", "Name"}, encoding=encoding, delimiter=delimiter)
     return reader, [row async for batch in reader.batches() for row in batch]
 
 
-async def refusal(content: bytes, size: int = 64 * 1024, **options: str) -> NotATable | TableError:
+async def refusal(content: bytes, size: int = 64 * 1024, *, encoding: str | None = None) -> NotATable | TableError:
     try:
-        await read(content, size, **options)
+        await read(content, size, encoding=encoding)
     except (NotATable, TableError) as error:
         return error
     pytest.fail("the file was read")

@@ -16,7 +16,7 @@ DELIMITERS: Final = (",", ";", "\t", "|")
 
 _SIGNATURES: Final = (
     (b"PK\x03\x04", "an Excel workbook or a ZIP archive"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls), or one with a password"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"%PDF", "a PDF"),
 )

@@ -43,12 +43,25 @@ class Objects(ABC):
             object_pairs_hook=tuple, parse_float=number, parse_int=number, parse_constant=_refuse_constant
         )
         self._decode = decoder.raw_decode
-        self._rest = ""
-        """The beginning of an object that has not come whole."""
+        self._rest: list[str] = []
+        """The beginning of an object that has not come whole, in pieces."""
+        self._waiting = 0
+        """Characters in them."""
 
     @abstractmethod
     def take(self, text: str, *, final: bool) -> tuple[list[JsonObject], TableError | None]:
         """The objects that end in this piece of text, and the error that comes behind them if there is one."""
+
+    def _with_rest(self, text: str) -> str:
+        """The text behind what is kept back, which is kept no longer."""
+        whole = "".join([*self._rest, text])
+        self._rest.clear()
+        self._waiting = 0
+        return whole
+
+    def _keep_back(self, text: str) -> None:
+        self._rest.append(text)
+        self._waiting += len(text)
 
     def _parsed(self, text: str, at: int, number: int) -> tuple[JsonObject, int]:
         """The object that begins there, and where it ends. Raises `TableError`, `json.JSONDecodeError`."""
@@ -82,15 +95,18 @@ class LineObjects(Objects):
         self._line = 0
 
     def take(self, text: str, *, final: bool) -> tuple[list[JsonObject], TableError | None]:
-        lines = (self._rest + text).split("\n")
-        self._rest = "" if final else lines.pop()
+        lines: list[str] = []
+        if final or "\n" in text:
+            lines = self._with_rest(text).split("\n")
+            text = "" if final else lines.pop()
+        self._keep_back(text)
         objects: list[JsonObject] = []
         try:
             for line in lines:
                 self._line += 1
                 if line := line.strip(_BLANKS):
                     objects.append(self._object(line))
-            if len(self._rest) > MAX_RECORD:
+            if self._waiting > MAX_RECORD:
                 raise self._too_large(self._line + 1)
         except TableError as error:
             return objects, error
@@ -121,14 +137,14 @@ class ArrayElements(Objects):
         self._expected = "["
         """What comes next: `[`, `{]`, `{`, `,]`, or nothing behind the end."""
         self._enough = 0
-        """Characters that have to be there before the object in `_rest` is tried again."""
+        """Characters that have to be there before an object that was not whole is tried again."""
 
     def take(self, text: str, *, final: bool) -> tuple[list[JsonObject], TableError | None]:
-        text = self._rest + text
         objects: list[JsonObject] = []
-        if len(text) < self._enough and not final:
-            self._rest = text
+        if self._waiting + len(text) < self._enough and not final:
+            self._keep_back(text)
             return objects, None
+        text = self._with_rest(text)
         at = 0
         try:
             while (at := _end_of_blanks(text, at)) < len(text):
@@ -146,7 +162,7 @@ class ArrayElements(Objects):
                     at += 1
         except TableError as error:
             return objects, error
-        self._rest = text[at:]
+        self._keep_back(text[at:])
         if final and self._expected:
             return objects, self._error("the file breaks off: the array is never closed", max(self._count, 1))
         return objects, None
@@ -156,17 +172,18 @@ class ArrayElements(Objects):
         if final:
             raise self._syntax(error, at, self._count + 1)
         if len(text) - at > MAX_RECORD:
-            raise (
-                self._too_large(self._count + 1) if error.pos >= len(text) else self._syntax(error, at, self._count + 1)
-            )
-        self._enough = 2 * (len(text) - at)
+            if error.pos >= len(text) - 1 or error.msg.startswith("Unterminated"):
+                raise self._too_large(self._count + 1)
+            raise self._syntax(error, at, self._count + 1)
+        self._enough = min(2 * (len(text) - at), MAX_RECORD + 1)
 
     def _punctuation(self, found: str) -> None:
         if not self._expected:
             raise NotATable("The file has more in it than one JSON array")
         if found not in self._expected:
             expected = " or ".join(self._expected)
-            raise self._error(f"this is not JSON: {expected} is expected", max(self._count, 1), found)
+            number = self._count + 1 if self._expected.startswith("{") else max(self._count, 1)
+            raise self._error(f"this is not JSON: {expected} is expected", number, found)
         self._expected = {"[": "{]", ",": "{", "]": ""}[found]
 
 

@@ -13,6 +13,7 @@ from batchbus_strategies.tables.dialect import refuse_other_formats
 from batchbus_strategies.tables.errors import NotATable, shortened
 from batchbus_strategies.tables.json_table import JsonTable
 from batchbus_strategies.tables.options import Format, TableOptions
+from batchbus_strategies.tables.sheet_table import SheetTable
 from batchbus_strategies.tables.source import GZIP, ZIP, open_source
 from batchbus_strategies.tables.table import Table
 
@@ -40,7 +41,7 @@ async def open_table(
         case "json" | "jsonl" as found:
             return await JsonTable.open(source, options, found)
         case "xlsx" | "ods" as found:
-            raise NotATable(f"Cannot read {found}")
+            return await SheetTable.open(source, options, found)
 
 
 def check_options(options: TableOptions) -> None:
