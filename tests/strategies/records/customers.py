@@ -17,6 +17,7 @@ from batchbus_strategies.records import (
     Numbered,
     Part,
     Record,
+    RecordExport,
     RecordImport,
     RecordImportContext,
     Reference,
@@ -62,6 +63,10 @@ class DeletingImport(RecordImport[Customer]):
     deletes = True
 
 
+class CustomerExport(RecordExport[Customer]):
+    batch_type = "customer-export"
+
+
 class Customers:
     """Imports customers, and looks at what became of it."""
 
@@ -91,3 +96,13 @@ class Customers:
 
     async def by_email(self) -> dict[str, Mapping[str, Any]]:
         return {found["email"]: found for found in await self.all()}
+
+    async def export(self, **context: Json) -> bytes:
+        job = FakeJob(CustomerExport(), context, self.services)
+        await job.prepare()
+        await job.pre_process()
+        await job.process()
+        assert job.kept.count == job.kept.advanced
+        content = self.files.get(job.result["file_key"])
+        assert job.result["file_size"] == len(content)
+        return content
