@@ -9,7 +9,7 @@ import pytest
 
 from batchbus_service.access import Role, Scope
 from batchbus_service.cli import access
-from tests.cli.conftest import Command
+from tests.cli.command import Command
 
 
 def test_the_commands_know_every_role_and_every_scope() -> None:
