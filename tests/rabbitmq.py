@@ -312,7 +312,7 @@ def _wait_for_amqp(port: int, server: _Process) -> None:
             connection.sendall(b"AMQP\x00\x00\x09\x01")
             if connection.recv(1) == b"\x01":
                 return
-        time.sleep(0.05)
+        time.sleep(0.05)  # the server is another process: tried again
     raise NoRabbitMQ(f"RabbitMQ did not start:\n{server.log.read_text()}")
 
 

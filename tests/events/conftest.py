@@ -87,5 +87,5 @@ def shared() -> Queue:
 async def trigger(bus: Bus, body: bytes) -> asyncio.Task[None]:
     """Publish a trigger without waiting for whoever deals with it."""
     publishing = asyncio.create_task(bus.publish(topics.TRIGGERS, message(body, "batch.created")))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop: the publishing has begun
     return publishing

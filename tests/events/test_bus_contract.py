@@ -237,7 +237,7 @@ async def test_a_closing_consumer_waits_for_its_handlers_and_gives_the_rest_back
         await started.wait()
 
     closing = asyncio.create_task(consumer.close())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop, in which it could have ended
     assert not closing.done()
     finish.set()
     async with asyncio.timeout(PATIENCE):

@@ -60,13 +60,13 @@ async def published_to_a_queue(bus: RabbitBus, what: Message) -> None:
             try:
                 return await bus.publish(topics.EVENTS, what, mandatory=True)
             except (Unroutable, BusUnavailable):
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # consumers are back without a signal: tried again
 
 
 async def disconnected(bus: RabbitBus) -> None:
     async with asyncio.timeout(PATIENCE):
         while bus.connected:  # noqa: ASYNC110 - the port has no signal for it
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # asked again
 
 
 async def close_connections(node: RabbitNode) -> None:
@@ -355,7 +355,7 @@ async def _published_until_it_arrives(bus: RabbitBus, what: Message, inbox: Inbo
         while inbox.empty:
             with suppress(BusUnavailable):
                 await bus.publish(topics.EVENTS, what)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # bindings are back without a signal: tried again
 
 
 async def test_what_somebody_deletes_from_the_broker_is_declared_anew_with_its_bindings(
@@ -373,7 +373,7 @@ async def test_what_somebody_deletes_from_the_broker_is_declared_anew_with_its_b
         await _published_until_it_arrives(bus, message(b"canceled", "batch.canceled.noop.batch_1"), inbox)
         async with asyncio.timeout(PATIENCE):
             while await bus.missing():  # noqa: ASYNC110 - the port has no signal for it
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # asked again
         await bus.publish(topics.TRIGGERS, message(b"trigger", "batch.created"), mandatory=True)
     assert "exchange batch.events" in caplog.text
 
@@ -392,12 +392,22 @@ async def test_who_finds_everything_there_again_binds_its_own_queues_all_the_sam
         await _published_until_it_arrives(bus, message(b"canceled", "batch.canceled.noop.batch_1"), inbox)
 
 
-async def test_who_only_looks_declares_nothing(url: str) -> None:
+async def test_who_only_looks_declares_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with RabbitBus.open(url, declare=False, look_every=0.05) as bus:
-        missing = await bus.missing()
+        look, looks = bus.missing, asyncio.Semaphore(0)
+
+        async def looked() -> list[str]:
+            found = await look()
+            looks.release()
+            return found
+
+        missing = await look()
         assert {"exchange batch.triggers", "queue batchbus.log"} < set(missing)
-        await asyncio.sleep(0.3)  # several looks
-        assert await bus.missing() == missing
+        monkeypatch.setattr(bus, "missing", looked)
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(4):
+                await looks.acquire()
+        assert await look() == missing
 
 
 async def test_a_broker_that_does_not_answer_any_more_is_not_connected(rabbit_node: RabbitNode, url: str) -> None:
@@ -409,4 +419,4 @@ async def test_a_broker_that_does_not_answer_any_more_is_not_connected(rabbit_no
             rabbit_node.resume()
         async with asyncio.timeout(PATIENCE):
             while not bus.connected:  # noqa: ASYNC110 - the port has no signal for it
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # asked again

@@ -158,7 +158,7 @@ async def test_no_more_handlers_run_than_are_allowed(bus: Bus, client: Client) -
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # one turn of the loop, in which another handler could begin
         now -= 1
 
     diary = Diary(count)

@@ -24,7 +24,7 @@ async def ready_once(http: httpx.AsyncClient, status: int) -> dict[str, Any]:
             if answer.status_code == status:
                 found: dict[str, Any] = answer.json()
                 return found
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # asked again
 
 
 async def test_a_process_is_not_ready_while_its_broker_is_away_and_names_it(

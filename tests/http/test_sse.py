@@ -159,7 +159,7 @@ async def _followed(script: list[Action], stored: _Stored) -> None:
                 case "break":
                     await client.break_off()
                     client.connect()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # one turn of the loop, in which the client may read
         while stored.written < len(stored.states) - 1:
             stored.write()
         events = len(stored.job.history)
