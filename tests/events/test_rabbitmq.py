@@ -23,7 +23,6 @@ from batchbus_events.bus import (
     Unroutable,
 )
 from batchbus_events.rabbitmq import RabbitBus
-from batchbus_events.rabbitmq import bus as rabbit_bus
 from batchbus_events.topics import Binding, Queue
 from tests.events.inbox import Inbox
 from tests.patience import PATIENCE
@@ -378,36 +377,49 @@ async def test_what_somebody_deletes_from_the_broker_is_declared_anew_with_its_b
     assert "exchange batch.events" in caplog.text
 
 
+class _Looks:
+    """Counts how often the bus has looked at the topology."""
+
+    def __init__(self, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._look = bus.missing
+        self._looked = asyncio.Event()
+        monkeypatch.setattr(bus, "missing", self._counted)
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self.count < count:
+                self._looked.clear()
+                await self._looked.wait()
+
+    async def _counted(self) -> list[str]:
+        found = await self._look()
+        self.count += 1
+        self._looked.set()
+        return found
+
+
 async def test_who_finds_everything_there_again_binds_its_own_queues_all_the_same(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process was faster: the exchange is there, and no queue of this process is bound to it."""
-    monkeypatch.setattr(rabbit_bus, "_DECLARE_EVERY", 1_000_000)
     inbox = Inbox()
-    async with RabbitBus.open(url) as faster, RabbitBus.open(url, look_every=0.5) as bus:
+    async with RabbitBus.open(url) as faster, RabbitBus.open(url, look_every=1.0) as bus:
         await bus.consume(topics.worker_queue("one"), inbox, prefetch=10)
         async with await aio_pika.connect(url) as connection, connection.channel() as channel:
             await channel.exchange_delete(topics.EVENTS)
         await faster.restore()
+        looks = _Looks(bus, monkeypatch)
         await _published_until_it_arrives(bus, message(b"canceled", "batch.canceled.noop.batch_1"), inbox)
+        assert looks.count < 5, "only one of several looks declares everything anew"
 
 
 async def test_who_only_looks_declares_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with RabbitBus.open(url, declare=False, look_every=0.05) as bus:
-        look, looks = bus.missing, asyncio.Semaphore(0)
-
-        async def looked() -> list[str]:
-            found = await look()
-            looks.release()
-            return found
-
-        missing = await look()
+        missing = await bus.missing()
         assert {"exchange batch.triggers", "queue batchbus.log"} < set(missing)
-        monkeypatch.setattr(bus, "missing", looked)
-        async with asyncio.timeout(PATIENCE):
-            for _ in range(4):
-                await looks.acquire()
-        assert await look() == missing
+        await _Looks(bus, monkeypatch).until(4)
+        assert await bus.missing() == missing
 
 
 async def test_a_broker_that_does_not_answer_any_more_is_not_connected(rabbit_node: RabbitNode, url: str) -> None:
