@@ -67,11 +67,11 @@ _REASONS: Final = {
         "docs/test_examples.py test_completed_jobs_are_written_down_with_nothing_but_amqp_tools",
         "engine/installation.py _poll",
         "engine/test_outages.py failure",
-        "events/test_rabbitmq.py _published_until_it_arrives",
+        "events/test_rabbitmq_topology.py _published_until_it_arrives",
         "events/test_rabbitmq.py disconnected",
         "events/test_rabbitmq.py published_to_a_queue",
         "events/test_rabbitmq.py test_a_broker_that_does_not_answer_any_more_is_not_connected",
-        "events/test_rabbitmq.py test_what_somebody_deletes_from_the_broker_is_declared_anew_with_its_bindings",
+        "events/test_rabbitmq_topology.py test_what_somebody_deletes_from_the_broker_is_declared_anew_with_its_bindings",
         "http/test_metrics.py scraped_until",
         "http/test_parked.py parked",
         "http/test_parked.py "
@@ -80,7 +80,7 @@ _REASONS: Final = {
         "http/test_readers.py _readers",
         "http/test_server_process.py test_what_a_killed_server_had_of_an_upload_is_swept_away",
         "operations/replay/asking.py reaching",
-        "rabbitmq.py _wait_for_amqp",
+        "rabbitmq_node.py _wait_for_amqp",
         "telemetry/test_background.py test_a_task_that_raises_is_begun_again_and_its_trouble_passes",
     },
     "the time that passes is what is tested": {
@@ -93,7 +93,7 @@ _REASONS: Final = {
     "no time at all: one turn of the loop, in which another task begins or could go on": {
         "engine/test_crashes.py test_a_chunk_that_is_written_when_its_worker_stops_gets_its_checkpoint",
         "events/conftest.py trigger",
-        "events/test_bus_contract.py test_a_closing_consumer_waits_for_its_handlers_and_gives_the_rest_back",
+        "events/test_consumer_contract.py test_a_closing_consumer_waits_for_its_handlers_and_gives_the_rest_back",
         "events/test_subscriber.py test_no_more_handlers_run_than_are_allowed.count",
         "execution/test_executor.py "
         "test_who_blocks_the_others_is_named_even_after_a_strategy_has_cancelled_all_that_is_on_the_loop.cancels_all",

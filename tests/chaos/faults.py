@@ -14,7 +14,7 @@ from batchbus_events import topics
 from tests.chaos.fleet import Fleet
 from tests.engine.installation import Installation
 from tests.events.proxy import Proxy
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 __all__ = ["FAULTS", "Fault", "Parts"]
 

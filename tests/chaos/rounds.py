@@ -17,7 +17,7 @@ from tests.chaos.faults import Fault, Parts
 from tests.chaos.fleet import Fleet
 from tests.engine.installation import Installation
 from tests.events.proxy import Proxy
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 __all__ = ["Judgment", "play"]
 

@@ -14,7 +14,7 @@ from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.journal.outbox import Outbox
 from tests.engine.installation import Installation
 from tests.patience import PATIENCE
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 
 async def failure(outbox: Outbox, *, over: bool = False) -> str:

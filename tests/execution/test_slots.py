@@ -16,7 +16,7 @@ from batchbus_strategies import AnyContext, BatchStrategy, JobRun
 from tests.engine.installation import Installation
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import World
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 JOBS = 50
 

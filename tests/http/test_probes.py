@@ -13,7 +13,7 @@ import pytest
 from batchbus_service.domain.settings import Settings
 from tests.http.conftest import Person, Site
 from tests.patience import PATIENCE
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 
 async def ready_once(http: httpx.AsyncClient, status: int) -> dict[str, Any]:
