@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,7 @@ from batchbus_service.engine.commands import BUS, HTTP, Commands, Preparation
 from batchbus_service.engine.dispatcher import Dispatcher, kept_for
 from batchbus_service.engine.intake import Intake
 from batchbus_service.engine.rescuer import Rescuer
-from batchbus_service.execution.attempt import Dependencies
+from batchbus_service.execution.attempt import Attempt
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.heartbeat import RunLimits
 from batchbus_service.execution.isolation import Placement, Setup
@@ -248,23 +249,36 @@ async def _open_worker(
     """What takes triggers and runs jobs."""
     settings = base.settings
     setup, all_isolated = await _setup(base), settings.isolation == "all"
-    shared = Dependencies(
-        worker=base.name,
+    limits = RunLimits(
+        lease=settings.lease_seconds,
+        progress_interval=settings.progress_interval_seconds,
+        cancel_grace=timeouts.cancel_grace,
+        stuck=timeouts.stuck,
+        last_answers=timeouts.last_answers,
+    )
+    attempt = partial(
+        Attempt,
         transitions=transitions,
         bus=base.bus,
         executions=Placement(base.executor, base.clock, setup, all_isolated=all_isolated),
         slots=base.slots,
-        limits=RunLimits(
-            lease=settings.lease_seconds,
-            progress_interval=settings.progress_interval_seconds,
-            cancel_grace=timeouts.cancel_grace,
-            stuck=timeouts.stuck,
-            last_answers=timeouts.last_answers,
-        ),
+        limits=limits,
         give_up=give_up,
     )
     base.meter.look_at_slots(base.slots)
-    worker = Dispatcher(shared, base.registry.get, base.types, notifier, base.log, background=base.background)
+    worker = Dispatcher(
+        base.name,
+        transitions,
+        base.bus,
+        base.slots,
+        limits,
+        attempt,
+        base.registry.get,
+        base.types,
+        notifier,
+        base.log,
+        background=base.background,
+    )
     await stack.enter_async_context(worker)
     commands = Commands(BUS, transitions, worker, base.log, early_seconds=settings.early_trigger_seconds)
     await stack.enter_async_context(
