@@ -19,7 +19,6 @@ import structlog
 from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
-from batchbus_service.app.service import Service
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Stores
@@ -38,6 +37,7 @@ from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.replay.replayer import Replayer
+from batchbus_service.operations.service import Service
 from batchbus_service.storage.clock import ServerClock
 from batchbus_service.storage.files import FileStore
 from batchbus_service.storage.metered import MeteredJobStore
