@@ -13,7 +13,8 @@ from batchbus_events.ids import new_job_id
 from batchbus_service.domain.errors import UnreadableDocument, UnreadableJob
 from batchbus_service.domain.parked import Filter, ParkedMessage
 from batchbus_service.domain.ports import Stores
-from batchbus_service.domain.principals import Role, User
+from batchbus_service.domain.principals import User
+from batchbus_service.domain.roles import Role
 from batchbus_service.domain.selection import Selection
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.mongo.collection import Database

@@ -94,7 +94,6 @@ class UnknownType(UnknownThing):
 
     def __init__(self, job_type: str) -> None:
         super().__init__(f"Unable to find a BatchJob strategy with the type {job_type}")
-        self.job_type = job_type
 
 
 class UnknownReplay(UnknownThing):
