@@ -18,14 +18,14 @@ _BEGINS: Final = {"create_task", "ensure_future"}
 
 _SUPERVISORS: Final = {
     "service/telemetry/background.py Background.start": "begins its body again, whatever ends it",
-    "events/rabbitmq/bus.py _Consumer.start": "`keep_up` catches every Exception",
+    "events/rabbitmq/consumer.py Consumer.start": "`keep_up` catches every Exception",
     "events/rabbitmq/bus.py RabbitBus.open": "`_keep_looking` catches every Exception",
     "events/rabbitmq/connection.py Link.start": "`keep_up` catches every Exception",
     "service/storage/mongo/embedded.py EmbeddedMongo.start": "`_supervise` catches every Exception",
     "service/operations/replay/replay_attempt.py ReplayAttempt._claimed": "`_keep_claim_for_ever` catches every Exception",
 }
 _ENDS_WITH_ITS_WORK: Final = {
-    "events/rabbitmq/bus.py _Consumer._on_message": "one delivery; what it raises is logged, and the delivery put back",
+    "events/rabbitmq/consumer.py Consumer._on_message": "one delivery; what it raises is logged, and the delivery put back",
     "events/rabbitmq/connection.py Background.close": "closes one channel quietly",
     "events/keyed_executor.py KeyedExecutor.add": "one key; an error is logged, and the next item follows",
     "events/memory.py _Consumer.deliver": "one delivery; what it raises is logged, and the delivery put back",

@@ -42,7 +42,7 @@ class Careless(BatchStrategy[CarelessContext]):
             run.row_error(line=100 + chunk, column="sku", code="bad", message="it is bad", value=f"=chunk {chunk}")
             if chunk == fails_at:
                 raise OSError(f"run {nth + 1} fails in chunk {chunk}")
-            await asyncio.sleep(run.context.seconds)
+            await asyncio.sleep(run.context.seconds)  # a chunk takes its time
             await run.advance(2, message=f"chunk {chunk}")
             if (chunk + 1) % run.context.checkpoint_every == 0:
                 await run.checkpoint(chunk + 1)

@@ -22,7 +22,7 @@ class Slow(BatchStrategy[SlowContext]):
         run.expect(run.context.steps)
         done = run.resume_from if isinstance(run.resume_from, int) else 0
         for step in range(done, run.context.steps):
-            await asyncio.sleep(run.context.seconds)
+            await asyncio.sleep(run.context.seconds)  # a record takes its time
             await run.advance()
             await run.checkpoint(step + 1)
         if run.context.fail:

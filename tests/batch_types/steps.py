@@ -22,5 +22,5 @@ class Steps(BatchStrategy[StepsContext]):
         run.expect(run.context.steps)
         for _ in range(run.context.steps):
             if run.context.seconds:
-                await asyncio.sleep(run.context.seconds)
+                await asyncio.sleep(run.context.seconds)  # a step takes its time
             await run.advance()

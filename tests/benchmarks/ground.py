@@ -11,7 +11,7 @@ from pathlib import Path
 
 from batchbus_service.storage.mongo.embedded import EmbeddedMongo
 from tests.engine.installation import Installation
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 __all__ = ["Ground", "open_ground", "peak_memory"]
 

@@ -25,7 +25,7 @@ from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.rounds import play
 from tests.database import embedded_process
 from tests.engine.installation import Installation
-from tests.rabbitmq import RabbitNode, find_rabbitmq
+from tests.rabbitmq_node import RabbitNode, find_rabbitmq
 
 _KINDS = ("lost", "doubled", "stuck", "disordered")
 

@@ -14,7 +14,7 @@ from batchbus_events import topics
 from tests.chaos.fleet import Fleet
 from tests.engine.installation import Installation
 from tests.events.proxy import Proxy
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 __all__ = ["FAULTS", "Fault", "Parts"]
 
@@ -62,7 +62,7 @@ async def _worker_stopped(parts: Parts) -> None:
 async def _worker_frozen(parts: Parts) -> None:
     worker = parts.fleet.any(parts.random)
     worker.freeze()
-    await asyncio.sleep(parts.lease + parts.random.uniform(1, 4))
+    await asyncio.sleep(parts.lease + parts.random.uniform(1, 4))  # longer than the lease
     worker.thaw()
 
 
@@ -76,13 +76,13 @@ async def _database_killed(parts: Parts) -> None:
 
 async def _database_frozen(parts: Parts) -> None:
     parts.database.suspend()
-    await asyncio.sleep(parts.random.uniform(1, parts.lease + 3))
+    await asyncio.sleep(parts.random.uniform(1, parts.lease + 3))  # for less than a lease, or for more
     parts.database.resume()
 
 
 async def _broker_killed(parts: Parts) -> None:
     await asyncio.to_thread(parts.node.kill)
-    await asyncio.sleep(parts.random.uniform(0, 5))
+    await asyncio.sleep(parts.random.uniform(0, 5))  # how long the broker is away
     await asyncio.to_thread(parts.node.start)
 
 
@@ -92,26 +92,26 @@ async def _broker_restarted(parts: Parts) -> None:
 
 async def _broker_frozen(parts: Parts) -> None:
     parts.node.pause()
-    await asyncio.sleep(parts.random.uniform(1, 25))
+    await asyncio.sleep(parts.random.uniform(1, 25))  # how long it is frozen
     parts.node.resume()
 
 
 async def _broker_out_of_memory(parts: Parts) -> None:
     """Publishers are blocked; what is there is still delivered."""
     await asyncio.to_thread(parts.node.ctl, "set_vm_memory_high_watermark", "0.00001")
-    await asyncio.sleep(parts.random.uniform(2, 15))
+    await asyncio.sleep(parts.random.uniform(2, 15))  # how long publishers are blocked
     await asyncio.to_thread(parts.node.ctl, "set_vm_memory_high_watermark", "0.4")
 
 
 async def _connections_cut(parts: Parts) -> None:
     for _ in range(parts.random.randint(1, 4)):
         parts.proxy.cut()
-        await asyncio.sleep(parts.random.uniform(0, 2))
+        await asyncio.sleep(parts.random.uniform(0, 2))  # until the next cut
 
 
 async def _connections_silent(parts: Parts) -> None:
     parts.proxy.silence()
-    await asyncio.sleep(parts.random.uniform(5, 45))
+    await asyncio.sleep(parts.random.uniform(5, 45))  # how long nothing is heard
     parts.proxy.speak()
 
 

@@ -23,6 +23,7 @@ class Fleet:
         self.workers: list[WorkerProcess] = []
         """Those that live."""
         self.ended = 0
+        self._started = asyncio.Event()
 
     @classmethod
     @asynccontextmanager
@@ -31,7 +32,9 @@ class Fleet:
         supervisors = [asyncio.create_task(fleet._supervise(installation, settings)) for _ in range(size)]
         try:
             while len(fleet.workers) < size:
-                await asyncio.sleep(0.05)
+                fleet._started.clear()
+                starting = asyncio.create_task(fleet._started.wait())
+                await asyncio.wait((starting, *supervisors), return_when=asyncio.FIRST_COMPLETED)
                 for supervisor in supervisors:
                     if supervisor.done():
                         supervisor.result()
@@ -49,6 +52,7 @@ class Fleet:
             try:
                 async with installation.worker_process(timeouts=Timeouts(publish_grace=5.0), **settings) as worker:
                     self.workers.append(worker)
+                    self._started.set()
                     try:
                         await worker.ended()
                     finally:
@@ -56,4 +60,4 @@ class Fleet:
                         self.ended += 1
             except (AssertionError, TimeoutError):
                 pass  # while broker or database are away it does not start; nor may it run for ever
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(_AGAIN_SECONDS)  # as a supervisor does

@@ -17,7 +17,7 @@ from tests.chaos.faults import Fault, Parts
 from tests.chaos.fleet import Fleet
 from tests.engine.installation import Installation
 from tests.events.proxy import Proxy
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 __all__ = ["Judgment", "play"]
 
@@ -63,12 +63,12 @@ async def play(
     ):
         parts = Parts(installation, node, database, fleet, proxy, _LEASE, random)
         asking = asyncio.create_task(_ask(load, installation, Random(random.random()), jobs, fault.dying_jobs))
-        await asyncio.sleep(random.uniform(0.5, 4))
+        await asyncio.sleep(random.uniform(0.5, 4))  # somewhere in the load
         await fault.happen(parts)
         await asking
         stuck = await _rest(load, installation)
         await installation.bus.missing()  # the broker answers, so what was published has arrived
-        await asyncio.sleep(_STEP)
+        await asyncio.sleep(_STEP)  # deliveries of ours are on their way; that there are no more is told by nothing
     return await _judged(fault, load, installation, stuck)
 
 
@@ -93,7 +93,7 @@ async def _ask(load: _Load, installation: Installation, random: Random, jobs: in
             await _publish(load, installation, installation.trigger("confirmed", job_id))
         if random.random() < 0.15:
             await _publish(load, installation, installation.trigger("canceled", job_id))
-        await asyncio.sleep(random.uniform(0, 2 * _STEP))
+        await asyncio.sleep(random.uniform(0, 2 * _STEP))  # the pace of the load
 
 
 async def _publish(load: _Load, installation: Installation, trigger: Event) -> None:
@@ -104,7 +104,7 @@ async def _publish(load: _Load, installation: Installation, trigger: Event) -> N
             await installation.publish(trigger)
             return
         except BusError:
-            await asyncio.sleep(_STEP)
+            await asyncio.sleep(_STEP)  # as a client does while the broker is away
 
 
 async def _rest(load: _Load, installation: Installation) -> list[str]:
@@ -114,7 +114,7 @@ async def _rest(load: _Load, installation: Installation) -> list[str]:
     try:
         async with asyncio.timeout(_REST_SECONDS):
             while tired:
-                await asyncio.sleep(_STEP)
+                await asyncio.sleep(_STEP)  # the workers are other processes: the database is asked again
                 found = {each["_id"]: each async for each in jobs.find({"_id": {"$in": list(load.chunks)}})}
                 tired = [
                     f"{job_id} does not come to rest: {_in_words(found.get(job_id))}"

@@ -8,7 +8,7 @@ import pytest
 from tests.chaos.faults import FAULTS
 from tests.chaos.rounds import play
 from tests.engine.installation import Installation
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 SHORT = ("a worker is killed", "jobs end their workers", "the database is killed", "connections to the broker are cut")
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 
 import pytest
 
-from batchbus_service.access import Role, Scope
-from batchbus_service.cli import access
-from tests.cli.conftest import Command
+from tests.cli.command import Command
 
 
-def test_the_commands_know_every_role_and_every_scope() -> None:
-    assert [role.value for role in access.Role] == list(Role)
-    assert [scope.value for scope in access.Scope] == list(Scope)
+def test_a_client_command_starts_without_what_the_service_takes() -> None:
+    heavy = {"batchbus_service.app", "batchbus_service.http", "fastapi", "motor", "pydantic"}
+    script = f"import sys, batchbus_service.cli.app; print({heavy} & sys.modules.keys())"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "set()\n"
 
 
 def test_a_user_with_a_token_reads_and_writes_jobs_until_it_is_revoked(batchbus: Command) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from batchbus_events import topics
-from tests.cli.conftest import Command
+from tests.cli.command import Command
 
 
 def _bad(command: Command, **environment: str) -> dict[str, tuple[str, str]]:

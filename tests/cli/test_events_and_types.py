@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchbus_events.ids import new_job_id
-from tests.cli.conftest import Command
+from tests.cli.command import Command
 
 
 def test_events_are_seen_as_they_pass(batchbus: Command) -> None:

@@ -12,7 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.cli.conftest import Command, Running, start
+from tests.cli.command import Command
+from tests.cli.conftest import Running, start
 from tests.patience import PATIENCE
 
 SLOW = ("submit", "slow", "--context", '{"steps": 30, "seconds": 0.05}', "--json")

@@ -113,7 +113,7 @@ async def test_completed_jobs_are_written_down_with_nothing_but_amqp_tools(amqp_
         asyncio.timeout(PATIENCE),
     ):
         while (state := await bus.inspect("completed")) is None or not state.consumers:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # the program says nothing when it consumes: the broker is asked again
         shop = Client(bus, source="shop")
         jobs = [await shop.create("product-export") for _ in range(3)]
         assert await process.wait() == 0

@@ -18,14 +18,16 @@ class Commands(CommandListener):
     """Commands on the jobs of one database, while `listening`. One per process: pymongo forgets no listener."""
 
     def __init__(self) -> None:
+        self._registered = False
         self._database: str | None = None
         self._heard: list[tuple[str, Command]] = []
 
     @contextmanager
     def listening(self, database: str) -> Iterator[Commands]:
         """To the clients that are made from now on."""
-        if self not in monitoring._LISTENERS.command_listeners:
+        if not self._registered:
             monitoring.register(self)
+            self._registered = True
         self._database = database
         self._heard.clear()
         try:

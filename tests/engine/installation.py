@@ -208,4 +208,4 @@ async def _poll(ask: Callable[[], Awaitable[T | None]]) -> T:
         while True:
             if answer := await ask():
                 return answer
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # what other processes write is asked for again

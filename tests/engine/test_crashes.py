@@ -10,7 +10,7 @@ import pytest
 from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.domain.job import Status
 from tests.engine.installation import Installation
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 IMPATIENT = Timeouts(publish_grace=1.0, cancel_grace=0.5)
 

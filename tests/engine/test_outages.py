@@ -14,14 +14,14 @@ from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.journal.outbox import Outbox
 from tests.engine.installation import Installation
 from tests.patience import PATIENCE
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 
 async def failure(outbox: Outbox, *, over: bool = False) -> str:
     """What `doctor` says of it, as soon as there is something to say, or nothing any more."""
     async with asyncio.timeout(PATIENCE):
         while bool(outbox.failure) == over:  # noqa: ASYNC110 - nothing signals it
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # the outbox names its failure, and tells nobody: asked again
     return outbox.failure or ""
 
 

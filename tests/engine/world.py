@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ from batchbus_service.engine.commands import BUS, Commands
 from batchbus_service.engine.dispatcher import Dispatcher, kept_for
 from batchbus_service.engine.intake import Intake
 from batchbus_service.engine.rescuer import Rescuer
-from batchbus_service.execution.attempt import Dependencies
+from batchbus_service.execution.attempt import Attempt
 from batchbus_service.execution.execution import InProcess, ProcessDied
 from batchbus_service.execution.executor import Call, CallStopped, StrategyExecutor
 from batchbus_service.execution.heartbeat import RunLimits
@@ -227,16 +228,18 @@ class World:
             await process.crash()
             self.restarts.append(asyncio.ensure_future(self._restart()))
 
-        shared = Dependencies(
-            worker=name,
+        limits = RunLimits(lease=30.0)
+        attempt = partial(
+            Attempt,
             transitions=transitions,
             bus=bus,
             executions=ExecutionsHere(clock, ended),
             slots=slots,
-            limits=RunLimits(lease=30.0),
+            limits=limits,
             give_up=lambda reason: None,
         )
-        worker = Dispatcher(shared, lambda _: strategy, [strategy.batch_type], notifier, log)
+        types = [strategy.batch_type]
+        worker = Dispatcher(name, transitions, bus, slots, limits, attempt, lambda _: strategy, types, notifier, log)
         await _in_the_end(presence.start)
         await outbox.start()
         await Rescuer(transitions, bus, log).start()

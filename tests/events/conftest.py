@@ -11,10 +11,12 @@ import pytest
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, Message
+from batchbus_events.client import Client
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Binding, Queue
+from tests.rabbitmq_node import RabbitNode
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,18 @@ def bus(setup: Setup) -> Bus:
     return setup.bus
 
 
+@pytest.fixture
+def url(rabbit_node: RabbitNode) -> str:
+    """An empty virtual host of a broker that the test may break."""
+    return rabbit_node.fresh_vhost()
+
+
+@pytest.fixture
+def client(bus: Bus) -> Client:
+    """A service that subscribes."""
+    return Client(bus, source="billing")
+
+
 def message(body: bytes = b"{}", key: str = "batch.completed.tests.1") -> Message:
     return Message(body=body, routing_key=key, message_id=new_job_id())
 
@@ -87,5 +101,5 @@ def shared() -> Queue:
 async def trigger(bus: Bus, body: bytes) -> asyncio.Task[None]:
     """Publish a trigger without waiting for whoever deals with it."""
     publishing = asyncio.create_task(bus.publish(topics.TRIGGERS, message(body, "batch.created")))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop: the publishing has begun
     return publishing

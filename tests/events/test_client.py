@@ -21,7 +21,7 @@ from batchbus_events.memory import MemoryBus
 from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.testing import FakeBatchbus, recorded
 from tests.patience import PATIENCE
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 WHOLE_LIFE = ["batch.created", "batch.pre_processed", "batch.confirmed", "batch.processing", "batch.completed"]
 

@@ -55,7 +55,7 @@ async def test_a_log_that_reaches_back_far_enough_has_no_gap(bus: Bus) -> None:
     await bus.publish(topics.EVENTS, message(b"before"))
     since = datetime.now(UTC) + timedelta(seconds=1)
     while datetime.now(UTC) < since:  # noqa: ASYNC110 - RabbitMQ takes whole seconds
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # until the clock is there
     await bus.publish(topics.EVENTS, message(b"after"))
 
     async with aclosing(bus.tail_log(since=since)) as log, asyncio.timeout(PATIENCE):

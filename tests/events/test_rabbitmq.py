@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 
 import aio_pika
@@ -19,15 +18,13 @@ from batchbus_events.bus import (
     Message,
     PublishRefused,
     QueueState,
-    TopologyMismatch,
     Unroutable,
 )
 from batchbus_events.rabbitmq import RabbitBus
-from batchbus_events.rabbitmq import bus as rabbit_bus
 from batchbus_events.topics import Binding, Queue
 from tests.events.inbox import Inbox
 from tests.patience import PATIENCE
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 EVENTS_QUEUE = Queue(
     name="tests.events", bindings=(Binding(topics.EVENTS, "batch.#"),), arguments={"x-queue-type": "quorum"}
@@ -35,11 +32,6 @@ EVENTS_QUEUE = Queue(
 EXCLUSIVE_QUEUE = Queue(
     name="tests.exclusive", bindings=(Binding(topics.EVENTS, "batch.#"),), durable=False, exclusive=True
 )
-
-
-@pytest.fixture
-def url(rabbit_node: RabbitNode) -> str:
-    return rabbit_node.fresh_vhost()
 
 
 @pytest.fixture
@@ -60,13 +52,13 @@ async def published_to_a_queue(bus: RabbitBus, what: Message) -> None:
             try:
                 return await bus.publish(topics.EVENTS, what, mandatory=True)
             except (Unroutable, BusUnavailable):
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # consumers are back without a signal: tried again
 
 
 async def disconnected(bus: RabbitBus) -> None:
     async with asyncio.timeout(PATIENCE):
         while bus.connected:  # noqa: ASYNC110 - the port has no signal for it
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # asked again
 
 
 async def close_connections(node: RabbitNode) -> None:
@@ -287,45 +279,6 @@ async def test_nobody_else_can_pass_a_message_off_as_held(rabbit_node: RabbitNod
         rabbit_node.ctl("delete_user", "mallory")
 
 
-async def test_another_queue_of_the_same_name_is_reported_in_words_with_the_way_out(url: str) -> None:
-    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-        await channel.declare_queue(topics.PARKED_QUEUE.name, durable=True)
-        with pytest.raises(TopologyMismatch) as raised:
-            async with RabbitBus.open(url):
-                pass
-
-    words = str(raised.value)
-    assert "The queue batchbus.parked exists with another x-queue-type" in words
-    assert "quorum" in words
-    assert f"rabbitmqctl delete_queue -p {URL(url).path.removeprefix('/')} batchbus.parked" in words
-
-
-async def test_another_exchange_of_the_same_name_is_reported_in_words_with_the_way_out(url: str) -> None:
-    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-        await channel.declare_exchange(topics.EVENTS, "direct", durable=True)
-        with pytest.raises(TopologyMismatch, match=r"exchange batch\.events .*rabbitmqadmin .*delete exchange"):
-            async with RabbitBus.open(url):
-                pass
-
-
-async def test_consuming_another_queue_of_the_same_name_is_refused(bus: RabbitBus) -> None:
-    await bus.consume(EVENTS_QUEUE, Inbox(), prefetch=1)
-
-    with pytest.raises(TopologyMismatch, match="x-max-length"):
-        await bus.consume(
-            replace(EVENTS_QUEUE, arguments={"x-queue-type": "quorum", "x-max-length": 5}), Inbox(), prefetch=1
-        )
-
-
-async def test_publishing_where_nothing_is_declared_says_what_is_missing_and_works_once_it_is_there(url: str) -> None:
-    async with RabbitBus.open(url, declare=False) as client:
-        with pytest.raises(BusUnavailable, match=r"no exchange 'batch\.triggers'"):
-            await client.publish(topics.TRIGGERS, message(key="batch.created"))
-
-        async with RabbitBus.open(url):
-            await client.publish(topics.TRIGGERS, message(key="batch.created"), mandatory=True)
-
-
 async def test_errors_never_show_the_password(rabbit_node: RabbitNode, caplog: pytest.LogCaptureFixture) -> None:
     for address in (f"amqp://guest:s3cret@127.0.0.1:{rabbit_node.port}/", "amqp://guest:s3cret@127.0.0.1:1/"):
         with pytest.raises(BusUnavailable) as raised:
@@ -349,57 +302,6 @@ async def test_reading_the_log_says_so_when_it_is_cut_short(rabbit_node: RabbitN
             pass
 
 
-async def _published_until_it_arrives(bus: RabbitBus, what: Message, inbox: Inbox) -> None:
-    """A queue that is not bound yet does not get it, though the log may have it already."""
-    async with asyncio.timeout(PATIENCE):
-        while inbox.empty:
-            with suppress(BusUnavailable):
-                await bus.publish(topics.EVENTS, what)
-            await asyncio.sleep(0.05)
-
-
-async def test_what_somebody_deletes_from_the_broker_is_declared_anew_with_its_bindings(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    inbox = Inbox()
-    async with RabbitBus.open(url, look_every=0.1) as bus:
-        await bus.consume(topics.worker_queue("one"), inbox, prefetch=10)
-        assert await bus.missing() == []
-        async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-            for exchange in (topics.TRIGGERS, topics.EVENTS):
-                await channel.exchange_delete(exchange)
-            for queue in (topics.LOG_QUEUE, topics.TRIGGERS_QUEUE):
-                await channel.queue_delete(queue.name)
-        await _published_until_it_arrives(bus, message(b"canceled", "batch.canceled.noop.batch_1"), inbox)
-        async with asyncio.timeout(PATIENCE):
-            while await bus.missing():  # noqa: ASYNC110 - the port has no signal for it
-                await asyncio.sleep(0.05)
-        await bus.publish(topics.TRIGGERS, message(b"trigger", "batch.created"), mandatory=True)
-    assert "exchange batch.events" in caplog.text
-
-
-async def test_who_finds_everything_there_again_binds_its_own_queues_all_the_same(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another process was faster: the exchange is there, and no queue of this process is bound to it."""
-    monkeypatch.setattr(rabbit_bus, "_DECLARE_EVERY", 1_000_000)
-    inbox = Inbox()
-    async with RabbitBus.open(url) as faster, RabbitBus.open(url, look_every=0.5) as bus:
-        await bus.consume(topics.worker_queue("one"), inbox, prefetch=10)
-        async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-            await channel.exchange_delete(topics.EVENTS)
-        await faster.restore()
-        await _published_until_it_arrives(bus, message(b"canceled", "batch.canceled.noop.batch_1"), inbox)
-
-
-async def test_who_only_looks_declares_nothing(url: str) -> None:
-    async with RabbitBus.open(url, declare=False, look_every=0.05) as bus:
-        missing = await bus.missing()
-        assert {"exchange batch.triggers", "queue batchbus.log"} < set(missing)
-        await asyncio.sleep(0.3)  # several looks
-        assert await bus.missing() == missing
-
-
 async def test_a_broker_that_does_not_answer_any_more_is_not_connected(rabbit_node: RabbitNode, url: str) -> None:
     async with RabbitBus.open(url, look_every=0.1) as bus:
         rabbit_node.pause()
@@ -409,4 +311,4 @@ async def test_a_broker_that_does_not_answer_any_more_is_not_connected(rabbit_no
             rabbit_node.resume()
         async with asyncio.timeout(PATIENCE):
             while not bus.connected:  # noqa: ASYNC110 - the port has no signal for it
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # asked again

@@ -27,7 +27,7 @@ from batchbus_events.since import LogTruncated
 from tests.events.past import Past
 from tests.events.proxy import Proxy
 from tests.patience import PATIENCE
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 BEGIN: Final = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
 """When the first event of a test happened; each is a millisecond later than the one before."""

@@ -34,7 +34,7 @@ async def test_how_a_task_ended_is_not_for_the_one_that_ends_it() -> None:
         raise ValueError("not yours")
 
     failing, waiting = asyncio.create_task(fail()), asyncio.create_task(asyncio.Event().wait())
-    await asyncio.sleep(0)  # both have begun
+    await asyncio.wait((failing,))  # so both have begun
 
     await end(failing, waiting)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 import weakref
-from collections.abc import Container
-from contextlib import AsyncExitStack
+from collections.abc import Container, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, cast
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 from batchbus_service.execution.executor import Call, StrategyExecutor, forget_locals
 from batchbus_strategies import Services
@@ -24,24 +26,33 @@ async def _services(_stack: AsyncExitStack, _loops: Container[asyncio.AbstractEv
     return cast(Services, None)
 
 
+@contextmanager
+def _logged() -> Iterator[queue.Queue[EventDict]]:
+    """What is logged, on whichever thread, as it comes."""
+    lines: queue.Queue[EventDict] = queue.Queue()
+
+    def note(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        lines.put(line)
+        raise structlog.DropEvent
+
+    with structlog.testing.capture_logs(processors=[note]):
+        yield lines
+
+
 async def test_a_strategy_that_blocks_the_others_is_named_with_its_job_and_what_it_is_doing() -> None:
     let_go = threading.Event()
 
     async def blocks_them_all(_run: Any) -> None:
         let_go.wait(PATIENCE)
 
-    with structlog.testing.capture_logs() as logs:
+    with _logged() as logs:
         async with StrategyExecutor(_services) as executor:
             call: Call[None] = executor.start(blocks_them_all, Job())
-            async with asyncio.timeout(PATIENCE):
-                while not logs:  # noqa: ASYNC110 - a log has no signal
-                    await asyncio.sleep(0.01)
+            blocks = await asyncio.to_thread(logs.get, timeout=PATIENCE)
             let_go.set()
             await asyncio.wrap_future(call.future)
-            async with asyncio.timeout(PATIENCE):
-                while len(logs) < 2:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-    blocks, blocked = logs
+            blocked = await asyncio.to_thread(logs.get, timeout=PATIENCE)
+    assert logs.empty()
     assert blocks["event"] == "strategy_blocks_others"
     assert blocks["strategy"].endswith("blocks_them_all in job batch_1")
     assert "let_go.wait(PATIENCE)" in blocks["doing"]
@@ -53,30 +64,28 @@ async def test_who_blocks_the_others_is_named_even_after_a_strategy_has_cancelle
 
     async def cancels_all(_run: Any) -> None:
         while len(everything := asyncio.all_tasks()) == 1:  # noqa: ASYNC110 - nothing tells when the loop is looked at
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # one turn of the loop, until another task is on it
         for task in everything - {asyncio.current_task()}:
             task.cancel()
 
     async def blocks_them_all(_run: Any) -> None:
         let_go.wait(PATIENCE)
 
-    with structlog.testing.capture_logs() as logs:
+    with _logged() as logs:
         async with StrategyExecutor(_services) as executor:
             async with asyncio.timeout(PATIENCE):
                 cancels: Call[None] = executor.start(cancels_all, Job())
                 await asyncio.wrap_future(cancels.future)
             call: Call[None] = executor.start(blocks_them_all, Job())
-            async with asyncio.timeout(PATIENCE):
-                while not logs:  # noqa: ASYNC110 - a log has no signal
-                    await asyncio.sleep(0.01)
+            blocks = await asyncio.to_thread(logs.get, timeout=PATIENCE)
             let_go.set()
             await asyncio.wrap_future(call.future)
-    assert logs[0]["event"] == "strategy_blocks_others"
+    assert blocks["event"] == "strategy_blocks_others"
 
 
 async def test_a_strategy_that_awaits_is_not_named() -> None:
     async def awaits(_run: Any) -> None:
-        await asyncio.sleep(1.6)
+        await asyncio.sleep(1.6)  # longer than what counts as blocking, and looked at all the while
 
     with structlog.testing.capture_logs() as logs:
         async with StrategyExecutor(_services) as executor:

@@ -16,7 +16,7 @@ from batchbus_strategies import AnyContext, BatchStrategy, JobRun
 from tests.engine.installation import Installation
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import World
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 JOBS = 50
 
@@ -122,7 +122,7 @@ async def test_whoever_waits_for_a_slot_gets_the_next_and_only_then_is_it_free()
     first = slots.take("process")
     assert first is not None and slots.take("process") is None
     waiting = asyncio.create_task(slots.take_within("process", 60))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop: it waits for the slot
     first.release()
     first.release()
     second = await waiting
@@ -137,7 +137,7 @@ class Brief(BatchStrategy[AnyContext]):
     batch_type = "brief"
 
     async def process(self, run: JobRun[AnyContext]) -> None:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.5)  # of virtual time
 
 
 async def _seconds_for_twenty_jobs_on_four_slots() -> float:
@@ -151,7 +151,7 @@ async def _seconds_for_twenty_jobs_on_four_slots() -> float:
             job = derived_job_id("/tests", str(number))
             await world.trigger("created", job, str(number), type="brief")
         async with asyncio.timeout(600):
-            while sum(decode(message.body).type == "batch.completed" for message in world.published) < 20:  # noqa: ASYNC110
+            while sum(decode(message.body).type == "batch.completed" for message in world.published) < 20:  # noqa: ASYNC110 - the time is virtual
                 await asyncio.sleep(0.01)
         return loop.time() - began
 

@@ -1,134 +1,36 @@
-"""The same commands through the bus and through HTTP: the same answers, but for what the table of doors says."""
+"""The same commands through the bus, through HTTP and on the command line: the same jobs, the same refusals.
+
+They differ in what the table of doors says; the command line goes through the door of HTTP.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from pathlib import Path
 
 import pytest
 
-from batchbus_events import topics
-from batchbus_events.bus import Delivery, Message
 from batchbus_events.catalog import TRIGGERS
-from batchbus_events.event import Event, decode, encode
-from batchbus_events.ids import derived_job_id, new_job_id, new_ulid
-from batchbus_events.topics import Binding, Queue
+from batchbus_events.ids import new_job_id, new_ulid
+from batchbus_service.access import Role
 from batchbus_service.domain.job import Job, Status
-from batchbus_service.engine.commands import BUS, HTTP, Door
-from batchbus_strategies import Json
+from tests.cli.command import Command
 from tests.http.conftest import Person, Site
+from tests.http.doors import Caller, OnTheBus, OnTheCommandLine, OverHttp
 from tests.patience import PATIENCE
 
-MARKER = "marker"
-_HTTP_WORDS = {"not_found": "unknown_job"}
-"""What HTTP calls differently from the bus."""
 
-
-class Caller(Protocol):
-    """Sends commands through one door. The answer is None, or the code of the refusal."""
-
-    door: Door
-
-    async def create(
-        self, type: str, *, key: str | None = None, dry_run: bool = True, context: dict[str, Json] | None = None
-    ) -> tuple[str, str | None]: ...
-    async def confirm(self, job_id: str) -> str | None: ...
-    async def cancel(self, job_id: str) -> str | None: ...
-
-
-class OnTheBus:
-    door = BUS
-
-    def __init__(self, site: Site) -> None:
-        self._bus = site.service.bus
-        self._refusals: dict[str | None, str] = {}
-        self._seen: dict[str, asyncio.Event] = {}
-
-    async def listen(self) -> None:
-        async def note(delivery: Delivery) -> None:
-            if (mark := delivery.message.message_id) in self._seen:
-                self._seen[str(mark)].set()
-            else:
-                event = decode(delivery.message.body)
-                self._refusals[event.causationid] = str(event.data["reason"])
-            await delivery.ack()
-
-        bindings = (Binding(topics.EVENTS, "batch.rejected.#"), Binding(topics.EVENTS, MARKER))
-        await self._bus.consume(Queue(name="tests.refusals", bindings=bindings), note, prefetch=1)
-
-    async def ask(self, trigger: Event) -> str | None:
-        """Triggers are handled when `publish` returns; their rejections have arrived when a later message has."""
-        await self._bus.publish(topics.TRIGGERS, Message(body=encode(trigger), routing_key=trigger.type))
-        mark = new_ulid()
-        seen = self._seen[mark] = asyncio.Event()
-        await self._bus.publish(topics.EVENTS, Message(body=b"", routing_key=MARKER, message_id=mark))
-        async with asyncio.timeout(PATIENCE):
-            await seen.wait()
-        return self._refusals.get(trigger.id)
-
-    async def create(
-        self, type: str, *, key: str | None = None, dry_run: bool = True, context: dict[str, Json] | None = None
-    ) -> tuple[str, str | None]:
-        data: dict[str, Json] = {"type": type, "dry_run": dry_run, "context": context or {}}
-        data |= {"idempotency_key": key} if key else {}
-        trigger = Event(type="batch.created", source="/tests", id=new_ulid(), data=data)
-        refusal = await self.ask(trigger)
-        job_id = derived_job_id("bus-key", "/tests", key) if key else derived_job_id("event", "/tests", trigger.id)
-        return job_id, refusal
-
-    async def confirm(self, job_id: str) -> str | None:
-        return await self.ask(self.trigger("confirmed", job_id))
-
-    async def cancel(self, job_id: str) -> str | None:
-        return await self.ask(self.trigger("canceled", job_id))
-
-    def trigger(self, word: str, job_id: str) -> Event:
-        return Event(type=f"batch.{word}", source="/tests", id=new_ulid(), subject=job_id, data={})
-
-
-class OverHttp:
-    door = HTTP
-
-    def __init__(self, person: Person) -> None:
-        self._http = person.http
-
-    async def create(
-        self, type: str, *, key: str | None = None, dry_run: bool = True, context: dict[str, Json] | None = None
-    ) -> tuple[str, str | None]:
-        body = {"type": type, "dry_run": dry_run, "context": context or {}}
-        headers = {"idempotency-key": key} if key else {}
-        response = await self._http.post("/admin/batch-jobs", json=body, headers=headers)
-        if response.status_code == 201:
-            return response.json()["batch_job"]["id"], None
-        said = response.json()["type"]
-        return "", _HTTP_WORDS.get(said, said)
-
-    async def confirm(self, job_id: str) -> str | None:
-        return await self._changed(job_id, "confirm")
-
-    async def cancel(self, job_id: str) -> str | None:
-        return await self._changed(job_id, "cancel")
-
-    async def retry(self, job_id: str) -> str | None:
-        return await self._changed(job_id, "retry")
-
-    async def _changed(self, job_id: str, word: str) -> str | None:
-        response = await self._http.post(f"/admin/batch-jobs/{job_id}/{word}")
-        if response.status_code == 200:
-            return None
-        said = response.json()["type"]
-        return str(_HTTP_WORDS.get(said, said))
-
-
-@pytest.fixture(params=["bus", "http"])
-async def caller(request: pytest.FixtureRequest, site: Site, olga: Person) -> AsyncIterator[Caller]:
-    if request.param == "http":
-        yield OverHttp(olga)
-        return
-    bus = OnTheBus(site)
-    await bus.listen()
-    yield bus
+@pytest.fixture(params=["bus", "http", "cli"])
+async def caller(request: pytest.FixtureRequest, site: Site, olga: Person, tmp_path: Path) -> Caller:
+    match request.param:
+        case "http":
+            return OverHttp(olga)
+        case "cli":
+            return OnTheCommandLine(Command(tmp_path, {"BATCHBUS_URL": site.url, "BATCHBUS_TOKEN": olga.token}))
+        case _:
+            bus = OnTheBus(site)
+            await bus.listen()
+            return bus
 
 
 async def _stored(site: Site, job_id: str) -> Job | None:
@@ -136,10 +38,18 @@ async def _stored(site: Site, job_id: str) -> Job | None:
 
 
 async def _until(site: Site, job_id: str, status: Status) -> Job:
-    async with asyncio.timeout(PATIENCE):
-        while (job := await _stored(site, job_id)) is None or job.status is not status:  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.01)
-    return job
+    """The job, once it has that status. A status is written before its event is published."""
+    olga = await site.person(f"reader-{new_ulid().lower()}", Role.ADMIN)
+    async with asyncio.timeout(PATIENCE), olga.stream(f"/admin/batch-jobs/{job_id}/events") as events:
+        async for _ in events:
+            if (job := await _stored(site, job_id)) and job.status is status:
+                return job
+    raise AssertionError(f"the events of {job_id} ended before it was {status}")
+
+
+def _history(job: Job | None) -> list[str]:
+    assert job is not None
+    return [entry.type.removeprefix("batch.") for entry in job.history]
 
 
 async def _rested(site: Site, caller: Caller) -> str:
@@ -154,8 +64,11 @@ async def _rested(site: Site, caller: Caller) -> str:
 async def test_a_dry_run_is_confirmed_once(site: Site, caller: Caller) -> None:
     job_id = await _rested(site, caller)
     assert await caller.confirm(job_id) is None
-    await _until(site, job_id, Status.COMPLETED)
+    job = await _until(site, job_id, Status.COMPLETED)
+    history = ["created", "pre_processed", "confirmed", "processing", "completed"]
+    assert _history(job) == history
     assert await caller.confirm(job_id) == "not_allowed"
+    assert _history(await _stored(site, job_id)) == history
 
 
 async def test_a_confirmation_that_comes_twice_is_known_by_its_id_where_it_has_one(site: Site, caller: Caller) -> None:
@@ -181,6 +94,7 @@ async def test_a_cancellation_is_accepted_twice_and_not_after_the_end(site: Site
     assert [await caller.cancel(canceled), await caller.cancel(canceled)] == [None, None]
     await _until(site, canceled, Status.CANCELED)
     assert await caller.confirm(canceled) == "not_allowed"
+    assert _history(await _stored(site, canceled)) == ["created", "pre_processed", "canceled"]
     completed, _ = await caller.create("previewed", dry_run=False)
     await _until(site, completed, Status.COMPLETED)
     assert await caller.cancel(completed) == "not_allowed"
@@ -249,23 +163,24 @@ async def test_a_new_job_while_the_database_is_behind(
 async def test_what_becomes_ready_is_offered_to_the_worker_of_this_process(
     site: Site, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id = await _rested(site, caller)
     worker = site.service.worker
     assert worker is not None
+    offered: asyncio.Queue[tuple[str, Status]] = asyncio.Queue()
+    monkeypatch.setattr(worker, "offer", lambda job: offered.put_nowait((job.id, job.status)))
+    job_id = await _rested(site, caller)
     async with asyncio.timeout(PATIENCE):
-        while worker.running:  # noqa: ASYNC110 - nothing tells of it; a preview that ends is offered, too
-            await asyncio.sleep(0.01)
-    offered: list[tuple[str, Any]] = []
-    monkeypatch.setattr(worker, "offer", lambda job: offered.append((job.id, job.status)))
-    await caller.confirm(job_id)
-    assert offered[0] == (job_id, Status.CONFIRMED)
+        assert await offered.get() == (job_id, Status.PRE_PROCESSED)  # by the end of its preview
+        await caller.confirm(job_id)
+        assert await offered.get() == (job_id, Status.CONFIRMED)
 
 
 async def test_a_retry_is_for_operators_alone(site: Site, caller: Caller) -> None:
     job_id = await _rested(site, caller)
     assert await caller.cancel(job_id) is None
-    assert caller.door.retry == isinstance(caller, OverHttp)
     assert set(TRIGGERS) == {"batch.created", "batch.confirmed", "batch.canceled"}, "no service can ask for it"
-    if isinstance(caller, OverHttp):
+    assert caller.door.retry is not isinstance(caller, OnTheBus)
+    if isinstance(caller, OverHttp | OnTheCommandLine):
         assert await caller.retry(job_id) is None
-        await _until(site, job_id, Status.PRE_PROCESSED)
+        job = await _until(site, job_id, Status.PRE_PROCESSED)
+        assert _history(job) == ["created", "pre_processed", "canceled", "created", "pre_processed"]
+        assert await caller.retry(job_id) == "not_allowed"

@@ -54,7 +54,7 @@ async def test_bytes_now_and_then_buy_a_head_no_time(hurried: Callable[..., Any]
         async def dribble() -> None:
             while True:
                 await wire.send("x", end=False)
-                await asyncio.sleep(SOON / 10)
+                await asyncio.sleep(SOON / 10)  # now and then: the pace is what is tested
 
         dribbling = asyncio.create_task(dribble())
         assert _says(await wire.answer(), 408, "The request came too slowly.")
@@ -127,7 +127,7 @@ async def test_bytes_now_and_then_are_too_slow_for_a_body(hurried: Callable[...,
         async def dribble() -> None:
             while True:
                 await wire.send(" ", end=False)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # now and then: the pace is what is tested
 
         dribbling = asyncio.create_task(dribble())
         assert (await wire.head()).startswith("HTTP/1.1 408 ")

@@ -25,15 +25,17 @@ _BROKER_TAKES: Final = 0.3
 async def test_jobs_that_are_posted_side_by_side_are_published_once_each(
     site: Site, ann: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bus, published, complete = site.service.bus, Counter[str](), asyncio.Event()
+    bus, outbox = site.service.bus, site.service.transitions.outbox
+    created, previewed, settled = Counter[str](), Counter[str](), asyncio.Event()
 
     async def note(delivery: Delivery) -> None:
-        published[str(decode(delivery.message.body).subject)] += 1
-        if len(published) == _JOBS:
-            complete.set()
+        event = decode(delivery.message.body)
+        (created if event.type == "batch.created" else previewed)[str(event.subject)] += 1
         await delivery.ack()
 
-    everything = Queue(name="tests.flood", bindings=(Binding(topics.EVENTS, "batch.created.#"),))
+    bindings = [Binding(topics.EVENTS, f"batch.{event}.#") for event in ("created", "pre_processed")]
+    everything = Queue(name="tests.flood", bindings=tuple(bindings))
+    outbox.settled.connect(lambda jobs: settled.set())
     await bus.consume(everything, note, prefetch=1000)
     publish, one_at_a_time = bus.publish, asyncio.Semaphore(100)
 
@@ -54,9 +56,7 @@ async def test_jobs_that_are_posted_side_by_side_are_published_once_each(
 
     made = await asyncio.gather(*(post() for _ in range(_JOBS)))
     async with asyncio.timeout(2 * PATIENCE):
-        await complete.wait()
-        while await site.database["jobs"].count_documents({"status": {"$ne": "pre_processed"}}):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-        while site.service.transitions.outbox.backlog:  # noqa: ASYNC110 - nothing tells when the last is out
-            await asyncio.sleep(0.1)
-    assert published == Counter(made)
+        while len(previewed) < _JOBS or outbox.backlog:
+            settled.clear()
+            await settled.wait()
+    assert created == previewed == Counter(made)

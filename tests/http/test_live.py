@@ -57,7 +57,6 @@ async def test_newer_progress_takes_the_place_of_older_and_passes_nothing(bus: M
         for n in range(5000):
             await _publish(bus, "batch.progress", n=n)
         await _publish(bus, "batch.completed", sequence=5)
-        await asyncio.sleep(0)
         async with asyncio.timeout(5):
             seen = await _read(reader, 2)
             while seen[-1][0] != "batch.completed":

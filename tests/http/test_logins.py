@@ -161,7 +161,7 @@ async def test_of_many_guesses_at_the_same_moment_no_more_are_checked_than_may_f
     async def never(_email: str, _password: str) -> User | None:
         nonlocal checked
         checked += 1
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # one turn of the loop, in which other guesses begin
         return None
 
     logins = process(never)

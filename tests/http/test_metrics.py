@@ -58,7 +58,7 @@ async def scraped_until(http: httpx.AsyncClient, reached: Callable[[Metrics], bo
         while True:
             if reached(metrics := await scrape(http)):
                 return metrics
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # asked again
 
 
 async def test_a_job_is_counted_from_its_creation_to_its_end(site: Site, ann: Person) -> None:

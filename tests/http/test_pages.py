@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from batchbus_service.domain.job import TERMINAL, Status
 from tests.http.conftest import Person, Site
 from tests.http.medusa_js.conftest import node  # noqa: F401 - the fixture
 from tests.http.medusa_js.nodejs import NodeProject
@@ -54,6 +56,18 @@ def referred(name: str) -> list[str]:
         addresses = Markup(FILES[name]).addresses
         return [address.removeprefix("pages/") for address in addresses if not address.startswith("#")]
     return [other for _, other in IMPORT.findall(FILES[name])] if name in SCRIPTS else []
+
+
+def statuses(script: str, constant: str) -> list[str]:
+    found = re.search(rf"const {constant} = (\[.*\]);", FILES[script])
+    assert found is not None
+    listed: list[str] = json.loads(found[1])
+    return listed
+
+
+def test_the_pages_know_the_statuses_that_there_are() -> None:
+    assert statuses("jobs.js", "STATUSES") == list(Status)
+    assert set(statuses("format.js", "ENDED")) == TERMINAL
 
 
 async def test_whoever_comes_gets_the_page_under_a_strict_policy(site: Site) -> None:

@@ -27,7 +27,7 @@ async def parked(site: Site, person: Person, count: int = 1, **query: str) -> li
             found: list[dict[str, Any]] = listed["parked"]
             if listed["count"] == count and (found or not count):  # a page is read before it is counted
                 return found
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # asked again
 
 
 async def publish(site: Site, body: bytes, routing_key: str = "batch.created", message_id: str | None = None) -> None:
@@ -122,7 +122,7 @@ async def test_a_message_that_fails_again_before_that_it_was_put_back_is_written
         await real(exchange, what, mandatory=mandatory)
         async with asyncio.timeout(PATIENCE):
             while not exchange and (await parked(site, olga))[0]["times"] < 2:  # noqa: ASYNC110 - nothing tells of it
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # asked again
 
     monkeypatch.setattr(bus, "publish", publish_and_see_it_fail)
     assert (await act(olga, message, "requeue")).status_code == 200

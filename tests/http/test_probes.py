@@ -13,7 +13,7 @@ import pytest
 from batchbus_service.domain.settings import Settings
 from tests.http.conftest import Person, Site
 from tests.patience import PATIENCE
-from tests.rabbitmq import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 
 async def ready_once(http: httpx.AsyncClient, status: int) -> dict[str, Any]:
@@ -24,7 +24,7 @@ async def ready_once(http: httpx.AsyncClient, status: int) -> dict[str, Any]:
             if answer.status_code == status:
                 found: dict[str, Any] = answer.json()
                 return found
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # asked again
 
 
 async def test_a_process_is_not_ready_while_its_broker_is_away_and_names_it(

@@ -36,7 +36,7 @@ async def _readers(site: Site, count: int) -> None:
         while True:
             if site.api.feed.readers == count:
                 return
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # the server notices connections by itself, and tells nobody: asked again
 
 
 async def _a_quick_reader_and_one_that_takes_nothing(

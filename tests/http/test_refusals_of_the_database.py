@@ -3,63 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from itertools import cycle
 from typing import Any
 
 import pytest
-from pymongo.errors import OperationFailure
-from pymongo.synchronous import command_runner
 
 from batchbus_events.topics import Queue
-from batchbus_service.engine import readiness
+from batchbus_service.domain.settings import Settings
 from tests.http.conftest import Person, Site
 from tests.operations.replay.conftest import Subscriber
 from tests.operations.replay.histories import finished_jobs
-
-_NAMES = {
-    1: "InternalError",
-    13: "Unauthorized",
-    8000: "AtlasError",
-    20: "IllegalOperation",
-    14031: "OutOfDiskSpace",
-}
-
-
-@dataclass
-class Refusing:
-    """What the database refuses, while it does."""
-
-    code: int = 13
-    what: Callable[[Mapping[str, Any], str], bool] | None = None
-    """By the command and the database; None: nothing."""
-    refused: threading.Event = field(default_factory=threading.Event)
-    """Set once it has."""
-
-    def collections(self, *names: str) -> None:
-        self.what = lambda command, _: next(iter(command.values())) in names
-
-    def writes(self) -> None:
-        self.what = lambda command, _: next(iter(command)) in ("insert", "update", "delete", "createIndexes")
+from tests.patience import PATIENCE
+from tests.storage.refusing import CODES, RefusingServer
 
 
 @pytest.fixture
-def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[Refusing]:
-    refusing = Refusing()
-    carry_out = command_runner._run_command
+async def database(mongo_url: str) -> AsyncIterator[RefusingServer]:
+    async with RefusingServer.to(mongo_url) as server:
+        yield server
 
-    def run_command(conn: Any, cmd: Any, dbname: str, *rest: Any, **more: Any) -> Any:
-        if refusing.what and refusing.what(cmd, dbname):
-            refusing.refused.set()
-            name = _NAMES[refusing.code]
-            raise OperationFailure(f"refused: {name}", refusing.code, {"codeName": name, "code": refusing.code})
-        return carry_out(conn, cmd, dbname, *rest, **more)
 
-    monkeypatch.setattr(command_runner, "_run_command", run_command)
-    yield refusing
-    refusing.what = None
+@pytest.fixture
+def settings(settings: Settings, database: RefusingServer) -> Settings:
+    return settings.model_copy(update={"mongodb_url": database.url})
 
 
 _JOB = "/admin/batch-jobs/batch_01M807P769WNYEX1Q0872DCAEY"
@@ -102,11 +69,11 @@ _NO_DATABASE = {"/uploads/nobody-knows.csv"}
 
 
 async def test_whatever_the_database_refuses_is_503_on_every_route(
-    site: Site, ann: Person, olga: Person, database: Refusing
+    site: Site, ann: Person, olga: Person, database: RefusingServer
 ) -> None:
-    codes = cycle(_NAMES)
+    codes = cycle(CODES)
     for refused in _ALL, ("jobs", "sessions", "logins", "uploads", "replays", "parked"):
-        database.collections(*refused)
+        database.refuse_collections(*refused)
         for method, path, body in _ROUTES:
             database.code = next(codes)
             # Whose a file is has to be looked up only for those who may not have them all.
@@ -120,39 +87,46 @@ async def test_whatever_the_database_refuses_is_503_on_every_route(
                 assert answer.status_code == 503, asked_for
                 assert answer.json() == {
                     "type": "unavailable",
-                    "message": f"The database refuses: {_NAMES[database.code]}",
+                    "message": f"The database refuses: {CODES[database.code]}",
                 }
             else:
                 assert answer.status_code < 500, asked_for
 
 
 async def test_a_read_only_server_lets_read_and_is_not_ready(
-    site: Site, olga: Person, database: Refusing, monkeypatch: pytest.MonkeyPatch
+    site: Site, olga: Person, database: RefusingServer
 ) -> None:
-    monkeypatch.setattr(readiness, "_WRITE_EVERY", 0.0)
     stranger = await site.client()
-    assert (await stranger.get("/health/ready")).json()["checks"]["database"] == "ok"
     database.code = 20
-    database.writes()
+    database.refuse_writes()
     assert (await olga.http.get("/admin/batch-jobs")).status_code == 200
     ready = await stranger.get("/health/ready")
     assert ready.status_code == 503
     assert ready.json()["checks"]["database"] == "The database refuses: IllegalOperation"
-    database.what = None
-    assert (await stranger.get("/health/ready")).status_code == 200
+    database.refuse_nothing()
+    again = await stranger.get("/health/ready")
+    assert (again.status_code, again.json()["checks"]["database"]) == (200, "ok")
 
 
-async def test_a_replay_outlives_a_refused_call(site: Site, olga: Person, database: Refusing) -> None:
+async def test_no_file_is_kept_that_cannot_be_noted_down(site: Site, ann: Person, database: RefusingServer) -> None:
+    database.refuse_collections("uploads")
+    answer = await ann.http.post("/admin/uploads", files={"files": ("a.csv", b"x")})
+    assert (answer.status_code, answer.json()["type"]) == (503, "unavailable")
+    assert [path for path in (site.service.settings.data_dir / "files").rglob("*") if path.is_file()] == []
+
+
+async def test_a_replay_outlives_a_refused_call(site: Site, olga: Person, database: RefusingServer) -> None:
     await site.database["jobs"].insert_many(list(finished_jobs(20)))
     subscriber = Subscriber(Queue(name="tests.billing", durable=False, exclusive=True))
     consumer = await site.service.bus.consume(subscriber.queue, subscriber, prefetch=100)
     try:
-        database.collections("jobs")
+        database.refuse_collections("jobs")
         planning = asyncio.create_task(
             olga.http.post("/admin/replays", json={"destination": {"queue": "tests.billing"}, **_REASON})
         )
-        await asyncio.to_thread(database.refused.wait)
-        database.what = None
+        async with asyncio.timeout(PATIENCE):
+            await database.refused.wait()
+        database.refuse_nothing()
         replay = (await planning).json()["replay"]
         assert (replay["status"], replay["plan"]["events"]) == ("planned", 100)
     finally:

@@ -100,7 +100,7 @@ async def test_what_a_killed_server_had_of_an_upload_is_swept_away(
         while True:
             if unfinished := _kept(tmp_path):
                 break
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # files of another process: looked for again
     await server.kill()
     upload.break_off()
     long_ago = time.time() - 25 * 3600
@@ -110,4 +110,4 @@ async def test_what_a_killed_server_had_of_an_upload_is_swept_away(
         while True:
             if not _kept(tmp_path):
                 break
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # files of another process: looked for again

@@ -140,7 +140,10 @@ async def _followed(script: list[Action], stored: _Stored) -> None:
     async with MemoryBus() as bus:
         feed = LiveFeed(bus, structlog.get_logger())
         # The last event may be lost, too: then the history has to be looked at again.
-        api = cast(Api, SimpleNamespace(transitions=stored, feed=feed, timeouts=HttpTimeouts(quiet=0.01)))
+        api = cast(
+            Api,
+            SimpleNamespace(service=SimpleNamespace(transitions=stored), feed=feed, timeouts=HttpTimeouts(quiet=0.01)),
+        )
         client = _Client(api, stored.job.id)
         client.connect()
         for action in script:
@@ -159,7 +162,7 @@ async def _followed(script: list[Action], stored: _Stored) -> None:
                 case "break":
                     await client.break_off()
                     client.connect()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # one turn of the loop, in which the client may read
         while stored.written < len(stored.states) - 1:
             stored.write()
         events = len(stored.job.history)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.ports import Upload
 from tests.http.conftest import Person, Site
 from tests.http.wire import connected
@@ -147,18 +145,6 @@ async def test_only_a_form_that_is_whole_is_kept(site: Site, ann: Person, whole:
             await wire.send(*head, f"content-length: {len(form) - 20}", body=form[:-20])
         assert (await wire.head()).startswith("HTTP/1.1 200 " if whole else "HTTP/1.1 400 ")
     assert len(_kept(site)) == whole
-
-
-async def test_no_file_is_kept_that_cannot_be_noted_down(
-    site: Site, ann: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def away(*_: object) -> None:
-        raise StoreUnavailable("the database is away")
-
-    monkeypatch.setattr(site.api.file_access, "_uploads", SimpleNamespace(insert=away))
-    answer = await ann.http.post("/admin/uploads", files={"files": ("a.csv", b"x")})
-    assert (answer.status_code, answer.json()["type"]) == (503, "unavailable")
-    assert _kept(site) == []
 
 
 @pytest.mark.parametrize(

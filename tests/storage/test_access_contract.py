@@ -9,7 +9,8 @@ import pytest
 
 from batchbus_service.domain.errors import UserExists
 from batchbus_service.domain.ports import LoginNote, Session, Stores
-from batchbus_service.domain.principals import ApiToken, Role, Scope, User
+from batchbus_service.domain.principals import ApiToken, User
+from batchbus_service.domain.roles import Role, Scope
 from batchbus_service.storage.clock import SystemClock
 
 NOW = SystemClock().now()

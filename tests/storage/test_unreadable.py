@@ -9,13 +9,14 @@ from typing import Any, Final
 import pytest
 from structlog.testing import capture_logs
 
+from batchbus_events.ids import new_job_id
 from batchbus_service.domain.errors import UnreadableDocument, UnreadableJob
 from batchbus_service.domain.parked import Filter, ParkedMessage
 from batchbus_service.domain.ports import Stores
-from batchbus_service.domain.principals import Role, User
+from batchbus_service.domain.principals import User
+from batchbus_service.domain.roles import Role
 from batchbus_service.domain.selection import Selection
 from batchbus_service.storage.clock import SystemClock
-from batchbus_service.storage.mongo import reading
 from batchbus_service.storage.mongo.collection import Database
 from batchbus_service.storage.mongo.connection import mongo_stores
 from tests.storage.test_listings_contract import EVERYTHING
@@ -42,8 +43,7 @@ BROKEN: Final[dict[str, tuple[dict[str, Any], str]]] = {
 
 
 @pytest.fixture
-def stores(database: Database, monkeypatch: pytest.MonkeyPatch) -> Stores:
-    monkeypatch.setattr(reading, "_named", set())
+def stores(database: Database) -> Stores:
     return mongo_stores(database, SystemClock(), embedded=False)
 
 
@@ -57,14 +57,20 @@ async def reason(request: pytest.FixtureRequest, stores: Stores, database: Datab
     return reason
 
 
-async def test_a_job_that_cannot_be_read_is_named_with_the_reason_once(stores: Stores, reason: str) -> None:
+@pytest.mark.parametrize(("update", "reason"), BROKEN.values(), ids=BROKEN)
+async def test_a_job_that_cannot_be_read_is_named_with_the_reason_once(
+    stores: Stores, database: Database, update: dict[str, Any], reason: str
+) -> None:
+    job = replace(job_like(1), id=new_job_id())  # one that no other test has had named
+    await stores.jobs.insert(job)
+    await database["jobs"].update_one({"_id": job.id}, update)
     with capture_logs() as log:
         for _ in range(2):
-            with pytest.raises(UnreadableJob, match=f"batch job {job_like(1).id} cannot be read") as error:
-                await stores.jobs.get(job_like(1).id)
+            with pytest.raises(UnreadableJob, match=f"batch job {job.id} cannot be read") as error:
+                await stores.jobs.get(job.id)
             assert reason in str(error.value)
             assert str(error.value).count("cannot be read") == 1
-    assert [(entry["event"], entry["document_id"]) for entry in log] == [("document_not_readable", job_like(1).id)]
+    assert [(entry["event"], entry["document_id"]) for entry in log] == [("document_not_readable", job.id)]
     assert reason in log[0]["reason"]
 
 

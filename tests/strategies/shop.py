@@ -117,6 +117,11 @@ class Shop:
     def catalog(self) -> Catalog:
         return self.services.catalog
 
+    async def fill_catalog(self) -> None:
+        """So many products that an import asks for those that its file names, and does not read them all."""
+        products = [{"_id": f"filler_{number}", "handle": f"filler-{number}"} for number in range(1100)]
+        await self.catalog["products"].insert_many(products)
+
     def job(self, content: bytes, *, strategy: ProductImport | None = None, **context: Any) -> FakeJob[Any]:
         """A product import that has not run."""
         self._uploads += 1

@@ -31,12 +31,9 @@ def two(**changes: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("catalogue", ["small", "large"])
-async def test_an_id_of_a_deleted_product_is_as_unknown_as_any(
-    shop: Shop, catalogue: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_id_of_a_deleted_product_is_as_unknown_as_any(shop: Shop, catalogue: str) -> None:
     if catalogue == "large":
-        monkeypatch.setattr("batchbus_strategies.product_import.lookup._SMALL_CATALOG", -1)
-        await shop.catalog["products"].insert_many([{"_id": f"p{n}", "handle": f"p{n}"} for n in range(9)])
+        await shop.fill_catalog()
     await shop.catalog["products"].insert_one(stool(**DELETED))
     message, job = await shop.refused(table(ROW | {"Product Title": "Back again"}))
     assert "there is no product with this id in the catalogue" in message

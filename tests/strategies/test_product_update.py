@@ -142,7 +142,7 @@ async def test_a_thumbnail_follows_the_first_image_when_images_change(shop: Shop
     assert (await shop.product("stool"))["thumbnail"] == "a.png"
 
 
-async def test_large_catalogues_are_asked_and_small_ones_read(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_catalogues_are_asked_and_small_ones_read(shop: Shop) -> None:
     await shop.load(table(*(variant(f"p-{n}", f"SKU-{n}") for n in range(60))))
     found = await shop.product("p-7")
     row = {"Product Id": found["_id"], "Product Handle": "p-7", "Variant Id": found["variants"][0]["id"]}
@@ -151,7 +151,7 @@ async def test_large_catalogues_are_asked_and_small_ones_read(shop: Shop, monkey
     )
 
     read, _ = await shop.refused(file, max_errors=10)
-    monkeypatch.setattr("batchbus_strategies.product_import.lookup._SMALL_CATALOG", 0)
+    await shop.fill_catalog()
     asked, job = await shop.refused(file, max_errors=10)
 
     assert asked == read

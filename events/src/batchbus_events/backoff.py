@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
+from itertools import count
 from typing import Final
 
-__all__ = ["Backoff", "delay"]
+__all__ = ["Backoff", "delay", "pauses"]
 
 _LONGEST_PAUSE: Final = 10.0
 _CALM_SECONDS: Final = 30.0
@@ -23,6 +25,11 @@ def delay(tries: int, *, first: float, longest: float, factor: float = 2.0) -> f
         return min(longest, first * float(factor) ** (tries - 1))
     except OverflowError:
         return longest
+
+
+def pauses(first: float, longest: float) -> Iterator[float]:
+    """Seconds to wait after each try that failed, for ever: `first`, then each twice the one before, up to `longest`."""
+    return (delay(tries, first=first, longest=longest) for tries in count(1))
 
 
 class Backoff:

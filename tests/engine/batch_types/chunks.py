@@ -33,7 +33,7 @@ class Chunks(BatchStrategy[ChunksContext]):
         for chunk in range(first, run.context.chunks):
             if chunk == run.context.fail_at and run.run_number == 1:
                 raise OSError("the disk is on fire")
-            await asyncio.sleep(run.context.seconds)
+            await asyncio.sleep(run.context.seconds)  # a chunk takes its time
             run.ensure_lease()
             await run.catalog.traces.insert_one(
                 {
@@ -60,7 +60,7 @@ class FencedChunks(BatchStrategy[ChunksContext]):
         for chunk in range(first, run.context.chunks):
             records = [RecordWrite({"_id": f"{run.job_id} {name}"}, {"$inc": {"count": 1}}) for name in (chunk, "all")]
             await run.write("counts", records, step=chunk)
-            await asyncio.sleep(run.context.seconds)
+            await asyncio.sleep(run.context.seconds)  # a chunk takes its time
             await run.advance()
             await run.checkpoint(chunk + 1)
 
@@ -76,6 +76,6 @@ class FencedChunksThread(FencedChunks):
         for chunk in range(first, run.context.chunks):
             records = [RecordWrite({"_id": f"{run.job_id} {name}"}, {"$inc": {"count": 1}}) for name in (chunk, "all")]
             run.write("counts", records, step=chunk)
-            time.sleep(run.context.seconds)
+            time.sleep(run.context.seconds)  # a chunk takes its time
             run.advance()
             run.checkpoint(chunk + 1)

@@ -87,7 +87,7 @@ class Alone(BatchStrategy[AloneContext]):
         run.result["settings"] = [name for name in os.environ if name.startswith("BATCHBUS")]
         await run.catalog.traces.insert_one({"job": run.job_id, "process": os.getpid(), "at": datetime.now(UTC)})
         await run.advance(message="here")
-        await asyncio.sleep(run.context.seconds)
+        await asyncio.sleep(run.context.seconds)  # a process of its own is kept for as long
 
 
 class AloneDeaf(BatchStrategy[AloneContext]):
@@ -101,7 +101,7 @@ class AloneDeaf(BatchStrategy[AloneContext]):
     def process(self, run: JobRun[AloneContext]) -> None:
         run.advance(message="here")
         while True:
-            time.sleep(0.01)
+            time.sleep(0.01)  # deaf, and not so busy that others starve
 
     def on_canceled(self, run: JobRun[AloneContext]) -> None:
         run.result["cleaned_up_in"] = run.phase

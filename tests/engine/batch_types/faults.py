@@ -121,7 +121,7 @@ class Large(BatchStrategy[LargeContext]):
 
     async def process(self, run: JobRun[LargeContext]) -> None:
         run.result["text"] = "x" * run.context.size
-        await asyncio.sleep(run.context.seconds)
+        await asyncio.sleep(run.context.seconds)  # the run takes its time
 
 
 _STRANGE_TEXT = "half a \ud800 pair, and " + "x" * 2_000_000

@@ -40,7 +40,7 @@ class Gated(BatchStrategy[GateContext]):
     async def _pass(self, run: JobRun[GateContext]) -> None:
         await run.advance(message="at the gate")
         while not run.context.gate.exists():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # a file tells nobody that it is there
             await run.advance(0)
         await run.advance(message="behind the gate")
 
@@ -58,7 +58,7 @@ class GatedWrite(BatchStrategy[GateContext]):
             run.ensure_lease()
             await run.catalog.traces.insert_one({"job": run.job_id, "chunk": chunk, "at": datetime.now(UTC)})
             while not run.context.gate.exists():  # noqa: ASYNC110 - the test opens it
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # a file tells nobody that it is there
             await run.advance()
             await run.checkpoint(chunk + 1)
 
@@ -74,7 +74,7 @@ class GatedThread(BatchStrategy[GateContext]):
         run.expect(2)
         run.advance(message="at the gate")
         while not run.context.gate.exists():
-            time.sleep(0.01)
+            time.sleep(0.01)  # a file tells nobody that it is there
             run.advance(0)
         run.advance(message="behind the gate")
 
@@ -91,7 +91,7 @@ class SlowToCleanUp(Gated):
     async def on_canceled(self, run: JobRun[GateContext]) -> None:
         while True:
             await run.advance(0, message="cleaning up")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # cleaning up takes its time
 
 
 class Deaf(BatchStrategy[GateContext]):
@@ -104,7 +104,7 @@ class Deaf(BatchStrategy[GateContext]):
     async def process(self, run: JobRun[GateContext]) -> None:
         await run.advance(message="at the gate")
         while not run.context.gate.exists():  # noqa: ASYNC110 - other processes open it
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # a file tells nobody that it is there
 
     async def on_canceled(self, run: JobRun[GateContext]) -> None:
         run.result["cleaned_up_in"] = run.phase
@@ -120,7 +120,7 @@ class DeafThread(BatchStrategy[GateContext]):
     def process(self, run: JobRun[GateContext]) -> None:
         run.advance(message="at the gate")
         while not run.context.gate.exists():
-            time.sleep(0.01)
+            time.sleep(0.01)  # a file tells nobody that it is there
         run.result["done_behind_the_gate"] = True
 
     def on_canceled(self, run: JobRun[GateContext]) -> None:
@@ -138,7 +138,7 @@ class Stalled(BatchStrategy[GateContext]):
     async def process(self, run: JobRun[GateContext]) -> None:
         await run.advance(message="at the gate")
         while not run.context.gate.exists():  # noqa: ASYNC110 - other processes open it
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # a file tells nobody that it is there
 
 
 class NoRoom(BatchStrategy[GateContext]):

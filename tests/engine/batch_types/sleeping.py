@@ -20,7 +20,7 @@ class Sleeping(BatchStrategy[SleepContext]):
     context_model = SleepContext
 
     async def process(self, run: JobRun[SleepContext]) -> None:
-        await asyncio.sleep(run.context.seconds)
+        await asyncio.sleep(run.context.seconds)  # asleep is what it is
 
 
 class Blocking(BatchStrategy[SleepContext]):

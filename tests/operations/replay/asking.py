@@ -40,4 +40,4 @@ async def reaching(
         while True:
             if reached(known := await replays.get(replay_id)):
                 return known
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # asked again

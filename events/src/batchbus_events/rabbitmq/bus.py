@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
 from itertools import count
 from typing import Final
 
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity
-from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelLockedResource
 from pamqp.commands import Basic
 from yarl import URL
@@ -31,17 +29,15 @@ from batchbus_events.rabbitmq.connection import (
     Link,
     Wire,
     bus_errors,
-    close_quietly,
     declare_queue,
     declare_topology,
-    keep_up,
     missing_topology,
     wire_of,
 )
+from batchbus_events.rabbitmq.consumer import Consumer
 from batchbus_events.rabbitmq.log import LogReader
-from batchbus_events.rabbitmq.messages import received
 from batchbus_events.tasks import end
-from batchbus_events.topics import HELD_QUEUE, Queue
+from batchbus_events.topics import Queue
 
 __all__ = ["RabbitBus"]
 
@@ -58,14 +54,14 @@ class RabbitBus:
 
     def __init__(self, url: URL, *, name: str, declare: bool, publish_timeout: float, look_every: float) -> None:
         self.user = None if url.query.get("auth", "").lower() == "external" else url.user or "guest"
-        self.background = Background()
-        self.consuming = Link(url, f"{name}: consume", None)
+        self._background = Background()
+        self._consuming = Link(url, f"{name}: consume", None)
         self._publishing = Link(url, f"{name}: publish", declare_topology if declare else None)
         self._publish_timeout = publish_timeout
         self._channel: AbstractChannel | None = None
         self._wire: Wire | None = None
         self._opening = asyncio.Lock()
-        self._consumers: set[_Consumer] = set()
+        self._consumers: set[Consumer] = set()
         self._declare = declare
         self._look_every = look_every
         self._looking: asyncio.Task[None] | None = None
@@ -95,7 +91,7 @@ class RabbitBus:
         bus = cls(address, name=name, declare=declare, publish_timeout=publish_timeout, look_every=look_every)
         try:
             await bus._publishing.start()
-            await bus.consuming.start()
+            await bus._consuming.start()
             bus._looking = asyncio.get_running_loop().create_task(bus._keep_looking())
             yield bus
         finally:
@@ -103,7 +99,7 @@ class RabbitBus:
 
     @property
     def connected(self) -> bool:
-        return self._publishing.up and self.consuming.up and not self._silent
+        return self._publishing.up and self._consuming.up and not self._silent
 
     async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
         properties = Basic.Properties(
@@ -129,40 +125,49 @@ class RabbitBus:
         except BusUnavailable:
             # Whether the channel still works is unknown; a confirm that comes late must not be taken for another's.
             if wire is not None and wire is self._wire and self._channel is not None:
-                self.background.close(self._channel)
+                self._background.close(self._channel)
                 self._channel = self._wire = None
             raise
 
     async def consume(
         self, queue: Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None
-    ) -> _Consumer:
-        consumer = _Consumer(self, queue, handler, prefetch, on_rebuilt)
+    ) -> Consumer:
+        consumer = Consumer(
+            self,
+            self._consuming,
+            self._background,
+            queue,
+            handler,
+            prefetch=prefetch,
+            on_rebuilt=on_rebuilt,
+            on_closed=self._consumers.discard,
+        )
         await consumer.start()
         self._consumers.add(consumer)
         return consumer
 
     def read_log(self, *, since: datetime | None = None) -> AsyncIterator[Message]:
         """See `Bus.read_log` and `rabbitmq.log`."""
-        return LogReader(self, self.consuming, self.background).read(since)
+        return LogReader(self, self._consuming, self._background).read(since)
 
     def tail_log(self, *, since: datetime | None = None) -> AsyncGenerator[Message | LogGap, None]:
         """See `Bus.tail_log` and `rabbitmq.log`."""
-        return LogReader(self, self.consuming, self.background).tail(since)
+        return LogReader(self, self._consuming, self._background).tail(since)
 
     async def declare(self, queue: Queue) -> None:
         with bus_errors(f"{queue.name} cannot be declared"):
             async with asyncio.timeout(ANSWER_SECONDS):
-                connection = await self.consuming.connection()
+                connection = await self._consuming.connection()
                 channel = await connection.channel(publisher_confirms=False)
                 try:
                     await declare_queue(channel, queue)
                 finally:
-                    self.background.close(channel)
+                    self._background.close(channel)
 
     async def inspect(self, queue: str) -> QueueState | None:
         with bus_errors(f"{queue} could not be inspected"):
             async with asyncio.timeout(ANSWER_SECONDS):
-                connection = await self.consuming.connection()
+                connection = await self._consuming.connection()
                 channel = await connection.channel(publisher_confirms=False)
                 try:
                     declared = (await channel.declare_queue(queue, passive=True)).declaration_result
@@ -171,21 +176,21 @@ class RabbitBus:
                 except ChannelLockedResource:
                     return QueueState(None, None)
                 finally:
-                    self.background.close(channel)
+                    self._background.close(channel)
         return QueueState(declared.message_count or 0, declared.consumer_count or 0)
 
     async def missing(self) -> list[str]:
         """Which exchanges and shared queues are not there, in words. Raises: `BusUnavailable`."""
         with bus_errors("the topology could not be looked at"):
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await missing_topology(await self.consuming.connection())
+                return await missing_topology(await self._consuming.connection())
 
     async def restore(self) -> None:
         """Declare all that is to be there, with its bindings. Raises: `TopologyMismatch`, `BusUnavailable`."""
         with bus_errors("the topology cannot be declared"):
             async with asyncio.timeout(ANSWER_SECONDS):
                 if self._declare:
-                    await declare_topology(await self.consuming.connection())
+                    await declare_topology(await self._consuming.connection())
                 await self._bind()
 
     async def _bind(self) -> None:
@@ -199,7 +204,7 @@ class RabbitBus:
         for round_ in count(1):
             await asyncio.sleep(self._look_every)
             try:
-                missing = await self.missing() if self.consuming.up else []
+                missing = await self.missing() if self._consuming.up else []
                 if self._declare and missing:
                     _logger.warning("gone from the broker, and declared anew: %s", ", ".join(missing))
                 # That a binding is gone cannot be seen, as when another process was faster to declare an exchange anew;
@@ -210,11 +215,8 @@ class RabbitBus:
                 # A connection that is known to be lost is another matter: it is back as soon as it is back. And what is
                 # refused, as for an exchange that goes in this moment, is an answer.
                 unanswered = isinstance(error.__cause__, TimeoutError)
-                self._silent = unanswered and self._publishing.up and self.consuming.up
+                self._silent = unanswered and self._publishing.up and self._consuming.up
                 _logger.warning("%s", error, exc_info=not isinstance(error, BusError))
-
-    def forget(self, consumer: _Consumer) -> None:
-        self._consumers.discard(consumer)
 
     async def _publish_wire(self) -> Wire:
         if self._wire is not None and not self._wire.is_closed:
@@ -230,174 +232,5 @@ class RabbitBus:
         if self._looking is not None:
             await end(self._looking)
         await asyncio.gather(*(consumer.close() for consumer in self._consumers))
-        await asyncio.gather(self._publishing.close(), self.consuming.close())
-        await self.background.finish()
-
-
-class _Consumer:
-    """A `Consumer`: a channel of its own, under a supervisor that rebuilds it."""
-
-    def __init__(
-        self, bus: RabbitBus, queue: Queue, handler: Handler, prefetch: int, on_rebuilt: Callable[[], None] | None
-    ) -> None:
-        self.bus = bus
-        self.wire: Wire | None = None
-        """Where deliveries are answered; those of an earlier one no longer count, as the broker has them back."""
-        self._queue = queue
-        self._handler = handler
-        self._prefetch = prefetch
-        self._on_rebuilt = on_rebuilt
-        self._channel: AbstractChannel | None = None
-        self._tag: str | None = None
-        self._paused = False
-        self._one_at_a_time = asyncio.Lock()
-        self._lost = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
-        self._supervisor: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        await self._build()
-        self._supervisor = asyncio.create_task(keep_up(self._queue.name, self._lost, self._rebuild))
-
-    async def pause(self) -> None:
-        async with self._one_at_a_time:
-            self._paused = True
-            await self._stop_taking()
-
-    async def resume(self) -> None:
-        async with self._one_at_a_time:
-            if self._paused and not self._lost.is_set():
-                try:
-                    await self._take()
-                except BusError:
-                    self._lost.set()  # and the supervisor sees to it
-            self._paused = False
-
-    async def close(self) -> None:
-        if self._supervisor is None:
-            return
-        supervisor, self._supervisor = self._supervisor, None
-        await end(supervisor)
-        self.bus.forget(self)
-        async with self._one_at_a_time:
-            await self._stop_taking()
-        while others := self._running - {asyncio.current_task()}:
-            await asyncio.wait(others)
-        if self.wire is not None and self._queue.exclusive and not self._lost.is_set():
-            with suppress(BusError), bus_errors(f"{self._queue.name} could not be deleted"):
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await self.wire.queue_delete(self._queue.name)
-        if self._lost.is_set():
-            self._give_up_channel()
-        else:
-            channel, self._channel, self.wire = self._channel, None, None
-            await close_quietly(channel)
-
-    async def bind(self) -> None:
-        """Declare the queue and its bindings anew, on the channel that consumes it: what is wrong there ends it."""
-        async with self._one_at_a_time:
-            if self._channel is not None and not self._lost.is_set():
-                await declare_queue(self._channel, self._queue)
-
-    async def _rebuild(self) -> None:
-        await self.bus.consuming.connection()
-        async with self._one_at_a_time:
-            await self._build()
-        if self._on_rebuilt is not None:
-            self._on_rebuilt()
-
-    async def _build(self) -> None:
-        self._give_up_channel()
-        try:
-            with bus_errors(f"{self._queue.name} cannot be consumed"):
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    connection = await self.bus.consuming.connection()
-                    self._channel = await connection.channel(publisher_confirms=False)
-                    self.wire = wire = await wire_of(self._channel)
-                    self._lost.clear()
-                    wire.closing.add_done_callback(partial(self._on_lost, wire))
-                    wire.on_consumer_cancel_callbacks.add(partial(self._on_lost, wire))
-                    await declare_queue(self._channel, self._queue)
-                    await self._channel.set_qos(self._prefetch)
-            if not self._paused:
-                await self._take()
-        except BaseException:
-            self._give_up_channel()
-            self._lost.set()
-            raise
-
-    def _give_up_channel(self) -> None:
-        channel, self._channel, self.wire, self._tag = self._channel, None, None, None
-        if channel is not None:
-            self.bus.background.close(channel)
-
-    async def _take(self) -> None:
-        assert self.wire is not None
-        with bus_errors(f"{self._queue.name} cannot be consumed"):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                self._tag = (await self.wire.basic_consume(self._queue.name, self._on_message)).consumer_tag
-
-    async def _stop_taking(self) -> None:
-        tag, self._tag = self._tag, None
-        if tag is None or self.wire is None or self._lost.is_set():
-            return
-        try:
-            with bus_errors(f"{self._queue.name} is consumed still"):
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await self.wire.basic_cancel(tag)
-        except BusError:
-            self._lost.set()
-
-    def _on_lost(self, wire: Wire, _: object) -> None:
-        if wire is self.wire:
-            _logger.info("the consumer of %s was lost", self._queue.name)
-            self._lost.set()
-
-    async def _on_message(self, message: DeliveredMessage) -> None:
-        # A task of our own: the one that we are called in is cancelled when the channel closes.
-        task = asyncio.get_running_loop().create_task(self._handle(_Delivery(self, message)))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _handle(self, delivery: _Delivery) -> None:
-        try:
-            await self._handler(delivery)
-        except Exception:
-            # By contract the delivery stays open.
-            _logger.exception("the handler of %s failed on %s", self._queue.name, delivery.message.routing_key)
-
-
-class _Delivery:
-    """A `Delivery`, answered on the channel that it came from."""
-
-    __slots__ = ("_consumer", "_open", "_tag", "_wire", "message", "redelivered")
-
-    def __init__(self, consumer: _Consumer, message: DeliveredMessage) -> None:
-        self.message = received(message, consumer.bus.user)
-        self.redelivered = bool(message.redelivered)
-        assert isinstance(message.channel, Wire)
-        self._wire = message.channel
-        self._tag = message.delivery_tag or 0
-        self._consumer = consumer
-        self._open = True
-
-    async def ack(self) -> None:
-        await self._answer(self._wire.basic_ack)
-
-    async def requeue(self) -> None:
-        await self._answer(self._wire.basic_reject)
-
-    async def hold(self) -> None:
-        held = self.message.held(datetime.now(UTC))
-        await self._consumer.bus.publish("", held.addressed(HELD_QUEUE.name), mandatory=True)
-        await self.ack()
-
-    async def _answer(self, answer: Callable[..., Awaitable[None]]) -> None:
-        # The broker closes the connection over an answer on a channel that is closed or closing.
-        if not self._open or self._consumer.wire is not self._wire:
-            return
-        self._open = False
-        # An answer that does not get through leaves the message with the broker, which delivers it again.
-        with suppress(BusError), bus_errors("a delivery could not be answered"):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await answer(self._tag, wait=False)
+        await asyncio.gather(self._publishing.close(), self._consuming.close())
+        await self._background.finish()

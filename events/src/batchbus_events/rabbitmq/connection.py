@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from operator import methodcaller
 from typing import Final
 
 import aio_pika
@@ -26,7 +26,7 @@ from batchbus_events import topics
 from batchbus_events.backoff import Backoff
 from batchbus_events.bus import BusError, BusUnavailable, PublishRefused, TopologyMismatch, Unroutable
 from batchbus_events.tasks import end
-from batchbus_events.topics import Exchange, Queue
+from batchbus_events.topics import Queue
 
 __all__ = [
     "ANSWER_SECONDS",
@@ -114,7 +114,7 @@ async def wire_of(channel: AbstractChannel) -> Wire:
 async def declare_topology(connection: AbstractConnection) -> None:
     async with connection.channel(publisher_confirms=False) as channel:
         for exchange in topics.EXCHANGES:
-            await _declare_exchange(channel, exchange)
+            await channel.declare_exchange(exchange.name, exchange.kind, durable=True)
         for queue in topics.shared_queues():
             await declare_queue(channel, queue)
 
@@ -122,8 +122,14 @@ async def declare_topology(connection: AbstractConnection) -> None:
 async def missing_topology(connection: AbstractConnection) -> list[str]:
     """Which of the exchanges and shared queues there are none of. Nothing is declared."""
     asked: list[tuple[str, Callable[[AbstractChannel], Awaitable[object]]]] = [
-        *((f"exchange {each.name}", partial(_find_exchange, each.name)) for each in topics.EXCHANGES),
-        *((f"queue {each.name}", partial(_find_queue, each.name)) for each in topics.shared_queues()),
+        *(
+            (f"exchange {each.name}", methodcaller("declare_exchange", each.name, passive=True))
+            for each in topics.EXCHANGES
+        ),
+        *(
+            (f"queue {each.name}", methodcaller("declare_queue", each.name, passive=True))
+            for each in topics.shared_queues()
+        ),
     ]
     missing: list[str] = []
     channel = await connection.channel(publisher_confirms=False)
@@ -137,18 +143,6 @@ async def missing_topology(connection: AbstractConnection) -> list[str]:
     finally:
         await close_quietly(channel)
     return missing
-
-
-async def _find_exchange(name: str, channel: AbstractChannel) -> None:
-    await channel.declare_exchange(name, passive=True)
-
-
-async def _find_queue(name: str, channel: AbstractChannel) -> None:
-    await channel.declare_queue(name, passive=True)
-
-
-async def _declare_exchange(channel: AbstractChannel, exchange: Exchange) -> None:
-    await channel.declare_exchange(exchange.name, exchange.kind, durable=True)
 
 
 async def declare_queue(channel: AbstractChannel, queue: Queue) -> None:

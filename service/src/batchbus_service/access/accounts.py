@@ -14,7 +14,8 @@ from batchbus_service.access.sessions import Sessions
 from batchbus_service.access.tokens import Tokens
 from batchbus_service.domain.errors import BadUser, UnreadableDocument
 from batchbus_service.domain.ports import LoginStore, SessionStore, TokenStore, UserStore
-from batchbus_service.domain.principals import Role, User
+from batchbus_service.domain.principals import User
+from batchbus_service.domain.roles import Role
 
 __all__ = ["Users"]
 

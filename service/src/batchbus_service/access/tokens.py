@@ -12,7 +12,8 @@ from batchbus_events.ids import new_ulid
 from batchbus_service.access.secrets import digest, new_secret, now
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.ports import TokenStore
-from batchbus_service.domain.principals import ApiToken, Principal, Scope, User
+from batchbus_service.domain.principals import ApiToken, Principal, User
+from batchbus_service.domain.roles import Scope
 
 __all__ = ["NewToken", "Tokens"]
 

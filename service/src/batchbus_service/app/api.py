@@ -5,7 +5,6 @@ from __future__ import annotations
 import structlog
 
 from batchbus_service.access import Users
-from batchbus_service.app.service import Service
 from batchbus_service.engine.readiness import Readiness
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa.file_access import FileAccess
@@ -13,6 +12,7 @@ from batchbus_service.http.medusa.keys import Keys
 from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS, HttpTimeouts
 from batchbus_service.http.server.state import Api, Probes
 from batchbus_service.operations.parked.parked_messages import ParkedMessages
+from batchbus_service.operations.service import Service
 from batchbus_service.storage.line_index import LinePages
 
 __all__ = ["make_api", "make_probes"]
@@ -23,17 +23,7 @@ def make_api(service: Service, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS) -> 
     log = structlog.get_logger("batchbus")
     settings, stores, files, bus = service.settings, service.stores, service.files, service.bus
     api = Api(
-        settings=settings,
-        bus=bus,
-        transitions=service.transitions,
-        commands=service.commands,
-        registry=service.registry,
-        executor=service.executor,
-        worker=service.worker,
-        replayer=service.replayer,
-        stores=stores,
-        files=files,
-        meter=service.meter,
+        service=service,
         probes=make_probes(service),
         users=Users(stores.users, stores.tokens, stores.sessions, stores.logins),
         keys=Keys.of(settings),

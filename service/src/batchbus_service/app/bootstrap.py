@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,6 @@ import structlog
 from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
-from batchbus_service.app.service import Service
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Stores
@@ -27,7 +27,7 @@ from batchbus_service.engine.commands import BUS, HTTP, Commands, Preparation
 from batchbus_service.engine.dispatcher import Dispatcher, kept_for
 from batchbus_service.engine.intake import Intake
 from batchbus_service.engine.rescuer import Rescuer
-from batchbus_service.execution.attempt import Dependencies
+from batchbus_service.execution.attempt import Attempt
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.heartbeat import RunLimits
 from batchbus_service.execution.isolation import Placement, Setup
@@ -37,6 +37,7 @@ from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.replay.replayer import Replayer
+from batchbus_service.operations.service import Service
 from batchbus_service.storage.clock import ServerClock
 from batchbus_service.storage.files import FileStore
 from batchbus_service.storage.metered import MeteredJobStore
@@ -248,23 +249,36 @@ async def _open_worker(
     """What takes triggers and runs jobs."""
     settings = base.settings
     setup, all_isolated = await _setup(base), settings.isolation == "all"
-    shared = Dependencies(
-        worker=base.name,
+    limits = RunLimits(
+        lease=settings.lease_seconds,
+        progress_interval=settings.progress_interval_seconds,
+        cancel_grace=timeouts.cancel_grace,
+        stuck=timeouts.stuck,
+        last_answers=timeouts.last_answers,
+    )
+    attempt = partial(
+        Attempt,
         transitions=transitions,
         bus=base.bus,
         executions=Placement(base.executor, base.clock, setup, all_isolated=all_isolated),
         slots=base.slots,
-        limits=RunLimits(
-            lease=settings.lease_seconds,
-            progress_interval=settings.progress_interval_seconds,
-            cancel_grace=timeouts.cancel_grace,
-            stuck=timeouts.stuck,
-            last_answers=timeouts.last_answers,
-        ),
+        limits=limits,
         give_up=give_up,
     )
     base.meter.look_at_slots(base.slots)
-    worker = Dispatcher(shared, base.registry.get, base.types, notifier, base.log, background=base.background)
+    worker = Dispatcher(
+        base.name,
+        transitions,
+        base.bus,
+        base.slots,
+        limits,
+        attempt,
+        base.registry.get,
+        base.types,
+        notifier,
+        base.log,
+        background=base.background,
+    )
     await stack.enter_async_context(worker)
     commands = Commands(BUS, transitions, worker, base.log, early_seconds=settings.early_trigger_seconds)
     await stack.enter_async_context(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Annotated
 from urllib.parse import quote
 
@@ -14,26 +13,11 @@ from rich.markup import escape
 from batchbus_service.cli.client import Document, connect
 from batchbus_service.cli.options import AsJson
 from batchbus_service.cli.output import Refusal, local_time, out, print_json, print_table
+from batchbus_service.domain.roles import Role, Scope
 
 __all__ = ["add_user", "create_token", "list_tokens", "list_users", "revoke_token"]
 
 _PAGE = ("limit", "1000")
-
-
-class Role(StrEnum):
-    """As in `batchbus_service.access`, which client commands do not import: it brings the service with it."""
-
-    ADMIN = "admin"
-    MEMBER = "member"
-    DEVELOPER = "developer"
-
-
-class Scope(StrEnum):
-    """As in `batchbus_service.access`."""
-
-    JOBS_READ = "jobs:read"
-    JOBS_WRITE = "jobs:write"
-    OPERATOR = "operator"
 
 
 def add_user(

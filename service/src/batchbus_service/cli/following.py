@@ -20,7 +20,6 @@ from batchbus_service.cli.output import Refusal, local_time, out, print_json, st
 
 __all__ = ["follow", "print_outcome", "show_plan", "show_warnings", "upload"]
 
-_TERMINAL: Final = ("completed", "failed", "canceled")
 _TENSES: Final = {"completed": "were", "failed": "would have been", "canceled": "would have been"}
 _WARNINGS: Final = 10
 _LINE_EVERY: Final = 2.0
@@ -41,6 +40,8 @@ def follow(client: Client, job_id: str, *, as_json: bool, since: str = "") -> Do
 
     `since`: leave out what happened before that time.
     """
+    from batchbus_service.domain.job import TERMINAL  # here, as the commands that follow nothing start faster
+
     with _screen(as_json) as screen:
         for event in client.events(f"{job_path(job_id)}/events"):
             envelope: Document = event.json()
@@ -50,10 +51,11 @@ def follow(client: Client, job_id: str, *, as_json: bool, since: str = "") -> Do
             if envelope["time"] < since:
                 continue
             screen.happened(envelope)
-            if envelope["data"].get("status") in (*_TERMINAL, "pre_processed"):
+            if envelope["data"].get("status") in (*TERMINAL, "pre_processed"):
                 job = client.job(job_id)
+                rests = job["status"] in TERMINAL or (job["status"] == "pre_processed" and job["dry_run"])
                 # The event may be an old one, of before a retry.
-                if _rests(job) and envelope["time"] >= job[f"{job['status']}_at"]:
+                if rests and envelope["time"] >= job[f"{job['status']}_at"]:
                     return job
     return client.job(job_id)
 
@@ -109,10 +111,6 @@ def upload(client: Client, file: Path, *, as_json: bool) -> str:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("upload", total=size)
         return client.upload(file, lambda sent: progress.update(task, completed=sent))
-
-
-def _rests(job: Document) -> bool:
-    return job["status"] in _TERMINAL or (job["status"] == "pre_processed" and job["dry_run"])
 
 
 def _screen(as_json: bool) -> AbstractContextManager[_Screen]:

@@ -65,12 +65,10 @@ __all__ = [
 
 
 class BatchbusError(Exception):
-    """Something that batchbus refuses or cannot do. The message says what, for people."""
+    """Something that batchbus refuses or cannot do. The message says what, for people, and what they can do about it."""
 
     code: ClassVar[str] = "unknown_error"
     """A word for programs: the `reason` of `batch.rejected`; `http.server.errors` has what it is over HTTP."""
-    hint: str | None = None
-    """What someone can do about it, where the message does not say that."""
 
 
 class UnknownThing(BatchbusError):
@@ -96,7 +94,6 @@ class UnknownType(UnknownThing):
 
     def __init__(self, job_type: str) -> None:
         super().__init__(f"Unable to find a BatchJob strategy with the type {job_type}")
-        self.job_type = job_type
 
 
 class UnknownReplay(UnknownThing):

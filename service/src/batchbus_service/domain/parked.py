@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from batchbus_events.bus import Message
+from batchbus_service.domain.audit import ReasonedEntry
 from batchbus_service.domain.errors import ParkedRefused
 from batchbus_service.domain.state_machine import Move, StateMachine
 
 __all__ = [
     "MOVES",
-    "AuditEntry",
     "Filter",
     "ParkedMessage",
     "State",
@@ -46,17 +46,6 @@ MOVES: Final = StateMachine(
 """Every allowed change of a parked message's state."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One thing that someone did about the message."""
-
-    at: datetime
-    by: str
-    what: str
-    reason: str
-    details: Mapping[str, object] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkedMessage:
     """Times are UTC with milliseconds. The message itself is never changed; `audit` only grows."""
@@ -78,7 +67,7 @@ class ParkedMessage:
     times: int = 1
     """How often it failed."""
     state: State = State.PARKED
-    audit: tuple[AuditEntry, ...] = ()
+    audit: tuple[ReasonedEntry, ...] = ()
     version: int = 1
 
     @property
@@ -126,7 +115,7 @@ class ParkedMessage:
         if not MOVES.allows(self.state, state):
             last = self.audit[-1]
             raise ParkedRefused(f"{self.id} is {self.state.value} already, by {last.by}: {last.reason}")
-        entry = AuditEntry(now, by, what, reason, details or {})
+        entry = ReasonedEntry(at=now, by=by, what=what, reason=reason, details=details or {})
         return replace(self, state=state, audit=(*self.audit, entry), version=self.version + 1)
 
 

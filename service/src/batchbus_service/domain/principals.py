@@ -5,36 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
+from batchbus_service.domain.roles import Role, Scope
 from batchbus_strategies import Json
 
-__all__ = ["ApiToken", "Principal", "Role", "Scope", "User"]
-
-
-class Scope(StrEnum):
-    """What a credential allows."""
-
-    JOBS_READ = "jobs:read"
-    """See one's own jobs."""
-    JOBS_WRITE = "jobs:write"
-    """Create, confirm, cancel and retry one's own jobs; upload files for them."""
-    OPERATOR = "operator"
-    """See and touch everyone's jobs, those made over the bus included, and the events of all of them; add users."""
-
-
-class Role(StrEnum):
-    """What a user is."""
-
-    ADMIN = "admin"
-    MEMBER = "member"
-    DEVELOPER = "developer"
-
-    @property
-    def scopes(self) -> frozenset[Scope]:
-        """All that the user may do; a token may allow less."""
-        own = frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE})
-        return own | {Scope.OPERATOR} if self is Role.ADMIN else own
+__all__ = ["ApiToken", "Principal", "User"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from batchbus_service.domain.audit import AuditEntry
 from batchbus_service.domain.errors import ReplayRefused
 from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.domain.state_machine import Move, StateMachine
@@ -24,7 +25,6 @@ __all__ = [
     "CONFIRM_ABOVE",
     "DEFAULT_RATE",
     "MAX_RATE",
-    "Audit",
     "Claim",
     "Plan",
     "Position",
@@ -105,16 +105,6 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
-    """One thing that someone did to the replay."""
-
-    at: datetime
-    by: str
-    what: str
-    details: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Claim:
     """The right of one process to carry the replay out, until it expires."""
 
@@ -148,7 +138,7 @@ class Replay:
     """Events that may have been published a second time, because a process ended or the broker did not answer."""
     trouble: str | None = None
     """What keeps it from going on, or made it fail."""
-    audit: tuple[Audit, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
     version: int = 1
     """Raised by every change of state; every change of state filters on it."""
     fence: int = 0
@@ -237,7 +227,7 @@ class Replay:
         return moved.noted(by, what, now, details)
 
     def noted(self, by: str, what: str, now: datetime, details: Mapping[str, object]) -> Replay:
-        return replace(self, audit=(*self.audit, Audit(now, by, what, details)))
+        return replace(self, audit=(*self.audit, AuditEntry(at=now, by=by, what=what, details=details)))
 
 
 def _cannot(what: str, state: State) -> str:

@@ -12,6 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from batchbus_events.backoff import pauses
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger
 from batchbus_service.domain.errors import Behind, Conflict, NotAllowed, UnknownJob, UnknownType
 from batchbus_service.domain.job import Job
@@ -194,8 +195,7 @@ class Commands:
         Raises: `NotAllowed`, `StoreUnavailable`, what `pause` raises.
         """
         decider = self._transitions.decider
-        seconds, longest = _ASK_AGAIN
-        while True:
+        for seconds in pauses(*_ASK_AGAIN):
             if created := self._creating.get(job_id):
                 await created.wait()
             try:
@@ -214,7 +214,6 @@ class Commands:
                 case "ended":
                     # The triggers that waited are being answered; nothing signals when that is done.
                     await pause(seconds)
-                    seconds = min(seconds * 2, longest)
 
     async def _change(self, job: Job, decide: Callable[[Job, datetime], Job]) -> Job:
         changed = await self._transitions.change(job, decide)

@@ -10,14 +10,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
-from batchbus_events.bus import Consumer, Delivery
+from batchbus_events.bus import Bus, Consumer, Delivery
 from batchbus_service.domain.errors import NotAllowed, StoreUnavailable
 from batchbus_service.domain.job import Job, Status, work_queue
 from batchbus_service.domain.lifetime import Lifetime
-from batchbus_service.execution.attempt import Attempt, Dependencies
+from batchbus_service.execution.attempt import Attempt
+from batchbus_service.execution.heartbeat import RunLimits
 from batchbus_service.execution.slots import Permit, Slots
 from batchbus_service.journal import messages
 from batchbus_service.journal.notifier import Notifier
+from batchbus_service.journal.transitions import Transitions
 from batchbus_service.telemetry.background import Background
 from batchbus_strategies import Phase
 from batchbus_strategies.registry import Strategy
@@ -60,7 +62,12 @@ class Dispatcher(Lifetime):
 
     def __init__(
         self,
-        shared: Dependencies,
+        worker_id: str,
+        transitions: Transitions,
+        bus: Bus,
+        slots: Slots,
+        limits: RunLimits,
+        attempt: Callable[[Job, Strategy, Permit, FilteringBoundLogger], Attempt],
         strategies: Callable[[str], Strategy | None],
         types: Collection[str],
         notifier: Notifier,
@@ -68,10 +75,13 @@ class Dispatcher(Lifetime):
         *,
         background: Background | None = None,
     ) -> None:
-        self.id = shared.worker
-        self._shared = shared
-        self._transitions = shared.transitions
-        self._slots = shared.slots
+        """`worker_id`: the name under which leases are held. `attempt` begins a run of a job that has been claimed."""
+        self.id = worker_id
+        self._transitions = transitions
+        self._bus = bus
+        self._slots = slots
+        self._limits = limits
+        self._attempt = attempt
         self._strategies = strategies
         self._types = tuple(types)
         self._notifier = notifier
@@ -125,7 +135,7 @@ class Dispatcher(Lifetime):
         log = self._log.bind(
             job_id=job.id, job_type=job.type, attempt=job.bad_ends + 1, worker=self.id, trace_id=job.history[0].trace_id
         )
-        run = Attempt(job, strategy, permit, self._shared, log)
+        run = self._attempt(job, strategy, permit, log)
         if self._closing:
             run.interrupt("released")
         self._runs[job.id] = run
@@ -136,7 +146,7 @@ class Dispatcher(Lifetime):
     # -- its life --------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._interrupts = await self._shared.bus.consume(topics.worker_queue(self.id), self._interrupted, prefetch=100)
+        self._interrupts = await self._bus.consume(topics.worker_queue(self.id), self._interrupted, prefetch=100)
         self._looker = self._background.start(_LOOKING, self._keep_looking)
 
     async def close(self) -> None:
@@ -148,7 +158,7 @@ class Dispatcher(Lifetime):
         if self._tasks:
             self._log.info("worker_stopping", jobs=len(self._tasks))
         try:
-            limits = self._shared.limits
+            limits = self._limits
             async with asyncio.timeout(2 * limits.cancel_grace + limits.last_answers):
                 if self._looker:
                     await self._looker  # not cancelled: a claim that is on its way would be left to its lease

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
+from batchbus_events.backoff import pauses
 from batchbus_events.bus import HELD_SINCE, Bus, BusError, Consumer, Delivery, Message
 from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, parse_trigger
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
@@ -113,25 +114,23 @@ class Intake(Lifetime):
         self, trigger: Event, request: CreateBatch | ConfirmBatch | CancelBatch, message: Message
     ) -> tuple[str, str] | None:
         """Do what the trigger asks, however long the database takes. Returns a code and a message if it cannot be done."""
-        pause, longest = _BACK_OFF
-        while True:
+        for pause in pauses(*_BACK_OFF):
             try:
                 if isinstance(request, CreateBatch):
                     await self._commands.create(from_bus(trigger, request, message.user_id), cause_of(trigger))
                 else:
                     change = _change_of(trigger, request, message, self._transitions.clock.now())
                     await self._commands.carry_out(request.job_id, change, pause=self._rest)
-                return None
+                break
             except (Conflict, UnknownJob, NotAllowed, NotStorable) as error:
                 return error.code, str(error)
             except BusError as error:
                 self._log.warning("intake_waits_for_the_broker", reason=str(error), seconds=pause)
                 await self._rest(pause)
-                pause = min(pause * 2, longest)
             except StoreUnavailable as error:
                 self._log.warning("intake_waits_for_the_database", reason=str(error), seconds=pause)
                 await self._hold_back(pause)
-                pause = min(pause * 2, longest)
+        return None
 
     async def _hold_back(self, seconds: float) -> None:
         """The database is away: keep what we have, take nothing more, and let one wait at a time resume."""
@@ -168,14 +167,13 @@ class Intake(Lifetime):
         await self._until_taken(lambda: self._bus.publish(exchange, message))
 
     async def _until_taken(self, publish: Callable[[], Awaitable[None]]) -> None:
-        pause, longest = _BACK_OFF
-        while True:
+        for pause in pauses(*_BACK_OFF):
             try:
-                return await publish()
+                await publish()
+                return
             except BusError as error:
                 self._log.warning("intake_waits_for_the_broker", reason=str(error), seconds=pause)
                 await self._rest(pause)
-                pause = min(pause * 2, longest)
 
     async def _rest(self, seconds: float) -> None:
         """Raises `_Closing` if the process shuts down meanwhile."""

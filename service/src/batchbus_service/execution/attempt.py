@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -46,43 +45,43 @@ from batchbus_strategies.registry import Strategy
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Attempt", "Dependencies"]
-
-
-@dataclass(frozen=True, slots=True)
-class Dependencies:
-    """What every run of a worker shares."""
-
-    worker: str
-    transitions: Transitions
-    bus: Bus
-    executions: Executions
-    slots: Slots
-    limits: RunLimits
-    give_up: Callable[[str], None]
-    """Called with the reason when a strategy cannot be stopped: the process has to end."""
+__all__ = ["Attempt"]
 
 
 class Attempt:
     """From a claim until the job rests, waits again or is lost to another worker."""
 
     def __init__(
-        self, job: Job, strategy: Strategy, permit: Permit, shared: Dependencies, log: FilteringBoundLogger
+        self,
+        job: Job,
+        strategy: Strategy,
+        permit: Permit,
+        log: FilteringBoundLogger,
+        *,
+        transitions: Transitions,
+        bus: Bus,
+        executions: Executions,
+        slots: Slots,
+        limits: RunLimits,
+        give_up: Callable[[str], None],
     ) -> None:
+        """`give_up`: called with the reason when a strategy cannot be stopped, so that the process has to end."""
         self.job = job
         self._strategy = strategy
         self._permit = permit
-        self._shared = shared
-        self._transitions = shared.transitions
-        self._decider = shared.transitions.decider
         self._log = log
-        self._lease = Lease.of(job, shared.transitions.clock, lasts=shared.limits.lease)
+        self._transitions = transitions
+        self._bus = bus
+        self._slots = slots
+        self._limits = limits
+        self._end_process = give_up
+        self._lease = Lease.of(job, transitions.clock, lasts=limits.lease)
         self._cause = Cause(traceparent=job.history[0].traceparent)
         self._job_run: RunControl | None = None
         """The strategy's work on the phase that goes on at the moment."""
         self._next_permit: Permit | None = None
         """A slot for processing, taken before pre-processing is written as done."""
-        self._execution = shared.executions.open(job, strategy, self._lease, log)
+        self._execution = executions.open(job, strategy, self._lease, log)
         self._interrupt: Interrupt | None = None
         self._cleaned_up = False
         self._timers: list[asyncio.TimerHandle] = []
@@ -100,7 +99,7 @@ class Attempt:
                 self._tell_strategy(self._job_run)
         elif (before, reason) != ("canceled", "released"):
             return
-        loop, limits = asyncio.get_running_loop(), self._shared.limits
+        loop, limits = asyncio.get_running_loop(), self._limits
         self._timers.append(loop.call_later(limits.cancel_grace, self._execution.stop))
         if reason == "canceled":
             self._timers.append(loop.call_later(limits.stuck, self._give_up))
@@ -130,7 +129,7 @@ class Attempt:
         def decide(job: Job, now: datetime) -> Job:
             if job.fence != fence or job.lease is None or job.terminal:
                 raise LeaseLost(f"Job {job.id} is no longer this run's")
-            return self._decider.run_lost(job, now, text, self._cause)
+            return self._transitions.decider.run_lost(job, now, text, self._cause)
 
         try:
             self.job = await self._transitions.change(self.job, decide)
@@ -157,17 +156,16 @@ class Attempt:
 
     async def _phase(self) -> Job:
         """One phase, and the write that ends it."""
-        shared, job_run = self._shared, self._execution.begin(self.job)
-        self._job_run = job_run
+        self._job_run = job_run = self._execution.begin(self.job)
         if self._interrupt:
             self._tell_strategy(job_run)
         heartbeat = Heartbeat(
             self.job,
             job_run,
             self._lease,
-            shared.transitions,
-            shared.bus,
-            shared.limits,
+            self._transitions,
+            self._bus,
+            self._limits,
             self._strategy.stall_seconds,
             self._log,
         )
@@ -194,7 +192,7 @@ class Attempt:
         if self.job.phase == "process":
             return Completed(context)
         if not draft.dry_run or self.job.confirmed_early:
-            self._next_permit = self._shared.slots.take("process")
+            self._next_permit = self._slots.take("process")
         return PreProcessed(context, draft.dry_run, go_on=self._next_permit is not None)
 
     async def _ended_by(self, error: BaseException, heartbeat: Heartbeat) -> Outcome:
@@ -243,7 +241,7 @@ class Attempt:
         self._cleaned_up = True
         self._cancel_timers()
         try:
-            await self._execution.clean_up(self._shared.limits.stuck)
+            await self._execution.clean_up(self._limits.stuck)
         except Abandoned:
             if self._execution.killable:
                 return
@@ -299,7 +297,7 @@ class Attempt:
         if self._execution.killable:
             self._execution.abandon()
             return
-        self._shared.give_up(f"The strategy {self._strategy.identifier} cannot be stopped in job {self.job.id}")
+        self._end_process(f"The strategy {self._strategy.identifier} cannot be stopped in job {self.job.id}")
 
     def _cancel_timers(self) -> None:
         for timer in self._timers:
@@ -312,7 +310,7 @@ class Attempt:
             self._permit.release()
             return
         self._log.error("strategy_does_not_stop", strategy=self._strategy.identifier)
-        last_resort = loop.call_later(self._shared.limits.stuck, self._give_up)
+        last_resort = loop.call_later(self._limits.stuck, self._give_up)
 
         def ended() -> None:
             last_resort.cancel()

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
+from batchbus_events.backoff import pauses
 from batchbus_events.bus import BusError
 from batchbus_events.tasks import end
 from batchbus_service.domain.errors import StoreUnavailable
@@ -255,7 +256,7 @@ class Outbox(Lifetime):
     async def _ours_to_publish(self, pending: _Pending, entry: HistoryEntry) -> bool:
         """Whether the process that wrote the entry has let its time pass; False once it has published it."""
         overdue = entry.time + self._policy.publish_grace
-        pause = _ASK_AGAIN
+        waits = pauses(_ASK_AGAIN, 1.0)
         while entry.seq not in pending.own:
             try:
                 stored = await self._store.get(pending.job.id)
@@ -271,8 +272,7 @@ class Outbox(Lifetime):
             if self._clock.now() >= overdue and not self._awaits(pending.others.get(entry.seq), entry):
                 return True
             # Nothing signals another process's mark but the database: ask again, less and less often.
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
+            await asyncio.sleep(next(waits))
         return True
 
     def _awaits(self, writer: str | None, entry: HistoryEntry) -> bool:

@@ -110,6 +110,7 @@ class Transitions:
         Raises: `UnknownJob`, `StoreUnavailable` (the change may or may not have been written), `NotStorable`.
         """
         unsure = [] if unsure is None else unsure
+        # Not `storage.changing`: what is read again may carry a write of ours already, and is then not decided again.
         while (changed := await self.try_change(job, decide, by_owner=by_owner, unsure=unsure)) is None:
             job = await self.get(job.id)
             for known, decided in unsure:

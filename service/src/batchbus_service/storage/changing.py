@@ -1,4 +1,8 @@
-"""The loop around a compare-and-set: read, decide, write, and again if somebody was faster."""
+"""The loop around a compare-and-set: read, decide, write, and again if somebody was faster.
+
+Two loops are others. `Transitions.change` looks, between two tries, whether an earlier write of its own has arrived whose
+answer was lost. `Placeholders.keep` inserts first, and what it finds instead may be a placeholder, a job, or gone again.
+"""
 
 from __future__ import annotations
 

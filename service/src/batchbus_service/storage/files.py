@@ -66,7 +66,6 @@ class FileTooLarge(StrategyError):
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"The file is larger than the {max_bytes:,} bytes allowed; nothing was kept of it.")
-        self.max_bytes = max_bytes
 
 
 def is_full(error: BaseException) -> bool:

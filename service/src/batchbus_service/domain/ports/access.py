@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from batchbus_service.domain.principals import ApiToken, Role, User
+from batchbus_service.domain.principals import ApiToken, User
+from batchbus_service.domain.roles import Role
 
 __all__ = ["LoginNote", "LoginStore", "Session", "SessionStore", "TokenStore", "UserStore"]
 

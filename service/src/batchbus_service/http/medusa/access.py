@@ -38,7 +38,7 @@ async def job_for(api: Api, caller: Principal, id: str) -> Job:
     job_id = segment(id)
     if "\0" in job_id:
         raise invalid("id has a NUL in it")
-    job = await api.transitions.get(job_id)
+    job = await api.service.transitions.get(job_id)
     if not caller.sees_all and job.created_by != caller.user.id:
         raise not_allowed("Cannot access a batch job that does not belong to the logged in user")
     return job
@@ -50,7 +50,7 @@ async def require_files(api: Api, caller: Principal, job_type: str, context: Map
     That goes for the fields that the strategy reads files by, and for every text that has the form of a key of ours.
     Raises `ApiError`.
     """
-    fields = api.registry.declared(job_type).file_fields
+    fields = api.service.registry.declared(job_type).file_fields
     for path, text in _texts(context, ""):
         if (path in fields or _A_KEY.match(text)) and not await api.file_access.may_read(caller, text):
             raise invalid(f"{path}: There is no file with the key {text[:200]}")

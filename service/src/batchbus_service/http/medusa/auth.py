@@ -25,7 +25,7 @@ router = APIRouter(prefix="/admin/auth", tags=["auth"])
 @router.post("", responses=answers(OneUser, refusals=(403, 429)), openapi_extra=takes(SignIn))
 async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A session, in a cookie."""
-    require_same_origin(request, api.settings.cors_origins)
+    require_same_origin(request, api.service.settings.cors_origins)
     user = await _user(request, api, body)
     response = OneUser(user=user_on_the_wire(user)).response()
     response.set_cookie(
@@ -66,10 +66,10 @@ async def _user(request: Request, api: Api, body: JsonBody) -> User:
     try:
         user = await api.users.logins.sign_in(login.email, login.password, address)
     except TryLater:
-        api.meter.login_failed("limit")
+        api.service.meter.login_failed("limit")
         raise
     if user is None:
-        api.meter.login_failed("credentials")
+        api.service.meter.login_failed("credentials")
         raise Unauthorized
     return user
 

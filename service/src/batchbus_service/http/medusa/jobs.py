@@ -45,7 +45,7 @@ async def create(
     asked = read_create(body)
     await require_files(api, caller, asked.type, asked.context)
     job = await create_job(
-        api.commands,
+        api.service.commands,
         asked,
         user_id=caller.user.id,
         idempotency_key=idempotency_key,
@@ -58,7 +58,7 @@ async def create(
 async def list_jobs(request: Request, api: ApiState, caller: Reader) -> Response:
     """The newest first; own jobs only, unless an operator asks."""
     listing = read_listing(request.scope["query_string"], None if caller.sees_all else caller.user.id)
-    jobs, count = await api.stores.listings.find(listing)
+    jobs, count = await api.service.stores.listings.find(listing)
     shown = {"id", "created_at", "status", "dry_run", *listing.fields}
     wire = [{key: value for key, value in job_on_the_wire(job).items() if key in shown} for job in jobs]
     if listing.with_user:
@@ -78,21 +78,21 @@ async def retrieve(id: str, api: ApiState, caller: Reader) -> Response:
 async def confirm(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted."""
     job = await job_for(api, caller, id)
-    return _answer(await api.commands.confirm(job, _cause(request, caller)))
+    return _answer(await api.service.commands.confirm(job, _cause(request, caller)))
 
 
 @router.post("/{id}/cancel", responses=answers(OneJob))
 async def cancel(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """Answers at once; a run stops at its next chunk. A second cancel changes nothing."""
     job = await job_for(api, caller, id)
-    return _answer(await api.commands.cancel(job, _cause(request, caller)))
+    return _answer(await api.service.commands.cancel(job, _cause(request, caller)))
 
 
 @router.post("/{id}/retry", responses=answers(OneJob))
 async def retry(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """A failed or canceled job goes on from its last checkpoint."""
     job = await job_for(api, caller, id)
-    return _answer(await api.commands.retry(job, _cause(request, caller)))
+    return _answer(await api.service.commands.retry(job, _cause(request, caller)))
 
 
 def _answer(job: Job, *, status: int = 200) -> Response:

@@ -21,17 +21,17 @@ router = APIRouter(prefix="/admin/batch-types", tags=["batch types"])
 @router.get("", responses=answers(BatchTypeList))
 async def list_types(api: ApiState, _caller: Reader) -> Response:
     """Every batch type that this process knows, which strategy serves it, and where that was found."""
-    return BatchTypeList(batch_types=[_on_the_wire(entry) for entry in api.registry.entries]).response()
+    return BatchTypeList(batch_types=[_on_the_wire(entry) for entry in api.service.registry.entries]).response()
 
 
 @router.get("/{type}/template", response_class=Response, responses=answers(media="text/csv"))
 async def template(type: str, api: ApiState, _caller: Reader) -> Response:
     """The file to fill in for a batch type."""
     batch_type = segment(type)
-    strategy = api.registry.get(batch_type)
+    strategy = api.service.registry.get(batch_type)
     if strategy is None:
         raise not_found(f"Unable to find a BatchJob strategy with the type {batch_type[:100]}")
-    content = await api.executor.call(strategy.build_template)
+    content = await api.service.executor.call(strategy.build_template)
     if content is None:
         raise not_found(f"There is no template for the type {batch_type}")
     headers = {"content-disposition": f'attachment; filename="{batch_type}-template.csv"'}

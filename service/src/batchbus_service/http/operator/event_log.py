@@ -42,7 +42,7 @@ async def history(
     else:
         assert since is not None
         selection = Selection(since=since.replace(tzinfo=since.tzinfo or UTC))
-    batches = JobHistories(api.stores.histories).batches(selection, after=after)
+    batches = JobHistories(api.service.stores.histories).batches(selection, after=after)
     # The first ones before the answer begins, so that a database that is away is an error and not an empty answer.
     first: list[Event] = await anext(batches, [])
     return StreamingResponse(_lines(first, batches), media_type=_NDJSON)

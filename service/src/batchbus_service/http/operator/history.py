@@ -23,7 +23,7 @@ router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 async def history(id: str, api: ApiState, caller: Reader) -> Response:
     """Every lifecycle event of the job; why it is where it is, and the way out if there is one."""
     job = await job_for(api, caller, id)
-    transitions = api.transitions
+    transitions = api.service.transitions
     published = transitions.outbox.published(job)
     entries = [_on_the_wire(entry, published=entry.seq <= published) for entry in job.history]
     explanation = explain(
@@ -31,7 +31,7 @@ async def history(id: str, api: ApiState, caller: Reader) -> Response:
         transitions.clock.now(),
         transitions.decider.policy,
         _served(api, job.type),
-        file_fields=api.registry.declared(job.type).file_fields,
+        file_fields=api.service.registry.declared(job.type).file_fields,
     )
     plan = plan_key(api, job) is not None
     return History(history=entries, why=explanation.why, way_out=explanation.hint, plan=plan).response()
@@ -51,6 +51,6 @@ def _on_the_wire(entry: HistoryEntry, *, published: bool) -> HistoryEvent:
 
 
 def _served(api: Api, job_type: str) -> Served:
-    if api.worker and api.worker.serves(job_type):
+    if api.service.worker and api.service.worker.serves(job_type):
         return Served.HERE
-    return Served.ELSEWHERE if api.registry.get(job_type) else Served.UNKNOWN
+    return Served.ELSEWHERE if api.service.registry.get(job_type) else Served.UNKNOWN

@@ -48,7 +48,7 @@ async def plan(
 
 def plan_key(api: Api, job: Job) -> str | None:
     """The key of the file in which the job's plan is, if it has one."""
-    first, *below = api.registry.declared(job.type).plan_field.split(".")
+    first, *below = api.service.registry.declared(job.type).plan_field.split(".")
     found = job.result.value(first) if job.result else None
     for name in below:
         found = found.get(name) if isinstance(found, dict) else None

@@ -63,7 +63,7 @@ async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     Its `status` is `planning` as long as the events are being counted; look at it again.
     """
     new = read_form(_New, body)
-    now = api.transitions.clock.now()
+    now = api.service.transitions.clock.now()
     replay = Replay(
         id=f"replay_{new_ulid()}",
         selection=new.selection.up_to(now),
@@ -73,7 +73,7 @@ async def plan(api: ApiState, caller: Operator, body: JsonBody) -> Response:
         created_at=now,
         rate=new.rate,
     ).noted(caller.user.email, "plan", now, {"reason": new.reason})
-    replayer = api.replayer
+    replayer = api.service.replayer
     await replayer.replays.insert(replay)
     replayer.look()
     planned = await replayer.until(replay.id, lambda known: known.state is not State.PLANNING, _PLANNED_WITHIN)
@@ -88,7 +88,7 @@ async def list_replays(
     limit: Limit = 20,
 ) -> Response:
     """The newest first."""
-    replays, count = await api.replayer.replays.newest(offset=offset, limit=limit)
+    replays, count = await api.service.replayer.replays.newest(offset=offset, limit=limit)
     shown = [_on_the_wire(replay) for replay in replays]
     return ReplayList(replays=shown, count=count, offset=offset, limit=limit).response()
 
@@ -128,11 +128,11 @@ async def abort(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Res
 
 
 async def _find(api: Api, id: str) -> Replay:
-    return await api.replayer.replays.get(segment(id))
+    return await api.service.replayer.replays.get(segment(id))
 
 
 async def _change(api: Api, id: str, decide: Callable[[Replay, datetime], Replay]) -> Response:
-    replayer, clock = api.replayer, api.transitions.clock
+    replayer, clock = api.service.replayer, api.service.transitions.clock
     decided = await changed(lambda: _find(api, id), lambda known: decide(known, clock.now()), replayer.replays.change)
     replayer.look()
     return _answer(decided)

@@ -42,7 +42,7 @@ async def row_errors(id: str, api: ApiState, caller: Reader) -> Response:
         "content-disposition": f'attachment; filename="{job.id}-errors.csv"',
         "x-content-type-options": "nosniff",
     }
-    return StreamingResponse(_rows(api.files, keys), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(_rows(api.service.files, keys), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 async def _rows(files: Files, keys: Sequence[str]) -> AsyncIterator[str]:

@@ -121,12 +121,12 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
         id=id_ if isinstance(id_, str) else new_ulid(),
         subject=subject,
         data=data,
-        time=api.transitions.clock.now(),
+        time=api.service.transitions.clock.now(),
         traceparent=request.headers.get("traceparent"),
     )
     body_bytes = encode(trigger)
     parse_trigger(trigger)
-    await api.bus.publish(
+    await api.service.bus.publish(
         topics.TRIGGERS,
         Message(body=body_bytes, routing_key=trigger.type, message_id=trigger.id),
         mandatory=True,
@@ -143,7 +143,7 @@ async def of_a_job(api: Api, job_id: str, sent: int, break_off: Callable[[], Non
         while True:
             if look:
                 try:
-                    job = await api.transitions.get(job_id)
+                    job = await api.service.transitions.get(job_id)
                 except (StoreUnavailable, UnknownJob):
                     return  # the client comes back, and then gets the error
                 for entry in job.history[sent:]:
@@ -181,10 +181,10 @@ async def _of_all_jobs(
     async with api.feed.reader(pattern=pattern, break_off=break_off) as live:
         sent: deque[str] = deque(maxlen=_OVERLAP)
         if after is None:
-            yield id_alone(f"{timestamp(api.transitions.clock.now())}/")
+            yield id_alone(f"{timestamp(api.service.transitions.clock.now())}/")
         else:
             try:
-                async for earlier in _from_log(api.bus, pattern, *after):
+                async for earlier in _from_log(api.service.bus, pattern, *after):
                     sent.append(earlier.event.id)
                     yield earlier.among_all
             except BusError:

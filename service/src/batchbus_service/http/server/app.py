@@ -63,10 +63,10 @@ def create_app(api: Api) -> FastAPI:
     errors.install(app, admit)
     app.add_middleware(Validators)
     app.add_middleware(Heads)
-    app.add_middleware(MeteredRequests, meter=api.meter)
+    app.add_middleware(MeteredRequests, meter=api.service.meter)
     app.add_middleware(PathForm)
     app.add_middleware(SlowBodies, timeouts=api.timeouts)
-    origins.allow_origins(app, api.settings.cors_origins)
+    origins.allow_origins(app, api.service.settings.cors_origins)
     return app
 
 

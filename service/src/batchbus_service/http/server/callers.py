@@ -83,5 +83,5 @@ async def _by_session(api: Api, request: Request) -> Principal | None:
     key = request.cookies.get(SESSION_COOKIE)
     principal = await api.users.sessions.holder(key) if key else None
     if principal is not None:
-        require_same_origin(request, api.settings.cors_origins)
+        require_same_origin(request, api.service.settings.cors_origins)
     return principal

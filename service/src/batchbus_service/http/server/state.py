@@ -7,26 +7,16 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from batchbus_events.bus import Bus
 from batchbus_service.access import Users
-from batchbus_service.domain.ports import Stores
-from batchbus_service.domain.settings import Settings
-from batchbus_service.engine.commands import Commands
-from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.engine.readiness import Readiness
-from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa.file_access import FileAccess
 from batchbus_service.http.medusa.keys import Keys
 from batchbus_service.http.server.connections import HttpTimeouts
-from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.parked.parked_messages import ParkedMessages
-from batchbus_service.operations.replay.replayer import Replayer
-from batchbus_service.storage.files import FileStore
+from batchbus_service.operations.service import Service
 from batchbus_service.storage.line_index import LinePages
-from batchbus_service.telemetry.meter import Meter
 from batchbus_service.telemetry.prometheus import PrometheusMeter
-from batchbus_strategies import Registry
 
 __all__ = ["Api", "ApiState", "Probes", "api_of"]
 
@@ -43,18 +33,8 @@ class Probes:
 class Api:
     """One per process that answers HTTP requests. `app.api` makes it."""
 
-    settings: Settings
-    bus: Bus
-    transitions: Transitions
-    commands: Commands
-    """As requests over HTTP carry them out."""
-    registry: Registry
-    executor: StrategyExecutor
-    worker: Dispatcher | None
-    replayer: Replayer
-    stores: Stores
-    files: FileStore
-    meter: Meter
+    service: Service
+    """What it is an API to."""
     probes: Probes
     users: Users
     keys: Keys

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from batchbus_events.backoff import pauses
 from batchbus_events.bus import Bus, BusError, Message, Unroutable
 from batchbus_events.tasks import end
 from batchbus_service.domain.errors import StoreUnavailable
@@ -29,8 +30,8 @@ BATCH: Final = 500
 """Events published side by side; so many are repeated, at most, when a process ends in the middle of them."""
 _BATCHES_PER_SECOND: Final = 4
 """At a low rate batches are smaller, so that it is kept within a second too."""
-_SHORTEST_PAUSE: Final = 0.2
-_LONGEST_PAUSE: Final = 10.0
+_BACK_OFF: Final = (0.2, 10.0)
+"""Seconds: the first and the longest pause after the broker refused."""
 
 T = TypeVar("T")
 
@@ -117,7 +118,7 @@ class ReplayAttempt:
 
     async def _publish_batch(self, batch: Sequence[HistoryEvent]) -> None:
         """Until the broker has confirmed all of it, in order; what comes after a failure is published again."""
-        pause = _SHORTEST_PAUSE
+        waits = pauses(*_BACK_OFF)
         while batch:
             confirmed, error = await self._send(batch)
             await self._got_to(batch[:confirmed], trouble=str(error) if error else None, repeat=len(batch) - confirmed)
@@ -126,8 +127,7 @@ class ReplayAttempt:
                 await self._stop(f"{self.replay.destination} is not there any more: {error}")
             elif error:
                 self._log.warning("replay_held_up", reason=str(error))
-                await asyncio.sleep(pause)  # there is nothing to wait on but another try
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                await asyncio.sleep(next(waits))  # there is nothing to wait on but another try
 
     async def _send(self, batch: Sequence[HistoryEvent]) -> tuple[int, BusError | None]:
         """How many were confirmed up to the first that was not, and why that one was not."""

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from batchbus_service.domain.errors import UserExists
 from batchbus_service.domain.ports import LoginNote, Session
-from batchbus_service.domain.principals import ApiToken, Role, User
+from batchbus_service.domain.principals import ApiToken, User
+from batchbus_service.domain.roles import Role
 
 __all__ = ["MemoryLoginStore", "MemorySessionStore", "MemoryTokenStore", "MemoryUserStore"]
 

@@ -10,7 +10,8 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from batchbus_service.domain.errors import UserExists
 from batchbus_service.domain.ports import LoginNote, Session
-from batchbus_service.domain.principals import ApiToken, Role, Scope, User
+from batchbus_service.domain.principals import ApiToken, User
+from batchbus_service.domain.roles import Role, Scope
 from batchbus_service.storage.mongo.collection import Collection, Database
 from batchbus_service.storage.mongo.driver import NOTED, Document, Stored
 from batchbus_service.storage.mongo.reading import read, readable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from operator import attrgetter
 from types import UnionType
 from typing import Any, Final
 
@@ -13,13 +14,11 @@ from batchbus_service.domain.job import SCHEMA, Checkpoint, HistoryEntry, Job, L
 from batchbus_service.domain.ports.jobs import WRITTEN_BY_HEARTBEATS
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.mongo.driver import Document, Stored
-from batchbus_strategies import Json
 
 __all__ = [
     "A_JOB",
     "from_document",
     "history_of",
-    "result_document",
     "stand_in",
     "to_document",
     "update_of",
@@ -74,9 +73,9 @@ def to_document(job: Job) -> Document:
         if (value := getattr(job, name)) is not None:
             document[name] = value
     document["status"] = job.status.value
-    for name, encode in _ENCODED.items():
-        if (value := encode(job)) is not None:
-            document[name] = value
+    for name, (value_of, encode) in _ENCODED.items():
+        if (value := value_of(job)) is not None:
+            document[name] = encode(value)
     document["history"] = [_entry_document(entry) for entry in job.history]
     return document
 
@@ -90,19 +89,19 @@ def update_of(old: Job, new: Job, *, by_owner: bool = False) -> Document:
     changed: Document = {}
     removed: Document = {}
 
-    def compare(name: str, before: Any, after: Any) -> None:
+    def compare(name: str, before: Any, after: Any, encode: Callable[[Any], Any] = _as_it_is) -> None:
         if before == after and name != "wake_at" and not (by_owner and name in WRITTEN_BY_HEARTBEATS):
             return
         if after is None:
             removed[name] = ""
         else:
-            changed[name] = after
+            changed[name] = encode(after)
 
     for name in _COMPARED:
         compare(name, getattr(old, name), getattr(new, name))
     compare("status", old.status.value, new.status.value)
-    for name, encode in _ENCODED.items():
-        compare(name, encode(old), encode(new))
+    for name, (value_of, encode) in _ENCODED.items():
+        compare(name, value_of(old), value_of(new), encode)
     update: Document = {}
     if new.published > old.published:
         # Another process may have raised it since `old` was read; it never goes back.
@@ -179,20 +178,8 @@ def stand_in(document: Stored, reason: str) -> Job:
     )
 
 
-def result_document(result: JobResult | None) -> dict[str, Json] | None:
-    return None if result is None else result.to_json()
-
-
-def _lease(job: Job) -> Document | None:
-    return {"worker": job.lease.worker, "expires_at": job.lease.expires_at} if job.lease else None
-
-
-def _checkpoint(job: Job) -> Document | None:
-    return asdict(job.checkpoint) if job.checkpoint else None
-
-
-def _writer(job: Job) -> Document | None:
-    return asdict(job.writer) if job.writer else None
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _work_queue(job: Job) -> str | None:
@@ -203,16 +190,19 @@ def _reached_at(status: Status) -> Callable[[Job], datetime | None]:
     return lambda job: job.status_at.get(status)
 
 
-_ENCODED: Final[Mapping[str, Callable[[Job], Any]]] = {
-    "lease": _lease,
-    "checkpoint": _checkpoint,
-    "result": lambda job: result_document(job.result),
-    "lane": _work_queue,
-    "writer": _writer,
-    "triggers": lambda job: list(job.triggers) or None,
-    **{f"{status}_at": _reached_at(status) for status in _TIMED},
+_ENCODED: Final[Mapping[str, tuple[Callable[[Job], Any], Callable[[Any], Any]]]] = {
+    "lease": (attrgetter("lease"), asdict),
+    "checkpoint": (attrgetter("checkpoint"), asdict),
+    "result": (attrgetter("result"), JobResult.to_json),
+    "lane": (_work_queue, _as_it_is),
+    "writer": (attrgetter("writer"), asdict),
+    "triggers": (lambda job: job.triggers or None, list),
+    **{f"{status}_at": (_reached_at(status), _as_it_is) for status in _TIMED},
 }
-"""Fields whose form in the document is not that in the `Job`. `work_queue` is derived: present where `ready_at` is."""
+"""Fields that are not as in the `Job`: their value, which two jobs are compared by, and its form in the document.
+
+`work_queue` is derived: present where `ready_at` is.
+"""
 
 
 def _entry_document(entry: HistoryEntry) -> Document:

@@ -15,7 +15,7 @@ from batchbus_service.domain.job import Job, work_queue
 from batchbus_service.domain.ports import Renewal
 from batchbus_service.storage.mongo.codec import encodable
 from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
-from batchbus_service.storage.mongo.document import A_JOB, from_document, result_document, to_document, update_of
+from batchbus_service.storage.mongo.document import A_JOB, from_document, to_document, update_of
 from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_service.storage.mongo.indexes import INDEXES
 from batchbus_service.storage.mongo.placeholders import Placeholders, is_placeholder
@@ -61,7 +61,8 @@ class MongoJobStore:
             return await self._jobs.compare_and_set(where, update_of(old, new, by_owner=by_owner))
 
     async def renew(self, renewal: Renewal) -> bool:
-        change: Document = {"lease.expires_at": renewal.expires_at, "result": result_document(renewal.result)}
+        result = renewal.result.to_json() if renewal.result else None
+        change: Document = {"lease.expires_at": renewal.expires_at, "result": result}
         if renewal.checkpoint:
             change["checkpoint"] = asdict(renewal.checkpoint)
             change |= {"failures": 0, "lost_runs": 0, "crashes": 0}

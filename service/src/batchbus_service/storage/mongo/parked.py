@@ -8,8 +8,9 @@ from typing import Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from batchbus_service.domain.audit import ReasonedEntry
 from batchbus_service.domain.errors import UnknownParked
-from batchbus_service.domain.parked import AuditEntry, Filter, ParkedMessage, State
+from batchbus_service.domain.parked import Filter, ParkedMessage, State
 from batchbus_service.storage.changing import changed
 from batchbus_service.storage.mongo.collection import Collection, Database
 from batchbus_service.storage.mongo.driver import Document, Stored
@@ -82,6 +83,6 @@ def _record(document: Stored) -> ParkedMessage:
         id=fields.pop("_id"),
         state=State(fields.pop("state")),
         headers=dict(fields.pop("headers")),
-        audit=tuple(AuditEntry(**entry) for entry in fields.pop("audit")),
+        audit=tuple(ReasonedEntry(**entry) for entry in fields.pop("audit")),
         **fields,
     )

@@ -55,6 +55,7 @@ class Placeholders:
             "ended": False,
             "revision": 1,
         }
+        # Not `storage.changing`: the first try is an insert, and each round may find another kind of document, or none.
         while True:
             if await self._jobs.insert(fresh):
                 return "kept"

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
+from batchbus_service.domain.audit import AuditEntry
 from batchbus_service.domain.errors import UnknownReplay
-from batchbus_service.domain.replay import AT_WORK, Audit, Claim, Plan, Position, Replay, State
+from batchbus_service.domain.replay import AT_WORK, Claim, Plan, Position, Replay, State
 from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.storage.mongo.collection import ASCENDING, DESCENDING, Collection, Database
 from batchbus_service.storage.mongo.driver import Document, Stored
@@ -107,7 +108,7 @@ def _replay(document: Stored) -> Replay:
         plan=Plan(**{**plan, "sample": tuple(plan["sample"])}) if plan else None,
         position=Position(**position) if position else None,
         claim=Claim(**claim) if claim else None,
-        audit=tuple(Audit(**entry) for entry in document["audit"]),
+        audit=tuple(AuditEntry(**entry) for entry in document["audit"]),
     )
 
 

@@ -76,6 +76,9 @@ export function progressLine({ advancement_count: done, count, progress, rate, s
   return parts.join(" · ");
 }
 
+/** The terminal statuses, as the domain has them. */
+export const ENDED = ["completed", "failed", "canceled"];
+
 /** Whether a job is a dry run still: once it was confirmed, it does what it says. */
 export function isDryRun({ dry_run: dryRun, confirmed_at: confirmedAt }) {
   return Boolean(dryRun) && !confirmedAt;

@@ -2,13 +2,11 @@
 
 import { get, post, save, saveFile } from "./api.js";
 import { ask, badge, button, facts, fill, h, prose, row, table, tell, time } from "./dom.js";
-import { bytes, cell, firstOf, isDryRun, number, percent, progressLine, tensed, words } from "./format.js";
+import { ENDED, bytes, cell, firstOf, isDryRun, number, percent, progressLine, tensed, words } from "./format.js";
 import { person } from "./people.js";
 import { plan } from "./plan.js";
 import { address } from "./routes.js";
 import { follow } from "./sse.js";
-
-const ENDED = ["completed", "failed", "canceled"];
 
 export async function showJob(main, { id, caller, signal }) {
   const view = new JobView(main, `admin/batch-jobs/${encodeURIComponent(id)}`, caller, signal);

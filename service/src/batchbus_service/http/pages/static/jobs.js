@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { badge, choices, field, fill, h, label, pager, select, tell } from "./dom.js";
-import { ago, clock, isDryRun, percent, progressLine } from "./format.js";
+import { ENDED, ago, clock, isDryRun, percent, progressLine } from "./format.js";
 import { address } from "./routes.js";
 import { follow, pause } from "./sse.js";
 
@@ -176,7 +176,7 @@ class Row {
   }
 
   progress(told, status = this.status) {
-    const ended = ["completed", "failed", "canceled"].includes(status);
+    const ended = ENDED.includes(status);
     if (ended && told.phase) return; // told late: the run that it is about is over
     const share = status === "completed" ? 1 : (told.progress ?? 0);
     this.#bar.hidden = told.progress === undefined && status !== "completed";

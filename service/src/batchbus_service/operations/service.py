@@ -1,4 +1,4 @@
-"""A running service, as the composition root has put it together."""
+"""A running service, as the composition root has put it together: all that the HTTP API stands on."""
 
 from __future__ import annotations
 

@@ -1,0 +1,102 @@
+"""The `batchbus` command as tests call it, in a folder and with an environment of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from batchbus_service.cli import main
+from tests.patience import PATIENCE
+
+__all__ = ["Command", "Result"]
+
+BATCH_TYPES = Path(__file__).parent.parent / "batch_types"
+COMMAND = Path(sys.executable).with_name("batchbus")
+_SERVICE = ("up", "serve", "worker")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def json_lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass
+class Command:
+    """`batchbus` in a folder, with an environment that names no other service."""
+
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str, **environment: str) -> Result:
+        """A client command runs in this process, which spares it the start of a Python; the service's own, in theirs."""
+        if arguments[0] in _SERVICE:
+            return self.apart(*arguments, **environment)
+        out, err = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
+        with (
+            mock.patch.dict(os.environ, self._environment(environment), clear=True),
+            mock.patch.object(sys, "argv", ["batchbus", *arguments]),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                main()
+                code = 0
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else 0
+        return Result(code, _text(out), _text(err))
+
+    def apart(self, *arguments: str, **environment: str) -> Result:
+        """In a process of its own: for a test whose own process writes to the standard output, too."""
+        process = self.start(*arguments, environment=environment)
+        out, err = process.communicate(timeout=PATIENCE)
+        return Result(process.returncode, out, err)
+
+    def fine(self, *arguments: str) -> Result:
+        result = self(*arguments)
+        assert result.code == 0, result
+        return result
+
+    def start(
+        self, *arguments: str, terminal: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """`terminal`: a file descriptor to use as the process's terminal."""
+        return subprocess.Popen(
+            [COMMAND, *arguments],
+            cwd=self.folder,
+            env=self._environment(environment or {}),
+            stdout=terminal,
+            stderr=terminal,
+            text=True,
+            start_new_session=True,
+        )
+
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("BATCHBUS_")}
+        return {**ours, "BATCHBUS_STRATEGIES_DIR": str(BATCH_TYPES), **self.environment, **more}
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
