@@ -2,6 +2,7 @@
 
 from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.registry import Registry, RegistryEntry, RegistryError
+from batchbus_strategies.retrying import retry
 from batchbus_strategies.strategy import (
     Actor,
     AnyContext,
@@ -20,7 +21,9 @@ from batchbus_strategies.strategy import (
     RunCanceled,
     Services,
     StrategyError,
+    SyncCatalog,
 )
+from batchbus_strategies.sync import Sync, SyncFiles, SyncFileWriter
 
 __all__ = [
     "Actor",
@@ -44,5 +47,10 @@ __all__ = [
     "RunCanceled",
     "Services",
     "StrategyError",
+    "Sync",
+    "SyncCatalog",
+    "SyncFileWriter",
+    "SyncFiles",
     "Written",
+    "retry",
 ]

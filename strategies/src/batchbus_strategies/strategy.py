@@ -18,9 +18,11 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
+    from pymongo.database import Database
     from structlog.typing import FilteringBoundLogger
 
     from batchbus_strategies.records import RecordWrite, Written
+    from batchbus_strategies.sync import Sync
 
 __all__ = [
     "Actor",
@@ -40,6 +42,7 @@ __all__ = [
     "RunCanceled",
     "Services",
     "StrategyError",
+    "SyncCatalog",
 ]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -49,10 +52,13 @@ Phase = Literal["pre_process", "process"]
 """What a run does: find out what the job will do, or do it."""
 
 Catalog: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
-"""The catalogue database, as strategies use it: Motor's database, with PyMongo's own beneath it as `delegate`.
+"""The catalogue database, as an `async def` uses it: Motor's database, with PyMongo's own beneath it as `delegate`.
 
 This is the one place that names the driver, so that another driver is one line for authors.
 """
+
+SyncCatalog: TypeAlias = "Database[dict[str, Any]]"
+"""The catalogue database, as a plain `def` uses it: PyMongo's own."""
 
 
 class StrategyError(Exception):
@@ -169,7 +175,7 @@ C_co = TypeVar("C_co", bound=BaseModel, covariant=True)
 class JobRun(Protocol[C_co]):
     """One run of one phase of one job.
 
-    `advance`, `checkpoint` and `ensure_lease` are where a cancellation (`RunCanceled`) or a lost lease
+    `advance`, `checkpoint`, `ensure_lease` and whatever waits are where a cancellation (`RunCanceled`) or a lost lease
     (`LeaseLost`) surfaces, so call one of them once a chunk. `advance` and `checkpoint` take effect when called; in an
     `async def` strategy await them, which lets other runs have their turn. In a plain `def` strategy
     just call them: `checkpoint` blocks until it is durable.
@@ -212,11 +218,15 @@ class JobRun(Protocol[C_co]):
 
     @property
     def files(self) -> Files:
-        """The file store."""
+        """The file store, for `async def`."""
 
     @property
     def catalog(self) -> Catalog:
-        """The catalogue database, for `async def`. A plain `def` uses `catalog.delegate`, whose calls block."""
+        """The catalogue database, for `async def`."""
+
+    @property
+    def sync(self) -> Sync:
+        """`files` and `catalog` for a plain `def`, in calls that block. Raises `StrategyError` in an `async def`."""
 
     @property
     def log(self) -> FilteringBoundLogger:
@@ -245,6 +255,12 @@ class JobRun(Protocol[C_co]):
 
     def update_context(self, changes: Mapping[str, Json]) -> None:
         """Change top-level keys of the job's context; written when the phase ends."""
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Wait; a cancellation or a lost lease ends that at once. Await it in an `async def`; in a `def` it blocks.
+
+        It counts as no progress: `stall_seconds` runs on.
+        """
 
     def ensure_lease(self) -> None:
         """Raise `LeaseLost` unless this run still owns the job, judged by a monotonic clock. Call before each write."""

@@ -18,6 +18,7 @@ from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import checked_context, overrides, prepare
 from batchbus_strategies import Draft, JobView, Json
 from batchbus_strategies.registry import Strategy
+from batchbus_strategies.waiting import CURRENT_RUN
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -206,7 +207,9 @@ class InProcess:
 
     async def _let(self, method: Callable[..., Any], *args: object) -> None:
         """Wait for the strategy; or, if it was to stop and does not, no longer than until it is abandoned."""
-        call = self._call = self._executor.start(method, *args)
+        current = CURRENT_RUN.set(self._job_run)
+        call = self._call = self._executor.start(method, *args)  # which takes the context over
+        CURRENT_RUN.reset(current)
         done = asyncio.wrap_future(call.future)
         abandoned = asyncio.ensure_future(self._abandoned.wait())
         try:

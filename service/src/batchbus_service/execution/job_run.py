@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,8 +22,10 @@ from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.row_errors import RowErrorLog
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
-from batchbus_strategies.fenced import FencedWriter, in_a_loop
+from batchbus_strategies.fenced import FencedWriter
 from batchbus_strategies.json_values import CheckedResult, NotJson, as_count, as_json, as_object, as_text
+from batchbus_strategies.sync import Sync
+from batchbus_strategies.waiting import Interruption, Yields, in_a_loop
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -81,12 +83,15 @@ class EngineJobRun:
         self._job = job
         self._context: BaseModel | None = None
         self._services = services
+        self._sync = Sync(services.files, services.catalog)
         self._log = log
         self._clock = clock
         self._engine = asyncio.get_running_loop()
         self._lease = lease
         self._stop: type[RunCanceled] | type[LeaseLost] | None = None
         self._released = False
+        self._interruption = Interruption()
+        """Ends what the strategy waits for when it is to stop."""
         self._in_chunk = False
         """Between `ensure_lease` and the `advance` behind the write that it was called for."""
         self._writer = FencedWriter(job.id, job.fence)
@@ -150,6 +155,10 @@ class EngineJobRun:
         return self._services.catalog
 
     @property
+    def sync(self) -> Sync:
+        return self._sync.checked()
+
+    @property
     def log(self) -> FilteringBoundLogger:
         return self._log
 
@@ -167,7 +176,7 @@ class EngineJobRun:
         self._signal()
         self._check(may_go_on=self._in_chunk)
         self._in_chunk = False
-        return _Yields()
+        return Yields()
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
         self._check(may_go_on=True)
@@ -182,7 +191,7 @@ class EngineJobRun:
         if not in_a_loop():
             request.saved.result()
             self._check()
-            return _Yields()
+            return Yields()
         return self._saved(request.saved)
 
     def describe(self, key: str, name: str, message: str) -> None:
@@ -212,6 +221,14 @@ class EngineJobRun:
             raise LeaseLost(f"The lease on job {self.job_id} has run out")
         self._in_chunk = True
 
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        self._check()
+        if in_a_loop():
+            return self._slept(seconds)
+        self._interruption.wait_blocking(seconds=seconds)
+        self._check()
+        return Yields()
+
     def write(self, collection: str, records: Sequence[RecordWrite], *, step: int | None = None) -> Awaitable[Written]:
         self.ensure_lease()
         self.touched = self._clock.monotonic()
@@ -232,18 +249,22 @@ class EngineJobRun:
     def allow_cleanup(self) -> None:
         """Stop raising `RunCanceled`, so that `on_canceled` can work."""
         self._stop = None
+        self._interruption.clear()
 
     def cancel(self) -> None:
         """Have `RunCanceled` surface in the strategy."""
         self._stop = self._stop or RunCanceled
+        self._interruption.set()
 
     def release(self) -> None:
         """Have `LeaseLost` surface in the strategy, but not before a chunk that is written has its checkpoint."""
         self._released = True
+        self._interruption.set()
 
     def lose(self) -> None:
         """Have `LeaseLost` surface in the strategy."""
         self._stop = LeaseLost
+        self._interruption.set()
 
     def progress(self) -> Progress:
         """As of now. The next advance signals again."""
@@ -287,6 +308,10 @@ class EngineJobRun:
         if self._released and not may_go_on:
             raise LeaseLost(f"Job {self.job_id}")
 
+    async def _slept(self, seconds: float) -> None:
+        await self._interruption.wait(seconds=seconds)
+        self._check()
+
     async def _saved(self, saved: concurrent.futures.Future[None]) -> None:
         await asyncio.wrap_future(saved)
         self._check()
@@ -295,13 +320,6 @@ class EngineJobRun:
 def _share(advanced: int, count: int) -> float:
     """Progress from 0 to 1, to four places."""
     return round(min(advanced / count, 1.0), 4) if count > 0 else 1.0
-
-
-class _Yields:
-    """Awaiting it lets the other runs on the loop have their turn."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 def _as_text(line: int, column: str | None, message: str, value: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from batchbus_events.ids import new_job_id
-from batchbus_strategies.fenced import FencedWriter, in_a_loop
+from batchbus_strategies.fenced import FencedWriter
 from batchbus_strategies.json_values import CheckedResult, as_count, as_json, as_object, as_text
 from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.strategy import (
@@ -29,6 +29,8 @@ from batchbus_strategies.strategy import (
     RunCanceled,
     Services,
 )
+from batchbus_strategies.sync import Sync
+from batchbus_strategies.waiting import CURRENT_RUN, Yields, in_a_loop
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -140,13 +142,14 @@ class FakeJob(Generic[C]):
     ) -> FakeRun[C]:
         """One run of a phase, from its last checkpoint on.
 
-        At its `stop_at`-th call of `advance`, `checkpoint`, `ensure_lease` or `write`, counted from 1, `stop_with` surfaces;
-        or else as soon as its `stop_behind`-th checkpoint is kept.
+        At its `stop_at`-th call of `advance`, `checkpoint`, `ensure_lease`, `write` or `sleep`, counted from 1, `stop_with`
+        surfaces; or else as soon as its `stop_behind`-th checkpoint is kept.
         """
         saved = deepcopy(self.saved[phase][-1] if self.saved[phase] else replace(self.kept, state=None, advanced=0))
         before = deepcopy(self.kept)
         run = FakeRun(self, phase, saved, stop_at, stop_with, stop_behind)
         self.runs.append(run)
+        current = CURRENT_RUN.set(run)
         try:
             await _call(getattr(self.strategy, phase), run)
         except RunCanceled:
@@ -159,6 +162,8 @@ class FakeJob(Generic[C]):
         except BaseException:
             self.kept = run.snapshot()
             raise
+        finally:
+            CURRENT_RUN.reset(current)
         self.kept = run.snapshot()
         if phase == "pre_process":
             self.kept.advanced = 0
@@ -196,6 +201,7 @@ class FakeRun(Generic[C]):
         self.result: MutableMapping[str, Any] = CheckedResult(saved.result)
         self.files: Files = job.services.files
         self.catalog: Catalog = job.services.catalog
+        self._sync = Sync(self.files, self.catalog)
         self.log: FilteringBoundLogger = structlog.get_logger("batchbus.test").bind(job_id=job.id)
 
         self._writer = FencedWriter(self.job_id, self.run_number)
@@ -211,8 +217,14 @@ class FakeRun(Generic[C]):
         """What `update_context` was told."""
         self.messages: list[str] = []
         """The messages that `advance` was told."""
+        self.sleeps: list[float] = []
+        """The seconds that `sleep` was told, the pauses of `@retry` included. Nothing waits for them here."""
         self.calls: list[str] = []
         """Every call at which the run could have been stopped."""
+
+    @property
+    def sync(self) -> Sync:
+        return self._sync.checked()
 
     def expect(self, count: int) -> None:
         self.count = as_count(count, "expect: count")
@@ -223,7 +235,7 @@ class FakeRun(Generic[C]):
         if message is not None:
             self.messages.append(message)
         self._may_stop("advance")
-        return _Yields()
+        return Yields()
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
         self._may_stop("checkpoint")
@@ -232,7 +244,7 @@ class FakeRun(Generic[C]):
         self._job.saved[self.phase].append(replace(self.snapshot(), state=deepcopy(state)))
         if self._stop_behind is not None and self.calls.count("checkpoint") >= self._stop_behind:
             raise self._stop_with
-        return _Yields()
+        return Yields()
 
     def describe(self, key: str, name: str, message: str) -> None:
         texts = {"key": key, "name": name, "message": message}
@@ -243,6 +255,11 @@ class FakeRun(Generic[C]):
 
     def update_context(self, changes: Mapping[str, Json]) -> None:
         self.context_changes |= as_object(changes, "context")
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        self.sleeps.append(seconds)
+        self._may_stop("sleep")
+        return Yields()
 
     def ensure_lease(self) -> None:
         self._may_stop("ensure_lease")
@@ -262,11 +279,6 @@ class FakeRun(Generic[C]):
         self.calls.append(call)
         if self._stop_at is not None and len(self.calls) >= self._stop_at:
             raise self._stop_with
-
-
-class _Yields:
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 async def _call(method: Callable[..., Awaitable[None] | None], *arguments: object) -> None:

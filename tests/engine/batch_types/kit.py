@@ -1,0 +1,72 @@
+"""Batch types that use what a run offers besides its chunks, in an `async def`, in a thread, and in a child process."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from batchbus_strategies import BatchStrategy, JobRun, retry
+
+
+class KitContext(BaseModel):
+    what: str = "sleep"
+
+
+class Kit(BatchStrategy[KitContext]):
+    identifier = "kit-strategy"
+    batch_type = "kit"
+    context_model = KitContext
+
+    async def process(self, run: JobRun[KitContext]) -> None:
+        await run.advance(message="waiting")
+        match run.context.what:
+            case "sleep":
+                await run.sleep(1000)
+            case "retry":
+                await self._ask()
+
+    async def on_canceled(self, run: JobRun[KitContext]) -> None:
+        await run.sleep(0.001)
+        run.result["cleaned_up"] = True
+
+    @retry(on=TimeoutError, first=1000, longest=1000)
+    async def _ask(self) -> None:
+        raise TimeoutError
+
+
+class KitIsolated(Kit):
+    identifier = "kit-isolated-strategy"
+    batch_type = "kit-isolated"
+    isolation = "process"
+
+
+class KitThread(BatchStrategy[KitContext]):
+    identifier = "kit-thread-strategy"
+    batch_type = "kit-thread"
+    context_model = KitContext
+
+    def process(self, run: JobRun[KitContext]) -> None:
+        run.advance(message="waiting")
+        match run.context.what:
+            case "sleep":
+                run.sleep(1000)
+            case "retry":
+                self._ask()
+            case "files":
+                with run.sync.files.write(f"kit/{run.job_id}") as file:
+                    file.write(b"written in a thread")
+                written = b"".join(run.sync.files.read(f"kit/{run.job_id}")).decode()
+                run.sync.catalog["traces"].insert_one({"job": run.job_id, "written": written})
+
+    def on_canceled(self, run: JobRun[KitContext]) -> None:
+        run.sleep(0.001)
+        run.result["cleaned_up"] = True
+
+    @retry(on=TimeoutError, first=1000, longest=1000)
+    def _ask(self) -> None:
+        raise TimeoutError
+
+
+class KitIsolatedThread(KitThread):
+    identifier = "kit-isolated-thread-strategy"
+    batch_type = "kit-isolated-thread"
+    isolation = "process"

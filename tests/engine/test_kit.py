@@ -1,0 +1,42 @@
+"""What a run offers besides its chunks: wherever the strategy is executed, it works, and a cancellation ends it."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchbus_service.app.bootstrap import Timeouts
+from batchbus_service.domain.job import Status
+from tests.engine.installation import Installation
+
+NEVER = Timeouts(cancel_grace=1000, stuck=1000)
+"""Nothing is ended by force, so that what ends has ended by itself."""
+KINDS = pytest.mark.parametrize("batch_type", ["kit", "kit-thread", "kit-isolated", "kit-isolated-thread"])
+
+
+@KINDS
+@pytest.mark.parametrize("what", ["sleep", "retry"])
+async def test_a_cancellation_ends_what_a_run_waits_for(installation: Installation, batch_type: str, what: str) -> None:
+    async with installation.worker(timeouts=NEVER):
+        job_id = await installation.create(batch_type, what=what)
+        await installation.followed.message(job_id, "waiting")
+        await installation.cancel(job_id)
+        job = await installation.until(job_id, lambda job: job.terminal and job.lease is None)
+    assert (job.status, job.result and job.result.added) == (Status.CANCELED, {"cleaned_up": True})
+
+
+@KINDS
+async def test_a_worker_that_stops_ends_what_a_run_waits_for(installation: Installation, batch_type: str) -> None:
+    async with installation.worker(timeouts=NEVER):
+        job_id = await installation.create(batch_type)
+        await installation.followed.message(job_id, "waiting")
+    job = await installation.job(job_id)
+    assert (job.status, job.lease, job.failures) == (Status.PROCESSING, None, 0)
+
+
+@pytest.mark.parametrize("batch_type", ["kit-thread", "kit-isolated-thread"])
+async def test_a_thread_reads_and_writes_files_and_the_catalogue(installation: Installation, batch_type: str) -> None:
+    async with installation.worker():
+        job_id = await installation.create(batch_type, what="files")
+        await installation.followed.event("batch.completed", job_id)
+    trace = await installation.catalog.traces.find_one({"job": job_id})
+    assert trace is not None and trace["written"] == "written in a thread"
