@@ -42,6 +42,7 @@ _ENDS_WITH_ITS_WORK: Final = {
     "service/execution/isolation/child.py Child._progressed": "tells of one burst of progress; the next begins anew",
     "service/execution/isolation/isolated.py Isolated._heard": "one checkpoint; what it raises is told to the child",
     "service/execution/isolation/isolated.py Isolated._ready": "one start, awaited",
+    "service/execution/isolation/requests.py RequestServer.heard": "one request; what it raises is told to the child",
     "service/execution/isolation/process.py ChildProcess.start": "to the end of the child, and every Exception ends that",
     "service/journal/transitions.py _unbroken": "one write, awaited",
     "service/storage/line_index.py LinePages._offsets_of": "one count, awaited",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from batchbus_service.app.bootstrap import Timeouts
@@ -22,6 +24,29 @@ async def test_a_cancellation_ends_what_a_run_waits_for(installation: Installati
         await installation.cancel(job_id)
         job = await installation.until(job_id, lambda job: job.terminal and job.lease is None)
     assert (job.status, job.result and job.result.added) == (Status.CANCELED, {"cleaned_up": True})
+
+
+@KINDS
+async def test_a_cancellation_ends_the_wait_for_a_permit(installation: Installation, batch_type: str) -> None:
+    async with installation.worker(timeouts=NEVER):
+        job_id = await installation.create(batch_type, what="limit", times=3)
+        await installation.followed.message(job_id, "permit 0")
+        await installation.cancel(job_id)
+        job = await installation.until(job_id, lambda job: job.terminal and job.lease is None)
+    assert (job.status, job.result and job.result.added) == (Status.CANCELED, {"cleaned_up": True})
+
+
+async def test_a_limit_holds_over_all_workers_and_all_kinds_of_strategies(installation: Installation) -> None:
+    per_second, times = 20, 15
+    async with installation.worker_process(), installation.worker_process():
+        jobs = [
+            await installation.create(kind, what="limit", per_second=per_second, times=times)
+            for kind in ("kit", "kit", "kit-thread", "kit-isolated")
+        ]
+        await installation.followed.every("batch.completed", jobs)
+    moments = [moment async for each in installation.catalog["permits"].find({}) for moment in each["moments"]]
+    assert len(moments) == len(jobs) * times
+    assert max(Counter(map(int, moments)).values()) <= per_second
 
 
 @KINDS

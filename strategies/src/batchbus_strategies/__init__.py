@@ -1,5 +1,6 @@
 """Batch types: the contract for writing your own, and the built-in imports and exports."""
 
+from batchbus_strategies.limits import Permit
 from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.registry import Registry, RegistryEntry, RegistryError
 from batchbus_strategies.retrying import retry
@@ -39,6 +40,7 @@ __all__ = [
     "JobView",
     "Json",
     "LeaseLost",
+    "Permit",
     "Phase",
     "RecordWrite",
     "Registry",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
     from structlog.typing import FilteringBoundLogger
 
+    from batchbus_strategies.limits import Permit
     from batchbus_strategies.records import RecordWrite, Written
     from batchbus_strategies.sync import Sync
 
@@ -260,6 +261,15 @@ class JobRun(Protocol[C_co]):
         """Wait; a cancellation or a lost lease ends that at once. Await it in an `async def`; in a `def` it blocks.
 
         It counts as no progress: `stall_seconds` runs on.
+        """
+
+    def limit(self, name: str, *, per_second: float) -> Permit:
+        """Wait for a permit, of which there are so many a second with that name for all runs of all workers together.
+
+        Await it in an `async def`, or use it as `async with`; in a `def` it blocks. Seconds are those of the database
+        server's clock, and the permits of one are spread over it; of `per_second=0.1` there is one in ten seconds. What
+        is not used lapses. Where different limits are asked for under one name, the lowest of the last minute holds.
+        A cancellation or a lost lease surfaces at once. Raises: `StrategyError` for what is no limit.
         """
 
     def ensure_lease(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
-from batchbus_strategies.strategy import Catalog, Files, FileWriter, StrategyError, SyncCatalog
+from batchbus_strategies.strategy import Files, FileWriter, Services, StrategyError, SyncCatalog
 from batchbus_strategies.waiting import in_a_loop
 
 __all__ = ["Sync", "SyncFileWriter", "SyncFiles", "SyncInLoop"]
@@ -86,9 +86,8 @@ class SyncFiles:
 class Sync:
     """What `JobRun.sync` gives. Its calls block the thread of the run, and nothing else."""
 
-    def __init__(self, files: Files, catalog: Catalog) -> None:
-        self._files = SyncFiles(files)
-        self._catalog = catalog
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def checked(self) -> Sync:
         """Itself. Raises `SyncInLoop` in an `async def`."""
@@ -99,12 +98,12 @@ class Sync:
     @property
     def files(self) -> SyncFiles:
         """The file store."""
-        return self._files
+        return SyncFiles(self._services.files)
 
     @property
     def catalog(self) -> SyncCatalog:
         """The catalogue database, as PyMongo gives it."""
-        database: SyncCatalog = self._catalog.delegate
+        database: SyncCatalog = self._services.catalog.delegate
         return database
 
 

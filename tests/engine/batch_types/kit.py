@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pydantic import BaseModel
 
 from batchbus_strategies import BatchStrategy, JobRun, retry
@@ -9,6 +11,8 @@ from batchbus_strategies import BatchStrategy, JobRun, retry
 
 class KitContext(BaseModel):
     what: str = "sleep"
+    per_second: float = 0.0001
+    times: int = 1
 
 
 class Kit(BatchStrategy[KitContext]):
@@ -23,6 +27,14 @@ class Kit(BatchStrategy[KitContext]):
                 await run.sleep(1000)
             case "retry":
                 await self._ask()
+            case "limit":
+                moments = []
+                await run.limit(run.job_id, per_second=1000)
+                for number in range(run.context.times):
+                    async with run.limit("geo", per_second=run.context.per_second):
+                        moments.append(time.time())
+                    await run.advance(message=f"permit {number}")
+                await run.catalog["permits"].insert_one({"_id": run.job_id, "moments": moments})
 
     async def on_canceled(self, run: JobRun[KitContext]) -> None:
         await run.sleep(0.001)
@@ -51,6 +63,14 @@ class KitThread(BatchStrategy[KitContext]):
                 run.sleep(1000)
             case "retry":
                 self._ask()
+            case "limit":
+                moments = []
+                run.limit(run.job_id, per_second=1000)
+                for number in range(run.context.times):
+                    with run.limit("geo", per_second=run.context.per_second):
+                        moments.append(time.time())
+                    run.advance(message=f"permit {number}")
+                run.sync.catalog["permits"].insert_one({"_id": run.job_id, "moments": moments})
             case "files":
                 with run.sync.files.write(f"kit/{run.job_id}") as file:
                     file.write(b"written in a thread")

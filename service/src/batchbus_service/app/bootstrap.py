@@ -31,6 +31,7 @@ from batchbus_service.execution.attempt import Dependencies
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.heartbeat import RunLimits
 from batchbus_service.execution.isolation import Placement, Setup
+from batchbus_service.execution.limiter import Limiter
 from batchbus_service.execution.slots import Slots
 from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
@@ -248,11 +249,13 @@ async def _open_worker(
     """What takes triggers and runs jobs."""
     settings = base.settings
     setup, all_isolated = await _setup(base), settings.isolation == "all"
+    await base.stores.permits.prepare()
+    limiter = Limiter(base.stores.permits, base.clock, base.log)
     shared = Dependencies(
         worker=base.name,
         transitions=transitions,
         bus=base.bus,
-        executions=Placement(base.executor, base.clock, setup, all_isolated=all_isolated),
+        executions=Placement(base.executor, base.clock, setup, limiter, all_isolated=all_isolated),
         slots=base.slots,
         limits=RunLimits(
             lease=settings.lease_seconds,

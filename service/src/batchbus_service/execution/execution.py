@@ -16,6 +16,7 @@ from batchbus_service.execution.executor import Call, StrategyExecutor, tamed
 from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import checked_context, overrides, prepare
+from batchbus_service.execution.worker_services import WorkerServices
 from batchbus_strategies import Draft, JobView, Json
 from batchbus_strategies.registry import Strategy
 from batchbus_strategies.waiting import CURRENT_RUN
@@ -143,8 +144,10 @@ class InProcess:
         strategy: Strategy,
         lease: Lease,
         log: FilteringBoundLogger,
+        worker: WorkerServices,
     ) -> None:
         self._executor = executor
+        self._worker = worker
         self._clock = clock
         self._strategy = strategy
         self._lease = lease
@@ -156,7 +159,9 @@ class InProcess:
 
     def begin(self, job: Job) -> EngineJobRun:
         self._job = job
-        self._job_run = EngineJobRun(job, self._executor.services, self._log, self._clock, lease=self._lease)
+        self._job_run = EngineJobRun(
+            job, self._executor.services, self._log, self._clock, lease=self._lease, worker=self._worker
+        )
         return self._job_run
 
     async def work(self) -> Draft:

@@ -21,9 +21,11 @@ from batchbus_service.domain.result import MAX_ERRORS, JobResult
 from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.row_errors import RowErrorLog
+from batchbus_service.execution.worker_services import Asking, WorkerServices
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
 from batchbus_strategies.fenced import FencedWriter
 from batchbus_strategies.json_values import CheckedResult, NotJson, as_count, as_json, as_object, as_text
+from batchbus_strategies.limits import Permit, checked_limit
 from batchbus_strategies.sync import Sync
 from batchbus_strategies.waiting import Interruption, Yields, in_a_loop
 
@@ -77,13 +79,22 @@ class CheckpointRequest:
 class EngineJobRun:
     """Implements `JobRun`, and for the engine `execution.RunControl`."""
 
-    def __init__(self, job: Job, services: Services, log: FilteringBoundLogger, clock: Clock, *, lease: Lease) -> None:
+    def __init__(
+        self,
+        job: Job,
+        services: Services,
+        log: FilteringBoundLogger,
+        clock: Clock,
+        *,
+        lease: Lease,
+        worker: WorkerServices,
+    ) -> None:
         self.progressed: Signal[None] = Signal()
         self.checkpoints: Signal[CheckpointRequest] = Signal()
         self._job = job
         self._context: BaseModel | None = None
         self._services = services
-        self._sync = Sync(services.files, services.catalog)
+        self._sync = Sync(services)
         self._log = log
         self._clock = clock
         self._engine = asyncio.get_running_loop()
@@ -92,6 +103,7 @@ class EngineJobRun:
         self._released = False
         self._interruption = Interruption()
         """Ends what the strategy waits for when it is to stop."""
+        self._asking = Asking(worker, clock, self._interruption, self._check)
         self._in_chunk = False
         """Between `ensure_lease` and the `advance` behind the write that it was called for."""
         self._writer = FencedWriter(job.id, job.fence)
@@ -229,6 +241,15 @@ class EngineJobRun:
         self._check()
         return Yields()
 
+    def limit(self, name: str, *, per_second: float) -> Permit:
+        name, per_second = checked_limit(name, per_second)
+        self._check()
+        if in_a_loop():
+            return Permit(lambda: self._permitted(name, per_second))
+        self._asking.permit_blocking(name, per_second)
+        self.touched = self._clock.monotonic()
+        return Permit()
+
     def write(self, collection: str, records: Sequence[RecordWrite], *, step: int | None = None) -> Awaitable[Written]:
         self.ensure_lease()
         self.touched = self._clock.monotonic()
@@ -311,6 +332,10 @@ class EngineJobRun:
     async def _slept(self, seconds: float) -> None:
         await self._interruption.wait(seconds=seconds)
         self._check()
+
+    async def _permitted(self, name: str, per_second: float) -> None:
+        await self._asking.permit(name, per_second)
+        self.touched = self._clock.monotonic()
 
     async def _saved(self, saved: concurrent.futures.Future[None]) -> None:
         await asyncio.wrap_future(saved)

@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from batchbus_events.ids import new_job_id
 from batchbus_strategies.fenced import FencedWriter
 from batchbus_strategies.json_values import CheckedResult, as_count, as_json, as_object, as_text
+from batchbus_strategies.limits import Permit, checked_limit
 from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.strategy import (
     Actor,
@@ -142,8 +143,8 @@ class FakeJob(Generic[C]):
     ) -> FakeRun[C]:
         """One run of a phase, from its last checkpoint on.
 
-        At its `stop_at`-th call of `advance`, `checkpoint`, `ensure_lease`, `write` or `sleep`, counted from 1, `stop_with`
-        surfaces; or else as soon as its `stop_behind`-th checkpoint is kept.
+        At its `stop_at`-th call of `advance`, `checkpoint`, `ensure_lease`, `write`, `sleep` or `limit`, counted from 1,
+        `stop_with` surfaces; or else as soon as its `stop_behind`-th checkpoint is kept.
         """
         saved = deepcopy(self.saved[phase][-1] if self.saved[phase] else replace(self.kept, state=None, advanced=0))
         before = deepcopy(self.kept)
@@ -201,7 +202,7 @@ class FakeRun(Generic[C]):
         self.result: MutableMapping[str, Any] = CheckedResult(saved.result)
         self.files: Files = job.services.files
         self.catalog: Catalog = job.services.catalog
-        self._sync = Sync(self.files, self.catalog)
+        self._sync = Sync(job.services)
         self.log: FilteringBoundLogger = structlog.get_logger("batchbus.test").bind(job_id=job.id)
 
         self._writer = FencedWriter(self.job_id, self.run_number)
@@ -219,6 +220,8 @@ class FakeRun(Generic[C]):
         """The messages that `advance` was told."""
         self.sleeps: list[float] = []
         """The seconds that `sleep` was told, the pauses of `@retry` included. Nothing waits for them here."""
+        self.permits: list[tuple[str, float]] = []
+        """What `limit` was asked for: name, and permits a second. Nothing waits for them here."""
         self.calls: list[str] = []
         """Every call at which the run could have been stopped."""
 
@@ -261,6 +264,11 @@ class FakeRun(Generic[C]):
         self._may_stop("sleep")
         return Yields()
 
+    def limit(self, name: str, *, per_second: float) -> Permit:
+        self.permits.append(checked_limit(name, per_second))
+        self._may_stop("limit")
+        return Permit(_yields) if in_a_loop() else Permit()
+
     def ensure_lease(self) -> None:
         self._may_stop("ensure_lease")
 
@@ -279,6 +287,10 @@ class FakeRun(Generic[C]):
         self.calls.append(call)
         if self._stop_at is not None and len(self.calls) >= self._stop_at:
             raise self._stop_with
+
+
+async def _yields() -> None:
+    await Yields()
 
 
 async def _call(method: Callable[..., Awaitable[None] | None], *arguments: object) -> None:

@@ -35,6 +35,7 @@ from batchbus_service.execution.isolation.messages import (
     read,
     state_of,
 )
+from batchbus_service.execution.isolation.requests import RemoteServices
 from batchbus_service.execution.isolation.setup import Setup
 from batchbus_service.execution.lease import Lease
 from batchbus_service.storage.clock import SystemClock
@@ -70,6 +71,7 @@ class Child:
         self._executor = executor
         self._strategy = strategy
         self._every = every
+        self._worker = RemoteServices(lambda message: writer.write(packed(message)))
         self._execution: InProcess
         self._job_run: EngineJobRun
         self._lease: Lease
@@ -92,6 +94,8 @@ class Child:
                 self._answer(self._advised(message))
             case "saved":
                 self._saved(message)
+            case "answered":
+                self._worker.answered(message)
             case "renewed":
                 self._lease.renew(message["lease_ends"])
                 self._tell()
@@ -109,7 +113,7 @@ class Child:
         log = structlog.get_logger("batchbus").bind(**message["log"])
         clock = SystemClock()
         self._lease = Lease(clock, message["lease_ends"])
-        self._execution = InProcess(self._executor, clock, self._strategy, self._lease, log)
+        self._execution = InProcess(self._executor, clock, self._strategy, self._lease, log, self._worker)
         self._job_run = self._execution.begin(job)
         self._job_run.progressed.connect(self._progressed)
         self._job_run.checkpoints.connect(self._checkpoint_made)
