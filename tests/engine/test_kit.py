@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from structlog.testing import capture_logs
 
 from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.domain.job import Status
@@ -47,6 +48,20 @@ async def test_a_limit_holds_over_all_workers_and_all_kinds_of_strategies(instal
     moments = [moment async for each in installation.catalog["permits"].find({}) for moment in each["moments"]]
     assert len(moments) == len(jobs) * times
     assert max(Counter(map(int, moments)).values()) <= per_second
+
+
+@KINDS
+async def test_a_job_keeps_an_error_of_the_driver_in_one_sentence(installation: Installation, batch_type: str) -> None:
+    with capture_logs() as logs:
+        async with installation.worker(max_attempts=1):
+            job_id = await installation.create(batch_type, what="duplicate")
+            failed = await installation.followed.event("batch.failed", job_id)
+    sentence = f'The write with index 1 of a bulk to things was refused: its _id "{job_id}" is taken already (unique index _id_).'
+    assert failed.data["error"] == sentence
+    job = await installation.job(job_id)
+    assert job.result is not None and sentence in job.result.errors[-1]
+    (told,) = [line for line in logs if line["event"] == "run_failed"]
+    assert (told["reason"], told["exc_info"] is not None) == (sentence, True)
 
 
 @KINDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -43,15 +43,17 @@ class Server:
         return "answer"
 
 
-class Asks(BatchStrategy[AnyContext]):
-    """Asks a server in an `async def`."""
-
+class _Asks(BatchStrategy[AnyContext]):
     identifier = "asks-strategy"
     batch_type = "asks"
 
     def __init__(self, server: Server, **how: Any) -> None:
         self._server = server
         self._how = {"on": (TimeoutError, Answered), **how}
+
+
+class Asks(_Asks):
+    """Asks a server in an `async def`."""
 
     async def process(self, run: JobRun[AnyContext]) -> None:
         @retry(**self._how)
@@ -61,10 +63,10 @@ class Asks(BatchStrategy[AnyContext]):
         run.result["answer"] = await ask()
 
 
-class AsksInThread(Asks):
+class AsksInThread(_Asks):
     """Asks a server in a plain `def`."""
 
-    def process(self, run: JobRun[AnyContext]) -> None:  # type: ignore[override]
+    def process(self, run: JobRun[AnyContext]) -> None:
         run.result["answer"] = retry(**self._how)(self._server.ask)()
 
 
@@ -72,7 +74,7 @@ KINDS = pytest.mark.parametrize("strategy", [Asks, AsksInThread])
 
 
 @KINDS
-async def test_what_works_in_the_end_is_returned(strategy: type[Asks], services: Services) -> None:
+async def test_what_works_in_the_end_is_returned(strategy: type[_Asks], services: Services) -> None:
     server = Server(failures=3)
     job = FakeJob(strategy(server, first=1.0), {}, services)
     run = await job.process()
@@ -81,7 +83,7 @@ async def test_what_works_in_the_end_is_returned(strategy: type[Asks], services:
 
 
 @KINDS
-async def test_the_last_error_is_raised_as_it_is(strategy: type[Asks], services: Services) -> None:
+async def test_the_last_error_is_raised_as_it_is(strategy: type[_Asks], services: Services) -> None:
     error = Answered()
     server = Server(9, error)
     with pytest.raises(Answered) as raised:
@@ -90,7 +92,7 @@ async def test_the_last_error_is_raised_as_it_is(strategy: type[Asks], services:
 
 
 @KINDS
-async def test_other_errors_pass_at_once(strategy: type[Asks], services: Services) -> None:
+async def test_other_errors_pass_at_once(strategy: type[_Asks], services: Services) -> None:
     server = Server(9, ConnectionError("refused"))
     with pytest.raises(ConnectionError):
         await FakeJob(strategy(server), {}, services).process()
@@ -98,7 +100,7 @@ async def test_other_errors_pass_at_once(strategy: type[Asks], services: Service
 
 
 @KINDS
-async def test_a_cancellation_ends_the_pause(strategy: type[Asks], services: Services) -> None:
+async def test_a_cancellation_ends_the_pause(strategy: type[_Asks], services: Services) -> None:
     server = Server(9)
     with pytest.raises(RunCanceled):
         await FakeJob(strategy(server, on=Exception), {}, services).process(stop_at=2, stop_with=RunCanceled)
@@ -106,13 +108,13 @@ async def test_a_cancellation_ends_the_pause(strategy: type[Asks], services: Ser
 
 
 @KINDS
-async def test_a_server_is_left_alone_as_long_as_it_asks(strategy: type[Asks], services: Services) -> None:
+async def test_a_server_is_left_alone_as_long_as_it_asks(strategy: type[_Asks], services: Services) -> None:
     run = await FakeJob(strategy(Server(1, Answered({"Retry-After": "7"}))), {}, services).process()
     assert 7 <= run.sleeps[0] <= 7.5
 
 
 @KINDS
-async def test_a_server_that_asks_for_too_much_is_not_waited_for(strategy: type[Asks], services: Services) -> None:
+async def test_a_server_that_asks_for_too_much_is_not_waited_for(strategy: type[_Asks], services: Services) -> None:
     server = Server(1, Answered(retry_after=301))
     with pytest.raises(Answered):
         await FakeJob(strategy(server), {}, services).process()
@@ -138,7 +140,7 @@ async def test_outside_of_a_run_it_works_too() -> None:
 
 def test_what_cannot_be_tried_again_is_refused_where_it_is_defined() -> None:
     with pytest.raises(TypeError, match="subclass of Exception"):
-        retry(on=RunCanceled)  # type: ignore[arg-type]
+        retry(on=cast(Any, RunCanceled))
     with pytest.raises(ValueError, match="1 or more"):
         retry(on=OSError, tries=0)
     with pytest.raises(TypeError, match="is a generator"):

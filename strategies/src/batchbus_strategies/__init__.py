@@ -1,6 +1,7 @@
 """Batch types: the contract for writing your own, and the built-in imports and exports."""
 
 from batchbus_strategies.limits import Permit
+from batchbus_strategies.lookup import look_up, look_up_blocking
 from batchbus_strategies.records import RecordWrite, Written
 from batchbus_strategies.registry import Registry, RegistryEntry, RegistryError
 from batchbus_strategies.retrying import retry
@@ -9,6 +10,7 @@ from batchbus_strategies.strategy import (
     AnyContext,
     BatchStrategy,
     Catalog,
+    CatalogCollection,
     Draft,
     FileMissing,
     Files,
@@ -23,6 +25,7 @@ from batchbus_strategies.strategy import (
     Services,
     StrategyError,
     SyncCatalog,
+    SyncCatalogCollection,
 )
 from batchbus_strategies.sync import Sync, SyncFiles, SyncFileWriter
 
@@ -31,6 +34,7 @@ __all__ = [
     "AnyContext",
     "BatchStrategy",
     "Catalog",
+    "CatalogCollection",
     "Draft",
     "FileMissing",
     "FileWriter",
@@ -51,8 +55,11 @@ __all__ = [
     "StrategyError",
     "Sync",
     "SyncCatalog",
+    "SyncCatalogCollection",
     "SyncFileWriter",
     "SyncFiles",
     "Written",
+    "look_up",
+    "look_up_blocking",
     "retry",
 ]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Typ
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
+    from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
+    from pymongo.collection import Collection
     from pymongo.database import Database
     from structlog.typing import FilteringBoundLogger
 
@@ -30,6 +31,7 @@ __all__ = [
     "AnyContext",
     "BatchStrategy",
     "Catalog",
+    "CatalogCollection",
     "Draft",
     "FileMissing",
     "FileWriter",
@@ -44,6 +46,7 @@ __all__ = [
     "Services",
     "StrategyError",
     "SyncCatalog",
+    "SyncCatalogCollection",
 ]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -60,6 +63,12 @@ This is the one place that names the driver, so that another driver is one line 
 
 SyncCatalog: TypeAlias = "Database[dict[str, Any]]"
 """The catalogue database, as a plain `def` uses it: PyMongo's own."""
+
+CatalogCollection: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
+"""A collection of `Catalog`."""
+
+SyncCatalogCollection: TypeAlias = "Collection[dict[str, Any]]"
+"""A collection of `SyncCatalog`."""
 
 
 class StrategyError(Exception):

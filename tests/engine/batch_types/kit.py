@@ -27,6 +27,8 @@ class Kit(BatchStrategy[KitContext]):
                 await run.sleep(1000)
             case "retry":
                 await self._ask()
+            case "duplicate":
+                await run.catalog["things"].insert_many([{"_id": run.job_id, "text": "x" * 5000} for _ in range(2)])
             case "limit":
                 moments = []
                 await run.limit(run.job_id, per_second=1000)
@@ -63,6 +65,8 @@ class KitThread(BatchStrategy[KitContext]):
                 run.sleep(1000)
             case "retry":
                 self._ask()
+            case "duplicate":
+                run.sync.catalog["things"].insert_many([{"_id": run.job_id, "text": "x" * 5000} for _ in range(2)])
             case "limit":
                 moments = []
                 run.limit(run.job_id, per_second=1000)

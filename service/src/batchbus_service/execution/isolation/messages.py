@@ -16,7 +16,7 @@ from typing import Any, Final
 from batchbus_service.domain.errors import NotStorable
 from batchbus_service.domain.job import Checkpoint, Job, plain
 from batchbus_service.domain.result import JobResult
-from batchbus_service.execution.execution import ProcessDied, RaisedInChild, RunStalled
+from batchbus_service.execution.execution import ProcessDied, RaisedInChild, RunStalled, error_text
 from batchbus_service.execution.executor import CallStopped
 from batchbus_service.execution.job_run import EngineJobRun, Progress
 from batchbus_service.storage.mongo.codec import decoded, encoded
@@ -134,7 +134,7 @@ def error_to(error: BaseException, traceback: str, *, full: bool = False) -> Doc
         )
         kind, text = "memory", where(frames)
     elif kind == "other":
-        text = f"{type(error).__name__}: {error}"
+        text = error_text(error)
     return {"kind": kind, "text": plain(text, 10_000), "full": full, "traceback": plain(traceback, _TRACEBACK)}
 
 
