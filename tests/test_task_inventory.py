@@ -34,6 +34,7 @@ _ENDS_WITH_ITS_WORK: Final = {
     "service/storage/clock.py ServerClock.sure": "one measurement, awaited by whoever asks",
     "service/journal/notifier.py Notifier.notify": "a few notifications; the next that is needed begins anew",
     "service/storage/mongo/embedded.py EmbeddedMongo._launch": "reads to the end of a pipe",
+    "service/execution/computing/pool.py ComputePool._end": "one end of a process, which `__aexit__` waits for",
     "service/execution/execution.py InProcess._let": "waits for one call",
     "service/execution/executor.py _LoopCall._begin": "one call, whose future carries what it raises",
     "service/http/server/server.py _serving": "the process ends when it does",

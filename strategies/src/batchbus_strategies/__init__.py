@@ -1,5 +1,6 @@
 """Batch types: the contract for writing your own, and the built-in imports and exports."""
 
+from batchbus_strategies.computing import ComputationDied
 from batchbus_strategies.limits import Permit
 from batchbus_strategies.lookup import look_up, look_up_blocking
 from batchbus_strategies.records import RecordWrite, Written
@@ -35,6 +36,7 @@ __all__ = [
     "BatchStrategy",
     "Catalog",
     "CatalogCollection",
+    "ComputationDied",
     "Draft",
     "FileMissing",
     "FileWriter",

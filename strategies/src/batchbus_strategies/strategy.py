@@ -9,7 +9,7 @@ a thread of its own). Neither can hold up a heartbeat.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
@@ -178,6 +178,7 @@ class JobView:
     """Runs lost so far to an error or an expired lease, since the last new checkpoint; this one included."""
 
 
+T = TypeVar("T")
 C = TypeVar("C", bound=BaseModel)
 C_co = TypeVar("C_co", bound=BaseModel, covariant=True)
 
@@ -270,6 +271,18 @@ class JobRun(Protocol[C_co]):
         """Wait; a cancellation or a lost lease ends that at once. Await it in an `async def`; in a `def` it blocks.
 
         It counts as no progress: `stall_seconds` runs on.
+        """
+
+    def compute(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
+        """Call a function in another process, of which a worker has one for each core, so that it holds nothing up.
+
+        Await it in an `async def`; in a `def` it blocks, and what it returns is the result itself. The function is one
+        at the top of a module, its arguments and its result can be pickled, and have 250 MB at most. It talks to nobody:
+        there is no file store and no catalogue. What it raises is raised here, of its own type where that can be
+        pickled, and else as a `RuntimeError`. A cancellation or a lost lease ends the process, and surfaces at once.
+        It counts as no progress: `stall_seconds` runs on.
+        Raises: `ComputationDied` if the process ends, by a signal or for lack of memory; `StrategyError` for what another
+        process cannot be given.
         """
 
     def limit(self, name: str, *, per_second: float) -> Permit:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from batchbus_strategies.strategy import Files, FileWriter, Services, StrategyError, SyncCatalog
 from batchbus_strategies.waiting import in_a_loop
@@ -86,8 +86,9 @@ class SyncFiles:
 class Sync:
     """What `JobRun.sync` gives. Its calls block the thread of the run, and nothing else."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, compute: Callable[..., Any]) -> None:
         self._services = services
+        self._compute = compute
 
     def checked(self) -> Sync:
         """Itself. Raises `SyncInLoop` in an `async def`."""
@@ -99,6 +100,11 @@ class Sync:
     def files(self) -> SyncFiles:
         """The file store."""
         return SyncFiles(self._services.files)
+
+    def compute(self, function: Callable[..., T], *args: object) -> T:
+        """As `JobRun.compute` in a plain `def`, for type checkers: they learn that it returns the result itself."""
+        result: T = self._compute(function, *args)
+        return result
 
     @property
     def catalog(self) -> SyncCatalog:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -13,6 +16,26 @@ class KitContext(BaseModel):
     what: str = "sleep"
     per_second: float = 0.0001
     times: int = 1
+    place: Path = Path()
+    """Where a computation says which process it is in."""
+
+
+def _computes(place: Path) -> int:
+    """Writes its process id there, and returns it."""
+    unfinished = place.with_suffix(".new")
+    unfinished.write_text(str(os.getpid()))
+    unfinished.replace(place)
+    return os.getpid()
+
+
+def _computes_for_ever(place: Path) -> None:
+    _computes(place)
+    while True:
+        time.sleep(1)
+
+
+def _dies() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Kit(BatchStrategy[KitContext]):
@@ -27,6 +50,13 @@ class Kit(BatchStrategy[KitContext]):
                 await run.sleep(1000)
             case "retry":
                 await self._ask()
+            case "compute":
+                process = await run.compute(_computes, run.context.place)
+                run.result["alone"] = process != os.getpid()
+            case "compute for ever":
+                await run.compute(_computes_for_ever, run.context.place)
+            case "compute and die":
+                await run.compute(_dies)
             case "duplicate":
                 await run.catalog["things"].insert_many([{"_id": run.job_id, "text": "x" * 5000} for _ in range(2)])
             case "limit":
@@ -65,6 +95,12 @@ class KitThread(BatchStrategy[KitContext]):
                 run.sleep(1000)
             case "retry":
                 self._ask()
+            case "compute":
+                run.result["alone"] = run.sync.compute(_computes, run.context.place) != os.getpid()
+            case "compute for ever":
+                run.compute(_computes_for_ever, run.context.place)
+            case "compute and die":
+                run.compute(_dies)
             case "duplicate":
                 run.sync.catalog["things"].insert_many([{"_id": run.job_id, "text": "x" * 5000} for _ in range(2)])
             case "limit":

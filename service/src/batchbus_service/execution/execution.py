@@ -18,6 +18,7 @@ from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import checked_context, overrides, prepare
 from batchbus_service.execution.worker_services import WorkerServices
 from batchbus_strategies import Draft, JobView, Json
+from batchbus_strategies.computing import ComputationDied
 from batchbus_strategies.driver_errors import driver_sentence
 from batchbus_strategies.registry import Strategy
 from batchbus_strategies.waiting import CURRENT_RUN
@@ -230,6 +231,6 @@ class InProcess:
 
 def error_text(error: BaseException) -> str:
     """What a job keeps of the error that ended a run. To be asked while the error has its traceback."""
-    if isinstance(error, RunStalled | ProcessDied | RaisedInChild):
+    if isinstance(error, RunStalled | ProcessDied | RaisedInChild | ComputationDied):
         return str(error)
     return driver_sentence(error) or f"{type(error).__name__}: {error}"

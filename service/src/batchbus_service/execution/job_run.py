@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -23,6 +23,7 @@ from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.row_errors import RowErrorLog
 from batchbus_service.execution.worker_services import Asking, WorkerServices
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
+from batchbus_strategies.computing import packed_call, result_of
 from batchbus_strategies.fenced import FencedWriter
 from batchbus_strategies.json_values import CheckedResult, NotJson, as_count, as_json, as_object, as_text
 from batchbus_strategies.limits import Permit, checked_limit
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from batchbus_strategies import Catalog, Files, RecordWrite, Written
 
 __all__ = ["MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "CheckpointRequest", "EngineJobRun", "Progress"]
+
+T = TypeVar("T")
 
 MAX_CHECKPOINT_BYTES: Final = 64 * 1024
 MAX_RESULT_BYTES: Final = 1024 * 1024
@@ -94,7 +97,7 @@ class EngineJobRun:
         self._job = job
         self._context: BaseModel | None = None
         self._services = services
-        self._sync = Sync(services)
+        self._sync = Sync(services, self.compute)
         self._log = log
         self._clock = clock
         self._engine = asyncio.get_running_loop()
@@ -250,6 +253,15 @@ class EngineJobRun:
         self.touched = self._clock.monotonic()
         return Permit()
 
+    def compute(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
+        self._check()
+        call = packed_call(function, args)
+        if in_a_loop():
+            return self._computed(call)
+        result: Awaitable[T] = result_of(self._asking.compute_blocking(call))
+        self.touched = self._clock.monotonic()
+        return result
+
     def write(self, collection: str, records: Sequence[RecordWrite], *, step: int | None = None) -> Awaitable[Written]:
         self.ensure_lease()
         self.touched = self._clock.monotonic()
@@ -332,6 +344,11 @@ class EngineJobRun:
     async def _slept(self, seconds: float) -> None:
         await self._interruption.wait(seconds=seconds)
         self._check()
+
+    async def _computed(self, call: bytes) -> Any:
+        answer = await self._asking.compute(call)
+        self.touched = self._clock.monotonic()
+        return result_of(answer)
 
     async def _permitted(self, name: str, per_second: float) -> None:
         await self._asking.permit(name, per_second)

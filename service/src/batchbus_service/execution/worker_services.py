@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from batchbus_service.domain.ports import Clock
 from batchbus_strategies.waiting import Interruption
 
-__all__ = ["Asking", "Grant", "WorkerServices"]
+__all__ = ["Asking", "Grant", "SharedServices", "WorkerServices"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,20 @@ class WorkerServices(Protocol):
 
     async def permit(self, name: str, per_second: float) -> Grant:
         """A permit under the limit of that name, which may lie in the future."""
+
+    async def compute(self, call: bytes) -> bytes:
+        """The answer of a process that computes, both as `batchbus_strategies.computing` packs them.
+
+        Raises: `ComputationDied`, and `RaisedInChild` if no process can be started.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SharedServices:
+    """In a worker: `WorkerServices`, from the parts that do what is asked for."""
+
+    permit: Callable[[str, float], Coroutine[None, None, Grant]]
+    compute: Callable[[bytes], Coroutine[None, None, bytes]]
 
 
 class Asking:
@@ -63,6 +77,14 @@ class Asking:
             self._check()
             if self._clock.monotonic() <= grant.until:
                 return
+
+    async def compute(self, call: bytes) -> bytes:
+        """Have a process compute; a cancellation or a lost lease ends it."""
+        return await self._answer(self._services.compute(call))
+
+    def compute_blocking(self, call: bytes) -> bytes:
+        """As `compute`, in a thread."""
+        return self._answer_blocking(self._services.compute(call))
 
     async def _answer(self, question: Coroutine[None, None, T]) -> T:
         asked = self._ask(question)

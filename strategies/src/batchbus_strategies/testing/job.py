@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from batchbus_events.ids import new_job_id
+from batchbus_strategies.computing import called, packed_call, result_of
 from batchbus_strategies.fenced import FencedWriter
 from batchbus_strategies.json_values import CheckedResult, as_count, as_json, as_object, as_text
 from batchbus_strategies.limits import Permit, checked_limit
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Crash", "FakeJob", "FakeRun", "RowError"]
 
+T = TypeVar("T")
 C = TypeVar("C", bound=BaseModel)
 
 _MAX_CHECKPOINT: Final = 64 * 1024
@@ -143,8 +145,8 @@ class FakeJob(Generic[C]):
     ) -> FakeRun[C]:
         """One run of a phase, from its last checkpoint on.
 
-        At its `stop_at`-th call of `advance`, `checkpoint`, `ensure_lease`, `write`, `sleep` or `limit`, counted from 1,
-        `stop_with` surfaces; or else as soon as its `stop_behind`-th checkpoint is kept.
+        At its `stop_at`-th call of `advance`, `checkpoint`, `ensure_lease`, `write`, `sleep`, `limit` or `compute`,
+        counted from 1, `stop_with` surfaces; or else as soon as its `stop_behind`-th checkpoint is kept.
         """
         saved = deepcopy(self.saved[phase][-1] if self.saved[phase] else replace(self.kept, state=None, advanced=0))
         before = deepcopy(self.kept)
@@ -202,7 +204,7 @@ class FakeRun(Generic[C]):
         self.result: MutableMapping[str, Any] = CheckedResult(saved.result)
         self.files: Files = job.services.files
         self.catalog: Catalog = job.services.catalog
-        self._sync = Sync(job.services)
+        self._sync = Sync(job.services, self.compute)
         self.log: FilteringBoundLogger = structlog.get_logger("batchbus.test").bind(job_id=job.id)
 
         self._writer = FencedWriter(self.job_id, self.run_number)
@@ -264,6 +266,15 @@ class FakeRun(Generic[C]):
         self._may_stop("sleep")
         return Yields()
 
+    def compute(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
+        """Calls the function in this process, and sees that another one could have been given it."""
+        self._may_stop("compute")
+        call = packed_call(function, args)
+        if in_a_loop():
+            return _computed(call)
+        result: Awaitable[T] = result_of(called(call))
+        return result
+
     def limit(self, name: str, *, per_second: float) -> Permit:
         self.permits.append(checked_limit(name, per_second))
         self._may_stop("limit")
@@ -287,6 +298,10 @@ class FakeRun(Generic[C]):
         self.calls.append(call)
         if self._stop_at is not None and len(self.calls) >= self._stop_at:
             raise self._stop_with
+
+
+async def _computed(call: bytes) -> Any:
+    return result_of(await asyncio.to_thread(called, call))
 
 
 async def _yields() -> None:

@@ -7,18 +7,15 @@ descriptors and the last the worker's process id. It ends when its worker does, 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import faulthandler
 import os
 import resource
-import signal
 import socket
 import sys
 import traceback
 from collections.abc import Callable, Container, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -38,6 +35,7 @@ from batchbus_service.execution.isolation.messages import (
 from batchbus_service.execution.isolation.requests import RemoteServices
 from batchbus_service.execution.isolation.setup import Setup
 from batchbus_service.execution.lease import Lease
+from batchbus_service.execution.parent import end_with, tell_crashes
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.files import FileStore, is_full
 from batchbus_service.storage.mongo.lent import lend
@@ -56,9 +54,6 @@ from batchbus_strategies.registry import Strategy
 if TYPE_CHECKING:
     from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun
     from batchbus_strategies import Services
-
-_SIGNAL_AT_PARENTS_DEATH: Final = 1
-"""`PR_SET_PDEATHSIG` of Linux."""
 
 
 class Child:
@@ -253,33 +248,10 @@ def _services(
     return make
 
 
-def _end_with(parent: int) -> None:
-    """Have the kernel end this process when its worker ends, even by `kill -9` and in the middle of a call."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Sent to a whole group of processes, they are for the worker, which lets its runs come to an end.
-        signal.signal(number, lambda *_: None)
-
-
-def _tell_crashes(file: int) -> None:
-    """Write where the strategy was when it ends the process, for the worker to read."""
-    faulthandler.enable(file=file, all_threads=False)
-    real = os._exit
-
-    def exit_with_traceback(code: int) -> None:
-        faulthandler.dump_traceback(file=file, all_threads=False)
-        real(code)
-
-    os._exit = exit_with_traceback  # type: ignore[assignment]
-
-
 def main() -> None:
     connection, crashes, parent = (int(argument) for argument in sys.argv[1:4])
-    _end_with(parent)
-    _tell_crashes(crashes)
+    end_with(parent)
+    tell_crashes(crashes)
     asyncio.run(_serve(socket.socket(fileno=connection)))
     # Threads of a strategy that does not end keep nothing of this process.
     sys.stdout.flush()

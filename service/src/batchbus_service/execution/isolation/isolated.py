@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from structlog import get_context
 
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["Isolated", "Placement"]
+
+_CHILD: Final = "batchbus_service.execution.isolation.child"
 
 
 class Placement:
@@ -235,7 +237,9 @@ class Isolated:
             await self._child.close()
             await self._requests.close()
             self._child = None
-        self._starting = asyncio.ensure_future(ChildProcess.start(self._setup, self._job.type, self._heard, self._log))
+        greeting = {"setup": self._setup.to_document(), "type": self._job.type}
+        starting = ChildProcess.start(_CHILD, "the run", greeting, self._heard, self._log)
+        self._starting = asyncio.ensure_future(starting)
         try:
             self._child = await self._starting
         finally:

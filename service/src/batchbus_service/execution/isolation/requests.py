@@ -27,6 +27,9 @@ class RemoteServices:
     async def permit(self, name: str, per_second: float) -> Grant:
         return Grant(**await self._ask({"what": "permit", "name": name, "per_second": per_second}))
 
+    async def compute(self, call: bytes) -> bytes:
+        return bytes((await self._ask({"what": "compute", "call": call}))["answer"])
+
     def answered(self, message: Document) -> None:
         """The worker has answered; perhaps too late."""
         answer = self._open.get(message["number"])
@@ -79,6 +82,8 @@ class RequestServer:
         await end(*self._open.values())
 
     async def _do(self, message: Document) -> Document:
+        if message["what"] == "compute":
+            return {"answer": await self._services.compute(bytes(message["call"]))}
         return asdict(await self._services.permit(message["name"], message["per_second"]))
 
     async def _answer(self, number: int, work: Coroutine[None, None, Document]) -> None:
