@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Generator
-from typing import Final
+from collections.abc import Coroutine, Generator
+from typing import Any, Final
 
 from batchbus_strategies.json_values import as_text
 from batchbus_strategies.strategy import StrategyError
@@ -22,13 +22,13 @@ class Permit:
     Nothing is given back at the end of a `with`: a limit says how often something may begin, not how often at once.
     """
 
-    def __init__(self, acquire: Callable[[], Awaitable[None]] | None = None) -> None:
-        """`acquire` waits for the permit; None if it is there already."""
-        self._acquire = acquire
+    def __init__(self, waiting: Coroutine[Any, Any, None] | None = None) -> None:
+        """`waiting` ends when the permit is there; None if it is there already. Python tells who forgets to await it."""
+        self._waiting = waiting
 
     def __await__(self) -> Generator[object, None, None]:
-        if self._acquire:
-            yield from self._acquire().__await__()
+        if self._waiting:
+            yield from self._waiting.__await__()
 
     async def __aenter__(self) -> None:
         await self
@@ -37,7 +37,8 @@ class Permit:
         pass
 
     def __enter__(self) -> None:
-        if self._acquire:
+        if self._waiting:
+            self._waiting.close()
             raise StrategyError(
                 "limit: an `async def` waits for a permit with `await` or `async with`, not with `with`"
             )

@@ -291,7 +291,8 @@ class JobRun(Protocol[C_co]):
         Await it in an `async def`, or use it as `async with`; in a `def` it blocks. Seconds are those of the database
         server's clock, and the permits of one are spread over it; of `per_second=0.1` there is one in ten seconds. What
         is not used lapses. Where different limits are asked for under one name, the lowest of the last minute holds.
-        A cancellation or a lost lease surfaces at once. Raises: `StrategyError` for what is no limit.
+        A cancellation or a lost lease surfaces at once. The wait counts as no progress, and the permit does.
+        Raises: `StrategyError` for what is no limit.
         """
 
     def ensure_lease(self) -> None:

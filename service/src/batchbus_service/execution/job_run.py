@@ -248,7 +248,7 @@ class EngineJobRun:
         name, per_second = checked_limit(name, per_second)
         self._check()
         if in_a_loop():
-            return Permit(lambda: self._permitted(name, per_second))
+            return Permit(self._permitted(name, per_second))
         self._asking.permit_blocking(name, per_second)
         self.touched = self._clock.monotonic()
         return Permit()

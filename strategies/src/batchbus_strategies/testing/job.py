@@ -278,7 +278,7 @@ class FakeRun(Generic[C]):
     def limit(self, name: str, *, per_second: float) -> Permit:
         self.permits.append(checked_limit(name, per_second))
         self._may_stop("limit")
-        return Permit(_yields) if in_a_loop() else Permit()
+        return Permit(_yields()) if in_a_loop() else Permit()
 
     def ensure_lease(self) -> None:
         self._may_stop("ensure_lease")
