@@ -17,7 +17,7 @@ import batchbus_events
 import batchbus_events.testing
 import batchbus_service
 import batchbus_strategies
-import batchbus_strategies.testing
+import batchbus_strategies.testing.plugin
 from tests.docs.pages import PAGES, ROOT
 from tests.patience import PATIENCE
 
@@ -35,6 +35,7 @@ REFERENCE = [
     (batchbus_events.testing, "events"),
     (batchbus_strategies, "strategies"),
     (batchbus_strategies.testing, "strategies"),
+    (batchbus_strategies.testing.plugin, "strategies"),
     (batchbus_service, "service"),
 ]
 

@@ -148,11 +148,11 @@ class Installation:
     # -- what no event tells of: asked for again and again -------------------------------------------------------------
 
     async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
-        """The job, once it is as wanted in the database."""
+        """The job, once it is there, and as wanted in the database."""
 
         async def asked() -> Job | None:
-            job = await self.job(job_id)
-            return job if reached(job) else None
+            job = await self.store.get(job_id)
+            return job if job is not None and reached(job) else None
 
         return await _poll(asked)
 

@@ -34,6 +34,7 @@ from batchbus_service.execution.executor import Call, CallStopped, StrategyExecu
 from batchbus_service.execution.heartbeat import RunLimits
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.slots import Slots
+from batchbus_service.execution.worker_services import WorkerServices
 from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
@@ -103,7 +104,8 @@ class _ExecutionHere(InProcess):
     def __init__(
         self, place: ExecutionsHere, strategy: BatchStrategy[Any], lease: Lease, log: Any, *, alone: bool
     ) -> None:
-        super().__init__(cast("StrategyExecutor", ExecutorHere()), place.clock, strategy, lease, log)
+        executor, worker = cast("StrategyExecutor", ExecutorHere()), cast("WorkerServices", None)
+        super().__init__(executor, place.clock, strategy, lease, log, worker)
         self._crash = place.crash
         self._alone = alone
 

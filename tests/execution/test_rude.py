@@ -73,7 +73,7 @@ async def test_using_the_catalogue_from_elsewhere_fails_that_job_alone_and_says_
             job_id = await installation.create("elsewhere", how=how)
             failed = await installation.followed.event("batch.failed", job_id)
             assert failed.data["run"] == 1
-            assert "run.catalog.delegate" in str(failed.data["error"])
+            assert "run.sync.catalog" in str(failed.data["error"])
         other = await installation.create("chunks")
         await installation.followed.event("batch.completed", other)
         right = await installation.create("elsewhere", how="pymongo")

@@ -72,7 +72,7 @@ def _in_this_process(_real: Any) -> Any:
     def open_(self: Any, _job: object, strategy: object, lease: object, log: object) -> object:
         from batchbus_service.execution.execution import InProcess
 
-        return InProcess(self._executor, self._clock, strategy, lease, log)  # type: ignore[arg-type]
+        return InProcess(self._executor, self._clock, strategy, lease, log, self._worker)  # type: ignore[arg-type]
 
     return open_
 

@@ -1,11 +1,16 @@
 """Batch types: the contract for writing your own, and the built-in imports and exports."""
 
+from batchbus_strategies.computing import ComputationDied
+from batchbus_strategies.limits import Permit
+from batchbus_strategies.lookup import look_up, look_up_blocking
 from batchbus_strategies.registry import Registry, RegistryEntry, RegistryError
+from batchbus_strategies.retrying import retry
 from batchbus_strategies.strategy import (
     Actor,
     AnyContext,
     BatchStrategy,
     Catalog,
+    CatalogCollection,
     Draft,
     FileMissing,
     Files,
@@ -19,7 +24,10 @@ from batchbus_strategies.strategy import (
     RunCanceled,
     Services,
     StrategyError,
+    SyncCatalog,
+    SyncCatalogCollection,
 )
+from batchbus_strategies.sync import Sync, SyncFiles, SyncFileWriter
 from batchbus_strategies.writes import RecordWrite, Written
 
 __all__ = [
@@ -27,6 +35,8 @@ __all__ = [
     "AnyContext",
     "BatchStrategy",
     "Catalog",
+    "CatalogCollection",
+    "ComputationDied",
     "Draft",
     "FileMissing",
     "FileWriter",
@@ -36,6 +46,7 @@ __all__ = [
     "JobView",
     "Json",
     "LeaseLost",
+    "Permit",
     "Phase",
     "RecordWrite",
     "Registry",
@@ -44,5 +55,13 @@ __all__ = [
     "RunCanceled",
     "Services",
     "StrategyError",
+    "Sync",
+    "SyncCatalog",
+    "SyncCatalogCollection",
+    "SyncFileWriter",
+    "SyncFiles",
     "Written",
+    "look_up",
+    "look_up_blocking",
+    "retry",
 ]

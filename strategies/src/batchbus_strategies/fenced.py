@@ -8,7 +8,6 @@ does not match, the upsert finds the record in its way: that duplicate key is th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import pymongo.collection
     from motor.motor_asyncio import AsyncIOMotorCollection
 
-__all__ = ["MARK", "FencedWriter", "in_a_loop"]
+__all__ = ["MARK", "FencedWriter"]
 
 MARK: Final = "_batchbus"
 """The field of a record that says who wrote it: `{job, fence, step}`."""
@@ -140,15 +139,6 @@ class FencedWriter:
                 "write: a record has a value that another has already, and a unique index allows it once"
             )
         return len(repeated) >= len(refused)
-
-
-def in_a_loop() -> bool:
-    """Whether an `async def` strategy calls; a plain `def` is in a thread of its own, without an event loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _check(records: Sequence[RecordWrite]) -> None:

@@ -11,7 +11,6 @@ Two of the same rank for one batch type are an error, since it would be left to 
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import sys
 import traceback
@@ -21,12 +20,13 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from itertools import groupby
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from batchbus_events.topics import BATCH_TYPE
+from batchbus_strategies.folder import import_file
 from batchbus_strategies.strategy import BatchStrategy
 
 __all__ = ["Registry", "RegistryEntry", "RegistryError"]
@@ -160,7 +160,7 @@ def _from_folder(folder: Path, errors: list[str]) -> Iterator[_Found]:
         if path.name.startswith("_"):
             continue
         try:
-            module = _import_file(path)
+            module = import_file(path)
         except BaseException as error:  # noqa: BLE001  told at the start of the service, with every other problem
             _let_through(error)
             errors.append(f"{path}, line {_line_of(error, path)}: {type(error).__name__}: {_message(error)}")
@@ -175,21 +175,6 @@ def _from_folder(folder: Path, errors: list[str]) -> Iterator[_Found]:
             if is_base and not hasattr(strategy_class, "batch_type"):
                 continue
             yield _Found(2, strategy_class, str(path), f"{path}, class {strategy_class.__name__}")
-
-
-def _import_file(path: Path) -> ModuleType:
-    """Import under a name of its own, so that `csv.py` in the folder hides no module of Python's."""
-    name = f"batchbus_strategies_folder.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader  # it always has one for a path that ends in .py
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _line_of(error: BaseException, path: Path) -> int:

@@ -9,7 +9,7 @@ a thread of its own). Neither can hold up a heartbeat.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Typ
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
+    from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
+    from pymongo.collection import Collection
+    from pymongo.database import Database
     from structlog.typing import FilteringBoundLogger
 
+    from batchbus_strategies.limits import Permit
+    from batchbus_strategies.sync import Sync
     from batchbus_strategies.writes import RecordWrite, Written
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "AnyContext",
     "BatchStrategy",
     "Catalog",
+    "CatalogCollection",
     "Draft",
     "FileMissing",
     "FileWriter",
@@ -40,6 +45,8 @@ __all__ = [
     "RunCanceled",
     "Services",
     "StrategyError",
+    "SyncCatalog",
+    "SyncCatalogCollection",
 ]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -49,10 +56,19 @@ Phase = Literal["pre_process", "process"]
 """What a run does: find out what the job will do, or do it."""
 
 Catalog: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
-"""The catalogue database, as strategies use it: Motor's database, with PyMongo's own beneath it as `delegate`.
+"""The catalogue database, as an `async def` uses it: Motor's database, with PyMongo's own beneath it as `delegate`.
 
 This is the one place that names the driver, so that another driver is one line for authors.
 """
+
+SyncCatalog: TypeAlias = "Database[dict[str, Any]]"
+"""The catalogue database, as a plain `def` uses it: PyMongo's own."""
+
+CatalogCollection: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
+"""A collection of `Catalog`."""
+
+SyncCatalogCollection: TypeAlias = "Collection[dict[str, Any]]"
+"""A collection of `SyncCatalog`."""
 
 
 class StrategyError(Exception):
@@ -162,6 +178,7 @@ class JobView:
     """Runs lost so far to an error or an expired lease, since the last new checkpoint; this one included."""
 
 
+T = TypeVar("T")
 C = TypeVar("C", bound=BaseModel)
 C_co = TypeVar("C_co", bound=BaseModel, covariant=True)
 
@@ -169,7 +186,7 @@ C_co = TypeVar("C_co", bound=BaseModel, covariant=True)
 class JobRun(Protocol[C_co]):
     """One run of one phase of one job.
 
-    `advance`, `checkpoint` and `ensure_lease` are where a cancellation (`RunCanceled`) or a lost lease
+    `advance`, `checkpoint`, `ensure_lease` and whatever waits are where a cancellation (`RunCanceled`) or a lost lease
     (`LeaseLost`) surfaces, so call one of them once a chunk. `advance` and `checkpoint` take effect when called; in an
     `async def` strategy await them, which lets other runs have their turn. In a plain `def` strategy
     just call them: `checkpoint` blocks until it is durable.
@@ -212,11 +229,15 @@ class JobRun(Protocol[C_co]):
 
     @property
     def files(self) -> Files:
-        """The file store."""
+        """The file store, for `async def`."""
 
     @property
     def catalog(self) -> Catalog:
-        """The catalogue database, for `async def`. A plain `def` uses `catalog.delegate`, whose calls block."""
+        """The catalogue database, for `async def`."""
+
+    @property
+    def sync(self) -> Sync:
+        """`files` and `catalog` for a plain `def`, in calls that block. Raises `StrategyError` in an `async def`."""
 
     @property
     def log(self) -> FilteringBoundLogger:
@@ -245,6 +266,34 @@ class JobRun(Protocol[C_co]):
 
     def update_context(self, changes: Mapping[str, Json]) -> None:
         """Change top-level keys of the job's context; written when the phase ends."""
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Wait; a cancellation or a lost lease ends that at once. Await it in an `async def`; in a `def` it blocks.
+
+        It counts as no progress: `stall_seconds` runs on.
+        """
+
+    def compute(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
+        """Call a function in another process, of which a worker has one for each core, so that it holds nothing up.
+
+        Await it in an `async def`; in a `def` it blocks, and what it returns is the result itself. The function is one
+        at the top of a module, its arguments and its result can be pickled, and have 250 MB at most. It talks to nobody:
+        there is no file store and no catalogue. What it raises is raised here, of its own type where that can be
+        pickled, and else as a `RuntimeError`. A cancellation or a lost lease ends the process, and surfaces at once.
+        It counts as no progress: `stall_seconds` runs on.
+        Raises: `ComputationDied` if the process ends, by a signal or for lack of memory; `StrategyError` for what another
+        process cannot be given.
+        """
+
+    def limit(self, name: str, *, per_second: float) -> Permit:
+        """Wait for a permit, of which there are so many a second with that name for all runs of all workers together.
+
+        Await it in an `async def`, or use it as `async with`; in a `def` it blocks. Seconds are those of the database
+        server's clock, and the permits of one are spread over it; of `per_second=0.1` there is one in ten seconds. What
+        is not used lapses. Where different limits are asked for under one name, the lowest of the last minute holds.
+        A cancellation or a lost lease surfaces at once. The wait counts as no progress, and the permit does.
+        Raises: `StrategyError` for what is no limit.
+        """
 
     def ensure_lease(self) -> None:
         """Raise `LeaseLost` unless this run still owns the job, judged by a monotonic clock. Call before each write."""

@@ -204,7 +204,7 @@ class Elsewhere(BatchStrategy[ElsewhereContext]):
             case "no loop":
                 run.catalog["traces"].count_documents({})  # type: ignore[unused-coroutine]  # as a hasty author writes it
             case "pymongo":
-                run.result["traces"] = run.catalog.delegate["traces"].count_documents({})
+                run.result["traces"] = run.sync.catalog["traces"].count_documents({})
 
     async def _count(self, run: JobRun[ElsewhereContext]) -> int:
         return await run.catalog["traces"].count_documents({})

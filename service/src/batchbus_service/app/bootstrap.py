@@ -28,10 +28,13 @@ from batchbus_service.engine.dispatcher import Dispatcher, kept_for
 from batchbus_service.engine.intake import Intake
 from batchbus_service.engine.rescuer import Rescuer
 from batchbus_service.execution.attempt import Attempt
+from batchbus_service.execution.computing.pool import ComputePool, ComputeSetup
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.heartbeat import RunLimits
 from batchbus_service.execution.isolation import Placement, Setup
+from batchbus_service.execution.limiter import Limiter
 from batchbus_service.execution.slots import Slots
+from batchbus_service.execution.worker_services import SharedServices
 from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
@@ -256,11 +259,21 @@ async def _open_worker(
         stuck=timeouts.stuck,
         last_answers=timeouts.last_answers,
     )
+    await base.stores.permits.prepare()
+    limiter = Limiter(base.stores.permits, base.clock, base.log)
+    folder = settings.strategies_folder
+    compute = ComputeSetup(
+        folder=str(folder.absolute()) if folder else None,
+        path=[str(Path(entry).absolute()) for entry in sys.path],
+        memory_mib=settings.isolated_memory_mib,
+    )
+    pool = await stack.enter_async_context(ComputePool(compute, base.log))
+    services = SharedServices(limiter.permit, pool.compute)
     attempt = partial(
         Attempt,
         transitions=transitions,
         bus=base.bus,
-        executions=Placement(base.executor, base.clock, setup, all_isolated=all_isolated),
+        executions=Placement(base.executor, base.clock, setup, services, all_isolated=all_isolated),
         slots=base.slots,
         limits=limits,
         give_up=give_up,

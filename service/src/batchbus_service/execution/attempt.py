@@ -221,7 +221,7 @@ class Attempt:
                 # `should_retry` cannot be asked: the process is gone.
                 return Crashed(error_text(error), _jitter())
             case _, Exception():
-                self._log.warning("run_failed", exc_info=error)
+                self._log.warning("run_failed", reason=error_text(error), exc_info=error)
                 return await self._failed(error, heartbeat)
             case _, LeaseLost():
                 raise error

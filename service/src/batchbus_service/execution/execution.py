@@ -16,8 +16,12 @@ from batchbus_service.execution.executor import Call, StrategyExecutor, tamed
 from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import checked_context, overrides, prepare
+from batchbus_service.execution.worker_services import WorkerServices
 from batchbus_strategies import Draft, JobView, Json
+from batchbus_strategies.computing import ComputationDied
+from batchbus_strategies.driver_errors import driver_sentence
 from batchbus_strategies.registry import Strategy
+from batchbus_strategies.waiting import CURRENT_RUN
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -142,8 +146,10 @@ class InProcess:
         strategy: Strategy,
         lease: Lease,
         log: FilteringBoundLogger,
+        worker: WorkerServices,
     ) -> None:
         self._executor = executor
+        self._worker = worker
         self._clock = clock
         self._strategy = strategy
         self._lease = lease
@@ -155,7 +161,9 @@ class InProcess:
 
     def begin(self, job: Job) -> EngineJobRun:
         self._job = job
-        self._job_run = EngineJobRun(job, self._executor.services, self._log, self._clock, lease=self._lease)
+        self._job_run = EngineJobRun(
+            job, self._executor.services, self._log, self._clock, lease=self._lease, worker=self._worker
+        )
         return self._job_run
 
     async def work(self) -> Draft:
@@ -206,7 +214,9 @@ class InProcess:
 
     async def _let(self, method: Callable[..., Any], *args: object) -> None:
         """Wait for the strategy; or, if it was to stop and does not, no longer than until it is abandoned."""
-        call = self._call = self._executor.start(method, *args)
+        current = CURRENT_RUN.set(self._job_run)
+        call = self._call = self._executor.start(method, *args)  # which takes the context over
+        CURRENT_RUN.reset(current)
         done = asyncio.wrap_future(call.future)
         abandoned = asyncio.ensure_future(self._abandoned.wait())
         try:
@@ -220,9 +230,7 @@ class InProcess:
 
 
 def error_text(error: BaseException) -> str:
-    """What a job keeps of the error that ended a run."""
-    return (
-        str(error)
-        if isinstance(error, RunStalled | ProcessDied | RaisedInChild)
-        else f"{type(error).__name__}: {error}"
-    )
+    """What a job keeps of the error that ended a run. To be asked while the error has its traceback."""
+    if isinstance(error, RunStalled | ProcessDied | RaisedInChild | ComputationDied):
+        return str(error)
+    return driver_sentence(error) or f"{type(error).__name__}: {error}"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -21,9 +21,14 @@ from batchbus_service.domain.result import MAX_ERRORS, JobResult
 from batchbus_service.domain.signal import Signal
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.row_errors import RowErrorLog
+from batchbus_service.execution.worker_services import Asking, WorkerServices
 from batchbus_strategies import Json, LeaseLost, Phase, RunCanceled, Services, StrategyError
-from batchbus_strategies.fenced import FencedWriter, in_a_loop
+from batchbus_strategies.computing import packed_call, result_of
+from batchbus_strategies.fenced import FencedWriter
 from batchbus_strategies.json_values import CheckedResult, NotJson, as_count, as_json, as_object, as_text
+from batchbus_strategies.limits import Permit, checked_limit
+from batchbus_strategies.sync import Sync
+from batchbus_strategies.waiting import Interruption, Yields, in_a_loop
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
     from batchbus_strategies import Catalog, Files, RecordWrite, Written
 
 __all__ = ["MAX_CHECKPOINT_BYTES", "MAX_RESULT_BYTES", "CheckpointRequest", "EngineJobRun", "Progress"]
+
+T = TypeVar("T")
 
 MAX_CHECKPOINT_BYTES: Final = 64 * 1024
 MAX_RESULT_BYTES: Final = 1024 * 1024
@@ -75,18 +82,31 @@ class CheckpointRequest:
 class EngineJobRun:
     """Implements `JobRun`, and for the engine `execution.RunControl`."""
 
-    def __init__(self, job: Job, services: Services, log: FilteringBoundLogger, clock: Clock, *, lease: Lease) -> None:
+    def __init__(
+        self,
+        job: Job,
+        services: Services,
+        log: FilteringBoundLogger,
+        clock: Clock,
+        *,
+        lease: Lease,
+        worker: WorkerServices,
+    ) -> None:
         self.progressed: Signal[None] = Signal()
         self.checkpoints: Signal[CheckpointRequest] = Signal()
         self._job = job
         self._context: BaseModel | None = None
         self._services = services
+        self._sync = Sync(services, self.compute)
         self._log = log
         self._clock = clock
         self._engine = asyncio.get_running_loop()
         self._lease = lease
         self._stop: type[RunCanceled] | type[LeaseLost] | None = None
         self._released = False
+        self._interruption = Interruption()
+        """Ends what the strategy waits for when it is to stop."""
+        self._asking = Asking(worker, clock, self._interruption, self._check)
         self._in_chunk = False
         """Between `ensure_lease` and the `advance` behind the write that it was called for."""
         self._writer = FencedWriter(job.id, job.fence)
@@ -150,6 +170,10 @@ class EngineJobRun:
         return self._services.catalog
 
     @property
+    def sync(self) -> Sync:
+        return self._sync.checked()
+
+    @property
     def log(self) -> FilteringBoundLogger:
         return self._log
 
@@ -167,7 +191,7 @@ class EngineJobRun:
         self._signal()
         self._check(may_go_on=self._in_chunk)
         self._in_chunk = False
-        return _Yields()
+        return Yields()
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
         self._check(may_go_on=True)
@@ -182,7 +206,7 @@ class EngineJobRun:
         if not in_a_loop():
             request.saved.result()
             self._check()
-            return _Yields()
+            return Yields()
         return self._saved(request.saved)
 
     def describe(self, key: str, name: str, message: str) -> None:
@@ -212,6 +236,32 @@ class EngineJobRun:
             raise LeaseLost(f"The lease on job {self.job_id} has run out")
         self._in_chunk = True
 
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        self._check()
+        if in_a_loop():
+            return self._slept(seconds)
+        self._interruption.wait_blocking(seconds=seconds)
+        self._check()
+        return Yields()
+
+    def limit(self, name: str, *, per_second: float) -> Permit:
+        name, per_second = checked_limit(name, per_second)
+        self._check()
+        if in_a_loop():
+            return Permit(self._permitted(name, per_second))
+        self._asking.permit_blocking(name, per_second)
+        self.touched = self._clock.monotonic()
+        return Permit()
+
+    def compute(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
+        self._check()
+        call = packed_call(function, args)
+        if in_a_loop():
+            return self._computed(call)
+        result: Awaitable[T] = result_of(self._asking.compute_blocking(call))
+        self.touched = self._clock.monotonic()
+        return result
+
     def write(self, collection: str, records: Sequence[RecordWrite], *, step: int | None = None) -> Awaitable[Written]:
         self.ensure_lease()
         self.touched = self._clock.monotonic()
@@ -232,18 +282,22 @@ class EngineJobRun:
     def allow_cleanup(self) -> None:
         """Stop raising `RunCanceled`, so that `on_canceled` can work."""
         self._stop = None
+        self._interruption.clear()
 
     def cancel(self) -> None:
         """Have `RunCanceled` surface in the strategy."""
         self._stop = self._stop or RunCanceled
+        self._interruption.set()
 
     def release(self) -> None:
         """Have `LeaseLost` surface in the strategy, but not before a chunk that is written has its checkpoint."""
         self._released = True
+        self._interruption.set()
 
     def lose(self) -> None:
         """Have `LeaseLost` surface in the strategy."""
         self._stop = LeaseLost
+        self._interruption.set()
 
     def progress(self) -> Progress:
         """As of now. The next advance signals again."""
@@ -287,6 +341,19 @@ class EngineJobRun:
         if self._released and not may_go_on:
             raise LeaseLost(f"Job {self.job_id}")
 
+    async def _slept(self, seconds: float) -> None:
+        await self._interruption.wait(seconds=seconds)
+        self._check()
+
+    async def _computed(self, call: bytes) -> Any:
+        answer = await self._asking.compute(call)
+        self.touched = self._clock.monotonic()
+        return result_of(answer)
+
+    async def _permitted(self, name: str, per_second: float) -> None:
+        await self._asking.permit(name, per_second)
+        self.touched = self._clock.monotonic()
+
     async def _saved(self, saved: concurrent.futures.Future[None]) -> None:
         await asyncio.wrap_future(saved)
         self._check()
@@ -295,13 +362,6 @@ class EngineJobRun:
 def _share(advanced: int, count: int) -> float:
     """Progress from 0 to 1, to four places."""
     return round(min(advanced / count, 1.0), 4) if count > 0 else 1.0
-
-
-class _Yields:
-    """Awaiting it lets the other runs on the loop have their turn."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 def _as_text(line: int, column: str | None, message: str, value: str | None) -> str:

@@ -11,6 +11,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from batchbus_strategies.catalog.living import LIVING, unique_keys
+from batchbus_strategies.lookup import KEYS_IN_A_QUERY
 from batchbus_strategies.product_import.staging import FoundKeys, Staging
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["look_up_existing"]
 
 _BATCH: Final = 500
-_KEYS: Final = 100
-"""Asked for in one query: simple planners take quadratic time for long lists."""
 _SMALL_CATALOG: Final = 1000
 _FIELDS: Final = {"id": "_id", "handle": "handle", "sku": "skus", "barcode": "barcodes"}
 
@@ -55,7 +54,7 @@ async def _named(
     products: AsyncIOMotorCollection[RawBSONDocument], staging: Staging
 ) -> AsyncIterator[Sequence[RawBSONDocument]]:
     for field, path in _FIELDS.items():
-        keys = staging.keys(field, _KEYS)
+        keys = staging.keys(field, KEYS_IN_A_QUERY)
         while batch := await asyncio.to_thread(next, keys, None):
             if found := await products.find({path: {"$in": batch}, **LIVING}).to_list(None):
                 yield found

@@ -4,7 +4,8 @@
         async def new_job(self) -> FakeJob[MyContext]: ...   # in a world of its own, the same each time
         async def outcome(self, job: FakeJob[MyContext]) -> object: ...   # what the world looks like afterwards
 
-Nothing here imports pytest; its test classes are found by their name.
+Nothing here imports pytest; its test classes are found by their name. `batchbus_strategies.testing.plugin` has fixtures
+for it, which are there once `batchbus-strategies[testing]` is installed.
 """
 
 from batchbus_strategies.testing.contract import StrategyContract

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
@@ -14,8 +14,10 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from batchbus_events.ids import new_job_id
-from batchbus_strategies.fenced import FencedWriter, in_a_loop
+from batchbus_strategies.computing import called, packed_call, result_of
+from batchbus_strategies.fenced import FencedWriter
 from batchbus_strategies.json_values import CheckedResult, as_count, as_json, as_object, as_text
+from batchbus_strategies.limits import Permit, checked_limit
 from batchbus_strategies.strategy import (
     Actor,
     BatchStrategy,
@@ -28,6 +30,8 @@ from batchbus_strategies.strategy import (
     RunCanceled,
     Services,
 )
+from batchbus_strategies.sync import Sync
+from batchbus_strategies.waiting import CURRENT_RUN, Yields, in_a_loop
 from batchbus_strategies.writes import RecordWrite, Written
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Crash", "FakeJob", "FakeRun", "RowError"]
 
+T = TypeVar("T")
 C = TypeVar("C", bound=BaseModel)
 
 _MAX_CHECKPOINT: Final = 64 * 1024
@@ -140,13 +145,14 @@ class FakeJob(Generic[C]):
     ) -> FakeRun[C]:
         """One run of a phase, from its last checkpoint on.
 
-        At its `stop_at`-th call of `advance`, `checkpoint`, `ensure_lease` or `write`, counted from 1, `stop_with` surfaces;
-        or else as soon as its `stop_behind`-th checkpoint is kept.
+        At its `stop_at`-th call of `advance`, `checkpoint`, `ensure_lease`, `write`, `sleep`, `limit` or `compute`,
+        counted from 1, `stop_with` surfaces; or else as soon as its `stop_behind`-th checkpoint is kept.
         """
         saved = deepcopy(self.saved[phase][-1] if self.saved[phase] else replace(self.kept, state=None, advanced=0))
         before = deepcopy(self.kept)
         run = FakeRun(self, phase, saved, stop_at, stop_with, stop_behind)
         self.runs.append(run)
+        current = CURRENT_RUN.set(run)
         try:
             await _call(getattr(self.strategy, phase), run)
         except RunCanceled:
@@ -159,6 +165,8 @@ class FakeJob(Generic[C]):
         except BaseException:
             self.kept = run.snapshot()
             raise
+        finally:
+            CURRENT_RUN.reset(current)
         self.kept = run.snapshot()
         if phase == "pre_process":
             self.kept.advanced = 0
@@ -196,6 +204,7 @@ class FakeRun(Generic[C]):
         self.result: MutableMapping[str, Any] = CheckedResult(saved.result)
         self.files: Files = job.services.files
         self.catalog: Catalog = job.services.catalog
+        self._sync = Sync(job.services, self.compute)
         self.log: FilteringBoundLogger = structlog.get_logger("batchbus.test").bind(job_id=job.id)
 
         self._writer = FencedWriter(self.job_id, self.run_number)
@@ -211,8 +220,16 @@ class FakeRun(Generic[C]):
         """What `update_context` was told."""
         self.messages: list[str] = []
         """The messages that `advance` was told."""
+        self.sleeps: list[float] = []
+        """The seconds that `sleep` was told, the pauses of `@retry` included. Nothing waits for them here."""
+        self.permits: list[tuple[str, float]] = []
+        """What `limit` was asked for: name, and permits a second. Nothing waits for them here."""
         self.calls: list[str] = []
         """Every call at which the run could have been stopped."""
+
+    @property
+    def sync(self) -> Sync:
+        return self._sync.checked()
 
     def expect(self, count: int) -> None:
         self.count = as_count(count, "expect: count")
@@ -223,7 +240,7 @@ class FakeRun(Generic[C]):
         if message is not None:
             self.messages.append(message)
         self._may_stop("advance")
-        return _Yields()
+        return Yields()
 
     def checkpoint(self, state: Json) -> Awaitable[None]:
         self._may_stop("checkpoint")
@@ -232,7 +249,7 @@ class FakeRun(Generic[C]):
         self._job.saved[self.phase].append(replace(self.snapshot(), state=deepcopy(state)))
         if self._stop_behind is not None and self.calls.count("checkpoint") >= self._stop_behind:
             raise self._stop_with
-        return _Yields()
+        return Yields()
 
     def describe(self, key: str, name: str, message: str) -> None:
         texts = {"key": key, "name": name, "message": message}
@@ -243,6 +260,25 @@ class FakeRun(Generic[C]):
 
     def update_context(self, changes: Mapping[str, Json]) -> None:
         self.context_changes |= as_object(changes, "context")
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        self.sleeps.append(seconds)
+        self._may_stop("sleep")
+        return Yields()
+
+    def compute(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
+        """Calls the function in this process, and sees that another one could have been given it."""
+        self._may_stop("compute")
+        call = packed_call(function, args)
+        if in_a_loop():
+            return _computed(call)
+        result: Awaitable[T] = result_of(called(call))
+        return result
+
+    def limit(self, name: str, *, per_second: float) -> Permit:
+        self.permits.append(checked_limit(name, per_second))
+        self._may_stop("limit")
+        return Permit(_yields()) if in_a_loop() else Permit()
 
     def ensure_lease(self) -> None:
         self._may_stop("ensure_lease")
@@ -264,9 +300,12 @@ class FakeRun(Generic[C]):
             raise self._stop_with
 
 
-class _Yields:
-    def __await__(self) -> Generator[None, None, None]:
-        yield
+async def _computed(call: bytes) -> Any:
+    return result_of(await asyncio.to_thread(called, call))
+
+
+async def _yields() -> None:
+    await Yields()
 
 
 async def _call(method: Callable[..., Awaitable[None] | None], *arguments: object) -> None:

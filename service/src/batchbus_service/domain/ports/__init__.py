@@ -6,6 +6,7 @@
 | `listings` | `JobListings`: pages of jobs; `UploadStore`: whose a file is |
 | `operations` | `ReplayStore`, `HistoryReader`, `ParkedStore`: what operators do to many jobs and messages |
 | `access` | `UserStore`, `TokenStore`, `SessionStore`, `LoginStore`: who may use the HTTP API |
+| `limits` | `PermitStore`: what was given away of the limits that strategies set on their calls |
 | `server` | `DatabaseServer`: its health; `Clock`: its time; `ProcessStore`: who shares it |
 | `errors` | what all of them raise |
 
@@ -26,6 +27,7 @@ from batchbus_service.domain.ports.access import (
     UserStore,
 )
 from batchbus_service.domain.ports.jobs import JobStore, Renewal
+from batchbus_service.domain.ports.limits import PermitStore
 from batchbus_service.domain.ports.listings import JobListings, Upload, UploadStore
 from batchbus_service.domain.ports.operations import HistoryReader, ParkedStore, RecordedHistory, ReplayStore
 from batchbus_service.domain.ports.server import Clock, DatabaseServer, ProcessStore
@@ -39,6 +41,7 @@ __all__ = [
     "LoginNote",
     "LoginStore",
     "ParkedStore",
+    "PermitStore",
     "ProcessStore",
     "RecordedHistory",
     "Renewal",
@@ -65,6 +68,7 @@ class Stores:
     replays: ReplayStore
     histories: HistoryReader
     parked: ParkedStore
+    permits: PermitStore
     users: UserStore
     tokens: TokenStore
     sessions: SessionStore

@@ -7,18 +7,15 @@ descriptors and the last the worker's process id. It ends when its worker does, 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import faulthandler
 import os
 import resource
-import signal
 import socket
 import sys
 import traceback
 from collections.abc import Callable, Container, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -35,8 +32,10 @@ from batchbus_service.execution.isolation.messages import (
     read,
     state_of,
 )
+from batchbus_service.execution.isolation.requests import RemoteServices
 from batchbus_service.execution.isolation.setup import Setup
 from batchbus_service.execution.lease import Lease
+from batchbus_service.execution.parent import end_with, tell_crashes
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.files import FileStore, is_full
 from batchbus_service.storage.mongo.lent import lend
@@ -56,9 +55,6 @@ if TYPE_CHECKING:
     from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun
     from batchbus_strategies import Services
 
-_SIGNAL_AT_PARENTS_DEATH: Final = 1
-"""`PR_SET_PDEATHSIG` of Linux."""
-
 
 class Child:
     """Does what the messages of the worker ask, one question at a time, and tells how the run gets on."""
@@ -70,6 +66,7 @@ class Child:
         self._executor = executor
         self._strategy = strategy
         self._every = every
+        self._worker = RemoteServices(lambda message: writer.write(packed(message)))
         self._execution: InProcess
         self._job_run: EngineJobRun
         self._lease: Lease
@@ -92,6 +89,8 @@ class Child:
                 self._answer(self._advised(message))
             case "saved":
                 self._saved(message)
+            case "answered":
+                self._worker.answered(message)
             case "renewed":
                 self._lease.renew(message["lease_ends"])
                 self._tell()
@@ -109,7 +108,7 @@ class Child:
         log = structlog.get_logger("batchbus").bind(**message["log"])
         clock = SystemClock()
         self._lease = Lease(clock, message["lease_ends"])
-        self._execution = InProcess(self._executor, clock, self._strategy, self._lease, log)
+        self._execution = InProcess(self._executor, clock, self._strategy, self._lease, log, self._worker)
         self._job_run = self._execution.begin(job)
         self._job_run.progressed.connect(self._progressed)
         self._job_run.checkpoints.connect(self._checkpoint_made)
@@ -249,33 +248,10 @@ def _services(
     return make
 
 
-def _end_with(parent: int) -> None:
-    """Have the kernel end this process when its worker ends, even by `kill -9` and in the middle of a call."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Sent to a whole group of processes, they are for the worker, which lets its runs come to an end.
-        signal.signal(number, lambda *_: None)
-
-
-def _tell_crashes(file: int) -> None:
-    """Write where the strategy was when it ends the process, for the worker to read."""
-    faulthandler.enable(file=file, all_threads=False)
-    real = os._exit
-
-    def exit_with_traceback(code: int) -> None:
-        faulthandler.dump_traceback(file=file, all_threads=False)
-        real(code)
-
-    os._exit = exit_with_traceback  # type: ignore[assignment]
-
-
 def main() -> None:
     connection, crashes, parent = (int(argument) for argument in sys.argv[1:4])
-    _end_with(parent)
-    _tell_crashes(crashes)
+    end_with(parent)
+    tell_crashes(crashes)
     asyncio.run(_serve(socket.socket(fileno=connection)))
     # Threads of a strategy that does not end keep nothing of this process.
     sys.stdout.flush()

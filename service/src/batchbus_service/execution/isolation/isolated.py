@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from structlog import get_context
 
@@ -32,10 +32,12 @@ from batchbus_service.execution.isolation.messages import (
     result_from,
 )
 from batchbus_service.execution.isolation.process import ChildProcess
+from batchbus_service.execution.isolation.requests import RequestServer
 from batchbus_service.execution.isolation.setup import Setup
 from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import check_draft
+from batchbus_service.execution.worker_services import WorkerServices
 from batchbus_strategies import Draft, JobView, Json, LeaseLost, StrategyError
 from batchbus_strategies.json_values import NotJson
 from batchbus_strategies.registry import Strategy
@@ -45,25 +47,35 @@ if TYPE_CHECKING:
 
 __all__ = ["Isolated", "Placement"]
 
+_CHILD: Final = "batchbus_service.execution.isolation.child"
+
 
 class Placement:
     """Gives a run a process of its own if its job is suspected, its strategy asks for one, or all shall have one.
 
-    Implements `Executions`. `setup` is None where a child could not reach what it needs: files in memory.
+    Implements `Executions`. `setup` is None where a child could not reach what it needs: files in memory. `worker`: what
+    all runs share.
     """
 
     def __init__(
-        self, executor: StrategyExecutor, clock: Clock, setup: Setup | None, *, all_isolated: bool = False
+        self,
+        executor: StrategyExecutor,
+        clock: Clock,
+        setup: Setup | None,
+        worker: WorkerServices,
+        *,
+        all_isolated: bool = False,
     ) -> None:
         self._executor = executor
+        self._worker = worker
         self._clock = clock
         self._setup = setup
         self._all = all_isolated
 
     def open(self, job: Job, strategy: Strategy, lease: Lease, log: FilteringBoundLogger) -> Execution:
         if self._setup and (job.suspected or self._all or strategy.isolation == "process"):
-            return Isolated(self._setup, self._executor, self._clock, lease, log)
-        return InProcess(self._executor, self._clock, strategy, lease, log)
+            return Isolated(self._setup, self._executor, self._clock, lease, log, self._worker)
+        return InProcess(self._executor, self._clock, strategy, lease, log, self._worker)
 
 
 class MirroredRun:
@@ -123,9 +135,17 @@ class Isolated:
     killable = True
 
     def __init__(
-        self, setup: Setup, executor: StrategyExecutor, clock: Clock, lease: Lease, log: FilteringBoundLogger
+        self,
+        setup: Setup,
+        executor: StrategyExecutor,
+        clock: Clock,
+        lease: Lease,
+        log: FilteringBoundLogger,
+        worker: WorkerServices,
     ) -> None:
         self._setup = setup
+        self._worker = worker
+        self._requests = RequestServer(worker, self._tell)
         self._executor = executor
         self._clock = clock
         self._lease = lease
@@ -140,7 +160,9 @@ class Isolated:
 
     def begin(self, job: Job) -> MirroredRun:
         self._job = job
-        first = EngineJobRun(job, self._executor.services, self._log, self._clock, lease=self._lease)
+        first = EngineJobRun(
+            job, self._executor.services, self._log, self._clock, lease=self._lease, worker=self._worker
+        )
         self._run = MirroredRun(first, self._tell)
         if self._child and self._child.alive:
             self._tell_beginning(self._child)
@@ -191,6 +213,7 @@ class Isolated:
     async def close(self) -> None:
         if self._child:
             await self._child.close()
+        await self._requests.close()
 
     async def _ask(self, question: Document, *, orders: bool) -> Document:
         try:
@@ -212,8 +235,11 @@ class Isolated:
             return self._child
         if self._child:
             await self._child.close()
+            await self._requests.close()
             self._child = None
-        self._starting = asyncio.ensure_future(ChildProcess.start(self._setup, self._job.type, self._heard, self._log))
+        greeting = {"setup": self._setup.to_document(), "type": self._job.type}
+        starting = ChildProcess.start(_CHILD, "the run", greeting, self._heard, self._log)
+        self._starting = asyncio.ensure_future(starting)
         try:
             self._child = await self._starting
         finally:
@@ -232,6 +258,8 @@ class Isolated:
             self._child.tell(message)
 
     def _heard(self, message: Document) -> None:
+        if self._requests.heard(message):
+            return
         self._run.take(message["state"])
         if message["kind"] == "checkpoint":
             task = asyncio.create_task(self._keep(message))

@@ -16,12 +16,13 @@ from typing import Any, Final
 from batchbus_service.domain.errors import NotStorable
 from batchbus_service.domain.job import Checkpoint, Job, plain
 from batchbus_service.domain.result import JobResult
-from batchbus_service.execution.execution import ProcessDied, RaisedInChild, RunStalled
+from batchbus_service.execution.execution import ProcessDied, RaisedInChild, RunStalled, error_text
 from batchbus_service.execution.executor import CallStopped
 from batchbus_service.execution.job_run import EngineJobRun, Progress
 from batchbus_service.storage.mongo.codec import decoded, encoded
 from batchbus_service.storage.mongo.document import from_document, to_document
-from batchbus_strategies import LeaseLost, RunCanceled, StrategyError
+from batchbus_strategies import LeaseLost, RunCanceled, StrategyError, computing
+from batchbus_strategies.computing import ComputationDied
 from batchbus_strategies.json_values import NotJson
 
 __all__ = [
@@ -55,6 +56,7 @@ _KINDS: Final[Mapping[str, type[BaseException]]] = {
     "lost": LeaseLost,
     "stopped": CallStopped,
     "stalled": RunStalled,
+    "computation": ComputationDied,
 }
 
 
@@ -134,15 +136,19 @@ def error_to(error: BaseException, traceback: str, *, full: bool = False) -> Doc
         )
         kind, text = "memory", where(frames)
     elif kind == "other":
-        text = f"{type(error).__name__}: {error}"
+        text = error_text(error)
     return {"kind": kind, "text": plain(text, 10_000), "full": full, "traceback": plain(traceback, _TRACEBACK)}
 
 
 def where(frames: Iterable[tuple[str, str, int]]) -> str:
     """Where a strategy was: its innermost calls, each as function, file and line."""
-    own = [(function, file, line) for function, file, line in frames if not Path(file).is_relative_to(_ENGINE)]
+    own = [(function, file, line) for function, file, line in frames if not _is_ours(file)]
     calls = " < ".join(f"{function} ({file}, line {line})" for function, file, line in own[:_FRAMES])
     return f"It was in {calls}." if calls else "It left no traceback."
+
+
+def _is_ours(file: str) -> bool:
+    return Path(file).is_relative_to(_ENGINE) or file == computing.__file__ or file.startswith("<frozen runpy>")
 
 
 def error_from(document: Document) -> BaseException:

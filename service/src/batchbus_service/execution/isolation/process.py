@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, Final
 from batchbus_events.tasks import end
 from batchbus_service.execution.execution import ProcessDied, RaisedInChild
 from batchbus_service.execution.isolation.messages import Document, error_from, packed, read, where
-from batchbus_service.execution.isolation.setup import Setup
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -34,9 +33,14 @@ class ChildProcess:
     """Make it with `start`. `on_message` gets what the child says unasked."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, crashes: IO[bytes], on_message: Callable[[Document], None]
+        self,
+        process: asyncio.subprocess.Process,
+        purpose: str,
+        crashes: IO[bytes],
+        on_message: Callable[[Document], None],
     ) -> None:
         self._process = process
+        self._purpose = purpose
         self._crashes = crashes
         self._on_message = on_message
         self._writer: asyncio.StreamWriter
@@ -46,32 +50,40 @@ class ChildProcess:
 
     @classmethod
     async def start(
-        cls, setup: Setup, job_type: str, on_message: Callable[[Document], None], log: FilteringBoundLogger
+        cls,
+        module: str,
+        purpose: str,
+        greeting: Document,
+        on_message: Callable[[Document], None],
+        log: FilteringBoundLogger,
     ) -> ChildProcess:
-        """Returns once the child can work. Raises `RaisedInChild`, before anything of the job was done."""
+        """Returns once the child has answered `greeting`, and can work. Raises `RaisedInChild`, before it did anything.
+
+        `module`: what is run. `purpose`: what the process is for, for people, such as `the run`.
+        """
         ours, its = socket.socketpair()
         crashes = TemporaryFile()  # noqa: SIM115 - closed with the child
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
-            "batchbus_service.execution.isolation.child",
+            module,
             *(str(number) for number in (its.fileno(), crashes.fileno(), os.getpid())),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(its.fileno(), crashes.fileno()),
             env={name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
         )
         its.close()
-        child = cls(process, crashes, on_message)
+        child = cls(process, purpose, crashes, on_message)
         reader, child._writer = await asyncio.open_connection(sock=ours)
         child._listener = asyncio.create_task(child._listen(reader), name=f"child {process.pid}")
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await child.ask({"setup": setup.to_document(), "type": job_type})
+                await child.ask(greeting)
         except (ProcessDied, TimeoutError) as error:
             await child.close()
             why = str(error) or f"it was not ready after {_START_SECONDS:g} s"
-            raise RaisedInChild(f"The process for the run could not be started: {why}") from None
+            raise RaisedInChild(f"The process for {purpose} could not be started: {why}") from None
         except BaseException:
             child.kill()
             await child.close()
@@ -148,4 +160,4 @@ class ChildProcess:
         self._crashes.seek(0)
         frames = _FRAME.finditer(self._crashes.read().decode(errors="replace"))
         said = where((frame["function"], frame["file"], int(frame["line"])) for frame in frames)
-        return f"The process of the run ended {how}. {said}"
+        return f"The process of {self._purpose} ended {how}. {said}"

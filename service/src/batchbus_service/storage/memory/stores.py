@@ -15,6 +15,7 @@ from batchbus_service.storage.memory.access import (
 from batchbus_service.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 from batchbus_service.storage.memory.listings import MemoryJobListings, MemoryUploadStore
 from batchbus_service.storage.memory.operations import MemoryHistoryReader, MemoryParkedStore, MemoryReplayStore
+from batchbus_service.storage.memory.permits import MemoryPermitStore
 
 __all__ = ["MemoryServer", "memory_stores"]
 
@@ -44,6 +45,7 @@ def memory_stores() -> Stores:
         replays=MemoryReplayStore(),
         histories=MemoryHistoryReader(jobs),
         parked=MemoryParkedStore(),
+        permits=MemoryPermitStore(),
         users=MemoryUserStore(),
         tokens=MemoryTokenStore(),
         sessions=MemorySessionStore(),

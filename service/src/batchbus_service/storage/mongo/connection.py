@@ -16,6 +16,7 @@ from batchbus_service.storage.mongo.histories import MongoHistoryReader
 from batchbus_service.storage.mongo.jobs import MongoJobStore
 from batchbus_service.storage.mongo.listings import MongoJobListings
 from batchbus_service.storage.mongo.parked import MongoParkedStore
+from batchbus_service.storage.mongo.permits import MongoPermitStore
 from batchbus_service.storage.mongo.processes import MongoProcessStore
 from batchbus_service.storage.mongo.replays import MongoReplayStore
 from batchbus_service.storage.mongo.server import MongoServer
@@ -51,6 +52,7 @@ def mongo_stores(database: Database, clock: Clock, *, embedded: bool) -> Stores:
         replays=MongoReplayStore(database),
         histories=MongoHistoryReader(database),
         parked=MongoParkedStore(database),
+        permits=MongoPermitStore(database),
         users=MongoUserStore(database),
         tokens=MongoTokenStore(database),
         sessions=MongoSessionStore(database),

@@ -24,7 +24,7 @@ class UsedElsewhere(StrategyError):
     def __init__(self) -> None:
         super().__init__(
             f"{self.__doc__}, which Motor cannot serve. Write the method as `async def` and await the catalogue, or, "
-            "in a plain `def`, use `run.catalog.delegate`: that is PyMongo's own database, whose calls block"
+            "in a plain `def`, use `run.sync.catalog`: that is PyMongo's own database, whose calls block"
         )
 
 
