@@ -37,7 +37,7 @@ file may have columns, one more than that is given out."""
 class CsvReader:
     """One CSV file. Make it with `CsvReader.open`, which reads up to the header; then take `batches`."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], decoder: Decoder) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], decoder: Decoder, *, raw: bool = False) -> None:
         self._chunks = chunks
         self._decoder = decoder
         self._ended = False
@@ -51,10 +51,15 @@ class CsvReader:
         """Characters that they were parsed from."""
         self._below_header = ""
         """Text that came with the header."""
+        self._raw = raw
         self.delimiter = ","
         self.header: list[str] = []
         """The column names, without the spaces around them."""
         self.header_line = 1
+        self.line_end = "\n"
+        """That of the header."""
+        self.announced: str | None = None
+        """The first line, if it names the delimiter, as in `sep=;`, without its line end."""
 
     @classmethod
     async def open(
@@ -64,17 +69,24 @@ class CsvReader:
         encoding: str | None = None,
         delimiter: str | None = None,
         known: Collection[str] = (),
+        raw: bool = False,
     ) -> CsvReader:
         """Find out encoding and delimiter, unless they are given, and read the header.
 
-        `known` are column names to expect: they help to tell delimiters apart, and a CSV from something else.
+        `known` are column names to expect: they help to tell delimiters apart, and a CSV from something else. With `raw`,
+        names and cells are as they are in the file, with their blanks and their guards against formulas.
         Raises `NotATable` if it is none or is empty, `TableError` if its header cannot be read.
         """
         # The limit is global to the csv module; raising it is all that can be done without harm to others.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
-        reader = cls(chunks, Decoder(encoding))
+        reader = cls(chunks, Decoder(encoding), raw=raw)
         await reader._read_header(delimiter, known)
         return reader
+
+    @property
+    def has_mark(self) -> bool:
+        """Whether the file begins with a byte order mark."""
+        return self._decoder.has_mark
 
     @property
     def encoding(self) -> str:
@@ -112,6 +124,7 @@ class CsvReader:
         refuse_other_formats(start, first)
         announced = separator_line(first)
         if announced:
+            self.announced = first.rstrip("\r\n")
             self.delimiter = announced
             self._line += 1
             first, whole = await self._first_record(head)
@@ -127,7 +140,8 @@ class CsvReader:
         self.header_line, names = self._rows.pop(0)
         if len(names) > MAX_COLUMNS:
             raise NotATable(f"The file has more than {MAX_COLUMNS:,} columns, which is the most that it may have")
-        self.header = [name.strip() for name in names]
+        self.header = names if self._raw else [name.strip() for name in names]
+        self.line_end = first[len(first.rstrip("\r\n")) :][-2:] or "\n"
         self._below_header = head.rest
 
     async def _first_record(self, head: Head) -> tuple[str, bool]:
@@ -188,9 +202,8 @@ class CsvReader:
         if len(self._rest) > MAX_CELL:
             self._check_size(self._rest, self._line + 1)
 
-    @staticmethod
-    def _unguarded(text: str, rows: list[CsvRow]) -> list[CsvRow]:
-        if not may_be_guarded(text):
+    def _unguarded(self, text: str, rows: list[CsvRow]) -> list[CsvRow]:
+        if self._raw or not may_be_guarded(text):
             return rows
         return [(line, [unguarded(cell) for cell in cells]) for line, cells in rows]
 

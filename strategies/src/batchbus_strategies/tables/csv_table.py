@@ -10,7 +10,12 @@ from batchbus_strategies.tables.options import Compression, Format, TableFacts, 
 from batchbus_strategies.tables.source import Source
 from batchbus_strategies.tables.table import Row, Table, with_width, without_errors_column
 
-__all__ = ["CsvTable"]
+__all__ = ["CsvTable", "csv_delimiter"]
+
+
+def csv_delimiter(options: TableOptions, found: Format) -> str | None:
+    """The delimiter that a CSV or TSV is known to have; None if it has to be found out."""
+    return options.delimiter or ("\t" if found == "tsv" else None)
 
 
 class CsvTable(Table):
@@ -27,7 +32,7 @@ class CsvTable(Table):
     @classmethod
     async def open(cls, source: Source, options: TableOptions, found: Format, known: Collection[str]) -> CsvTable:
         """`found` is `csv` or `tsv`. Raises `NotATable`, `TableError`."""
-        delimiter = options.delimiter or ("\t" if found == "tsv" else None)
+        delimiter = csv_delimiter(options, found)
         encoding = options.encoding
         return cls(source, await CsvReader.open(source.chunks(), encoding=encoding, delimiter=delimiter, known=known))
 

@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import PurePosixPath
 from typing import IO, Final, Protocol
 
 from batchbus_strategies.strategy import Files
@@ -17,7 +18,7 @@ from batchbus_strategies.tables.errors import NotATable
 from batchbus_strategies.tables.limits import BOMB_FREE, BOMB_RATIO
 from batchbus_strategies.tables.options import Compression
 
-__all__ = ["GZIP", "ZIP", "Source", "open_source", "spooled"]
+__all__ = ["GZIP", "ZIP", "Source", "file_name", "open_source", "spooled"]
 
 GZIP: Final = b"\x1f\x8b"
 ZIP: Final = b"PK\x03\x04"
@@ -182,6 +183,11 @@ def _refuse_a_bomb(taken: int, made: int) -> None:
             f"The file is compressed more than {BOMB_RATIO}:1, which is the limit beyond "
             f"{BOMB_FREE // 1024**2} MiB; upload it uncompressed"
         )
+
+
+def file_name(key: str) -> str:
+    """The name of the file of that key, without its endings."""
+    return PurePosixPath(key).name.partition(".")[0] or "table"
 
 
 def _only_member(archive: IO[bytes]) -> zipfile.ZipInfo | None:
