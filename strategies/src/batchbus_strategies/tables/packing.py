@@ -89,6 +89,9 @@ class _Made:
     def flush(self) -> None:
         """Archives ask for it; there is nothing to do."""
 
+    def close(self) -> None:
+        """Neither is there here."""
+
     def taken(self) -> bytes:
         taken = b"".join(self._pieces)
         self._pieces.clear()
