@@ -113,6 +113,7 @@ async def test_a_zip_of_a_mac_has_one_file(files: LocalFiles) -> None:
         (b"[]", "The file is empty"),
         (b"[{}]", "The file is empty"),
     ],
+    ids=lambda each: each if isinstance(each, str) else "",
 )
 async def test_what_is_no_table_is_called_what_it_is(files: LocalFiles, content: bytes, said: str) -> None:
     assert said in await refusal(files, content)
