@@ -18,10 +18,10 @@ from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.lifecycle import Cause, NewJob
 from batchbus_service.domain.ports import JobStore
 from batchbus_service.journal import transitions
-from batchbus_service.storage.memory.jobs import MemoryJobStore
 from batchbus_strategies import AnyContext, BatchStrategy
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import World
+from tests.storage.memory.jobs import MemoryJobStore
 
 JOB = derived_job_id("early", "one")
 

@@ -22,8 +22,8 @@ from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.parked.delivered import parked_as
-from batchbus_service.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 from tests.engine.virtual_time import VirtualClock, run_virtually
+from tests.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 
 
 class BrokenStore(MemoryJobStore):

@@ -39,11 +39,11 @@ from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
-from batchbus_service.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 from batchbus_service.telemetry.background import Background
 from batchbus_strategies import BatchStrategy, Draft, Json, Phase, Services
 from tests.engine.faulty import Faults, FaultyBus, FaultyProcesses, FaultyServer, FaultyStore
 from tests.engine.virtual_time import VirtualClock
+from tests.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 
 __all__ = ["EndsProcess", "Process", "World"]
 

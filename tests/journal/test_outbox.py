@@ -14,10 +14,10 @@ import structlog
 from batchbus_events.event import decode
 from batchbus_events.ids import derived_job_id
 from batchbus_service.domain.job import Job
-from batchbus_service.storage.memory.jobs import MemoryJobStore
 from batchbus_strategies import AnyContext, BatchStrategy, JobRun
 from tests.engine.virtual_time import run_virtually
 from tests.engine.world import World
+from tests.storage.memory.jobs import MemoryJobStore
 
 JOBS: Final = [derived_job_id("outbox", str(number)) for number in range(20)]
 

@@ -20,11 +20,11 @@ from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.ports import ProcessStore
 from batchbus_service.journal.presence import Presence
 from batchbus_service.storage.clock import SystemClock
-from batchbus_service.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 from batchbus_service.storage.mongo.processes import MongoProcessStore
 from batchbus_strategies import AnyContext, BatchStrategy
 from tests.engine.virtual_time import VirtualClock, run_virtually
 from tests.engine.world import Process, World
+from tests.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 
 NOW = SystemClock().now()
 JOBS = 300

@@ -233,7 +233,7 @@ MUTATIONS: Final = (
         "what is deleted from the broker stays away",
         "batchbus_events.rabbitmq.bus:RabbitBus.restore",
         _asynchronously(None),
-        ("tests/events/test_rabbitmq.py declared",),
+        ("tests/events/test_rabbitmq_topology.py declared",),
     ),
     Mutation(
         "writes are not fenced",

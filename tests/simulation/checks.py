@@ -10,8 +10,8 @@ from batchbus_events.bus import Message
 from batchbus_events.event import Event, decode
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.moves import MOVES
-from batchbus_service.storage.memory.jobs import MemoryJobStore
 from tests.simulation.plan import Ask, Plan
+from tests.storage.memory.jobs import MemoryJobStore
 
 __all__ = ["CheckedStore", "Effects", "Violation", "check_end", "rests"]
 

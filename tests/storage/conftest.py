@@ -9,10 +9,10 @@ import pytest
 
 from batchbus_service.domain.ports import Stores
 from batchbus_service.storage.clock import SystemClock
-from batchbus_service.storage.memory.stores import memory_stores
 from batchbus_service.storage.mongo.collection import Database
 from batchbus_service.storage.mongo.connection import mongo_stores, open_database
 from tests.patience import PATIENCE
+from tests.storage.memory.stores import memory_stores
 
 
 @asynccontextmanager

@@ -19,8 +19,8 @@ from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, du
 from batchbus_service.domain.ports import JobStore, Renewal
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.clock import SystemClock
-from batchbus_service.storage.memory.jobs import MemoryJobStore
 from batchbus_service.storage.mongo.jobs import MongoJobStore
+from tests.storage.memory.jobs import MemoryJobStore
 
 DECIDER = Decider(Policy(), new_ulid)
 NOW = SystemClock().now()

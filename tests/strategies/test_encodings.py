@@ -58,10 +58,8 @@ async def test_a_few_rows_tell_their_encoding(encoding: str, size: int) -> None:
     assert await read(text.encode(encoding), size) == (encoding, rows)
 
 
-@pytest.mark.parametrize("encoding", _SAMPLES)
+@pytest.mark.parametrize("encoding", [each for each in _SAMPLES if not each.startswith("utf-16")])
 async def test_it_does_not_matter_how_late_they_come(encoding: str) -> None:
-    if encoding.startswith("utf-16"):
-        pytest.skip("it shows in the first characters")
     text, rows = table(["plain"] * 30_000 + _SAMPLES[encoding].split("|") + ["plain"] * 30_000)
     assert await read(text.encode(encoding)) == (encoding, rows)
 

@@ -6,16 +6,15 @@ from datetime import datetime
 
 from batchbus_service.domain.ports import Stores
 from batchbus_service.storage.clock import SystemClock
-from batchbus_service.storage.memory.access import (
+from tests.storage.memory.access import (
     MemoryLoginStore,
     MemorySessionStore,
     MemoryTokenStore,
     MemoryUserStore,
 )
-from batchbus_service.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
-from batchbus_service.storage.memory.listings import MemoryJobListings, MemoryUploadStore
-from batchbus_service.storage.memory.operations import MemoryHistoryReader, MemoryParkedStore, MemoryReplayStore
-from batchbus_service.storage.memory.permits import MemoryPermitStore
+from tests.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
+from tests.storage.memory.listings import MemoryJobListings, MemoryUploadStore
+from tests.storage.memory.operations import MemoryHistoryReader, MemoryParkedStore, MemoryReplayStore
 
 __all__ = ["MemoryServer", "memory_stores"]
 

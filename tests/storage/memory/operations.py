@@ -12,7 +12,7 @@ from batchbus_service.domain.parked import Filter, ParkedMessage
 from batchbus_service.domain.ports import RecordedHistory
 from batchbus_service.domain.replay import AT_WORK, Claim, Replay
 from batchbus_service.domain.selection import Selection
-from batchbus_service.storage.memory.jobs import MemoryJobStore
+from tests.storage.memory.jobs import MemoryJobStore
 
 __all__ = ["MemoryHistoryReader", "MemoryParkedStore", "MemoryReplayStore"]
 

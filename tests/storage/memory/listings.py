@@ -12,7 +12,7 @@ from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.listing import Listing, Times
 from batchbus_service.domain.ports import Upload
-from batchbus_service.storage.memory.jobs import MemoryJobStore
+from tests.storage.memory.jobs import MemoryJobStore
 
 __all__ = ["MemoryJobListings", "MemoryUploadStore"]
 
