@@ -126,6 +126,17 @@ def _any_version(real: Any) -> Any:
     return update
 
 
+def _any_version_of_a_limit(real: Any) -> Any:
+    async def write(self: Any, _old: object, new: Any) -> bool:
+        return bool(await real(self, await self.get(new.name), new))
+
+    return write
+
+
+def _from_end_to_end(_real: Any) -> Any:
+    return lambda start, size, number: start + number / size
+
+
 def _any_fence(real: Any) -> Any:
     async def renew(self: Any, renewal: Any) -> bool:
         stored = await self.get(renewal.job_id)
@@ -354,5 +365,33 @@ MUTATIONS: Final = (
         "batchbus_service.domain.lifecycle:Decider.released",
         _keeps("ready_at"),
         ("tests/domain/test_lifecycle.py", SIMULATION),
+    ),
+    Mutation(
+        "permits over any version",
+        "two workers are given the same permits",
+        "batchbus_service.storage.mongo.permits:MongoPermitStore.write",
+        _any_version_of_a_limit,
+        ("tests/storage/test_permits_contract.py",),
+    ),
+    Mutation(
+        "permits from end to end of a second",
+        "a worker whose clock differs a little counts calls to the wrong second",
+        "batchbus_service.domain.permits:_moment",
+        _from_end_to_end,
+        ("tests/execution/test_limiter.py",),
+    ),
+    Mutation(
+        "servers are not left alone",
+        "a server that asks to be left alone is called again at once",
+        "batchbus_strategies.retrying:retry_after",
+        _always(None),
+        ("tests/strategies/test_retry.py",),
+    ),
+    Mutation(
+        "waits last",
+        "a canceled run sleeps on",
+        "batchbus_strategies.waiting:Interruption.set",
+        _always(None),
+        ("tests/strategies/test_waiting.py", "tests/engine/test_kit.py ends_what_a_run_waits_for"),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from batchbus_strategies.strategy import Files, FileWriter, Services, StrategyError, SyncCatalog
 from batchbus_strategies.waiting import in_a_loop
@@ -13,6 +13,9 @@ from batchbus_strategies.waiting import in_a_loop
 __all__ = ["Sync", "SyncFileWriter", "SyncFiles", "SyncInLoop"]
 
 T = TypeVar("T")
+
+_CHUNKS_AT_ONCE: Final = 16
+"""Read in one go, of 64 KiB each: every start of an event loop costs as much as a few chunks."""
 
 
 class SyncInLoop(StrategyError):
@@ -57,8 +60,8 @@ class SyncFiles:
         """The bytes from `start` on, in chunks of some 64 KiB. Raises `FileMissing` on the first step."""
         with _runner() as runner:
             stream = self._files.read(key, start=start)
-            while (chunk := runner.run(_next(stream))) is not None:
-                yield chunk
+            while chunks := runner.run(_next(stream)):
+                yield from chunks
 
     def write(self, key: str) -> AbstractContextManager[SyncFileWriter]:
         """A writer for a file of that key. An existing file is replaced when the writer is left without an error."""
@@ -120,8 +123,12 @@ def _runner() -> asyncio.Runner:
     return asyncio.Runner(loop_factory=asyncio.new_event_loop)
 
 
-async def _next(stream: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(stream, None)
+async def _next(stream: AsyncIterator[bytes]) -> list[bytes]:
+    """The next chunks; none at the end."""
+    chunks: list[bytes] = []
+    while len(chunks) < _CHUNKS_AT_ONCE and (chunk := await anext(stream, None)) is not None:
+        chunks.append(chunk)
+    return chunks
 
 
 async def _awaited(step: Awaitable[T]) -> T:
