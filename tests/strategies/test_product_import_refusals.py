@@ -126,6 +126,26 @@ async def test_a_file_that_cannot_be_decoded_is_refused_with_line_and_byte(shop:
     assert message.startswith(f"Line 4: the byte 0xFF, the file's byte {len(content) - 3:,}, is not text")
 
 
+_CYRILLIC = "Product Handle,Product Title,Variant Title,Variant SKU\nmug-x1,Кружка,Большая,x1-A\n"
+
+
+async def test_cyrillic_in_an_encoding_of_windows_makes_no_garbage(shop: Shop) -> None:
+    await shop.load(_CYRILLIC.encode("cp1251"))
+    assert (await shop.product("mug-x1"))["title"] == "Кружка"
+
+
+async def test_one_byte_of_another_encoding_spoils_no_titles(shop: Shop) -> None:
+    rows = ["Product Handle,Product Title,Variant Title,Variant SKU", "a-x1,Caf\udce9,One,x1-A", "b-x1,Würfel,One,x1-B"]
+    message = await said(shop, "\n".join([*rows, "c-x1,Schlüssel,One,x1-C", ""]).encode("utf-8", "surrogateescape"))
+    assert message.startswith("Line 2: the byte 0xE9, the file's byte 64, is not text in the encoding utf-8")
+
+
+async def test_a_header_in_the_middle_is_passed_over(shop: Shop) -> None:
+    first, second = table(variant("a", "A-1")), table(variant("b", "B-1"))
+    await shop.load(first + b"\xef\xbb\xbf" + second)
+    assert [product["handle"] for product in await shop.products()] == ["a", "b"]
+
+
 async def test_near_names_are_looked_for_only_for_the_columns_that_are_shown(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from batchbus_strategies.product_import.planning import Planner
 from batchbus_strategies.product_import.row_errors import RowErrors
 from batchbus_strategies.product_import.rows import RowError, RowReader
 from batchbus_strategies.product_import.staging import NewProduct, NewVariant, StagedProduct, Staging
-from batchbus_strategies.tables import MAX_COLUMNS, CsvReader, CsvRow
+from batchbus_strategies.tables import MAX_COLUMNS, CsvReader, CsvRow, is_header_again
 
 if TYPE_CHECKING:
     from batchbus_strategies.product_import.context import ProductImportContext
@@ -45,7 +45,7 @@ async def plan_import(run: JobRun[ProductImportContext], *, chunk_size: int) -> 
     layout = _read_header(run, reader, references)
     rows = RowReader(layout, references)
     with Staging.open() as staging:
-        stager = _Stager(layout, rows, staging)
+        stager = _Stager(reader.header, layout, rows, staging)
         await _stage(run, reader, stager, file, errors)
         await _report(staging.drop_duplicates(), errors)
         await look_up_existing(run, staging)
@@ -95,7 +95,8 @@ async def _stage(
 class _Stager:
     """Puts rows into the staging database, each under its product."""
 
-    def __init__(self, layout: Layout, rows: RowReader, staging: Staging) -> None:
+    def __init__(self, header: Sequence[str], layout: Layout, rows: RowReader, staging: Staging) -> None:
+        self._header = header
         self._layout = layout
         self._rows = rows
         self._staging = staging
@@ -108,6 +109,8 @@ class _Stager:
         errors: list[RowError] = []
         usable: list[CsvRow] = []
         for line, cells in batch:
+            if is_header_again((line, cells), self._header):
+                continue  # the file was glued from two
             if error := _shape_error(line, cells, layout):
                 errors.append(error)
             else:

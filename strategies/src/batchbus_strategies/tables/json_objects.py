@@ -63,7 +63,7 @@ class Objects(ABC):
         self._rest.append(text)
         self._waiting += len(text)
 
-    def _parsed(self, text: str, at: int, number: int) -> tuple[JsonObject, int]:
+    def _parsed(self, text: str, at: int, number: int, *, escaped: bool) -> tuple[JsonObject, int]:
         """The object that begins there, and where it ends. Raises `TableError`, `json.JSONDecodeError`."""
         if text[at] != "{":
             raise self._error("an object in braces is expected here", number, text[at : at + 100])
@@ -73,7 +73,7 @@ class Objects(ABC):
             raise self._error(f"JSON may be nested {MAX_JSON_DEPTH} levels deep at most", number) from None
         if end - at > MAX_RECORD:
             raise self._too_large(number)
-        return JsonObject(number, value, end - at, "\\u" in text), end
+        return JsonObject(number, value, end - at, escaped), end
 
     def _error(self, reason: str, number: int, value: str | None = None) -> TableError:
         return TableError(reason, line=number, value=value, unit=self.unit)
@@ -114,7 +114,7 @@ class LineObjects(Objects):
 
     def _object(self, line: str) -> JsonObject:
         try:
-            found, end = self._parsed(line, 0, self._line)
+            found, end = self._parsed(line, 0, self._line, escaped="\\u" in line)
         except json.JSONDecodeError as error:
             syntax = self._syntax(error, 0, self._line)
             if error.pos >= len(line) - 1:
@@ -145,12 +145,13 @@ class ArrayElements(Objects):
             self._keep_back(text)
             return objects, None
         text = self._with_rest(text)
+        escaped = "\\u" in text
         at = 0
         try:
             while (at := _end_of_blanks(text, at)) < len(text):
                 if self._expected.startswith("{") and text[at] != "]":
                     try:
-                        found, at = self._parsed(text, at, self._count + 1)
+                        found, at = self._parsed(text, at, self._count + 1, escaped=escaped)
                     except json.JSONDecodeError as error:
                         self._wait(text, at, error, final=final)
                         break

@@ -52,17 +52,21 @@ class Table(ABC):
         """
 
 
-def is_header_again(row: Row, header: Sequence[str]) -> bool:
+def is_header_again(row: tuple[int, Sequence[str | None]], header: Sequence[str]) -> bool:
     """Whether a row repeats the header, as in a file glued from two, perhaps with a byte order mark in front."""
     cells = row[1]
-    if (cells[-1] or "").strip() != header[-1] and len(header) == len(cells) > 1:
-        return False  # the first cell of a repeated header may differ, so this looks at the last one
+    if not cells or not header:
+        return False
+    if len(cells) == len(header) > 1 and (cells[-1] or "").strip() != header[-1]:
+        return False  # of a row that repeats the header, the first cell may differ from it, and never the last
     names = [(cell or "").strip() for cell in cells]
     for mark in _MARKS_AGAIN:
         if names[0].startswith(mark):
             names[0] = names[0].removeprefix(mark).strip()
             if len(names[0]) > 1 and names[0][0] == names[0][-1] == '"':  # the mark was in front of the quote
                 names[0] = names[0][1:-1].replace('""', '"').strip()
+    while len(names) > len(header) and not names[-1]:
+        names.pop()
     return names == list(header)
 
 
