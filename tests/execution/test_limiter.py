@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.permits import GUARD_SECONDS, PermitWindow
 from batchbus_service.execution.limiter import Limiter
-from tests.storage.memory.permits import MemoryPermitStore
 from tests.engine.virtual_time import VirtualClock, run_virtually, server_time
+from tests.storage.memory.permits import MemoryPermitStore
 
 
 class Store(MemoryPermitStore):

@@ -15,6 +15,7 @@ from tests.storage.memory.access import (
 from tests.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 from tests.storage.memory.listings import MemoryJobListings, MemoryUploadStore
 from tests.storage.memory.operations import MemoryHistoryReader, MemoryParkedStore, MemoryReplayStore
+from tests.storage.memory.permits import MemoryPermitStore
 
 __all__ = ["MemoryServer", "memory_stores"]
 

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 from batchbus_strategies.records.applying import Applied, What, apply_operations, as_planned
 from batchbus_strategies.records.context import RecordImportContext
 from batchbus_strategies.records.indexes import ensure_indexes
-from batchbus_strategies.records.leftovers import in_words, write_error_file
+from batchbus_strategies.records.leftovers import messages_by_line, write_error_file
 from batchbus_strategies.records.plan import Operation, PlanChunk, read_chunks
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.strategy import FileMissing, JobRun, Json, StrategyError
@@ -174,7 +174,7 @@ def _outcomes(operations: Sequence[Operation], conflicts: Mapping[str, str]) -> 
         if reason := conflicts.get(str(operation["line"])):
             applied = Applied(operation, "conflict", reason)
         if operation["op"] == "error":
-            reason = "; ".join(in_words(operation["lines"], operation["errors"]).values())
+            reason = "; ".join(messages_by_line(operation["lines"], operation["errors"]).values())
         revision = None
         if applied.what in _WRITTEN and operation["op"] in ("create", "update", "delete"):
             revision = operation["revision"]

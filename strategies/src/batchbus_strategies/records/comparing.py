@@ -55,15 +55,15 @@ def wanted_value(field: Field, value: Any, old: Any) -> Any:
 
 def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any]], old: Sequence[Any]) -> list[Any]:
     """Elements that are there already stay as they are, with fields that no column has."""
-    left = [each for each in old if isinstance(each, Mapping)]
+    kept = [each for each in old if isinstance(each, Mapping)]
     result: list[Any] = []
     for value in values:
         paths = [part.path for part in parts if part.path in value]
-        found = next((each for each in left if all(same(each.get(path), value[path]) for path in paths)), None)
+        found = next((each for each in kept if all(same(each.get(path), value[path]) for path in paths)), None)
         if found is None:
             result.append(dict(value))
         else:
-            left.remove(found)
+            kept.remove(found)
             result.append(found)
     return result
 

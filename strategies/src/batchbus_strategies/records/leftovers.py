@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from batchbus_strategies.records.context import RecordImportContext
     from batchbus_strategies.strategy import JobRun
 
-__all__ = ["in_words", "write_error_file"]
+__all__ = ["messages_by_line", "write_error_file"]
 
 
 async def write_error_file(run: JobRun[RecordImportContext], lines: Mapping[int, str]) -> str | None:
@@ -26,11 +26,11 @@ async def write_error_file(run: JobRun[RecordImportContext], lines: Mapping[int,
     return key
 
 
-def in_words(lines: Sequence[int], errors: Sequence[PlannedError]) -> dict[int, str]:
+def messages_by_line(lines: Sequence[int], errors: Sequence[PlannedError]) -> dict[int, str]:
     """For the error file: what is wrong in each of the lines of a record, or that the record has an error elsewhere."""
-    words: dict[int, list[str]] = {line: [] for line in lines}
+    messages: dict[int, list[str]] = {line: [] for line in lines}
     for error in errors:
         column = f"{error['column']}: " if error["column"] else ""
-        words.setdefault(error["line"], []).append(f"{column}{error['message']}")
+        messages.setdefault(error["line"], []).append(f"{column}{error['message']}")
     first = errors[0]["line"] if errors else lines[0]
-    return {line: "; ".join(said) or f"left out because of line {first}" for line, said in words.items()}
+    return {line: "; ".join(said) or f"left out because of line {first}" for line, said in messages.items()}

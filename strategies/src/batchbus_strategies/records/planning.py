@@ -118,7 +118,7 @@ class Planner:
     def _update(
         self, staged: StagedRecord, existing: Mapping[str, Any], values: dict[str, Any], errors: list[CellError]
     ) -> Operation:
-        left_out = [error for error in errors if self._may_be_left_out(error)] if self.on_error == "keep" else []
+        left_out = [error for error in errors if self._can_be_omitted(error)] if self.on_error == "keep" else []
         if len(left_out) < len(errors):
             return self._refused(staged, errors)
         changes: dict[str, Change] = {}
@@ -154,7 +154,7 @@ class Planner:
             update["left_out"] = [_planned(error) for error in left_out]
         return update
 
-    def _may_be_left_out(self, error: CellError) -> bool:
+    def _can_be_omitted(self, error: CellError) -> bool:
         """Whether it concerns a cell alone, of a field that nothing is found by."""
         return error.code.startswith("bad_") and not any(
             field.key or field.unique or field.reference

@@ -11,7 +11,7 @@ from batchbus_events.ids import new_ulids
 from batchbus_strategies.records.context import RecordImportContext, most
 from batchbus_strategies.records.errors import CellError, HeaderRefused, RecordsRefused
 from batchbus_strategies.records.header import known_names, read_header
-from batchbus_strategies.records.leftovers import in_words, write_error_file
+from batchbus_strategies.records.leftovers import messages_by_line, write_error_file
 from batchbus_strategies.records.lookup import look_up_existing
 from batchbus_strategies.records.plan import Counts, Operation, PlanDigest, PlannedError, encode, plan_key
 from batchbus_strategies.records.planning import Check, Planner
@@ -150,7 +150,7 @@ class Preview:
                 line=error["line"], column=error["column"], code=error["code"], message=error["message"], value=value
             )
         if operation["op"] == "error":
-            self._bad_lines |= in_words(operation["lines"], errors)
+            self._bad_lines |= messages_by_line(operation["lines"], errors)
 
     # -- the result ------------------------------------------------------------------------------------------------
 
