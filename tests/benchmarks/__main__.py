@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from tests.benchmarks import backlog, bus, imports, jobs, latency, listing, queries, replay, streams, uploads
+from tests.benchmarks import backlog, bus, imports, jobs, latency, listing, queries, records, replay, streams, uploads
 from tests.benchmarks.ground import Ground, open_ground
 
 BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
     "bus": bus.run,
     "jobs": jobs.run,
     "imports": imports.run,
+    "records": records.run,
     "queries": queries.run,
     "listing": listing.run,
     "replay": replay.run,
