@@ -49,6 +49,12 @@ def xlsx(rows: str, *, name: str = "One", shared: str = "") -> bytes:
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
         "xl/worksheets/sheet1.xml": f"<worksheet {spreadsheet}><sheetData>{rows}</sheetData></worksheet>",
     }
+    if shared:
+        texts = f"<sst {spreadsheet}>{shared}</sst>"
+        members["xl/sharedStrings.xml"] = texts
+        link = f'<Relationship Id="rId2" Type="{office}/sharedStrings" Target="sharedStrings.xml"/></Relationships>'
+        links = "xl/_rels/workbook.xml.rels"
+        members[links] = members[links].replace("</Relationships>", link)
     return zipped({name: content.encode() for name, content in members.items()})
 
 

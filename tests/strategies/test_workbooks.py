@@ -188,6 +188,22 @@ async def test_a_sheet_that_would_fill_the_memory_is_refused_before_it_is_loaded
     assert "it may have 12,000,000, empty ones included" in await refusal(files, content)
 
 
+@pytest.mark.parametrize("between", ["", "<f>1</f>"])
+async def test_a_long_text_that_many_cells_share_counts_for_each_of_them(files: LocalFiles, between: str) -> None:
+    long = f"<si><t>{'x' * 30_000}</t></si>"
+    rows = "".join(f'<row r="{row}"><c r="A{row}" t="s">{between}<v>1</v></c></row>' for row in range(2, 40_000))
+    header = '<row r="1"><c r="A1" t="s"><v>0</v></c></row>'
+    content = xlsx(header + rows, shared=f"<si><t>a</t></si>{long}")
+    assert "it may take 1,024 MiB" in await refusal(files, content)
+    table, found = await read(files, xlsx(header + rows[: rows.index("</row>") + 6], shared=f"<si><t>a</t></si>{long}"))
+    assert (table.header, found) == (["a"], [(2, ["x" * 30_000])])
+
+
+async def test_a_long_text_that_an_ods_repeats_counts_as_often(files: LocalFiles) -> None:
+    content = ods(ods_row("a") + ods_row("x" * 30_000, attributes='table:number-rows-repeated="40000"'))
+    assert "it may take 1,024 MiB" in await refusal(files, content)
+
+
 async def test_more_rows_than_a_sheet_can_have_are_refused(files: LocalFiles) -> None:
     assert "more than 1,048,576 rows" in await refusal(
         files, xlsx(HEADER + f'<row r="1048577">{inline("A1", "x")}</row>')

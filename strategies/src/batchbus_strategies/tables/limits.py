@@ -13,6 +13,7 @@ __all__ = [
     "MAX_RECORD",
     "MAX_ROWS",
     "MAX_SHEET_CELLS",
+    "MAX_SHEET_MEMORY",
     "MAX_SHEET_XML",
 ]
 
@@ -30,6 +31,8 @@ MAX_SHEET_CELLS: Final = 12_000_000
 """Cells in the rectangle that a sheet fills, empty ones included: each takes memory while the sheet is read."""
 MAX_JSON_DEPTH: Final = 62
 """Levels of nesting in JSON."""
+MAX_SHEET_MEMORY: Final = 1024 * 1024 * 1024
+"""Bytes that loading a sheet may take, as they are estimated from its cells and texts."""
 BOMB_RATIO: Final = 200
 """How many times larger than itself a compressed file may be when it is inflated."""
 BOMB_FREE: Final = 64 * 1024 * 1024

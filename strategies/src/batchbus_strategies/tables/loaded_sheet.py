@@ -21,6 +21,7 @@ from batchbus_strategies.tables.workbook_check import (
     column_letters,
     first_error_in_xlsx,
     first_errors_in_ods,
+    lengths_of_texts,
 )
 from batchbus_strategies.tables.workbook_parts import WorkbookParts
 
@@ -55,7 +56,8 @@ class LoadedSheet:
                     if self._is_ods:
                         self._first_error = errors_in_ods[self.sheets.index(name)]
                     else:
-                        self._first_error = first_error_in_xlsx(parts.xlsx_sheet(name))
+                        xml, texts = parts.xlsx_sheet(name)
+                        self._first_error = first_error_in_xlsx(xml, lengths_of_texts(texts))
                     sheet = workbook.get_sheet_by_name(name)
                     if sheet.start is not None:
                         self._keep(sheet)

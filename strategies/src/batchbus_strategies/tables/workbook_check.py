@@ -7,14 +7,21 @@ loads the sheet gives such a cell out as an empty one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from batchbus_strategies.tables.errors import NotATable
-from batchbus_strategies.tables.limits import MAX_ROWS, MAX_SHEET_CELLS
+from batchbus_strategies.tables.limits import MAX_ROWS, MAX_SHEET_CELLS, MAX_SHEET_MEMORY
 
-__all__ = ["ErrorCell", "column_letters", "first_error_in_xlsx", "first_errors_in_ods"]
+__all__ = ["ErrorCell", "column_letters", "first_error_in_xlsx", "first_errors_in_ods", "lengths_of_texts"]
 
+_CELL_MEMORY: Final = 80
+"""Bytes that a cell of the rectangle takes, its text apart: measured with numbers and short texts."""
+_CELL_XML: Final = 40
+"""Bytes of XML that a cell has beside its text, at least."""
+_SHARED: Final = re.compile(rb't="s"[^>]*>\s*<v[^>]*>\s*(\d+)')
+_TEXT: Final = re.compile(rb"<(?:\w+:)?si\b")
 _COLUMNS: Final = re.compile(rb'\sr="([A-Z]{1,3})[0-9]')
 _ROWS: Final = re.compile(rb'\sr="[A-Z]{0,3}([0-9]{1,7})"')
 _ROW: Final = re.compile(rb"<row\b")
@@ -48,13 +55,39 @@ def column_letters(column: int) -> str:
     return letters
 
 
-def first_error_in_xlsx(xml: Iterable[bytes]) -> ErrorCell | None:
-    """The first error cell of a sheet, by its rows. Raises `NotATable` for a rectangle that is too large to load."""
+def lengths_of_texts(xml: Iterable[bytes]) -> Sequence[int]:
+    """How many bytes each of the texts has that cells of an XLSX share. Each cell gets a copy when the sheet is loaded."""
+    lengths = array("Q")
+    rest = b""
+    for piece in xml:
+        rest += piece
+        if b">" in piece:
+            cut = rest.rfind(b">") + 1  # no tag is cut in two there
+            before, *texts = _TEXT.split(rest[:cut])
+            if lengths:
+                lengths[-1] += len(before)
+            lengths.extend([len(text) for text in texts])
+            rest = rest[cut:]
+    return lengths
+
+
+def first_error_in_xlsx(xml: Iterable[bytes], shared: Sequence[int]) -> ErrorCell | None:
+    """The first error cell of a sheet, by its rows. `shared` has the lengths of the texts that its cells share.
+
+    Raises `NotATable` for a rectangle that is too large to load, or texts that are.
+    """
     first: ErrorCell | None = None
-    rows = columns = 0
+    rows = columns = cells = size = text = 0
+    longest = max(shared, default=0)
     for piece in _cut_before(_without_prefix(xml), b"<row"):
         begun = rows
         found = _COLUMNS.findall(piece)
+        cells += len(found)
+        size += len(piece)
+        if longest:
+            numbers = [int(number) for number in _SHARED.findall(piece)]
+            text += sum([shared[number] for number in numbers if number < len(shared)])
+            text += longest * (piece.count(b't="s"') - len(numbers))
         columns = max([columns, *map(_column_number, set(found))])
         rows = max([rows + len(_ROW.findall(piece)), *map(int, set(_ROWS.findall(piece)))])
         if piece.count(b"<c ") + piece.count(b"<c>") > len(
@@ -62,6 +95,7 @@ def first_error_in_xlsx(xml: Iterable[bytes]) -> ErrorCell | None:
         ):  # a cell may have no reference: it follows the one before
             columns = max([columns, *(row.count(b"<c") for row in piece.split(b"<row")[1:])])
         _check_rectangle(rows, columns)
+        _check_memory(rows * columns, text + max(0, size - _CELL_XML * cells))
         if first is None and b't="e"' in piece:
             first = _error_cell(piece, begun)
     return first
@@ -71,12 +105,14 @@ def first_errors_in_ods(xml: Iterable[bytes]) -> list[ErrorCell | None]:
     """The same for each sheet of an ODS, in their order; they are loaded together."""
     sheets: list[_OdsSheet] = []
     for piece in _cut_before(xml, _ODS_ROW):
+        _check_memory(sum(sheet.cells for sheet in sheets), sum(sheet.text for sheet in sheets))
         for part in _ODS_TABLE.split(piece):
             if part.startswith(_ODS_TABLE_START):
                 sheets.append(_OdsSheet())
             for row in part.split(_ODS_ROW)[1:]:
                 if sheets:
                     sheets[-1].add(row)
+    _check_memory(sum(sheet.cells for sheet in sheets), sum(sheet.text for sheet in sheets))
     return [sheet.first_error for sheet in sheets]
 
 
@@ -85,6 +121,10 @@ class _OdsSheet:
 
     def __init__(self) -> None:
         self.first_error: ErrorCell | None = None
+        self.cells = 0
+        """Those of its rectangle."""
+        self.text = 0
+        """Bytes of text in them, about."""
         self._rows = 0
         self._columns = 0
 
@@ -98,11 +138,13 @@ class _OdsSheet:
                 columns = _repeated(_ODS_COLUMNS, cell)
                 if b"office:" in cell or b"<text:" in cell:
                     width = column + columns
+                    self.text += repeated * columns * max(0, len(cell) - 2 * _CELL_XML)
                     if b'value-type="error"' in cell and self.first_error is None:
                         self.first_error = ErrorCell(self._rows + 1, column)
                 column += columns
             self._columns = max(self._columns, width)
             _check_rectangle(self._rows + repeated, self._columns)
+            self.cells = (self._rows + repeated) * self._columns
         self._rows += repeated
 
 
@@ -133,6 +175,15 @@ def _check_rectangle(rows: int, columns: int) -> None:
             f"The sheet reaches to row {rows:,} and column {column_letters(columns - 1)}, which are {rows * columns:,} "
             f"cells; it may have {MAX_SHEET_CELLS:,}, empty ones included. Delete what is beyond the table, or save the "
             "sheet as CSV"
+        )
+
+
+def _check_memory(cells: int, text: int) -> None:
+    needed = _CELL_MEMORY * cells + text
+    if needed > MAX_SHEET_MEMORY:
+        raise NotATable(
+            f"The sheet would take about {needed // 1024**2:,} MiB of memory, for {cells:,} cells and {text // 1024**2:,} MiB "
+            f"of text; it may take {MAX_SHEET_MEMORY // 1024**2:,} MiB. Save it as CSV"
         )
 
 

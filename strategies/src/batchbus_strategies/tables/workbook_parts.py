@@ -10,6 +10,7 @@ import posixpath
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import IO, Final
 from xml.etree import ElementTree
 
@@ -62,17 +63,14 @@ class WorkbookParts:
             for _ in self._inflated(member):
                 pass
 
-    def xlsx_sheet(self, sheet: str) -> Iterator[bytes]:
-        """The XML of a sheet, after a look at the texts that are loaded with it."""
+    def xlsx_sheet(self, sheet: str) -> tuple[Iterator[bytes], Iterator[bytes]]:
+        """The XML of a sheet, and that of the texts which its cells share with those of other sheets."""
         path = self._path_of(sheet)
         if path not in self._members:
             raise NotATable(f"The XLSX is damaged: the sheet {sheet} is not in it")
         texts = [self._members[_TEXTS]] if _TEXTS in self._members else []
         self._check_sizes([self._members[path], *texts])
-        for member in texts:
-            for _ in self._inflated(member):
-                pass
-        return self._inflated(self._members[path])
+        return self._inflated(self._members[path]), chain.from_iterable(map(self._inflated, texts))
 
     def ods_sheets(self) -> Iterator[bytes]:
         """The XML of all sheets, which are loaded together."""
