@@ -20,6 +20,9 @@ _VIRTUAL: Final = (
 
 _REASONS: Final = {
     "the time is virtual": {
+        "execution/test_limiter.py Process.use",
+        "execution/test_limiter.py Store.get",
+        "execution/test_limiter.py Store.write",
         "execution/test_slots.py Brief.process",
         "execution/test_slots.py _seconds_for_twenty_jobs_on_four_slots",
     },
@@ -36,6 +39,8 @@ _REASONS: Final = {
         "engine/batch_types/gates.py SlowToCleanUp.on_canceled",
         "engine/batch_types/sleeping.py Blocking.process",
         "engine/batch_types/sleeping.py Sleeping.process",
+        "engine/batch_types/kit.py _computes_for_ever",
+        "execution/functions.py says_where_and_stays",
     },
     "a run in another process waits for a file, which tells nobody that it is there": {
         "engine/batch_types/gates.py Deaf.process",
@@ -44,6 +49,7 @@ _REASONS: Final = {
         "engine/batch_types/gates.py GatedThread.process",
         "engine/batch_types/gates.py GatedWrite.process",
         "engine/batch_types/gates.py Stalled.process",
+        "execution/ending.py written",
     },
     "a fault lasts as long as chance has it, in the middle of a load that has a pace": {
         "chaos/faults.py _broker_frozen",
@@ -97,6 +103,9 @@ _REASONS: Final = {
         "events/test_subscriber.py test_no_more_handlers_run_than_are_allowed.count",
         "execution/test_executor.py "
         "test_who_blocks_the_others_is_named_even_after_a_strategy_has_cancelled_all_that_is_on_the_loop.cancels_all",
+        "strategies/test_lookup.py test_queries_are_small_and_few_at_once.Things.to_list",
+        "strategies/test_waiting.py test_a_wait_ends_when_its_time_is_over_or_what_it_waits_for_is_done",
+        "strategies/test_waiting.py test_an_interruption_ends_all_waits_and_those_that_begin_later",
         "execution/test_slots.py test_whoever_waits_for_a_slot_gets_the_next_and_only_then_is_it_free",
         "http/test_logins.py test_of_many_guesses_at_the_same_moment_no_more_are_checked_than_may_fail.never",
         "http/test_sse.py _followed",
@@ -131,12 +140,17 @@ def test_what_passes_on_virtual_time_is_run_there() -> None:
 
 
 def _sleeps(node: ast.AST, name: str) -> Iterator[tuple[str, ast.Call]]:
-    """Calls of `asyncio.sleep`, `time.sleep` and of anything else of that name, with the functions they stand in."""
+    """Calls of `asyncio.sleep`, `time.sleep` and of anything else of that name, with the functions they stand in.
+
+    That of a run is left out: it is what strategies are given, and ends with the run.
+    """
     for below in ast.iter_child_nodes(node):
         if isinstance(below, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield from _sleeps(below, f"{name}.{below.name}".lstrip("."))
             continue
         match below:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="run"), attr="sleep")):
+                pass
             case ast.Call(func=ast.Attribute(attr="sleep") | ast.Name(id="sleep")):
                 yield name, below
         yield from _sleeps(below, name)

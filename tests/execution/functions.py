@@ -79,4 +79,4 @@ def says_where_and_stays(place: Path) -> None:
     unfinished.write_text(str(os.getpid()))
     unfinished.replace(place)
     while True:
-        time.sleep(1)
+        time.sleep(1)  # until somebody ends it

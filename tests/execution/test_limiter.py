@@ -32,11 +32,11 @@ class Store(MemoryPermitStore):
         self.asked += 1
         if self.asked <= self._failures:
             raise StoreUnavailable("away")
-        await asyncio.sleep(self._seconds)
+        await asyncio.sleep(self._seconds)  # the time is virtual
         return await super().get(name)
 
     async def write(self, old: PermitWindow | None, new: PermitWindow) -> bool:
-        await asyncio.sleep(self._seconds)
+        await asyncio.sleep(self._seconds)  # the time is virtual
         return await super().write(old, new)
 
 
@@ -64,11 +64,11 @@ class Process:
         for _ in range(times):
             while True:
                 grant = await self.limiter.permit("geo", per_second)
-                await asyncio.sleep(max(0.0, grant.at - self.clock.monotonic()))
+                await asyncio.sleep(max(0.0, grant.at - self.clock.monotonic()))  # the time is virtual
                 if self.clock.monotonic() <= grant.until:
                     break
             self.used.append(server_time(asyncio.get_running_loop(), 0).timestamp())
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause)  # the time is virtual
 
 
 def most_in_a_second(processes: Sequence[Process]) -> int:

@@ -84,7 +84,7 @@ async def test_queries_are_small_and_few_at_once() -> None:
             nonlocal at_once, most
             at_once += 1
             most = max(most, at_once)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the other queries may begin
             at_once -= 1
             return []
 

@@ -41,7 +41,7 @@ async def test_an_interruption_ends_all_waits_and_those_that_begin_later(
     waiting: Waiting, interruption: Interruption
 ) -> None:
     waits = [asyncio.create_task(waiting.wait()) for _ in range(3)]
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # they begin to wait
     threading.Thread(target=interruption.set).start()
     await asyncio.gather(*waits)
     await waiting.wait()
@@ -51,7 +51,7 @@ async def test_a_wait_ends_when_its_time_is_over_or_what_it_waits_for_is_done(wa
     await waiting.wait(seconds=0.001)
     done: Future[None] = Future()
     wait = asyncio.create_task(waiting.wait(seconds=None, until=done))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # they begin to wait
     threading.Thread(target=done.set_result, args=(None,)).start()
     await wait
     await waiting.wait(seconds=None, until=done)

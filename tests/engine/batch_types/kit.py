@@ -31,7 +31,7 @@ def _computes(place: Path) -> int:
 def _computes_for_ever(place: Path) -> None:
     _computes(place)
     while True:
-        time.sleep(1)
+        time.sleep(1)  # until somebody ends it
 
 
 def _dies() -> None:
