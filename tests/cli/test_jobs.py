@@ -188,3 +188,9 @@ def test_on_a_terminal_a_bar_moves_with_rate_and_time_left(batchbus: Command) ->
     text = shown.decode()
     assert "processing" in text and "━" in text and " of 200" in text and "/s" in text and "left" in text
     assert "completed" in text
+
+
+def test_the_files_of_a_job_are_forgotten(batchbus: Command, rows: Path) -> None:
+    job_id = batchbus.fine("submit", "rows", "--file", str(rows), "--watch").out.split()[1]
+    assert f"files of {job_id} removed" in batchbus.fine("forget", job_id).out
+    assert json.loads(batchbus.fine("forget", job_id, "--json").out) == {"id": job_id, "files_removed": 0}

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -278,3 +279,12 @@ def test_whether_there_is_no_room_is_seen_in_whatever_was_raised_and_in_its_caus
     wrapped.__cause__ = error
     assert is_full(error) is full
     assert is_full(wrapped) is full
+
+
+async def test_files_of_a_folder_are_listed_with_the_time_of_their_last_write(store: FileStore) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    for key in ("errors/a/1.jsonl", "errors/b.jsonl", "errors-of-another", "x"):
+        await put(store, key, b"1")
+    found = {key: at async for key, at in store.listed("errors/")}
+    assert sorted(found) == ["errors/a/1.jsonl", "errors/b.jsonl"]
+    assert all(before <= at <= datetime.now(UTC) + timedelta(seconds=2) for at in found.values())

@@ -39,6 +39,7 @@ from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
+from batchbus_service.operations.job_files import JobFiles
 from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.operations.service import Service
 from batchbus_service.storage.clock import ServerClock
@@ -182,6 +183,9 @@ async def _open_base(
     files_url = settings.files_url or (settings.data_dir / "files").absolute().as_uri()
     files = FileStore.open(files_url)
     await stack.enter_async_context(files.kept_clean(background, log))
+    if settings.job_files_days:
+        of_jobs = JobFiles(files, log)
+        await stack.enter_async_context(of_jobs.kept_short(background, clock, settings.job_files_days))
 
     async def make_services(on_loop: AsyncExitStack, loops: Container[asyncio.AbstractEventLoop]) -> Services:
         return lend(settings.catalog_url or mongo_url, settings.catalog_database, files, on_loop, loops)

@@ -73,6 +73,10 @@ class Client:
         """`what`: confirm, cancel or retry. Returns the job."""
         return _job(self.post(f"{job_path(job_id)}/{what}"))
 
+    def forget(self, job_id: str) -> Document:
+        """Have a job's files removed. Returns how many, as `files_removed`."""
+        return self.post(f"{job_path(job_id)}/forget")
+
     def upload(self, file: Path, progress: Callable[[int], object]) -> str:
         """Put a file into the file store; `progress` is called with the bytes sent so far. Returns its key."""
         try:

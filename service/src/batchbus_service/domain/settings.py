@@ -39,11 +39,23 @@ def _origin(text: str) -> str:
     return text
 
 
+_CONFIRMED_WITHIN: Final = 8
+"""Days after which no plan is waited for any more."""
+
+
 def _network(text: str) -> str:
     try:
         return str(ip_network(text))
     except ValueError:
         raise ValueError("takes IP addresses or networks such as 10.0.0.0/8, separated by commas") from None
+
+
+def _days_of_files(days: int) -> int:
+    if 0 < days < _CONFIRMED_WITHIN:
+        raise ValueError(
+            f"takes {_CONFIRMED_WITHIN} days and more, since a dry run waits for a week to be confirmed; or 0, for ever"
+        )
+    return days
 
 
 class Settings(BaseSettings):
@@ -77,6 +89,7 @@ class Settings(BaseSettings):
     ]
     cors_origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_list)] = []
     jwt_secret: Annotated[str, Field(min_length=16)] | None = None
+    job_files_days: Annotated[int, Field(ge=0, le=36500), AfterValidator(_days_of_files)] = 30
     max_upload_bytes: Annotated[int, Field(ge=1)] = 1024**3
     log_format: Literal["console", "json"] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"

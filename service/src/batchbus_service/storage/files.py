@@ -176,6 +176,12 @@ class FileStore:
         with suppress(FileNotFoundError):
             await obstore.delete_async(self._store, check_key(key))
 
+    async def listed(self, folder: str) -> AsyncIterator[tuple[str, datetime]]:
+        """The keys that begin with that folder, which ends in `/`, and when each file was written last (UTC)."""
+        async for batch in obstore.list(self._store, prefix=folder):
+            for meta in batch:
+                yield meta["path"], meta["last_modified"]
+
     def kept_clean(self, background: Background, log: FilteringBoundLogger) -> Periodic:
         """Sweeps when it starts, and every hour."""
 

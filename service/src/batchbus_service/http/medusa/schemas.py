@@ -212,6 +212,12 @@ class PlanPage(Page):
     plan: list[Any]
 
 
+class ForgottenFiles(Answer):
+    id: str
+    """Of the job."""
+    files_removed: int
+
+
 class Found(Answer):
     identifier: str
     origin: str
