@@ -69,9 +69,9 @@ class Client:
     def job(self, job_id: str) -> Document:
         return _job(self.get(job_path(job_id)))
 
-    def change(self, job_id: str, what: str) -> Document:
+    def change(self, job_id: str, what: str, body: Document | None = None) -> Document:
         """`what`: confirm, cancel or retry. Returns the job."""
-        return _job(self.post(f"{job_path(job_id)}/{what}"))
+        return _job(self.post(f"{job_path(job_id)}/{what}", body))
 
     def upload(self, file: Path, progress: Callable[[int], object]) -> str:
         """Put a file into the file store; `progress` is called with the bytes sent so far. Returns its key."""

@@ -72,7 +72,8 @@ def print_outcome(job: Document) -> None:
     if job["status"] == "pre_processed":
         show_plan(console, job)
         show_warnings(console, job)
-        console.print(f"Carry it out with:  batchbus confirm {job['id']}")
+        digest = f" --plan-digest {escape(str(result['plan_digest']))}" if result.get("plan_digest") else ""
+        console.print(f"Carry it out with:  batchbus confirm {job['id']}{digest}", soft_wrap=True)
         return
     done, count = result.get("advancement_count", 0), result.get("count", 0)
     console.print(f"{status_text(job['status'])}: {done:,} of {count:,} done in {_duration(job)}")

@@ -128,9 +128,24 @@ def show(
         _print_job(shown, history)
 
 
-def confirm(job: JobId, watch: Watch = False, as_json: AsJson = False) -> None:
-    """Let a dry run go on."""
-    _change(job, "confirm", watch=watch, as_json=as_json)
+def confirm(
+    job: JobId,
+    plan_digest: Annotated[
+        str | None,
+        typer.Option(metavar="DIGEST", help="Of the plan that you have seen; without it, the plan that is shown now."),
+    ] = None,
+    watch: Watch = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a dry run go on. It is refused if the job has another plan by now."""
+    with connect() as client:
+        if plan_digest is None:
+            shown = client.job(job)
+            plan_digest = (shown["result"] or {}).get("plan_digest")
+            if not as_json:
+                show_plan(out(), shown)
+        changed = client.change(job, "confirm", {"plan_digest": plan_digest} if plan_digest else None)
+        _print_changed(client, changed, watch=watch, as_json=as_json)
 
 
 def cancel(job: JobId, as_json: AsJson = False) -> None:
@@ -151,13 +166,16 @@ def watch(job: JobId, as_json: AsJson = False) -> None:
 
 def _change(job_id: str, what: str, *, watch: bool, as_json: bool) -> None:
     with connect() as client:
-        job = client.change(job_id, what)
-        if as_json:
-            print_json({"batch_job": job}, one_line=watch)
-        else:
-            out().print(f"{job['id']} is {status_text(job['status'])}")
-        if watch:
-            _follow(client, job_id, as_json=as_json, since=job["updated_at"])
+        _print_changed(client, client.change(job_id, what), watch=watch, as_json=as_json)
+
+
+def _print_changed(client: Client, job: Document, *, watch: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"batch_job": job}, one_line=watch)
+    else:
+        out().print(f"{job['id']} is {status_text(job['status'])}")
+    if watch:
+        _follow(client, job["id"], as_json=as_json, since=job["updated_at"])
 
 
 def _follow(client: Client, job_id: str, *, as_json: bool, since: str = "") -> None:

@@ -168,10 +168,15 @@ class Commands:
 
     # -- confirm, cancel, retry ------------------------------------------------------------------------------------
 
-    async def confirm(self, job: Job, cause: Cause) -> Job:
-        """Let a dry run go on. Raises: `NotAllowed`, `UnknownJob`, `StoreUnavailable`."""
+    async def confirm(self, job: Job, cause: Cause, *, plan_digest: str | None = None) -> Job:
+        """Let a dry run go on. `plan_digest`: of the plan that whoever confirms it has seen.
+
+        Raises: `NotAllowed`, also for another plan; `UnknownJob`, `StoreUnavailable`.
+        """
         decider, early = self._transitions.decider, self._door.early_confirmation == "remembered"
-        return await self._change(job, lambda known, now: decider.confirm(known, now, cause, early=early))
+        return await self._change(
+            job, lambda known, now: decider.confirm(known, now, cause, early=early, plan_digest=plan_digest)
+        )
 
     async def cancel(self, job: Job, cause: Cause) -> Job:
         """Accepted at once; a run stops at its next chunk. A second cancellation changes nothing.

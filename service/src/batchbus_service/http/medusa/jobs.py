@@ -12,15 +12,15 @@ from batchbus_service.access import Principal
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.http.medusa.access import job_for, require_files
-from batchbus_service.http.medusa.bodies import AnyBody, JsonBody, read_create
+from batchbus_service.http.medusa.bodies import AnyBody, JsonBody, read_create, read_plan_digest
 from batchbus_service.http.medusa.creating import create_job
 from batchbus_service.http.medusa.listing import read_listing
 from batchbus_service.http.medusa.listing_parameters import LISTING_PARAMETERS
-from batchbus_service.http.medusa.schemas import JobList, NewJob, OneJob
+from batchbus_service.http.medusa.schemas import Confirmation, JobList, NewJob, OneJob
 from batchbus_service.http.medusa.wire import job_on_the_wire, user_on_the_wire
 from batchbus_service.http.server.callers import Reader, Writer
 from batchbus_service.http.server.errors import ApiJson, invalid
-from batchbus_service.http.server.openapi import answers, takes
+from batchbus_service.http.server.openapi import answers, may_take, takes
 from batchbus_service.http.server.state import ApiState
 
 __all__ = ["router"]
@@ -74,11 +74,15 @@ async def retrieve(id: str, api: ApiState, caller: Reader) -> Response:
     return _answer(await job_for(api, caller, id))
 
 
-@router.post("/{id}/confirm", responses=answers(OneJob))
-async def confirm(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
-    """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted."""
+@router.post("/{id}/confirm", responses=answers(OneJob), openapi_extra=may_take(Confirmation))
+async def confirm(id: str, request: Request, api: ApiState, caller: Writer, body: AnyBody) -> Response:
+    """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted.
+
+    With `plan_digest`, as the job's `result` has it, it is refused if the job has another plan by now.
+    """
     job = await job_for(api, caller, id)
-    return _answer(await api.service.commands.confirm(job, _cause(request, caller)))
+    plan_digest = read_plan_digest(body)
+    return _answer(await api.service.commands.confirm(job, _cause(request, caller), plan_digest=plan_digest))
 
 
 @router.post("/{id}/cancel", responses=answers(OneJob))

@@ -24,6 +24,7 @@ __all__ = [
     "AuditEntry",
     "BatchType",
     "BatchTypeList",
+    "Confirmation",
     "Deleted",
     "DiscardedNumber",
     "DownloadUrl",
@@ -177,6 +178,13 @@ class NewJob(Answer):
     """What the type takes: see `GET /admin/batch-types`."""
     dry_run: bool = False
     """Look at the job, and wait for a confirmation."""
+
+
+class Confirmation(BaseModel):
+    """What else a client sends is left alone."""
+
+    plan_digest: str | None = Field(None, min_length=1, max_length=128)
+    """Of the plan that is confirmed: the job's `result.plan_digest`, as it was shown."""
 
 
 class OneJob(Answer):

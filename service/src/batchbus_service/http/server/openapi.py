@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from batchbus_service.http.medusa.schemas import Refusal
 from batchbus_service.http.server.callers import SESSION_COOKIE, TOKEN_HEADER
 
-__all__ = ["answers", "answers_with_events", "describe", "operation_id", "takes", "takes_files"]
+__all__ = ["answers", "answers_with_events", "describe", "may_take", "operation_id", "takes", "takes_files"]
 
 Described = dict[str, Any]
 """A part of the document."""
@@ -68,6 +68,13 @@ def answers_with_events() -> dict[int | str, Described]:
 def takes(model: type[BaseModel]) -> Described:
     """For `openapi_extra=` of a route that reads a JSON body by itself."""
     return _body("application/json", model.model_json_schema(ref_template=_REF))
+
+
+def may_take(model: type[BaseModel]) -> Described:
+    """As `takes`, for a route that does without a body, too."""
+    described = takes(model)
+    described["requestBody"]["required"] = False
+    return described
 
 
 def takes_files() -> Described:

@@ -108,12 +108,13 @@ class JobView {
   /** The buttons for what the status allows. */
   #offers() {
     const { status } = this.job;
-    const does = (label, verb, question, attributes, danger) =>
+    const does = (label, verb, question, attributes, danger, body = () => ({})) =>
       button(
         label,
         async () => {
+          const sent = body(); // of what is shown now: the job may change while the question stands there
           if ((await ask({ title: `${label}?`, text: question, label, danger })) === null) return;
-          await post(`${this.path}/${verb}`);
+          await post(`${this.path}/${verb}`, sent);
           await this.load();
           this.follow();
         },
@@ -121,7 +122,10 @@ class JobView {
       );
     return [
       status === "pre_processed" &&
-        does("Confirm", "confirm", "The job then does what its plan says.", { class: "primary" }, false),
+        does("Confirm", "confirm", "The job then does what its plan says.", { class: "primary" }, false, () => {
+          const digest = this.job.result?.plan_digest;
+          return typeof digest === "string" ? { plan_digest: digest } : {};
+        }),
       !ENDED.includes(status) &&
         does(
           "Cancel the job",
