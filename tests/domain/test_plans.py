@@ -104,3 +104,68 @@ def test_an_early_confirmation_without_a_digest_is_refused_where_one_is_required
     job = strict.confirm(new_job(strict, dry_run=True), later(0), Cause(event_id="t2", source="/shop"), early=True)
     assert planned(strict, job, None, later(1)).status is Status.CONFIRMED, "there is nothing to compare"
     assert planned(strict, job, FIRST, later(1)).status is Status.PRE_PROCESSED
+
+
+# -- checking again ------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_is_checked_again_is_as_if_it_had_just_been_created(decider: Decider) -> None:
+    job = planned(decider, new_job(decider, dry_run=True), FIRST, later(1), create=3)
+    job = replace(job, result=replace(job.result or JobResult(), errors=("a cell",), error_count=1), failures=2)
+    again = decider.check_again(job, later(10), Cause(by="usr_2"))
+    fresh = (again.status, again.result, again.checkpoint, again.failures, again.confirm_by, dict(again.status_at))
+    assert fresh == (Status.CREATED, None, None, 0, None, {})
+    assert (again.ready_at, again.request_digest, again.created_at) == (later(10), job.request_digest, job.created_at)
+    assert (again.history[-1].type, again.history[-1].data["status"]) == ("batch.updated", "created")
+    assert [entry.type for entry in again.history].count("batch.created") == 1
+    assert again.history[-1].data["earlier_plan_digest"] == FIRST
+    planned_again = planned(decider, again, SECOND, later(12), create=3, update=1)
+    assert planned_again.confirm_by == later(12) + decider.policy.confirm_within
+    assert refusal(decider, planned_again, FIRST).endswith(
+        "since the job was checked again by usr_2 at 2026-01-01 00:00:10 UTC. What has changed: update 0 → 1"
+    )
+
+
+def test_another_file_takes_the_place_of_the_first(decider: Decider) -> None:
+    job = planned(decider, new_job(decider, dry_run=True), FIRST, later(1))
+    again = decider.check_again(job, later(2), Cause(), context={"fileKey": "mended.csv"})
+    assert (again.context, again.prepared) == ({"fileKey": "mended.csv"}, True)
+    assert again.history[-1].data["reason"] == "checked again with another file"
+
+
+def test_the_event_names_the_files_of_the_earlier_plan(decider: Decider) -> None:
+    job = planned(decider, new_job(decider, dry_run=True), FIRST, later(1))
+    job = replace(job, result=JobResult(added={"files": {"PLAN": "plans/1", "strange": 5}}))
+    assert decider.check_again(job, later(2), Cause()).history[-1].data["earlier_files"] == {"PLAN": "plans/1"}
+
+
+@pytest.mark.parametrize("ends", ["failed", "canceled"])
+def test_a_job_that_ended_before_it_was_confirmed_can_be_checked_again(decider: Decider, ends: str) -> None:
+    job = decider.claim(new_job(decider, dry_run=True), "worker-1", later(1))
+    job = decider.failed(job, later(2), "no", Cause()) if ends == "failed" else decider.cancel(job, later(2), Cause())
+    if job.lease:
+        with pytest.raises(NotAllowed, match="still stopping"):
+            decider.check_again(job, later(3), Cause())
+        job = decider.stopped(job, later(3), Cause())
+    assert decider.check_again(job, later(4), Cause()).status is Status.CREATED
+
+
+def test_what_was_confirmed_or_has_no_plan_yet_is_not_checked_again(decider: Decider) -> None:
+    job = new_job(decider, dry_run=True)
+    with pytest.raises(NotAllowed, match="that is created"):
+        decider.check_again(job, later(1), Cause())
+    job = decider.confirm(planned(decider, job, FIRST, later(1)), later(2), Cause())
+    with pytest.raises(NotAllowed, match="that is confirmed"):
+        decider.check_again(job, later(3), Cause())
+    with pytest.raises(NotAllowed, match="may have been carried out"):
+        decider.check_again(decider.cancel(job, later(3), Cause()), later(4), Cause())
+
+
+def test_an_early_confirmation_does_not_count_for_the_plan_that_is_made_instead(decider: Decider) -> None:
+    job = new_job(decider, dry_run=True)
+    job = decider.confirm(job, later(0), Cause(event_id="t2", source="/shop"), early=True)
+    job = decider.failed(decider.claim(job, "worker-1", later(1)), later(2), "no", Cause())
+    again = decider.check_again(job, later(3), Cause())
+    told = again.history[-1].data["refused_confirmation"]
+    assert again.confirmed_early is None and isinstance(told, dict) and told["causationid"] == "t2"
+    assert planned(decider, again, FIRST, later(4)).status is Status.PRE_PROCESSED

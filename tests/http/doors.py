@@ -133,6 +133,9 @@ class OverHttp:
     async def retry(self, job_id: str) -> str | None:
         return await self._changed(job_id, "retry")
 
+    async def check_again(self, job_id: str) -> str | None:
+        return await self._changed(job_id, "check-again")
+
     async def _changed(self, job_id: str, word: str, body: dict[str, str] | None = None) -> str | None:
         response = await self._http.post(f"/admin/batch-jobs/{job_id}/{word}", json=body)
         if response.status_code == 200:
@@ -168,6 +171,9 @@ class OnTheCommandLine:
 
     async def retry(self, job_id: str) -> str | None:
         return _cause(await self._run("retry", job_id))
+
+    async def check_again(self, job_id: str) -> str | None:
+        return _cause(await self._run("check-again", job_id))
 
     async def _run(self, *arguments: str) -> Result:
         """As a process, since the service that answers runs in this one; waited for on a thread, since it runs on this one."""

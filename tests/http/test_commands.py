@@ -236,3 +236,21 @@ async def test_a_retry_is_for_operators_alone(site: Site, caller: Caller) -> Non
         job = await _until(site, job_id, Status.PRE_PROCESSED)
         assert _history(job) == ["created", "pre_processed", "canceled", "created", "pre_processed"]
         assert await caller.retry(job_id) == "not_allowed"
+
+
+async def test_a_job_is_checked_again_by_people_alone_and_an_old_plan_is_confirmed_no_more(
+    site: Site, caller: Caller
+) -> None:
+    site.strategy("previewed").digests = ["first", "second"]
+    job_id = await _rested(site, caller)
+    assert caller.door.check_again is not isinstance(caller, OnTheBus)
+    if isinstance(caller, OverHttp | OnTheCommandLine):
+        assert await caller.check_again(job_id) is None
+        reader = await site.person("reader", Role.ADMIN)
+        await reader.until(job_id, "batch.pre_processed", times=2)
+        job = await _stored(site, job_id)
+        assert _history(job) == ["created", "pre_processed", "updated", "pre_processed"]
+        assert await caller.confirm(job_id, "first") == "not_allowed"
+        assert await caller.confirm(job_id, "second") is None
+        await _until(site, job_id, Status.COMPLETED)
+        assert await caller.check_again(job_id) == "not_allowed"

@@ -27,7 +27,7 @@ _tokens = typer.Typer(no_args_is_help=True, help="Make API tokens, list and revo
 
 _commands: tuple[Callable[..., None], ...] = (
     *(processes.up, processes.serve, processes.worker),
-    *(jobs.submit, jobs.jobs, jobs.show, jobs.confirm, jobs.cancel, jobs.retry, jobs.watch),
+    *(jobs.submit, jobs.jobs, jobs.show, jobs.confirm, jobs.cancel, jobs.retry, jobs.check_again, jobs.watch),
     *(batch_types.types, batch_types.template),
     *(processes.asyncapi, doctor.doctor),
 )

@@ -70,7 +70,7 @@ class Client:
         return _job(self.get(job_path(job_id)))
 
     def change(self, job_id: str, what: str, body: Document | None = None) -> Document:
-        """`what`: confirm, cancel or retry. Returns the job."""
+        """`what`: confirm, cancel, retry or check-again. Returns the job."""
         return _job(self.post(f"{job_path(job_id)}/{what}", body))
 
     def upload(self, file: Path, progress: Callable[[int], object]) -> str:

@@ -1,4 +1,4 @@
-"""Commands about jobs: submit, jobs, show, confirm, cancel, retry, watch."""
+"""Commands about jobs: submit, jobs, show, confirm, cancel, retry, check-again, watch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from batchbus_service.cli.following import follow, print_outcome, show_plan, sho
 from batchbus_service.cli.options import AsJson, JobId, json_object
 from batchbus_service.cli.output import Refusal, local_time, out, print_json, print_table, status_text
 
-__all__ = ["cancel", "confirm", "jobs", "retry", "show", "submit", "watch"]
+__all__ = ["cancel", "check_again", "confirm", "jobs", "retry", "show", "submit", "watch"]
 
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job until it rests.")]
 
@@ -156,6 +156,21 @@ def cancel(job: JobId, as_json: AsJson = False) -> None:
 def retry(job: JobId, watch: Watch = False, as_json: AsJson = False) -> None:
     """Take a failed or canceled job up again, from its last checkpoint."""
     _change(job, "retry", watch=watch, as_json=as_json)
+
+
+def check_again(
+    job: JobId,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", exists=True, dir_okay=False, help="Check this file instead.")
+    ] = None,
+    watch: Watch = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the plan of a job anew that was never confirmed, from its file as it is in the store or from another one."""
+    with connect() as client:
+        body = None if file is None else {"fileKey": upload(client, file, as_json=as_json)}
+        changed = client.change(job, "check-again", body)
+        _print_changed(client, changed, watch=watch, as_json=as_json)
 
 
 def watch(job: JobId, as_json: AsJson = False) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from batchbus_events.backoff import delay
+from batchbus_service.domain.again import checked_again, retried
 from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.event_data import numbers
 from batchbus_service.domain.job import (
@@ -168,18 +169,13 @@ class Decider:
 
     def retry(self, job: Job, now: datetime, cause: Cause) -> Job:
         """A failed or canceled job goes on from its last checkpoint."""
-        if job.status not in (Status.FAILED, Status.CANCELED):
-            raise NotAllowed(f"Cannot retry a batch job that is {job.status}: only a failed or canceled one")
-        if job.lease:
-            raise NotAllowed("Cannot retry a batch job while its last run is still stopping; try again in a moment")
-        target = Status.CONFIRMED if Status.CONFIRMED in job.status_at else Status.CREATED
-        kept = (Status.PRE_PROCESSED,) if target is Status.CONFIRMED else ()
-        times = {status: job.status_at[status] for status in kept}
-        # A job that was suspected stays so: nothing has shown yet that it does no harm.
-        again = replace(
-            reached(job, target, now, times), ready_at=now, failures=0, crashes=0, lost_runs=int(job.suspected)
-        )
-        return self._sealed(again, now, self._entry(again, f"batch.{target}", now, cause))
+        again = retried(job, now)
+        return self._sealed(again, now, self._entry(again, f"batch.{again.status}", now, cause))
+
+    def check_again(self, job: Job, now: datetime, cause: Cause, *, context: Mapping[str, Json] | None = None) -> Job:
+        """A job that was never confirmed is pre-processed anew. `context`: with another file, as `prepare` has made it."""
+        again, told = checked_again(job, now, context)
+        return self._sealed(again, now, self._entry(again, "batch.updated", now, cause, told))
 
     # -- what a worker does ----------------------------------------------------------------------------------------
 

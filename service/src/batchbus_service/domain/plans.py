@@ -67,10 +67,9 @@ def _other_plan(job: Job, asked: str, current: str) -> str:
 def _why(history: Sequence[HistoryEntry]) -> str:
     """Why the newest plan was made, when it was not the first."""
     again = next(entry for entry in reversed(history) if _begins_anew(entry))
-    what = "the job was checked again" if again.type == "batch.updated" else "the job was retried"
+    what = again.data.get("reason", "checked again") if again.type == "batch.updated" else "retried"
     by = f" by {again.data['by']}" if "by" in again.data else ""
-    file = " with another file" if again.data.get("other_file") else ""
-    return f"since {what}{by}{file} at {_at(again.time)}"
+    return f"since the job was {what}{by} at {_at(again.time)}"
 
 
 def _begins_anew(entry: HistoryEntry) -> bool:

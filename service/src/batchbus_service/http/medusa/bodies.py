@@ -24,6 +24,7 @@ __all__ = [
     "JsonBody",
     "Login",
     "errors_in",
+    "read_check_again",
     "read_create",
     "read_file_key",
     "read_login",
@@ -141,6 +142,17 @@ def read_plan_digest(body: Body | list[Json]) -> str | None:
     if not isinstance(digest, str) or not 1 <= len(digest) <= _MAX_DIGEST:
         raise invalid(f"plan_digest must be a string of 1 to {_MAX_DIGEST} characters")
     return digest
+
+
+def read_check_again(body: Body) -> str | None:
+    """The `fileKey` of a request to check a job again; None for the file that it has. Raises `ApiError`."""
+    errors = _unknown(body, ("fileKey",))
+    key = body.get("fileKey")
+    if not isinstance(key, str | None):
+        errors.append("fileKey must be a string")
+    if errors:
+        raise invalid(", ".join(errors))
+    return key if isinstance(key, str) else None
 
 
 def read_file_key(body: Body) -> str:

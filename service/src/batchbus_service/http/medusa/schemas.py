@@ -24,6 +24,7 @@ __all__ = [
     "AuditEntry",
     "BatchType",
     "BatchTypeList",
+    "CheckAgain",
     "Confirmation",
     "Deleted",
     "DiscardedNumber",
@@ -185,6 +186,11 @@ class Confirmation(BaseModel):
 
     plan_digest: str | None = Field(None, min_length=1, max_length=128)
     """Of the plan that is confirmed: the job's `result.plan_digest`, as it was shown."""
+
+
+class CheckAgain(Answer):
+    file_key: str | None = Field(None, alias="fileKey")
+    """Another file, which the caller may read."""
 
 
 class OneJob(Answer):

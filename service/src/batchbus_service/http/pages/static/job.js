@@ -1,7 +1,7 @@
 // One job: where it stands and why, how it goes, what can be done, what it would do, and what has happened.
 
-import { get, post, save, saveFile } from "./api.js";
-import { ask, badge, button, facts, fill, h, prose, row, table, tell, time } from "./dom.js";
+import { get, post, save, saveFile, upload } from "./api.js";
+import { ask, badge, busy, button, facts, fill, h, prose, row, table, tell, time } from "./dom.js";
 import { ENDED, bytes, cell, firstOf, isDryRun, number, percent, progressLine, tensed, words } from "./format.js";
 import { person } from "./people.js";
 import { plan } from "./plan.js";
@@ -64,7 +64,7 @@ class JobView {
     this.sequence = told.history.length;
     this.#put(this.#kind, isDryRun(job), (dry) => dry && h("span", { class: "badge plain" }, "dry run"));
     this.#put(this.#status, [job.status, told.why, told.way_out], () => standing(job, told));
-    this.#put(this.#actions, job.status, () => this.#offers());
+    this.#put(this.#actions, [job.status, job.confirmed_at], () => this.#offers());
     this.#put(this.#result, [job.result, job.status], () => result(job, this.path));
     const planned = [told.plan, ENDED.includes(job.status) && job.status];
     this.#put(this.#plan, planned, ([ready]) => ready && plan(`${this.path}/plan`, signal, job.status));
@@ -107,7 +107,7 @@ class JobView {
 
   /** The buttons for what the status allows. */
   #offers() {
-    const { status } = this.job;
+    const { status, confirmed_at: confirmed } = this.job;
     const does = (label, verb, question, attributes, danger, body = () => ({})) =>
       button(
         label,
@@ -134,8 +134,30 @@ class JobView {
           { class: "danger" },
           true,
         ),
-      ...(["failed", "canceled"].includes(status) ? this.#tryAgain(does) : []),
+      ...(["failed", "canceled"].includes(status) && confirmed ? this.#tryAgain(does) : []),
+      ...(["pre_processed", "failed", "canceled"].includes(status) && !confirmed ? this.#checkAgain(does) : []),
     ];
+  }
+
+  /** What was never confirmed can be checked anew: its file as it was uploaded, or one that is mended. */
+  #checkAgain(does) {
+    const { context, dry_run: dryRun } = this.job;
+    const then = dryRun ? "" : " The job is no dry run: it then goes on by itself.";
+    const again = does("Check again", "check-again", `The plan is made anew; the earlier one is kept.${then}`, {}, false);
+    if (typeof context?.fileKey !== "string") return [again];
+    const input = h("input", { type: "file", hidden: true, "aria-label": "Another file" });
+    const other = h("button", { type: "button", onclick: () => input.click() }, "Check another file");
+    input.onchange = () =>
+      busy(other, async () => {
+        const sent = (share) => {
+          this.#line.textContent = `Uploading: ${percent(share)}`;
+        };
+        const fileKey = await upload(input.files[0], sent, this.signal);
+        await post(`${this.path}/check-again`, { fileKey });
+        await this.load();
+        this.follow();
+      });
+    return [other, input, again];
   }
 
   /** A retry reads the same file again: with another one it is another job. */
