@@ -110,6 +110,9 @@ class JobData(_Fact):
     advancement_count: Count | None = Field(None, description="How many records are done.")
     progress: Progress | None = Field(None, description="How much of the current phase is done.")
     errors: Count | None = Field(None, description="How many errors there have been.")
+    left_out: Count | None = Field(
+        None, description="How many records a completed job has left out; absent if it has left out none."
+    )
     plan_digest: str | None = Field(
         None, description="The digest of the job's plan, if its type makes one: what a confirmation may name."
     )

@@ -88,10 +88,11 @@ class Client:
         link = urlsplit(self.post("/admin/uploads/download-url", {"file_key": file_key})["download_url"])
         return self.save(f"{link.path}?{link.query}", target)
 
-    def save(self, path: str, target: Path) -> int:
+    def save(self, path: str, target: Path, params: list[tuple[str, str]] | None = None) -> int:
         """Put what a route answers into a file, piece by piece: whole, or not at all. Returns its size in bytes."""
         unfinished = target.with_name(f"{target.name}.part")
-        with self._as_text(), self._http.stream("GET", path) as response:
+        query = None if params is None else httpx.QueryParams(tuple(params))
+        with self._as_text(), self._http.stream("GET", path, params=query) as response:
             if response.is_error:
                 response.read()
                 self._refuse(response)

@@ -35,6 +35,7 @@ _RESULT_NUMBERS: Final = (
     "progress",
     "operations",
     "plan_digest",
+    "left_out",
     "file_key",
     "file_size",
 )

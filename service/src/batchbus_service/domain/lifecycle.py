@@ -25,6 +25,7 @@ from batchbus_service.domain.job import (
     got_on,
     plain,
 )
+from batchbus_service.domain.left_out import NO_ROOM, told_what_was_left_out
 from batchbus_service.domain.moves import reached
 from batchbus_service.domain.plans import REFUSED, why_refused
 from batchbus_service.domain.result import JobResult
@@ -229,7 +230,12 @@ class Decider:
         return replace(job, confirmed_early=None, confirmed_early_digest=None), refused
 
     def completed(self, job: Job, now: datetime, cause: Cause) -> Job:
-        done = replace(got_on(reached(job, Status.COMPLETED, now)), lease=None, checkpoint=None)
+        done = replace(
+            got_on(reached(job, Status.COMPLETED, now)),
+            lease=None,
+            checkpoint=None,
+            result=told_what_was_left_out(job),
+        )
         return self._sealed(done, now, self._entry(done, "batch.completed", now, cause))
 
     def failed(self, job: Job, now: datetime, error: str, cause: Cause) -> Job:
@@ -296,8 +302,8 @@ class Decider:
             return self.run_lost(job, now, error, cause, jitter=jitter)
         ready_at = _ms(now + self.policy.room_every * jitter)
         waiting = replace(job, lease=None, ready_at=ready_at, no_room_since=since)
-        entry = self._entry(waiting, "batch.updated", now, cause, {"error": plain(error), "attempt": job.bad_ends})
-        return self._sealed(waiting, now, entry)
+        told: dict[str, Json] = {"error": plain(error), "attempt": job.bad_ends, NO_ROOM: True}
+        return self._sealed(waiting, now, self._entry(waiting, "batch.updated", now, cause, told))
 
     def released(self, job: Job, now: datetime) -> Job:
         """A worker that shuts down gives the job back. This is no failure."""

@@ -42,6 +42,7 @@ __all__ = [
     "OneReplay",
     "OneToken",
     "OneUser",
+    "OutcomePage",
     "ParkedMessage",
     "ParkedMessageList",
     "PlanPage",
@@ -220,10 +221,22 @@ class History(Answer):
     way_out: str | None
     plan: bool
     """Whether there is a plan to read, row by row."""
+    outcome: bool
+    """Whether it can be read what became of each record."""
 
 
 class PlanPage(Page):
     plan: list[Any]
+    counts: dict[str, int] | None
+    """How many rows there are of each kind, in all."""
+    plan_digest: str | None
+    """What a confirmation of this plan may carry."""
+
+
+class OutcomePage(Page):
+    outcome: list[Any]
+    counts: dict[str, int] | None
+    """Of how many records became what, in all."""
 
 
 class Found(Answer):

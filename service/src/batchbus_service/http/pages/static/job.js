@@ -1,10 +1,10 @@
 // One job: where it stands and why, how it goes, what can be done, what it would do, and what has happened.
 
 import { get, post, save, saveFile, upload } from "./api.js";
-import { ask, badge, busy, button, facts, fill, h, prose, row, table, tell, time } from "./dom.js";
+import { ask, badge, busy, button, facts, fill, h, leftOut, prose, row, table, tell, time } from "./dom.js";
 import { ENDED, bytes, cell, firstOf, isDryRun, number, percent, progressLine, tensed, words } from "./format.js";
 import { person } from "./people.js";
-import { plan } from "./plan.js";
+import { outcome, plan } from "./plan.js";
 import { address } from "./routes.js";
 import { follow } from "./sse.js";
 
@@ -22,7 +22,10 @@ class JobView {
   #line = h("p", { class: "state" });
   #result = h("section", {});
   #plan = h("section", {});
+  #outcome = h("section", {});
   #history = h("section", {});
+  /** The digest of the plan whose rows are shown: what is confirmed. */
+  #planShown = null;
   #streaming = false;
   #loading = null;
   #again = false;
@@ -63,11 +66,19 @@ class JobView {
     if (first) this.#frame();
     this.sequence = told.history.length;
     this.#put(this.#kind, isDryRun(job), (dry) => dry && h("span", { class: "badge plain" }, "dry run"));
-    this.#put(this.#status, [job.status, told.why, told.way_out], () => standing(job, told));
+    this.#put(this.#status, [job.status, told.why, told.way_out, job.result?.left_out], () => standing(job, told));
     this.#put(this.#actions, [job.status, job.confirmed_at], () => this.#offers());
     this.#put(this.#result, [job.result, job.status], () => result(job, this.path));
-    const planned = [told.plan, ENDED.includes(job.status) && job.status];
-    this.#put(this.#plan, planned, ([ready]) => ready && plan(`${this.path}/plan`, signal, job.status));
+    const onDigest = (digest) => {
+      this.#planShown = digest;
+    };
+    const rows = { status: job.status, name: job.id, onDigest };
+    const planned = [told.plan, ENDED.includes(job.status) && job.status, job.pre_processed_at];
+    this.#put(this.#plan, planned, ([ready]) => {
+      this.#planShown = null;
+      return ready && plan(this.path, signal, rows);
+    });
+    this.#put(this.#outcome, [told.outcome, job.status], ([ready]) => ready && outcome(this.path, signal, rows));
     this.#put(this.#history, told.history, (entries) => history(entries, this.caller));
     this.progress(job.result ?? {});
   }
@@ -95,6 +106,7 @@ class JobView {
       h("section", { class: "card" }, this.#status, this.#bar, this.#line, this.#actions),
       this.#result,
       this.#plan,
+      this.#outcome,
       this.#history,
       h(
         "details",
@@ -123,7 +135,7 @@ class JobView {
     return [
       status === "pre_processed" &&
         does("Confirm", "confirm", "The job then does what its plan says.", { class: "primary" }, false, () => {
-          const digest = this.job.result?.plan_digest;
+          const digest = this.#planShown ?? this.job.result?.plan_digest;
           return typeof digest === "string" ? { plan_digest: digest } : {};
         }),
       !ENDED.includes(status) &&
@@ -209,7 +221,7 @@ class JobView {
 }
 
 function standing(job, { why, way_out: wayOut }) {
-  return [h("p", {}, badge(job.status), " ", prose(why)), wayOut && h("p", { class: "hint" }, prose(wayOut))];
+  return [h("p", {}, badge(job.status), leftOut(job.result), " ", prose(why)), wayOut && h("p", { class: "hint" }, prose(wayOut))];
 }
 
 /** What has come of it: numbers, the file to fetch, and the records that could not be used. */
