@@ -15,6 +15,8 @@ class PreviewedStrategy(BatchStrategy[AnyContext]):
 
     def __init__(self) -> None:
         self.preview = asyncio.Event()
+        self.digests: list[str] = []
+        """The digest of each plan that comes, the last of them for all after it; none if there are none."""
         self.prepared: list[str] = []
         """Who asked for each job that was prepared."""
 
@@ -25,3 +27,7 @@ class PreviewedStrategy(BatchStrategy[AnyContext]):
 
     async def pre_process(self, run: JobRun[AnyContext]) -> None:
         await self.preview.wait()
+        if self.digests:
+            digest = self.digests.pop(0) if len(self.digests) > 1 else self.digests[0]
+            run.result["plan_digest"] = digest
+            run.result["operations"] = {"create": len(digest), "update": 1}

@@ -30,7 +30,7 @@ def test_a_dry_run_shows_its_plan_and_how_to_carry_it_out(batchbus: Command, row
     assert f"batchbus confirm {job_id}" in planned.out
 
     done = batchbus.fine("confirm", job_id, "--watch")
-    assert "completed: 3 of 3 done" in done.out
+    assert "completed (1 left out): 3 of 3 done" in done.out
     assert '1 could not be used; the first: Line 3, column "text": it is bad (value: "bad")' in done.out
 
 
@@ -53,6 +53,47 @@ def test_what_was_skipped_is_told_by_every_command_and_what_is_over_in_the_past_
     shown = batchbus.fine("show", job_id).out
     assert "warning There is no sales channel [No such shop 01]; it was skipped" in shown
     assert "There were 1 products created" in shown and "will be" not in shown
+
+
+def test_a_plan_is_shown_by_kind_and_key_and_fetched_and_confirmed_as_it_was_seen(
+    batchbus: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "articles.csv"
+    file.write_text("Number,Name,Price\ncli-1,Bowl,24.90\ncli-2,Cup,free\n")
+    submit = ("submit", "article-import", "--file", str(file), "--context", '{"on_error": "skip"}', "--watch")
+    batchbus.fine(*submit)
+    file.write_text("Number,Name,Price\ncli-1,Oak bowl,22.90\ncli-2,Cup,free\ncli-3,Plate,3\n")
+    planned = batchbus.fine(*submit, "--dry-run").out
+    job_id, digest = planned.split()[1], planned.split()[-1]
+    assert f"batchbus confirm {job_id} --plan-digest {digest}" in planned
+    shown = batchbus.fine("show", job_id, "--plan").out
+    assert "1 create, 1 update, 1 error" in shown and f"plan digest {digest}" in shown
+    assert "name Bowl → Oak bowl; price 2490 → 2290" in shown and "Price: not an amount" in shown
+    of_kind = batchbus.fine("show", job_id, "--plan", "--kind", "create").out
+    assert "cli-3" in of_kind and "cli-1" not in of_kind
+    assert "There are no such rows" in batchbus.fine("show", job_id, "--plan", "--find", "bowl").out
+    found = batchbus.fine("show", job_id, "--plan", "--find", "CLI-2", "--json").json
+    assert [row["key"] for row in found["plan"]] == [["cli-2"]]
+    batchbus.fine("show", job_id, "--plan-file", str(tmp_path / "plan.csv"), "--kind", "update")
+    assert (tmp_path / "plan.csv").read_text().splitlines()[1:] == [
+        "2,cli-1,update,name,Bowl,Oak bowl,",
+        "2,cli-1,update,price,2490,2290,",
+    ]
+    assert batchbus("show", job_id, "--plan-file", str(tmp_path / "plan.txt")).code == 1
+
+    again = batchbus.fine("check-again", job_id, "--file", str(file), "--watch").out
+    assert digest not in again
+    refused = batchbus("confirm", job_id, "--plan-digest", digest)
+    assert refused.code == 1 and f"Cannot confirm the plan {digest}" in refused.err
+    assert "checked again with another file" in refused.err
+    completed = batchbus.fine("confirm", job_id, "--watch").out
+    assert "completed (1 left out)" in completed
+    assert "completed (1 left out)" in batchbus.fine("jobs", "--type", "article-import").out
+    assert "completed (1 left out)" in batchbus.fine("show", job_id).out
+    became = batchbus.fine("show", job_id, "--outcome").out
+    assert all(part in became for part in ("1 updated", "1 created", "1 refused", "cli-3"))
+    batchbus.fine("show", job_id, "--outcome-file", str(tmp_path / "outcome.jsonl"))
+    assert len((tmp_path / "outcome.jsonl").read_text().splitlines()) == 3
 
 
 def test_a_watched_job_tells_programs_every_event(batchbus: Command) -> None:
@@ -95,7 +136,7 @@ def test_a_job_is_shown_with_its_history_and_why_it_is_where_it_is(batchbus: Com
     assert "It is a dry run and waits for a confirmation" in shown
     assert "batch.pre_processed" in shown
     as_json = batchbus.fine("show", job_id, "--json").json
-    assert as_json.keys() == {"batch_job", "history", "why", "way_out", "plan"}
+    assert as_json.keys() == {"batch_job", "history", "why", "way_out", "plan", "outcome"}
 
 
 def test_the_row_errors_of_a_job_are_fetched(batchbus: Command, tmp_path: Path) -> None:

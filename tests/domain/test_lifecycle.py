@@ -186,7 +186,11 @@ STEPS: dict[str, Step] = {
     "confirm": lambda d, job, now, n: d.confirm(job, now, Cause(event_id=f"c{n}", source="/s")),
     "confirm early": lambda d, job, now, n: d.confirm(job, now, Cause(event_id=f"c{n}", source="/s"), early=True),
     "cancel": lambda d, job, now, n: d.cancel(job, now, Cause(event_id=f"x{n}", source="/s")),
+    "confirm a plan early": lambda d, job, now, n: d.confirm(
+        job, now, Cause(event_id=f"c{n}", source="/s"), early=True, plan_digest="d"
+    ),
     "retry": lambda d, job, now, n: d.retry(job, now, Cause()),
+    "check again": lambda d, job, now, n: d.check_again(job, now, Cause()),
     "watch": lambda d, job, now, n: d.overdue(job, now),
 }
 NEEDS_LEASE = {"go on", "wait", "complete", "fail", "lose", "crash", "release", "stop"}

@@ -70,7 +70,23 @@ def test_a_confirmation_or_cancellation_names_the_job_and_perhaps_a_reason(
 ) -> None:
     assert parse_trigger(trigger(event_type, {})) == request_type(job_id=JOB, reason=None)
     assert parse_trigger(trigger(event_type, {"reason": "why"})) == request_type(job_id=JOB, reason="why")
+    assert parse_trigger(trigger(event_type, {}, dataschema=TRIGGERS[event_type].schema_for({}))) == request_type(
+        job_id=JOB, reason=None
+    )
     assert codes(trigger(event_type, {}, subject=None)) == {"subject": "missing"}
+
+
+def test_a_confirmation_may_name_the_plan_that_it_is_for() -> None:
+    named = trigger("batch.confirmed", {"plan_digest": "d" * 64})
+    assert parse_trigger(named) == ConfirmBatch(job_id=JOB, reason=None, plan_digest="d" * 64)
+    assert codes(trigger("batch.confirmed", {"plan_digest": ""})) == {"data.plan_digest": "string_too_short"}
+    assert codes(trigger("batch.canceled", {"plan_digest": "d"})) == {"data.plan_digest": "extra_forbidden"}
+
+
+def test_a_trigger_says_that_it_is_of_a_newer_version_only_if_it_has_a_field_of_that() -> None:
+    confirmed = TRIGGERS["batch.confirmed"]
+    assert confirmed.schema_for({"reason": "why"}).endswith("batch.confirmed:1.0")
+    assert confirmed.schema_for({"plan_digest": "d"}).endswith("batch.confirmed:1.1")
 
 
 def test_every_fault_of_a_trigger_is_named() -> None:

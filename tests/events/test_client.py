@@ -110,7 +110,7 @@ async def test_a_dry_run_can_be_canceled(bus: Bus, client: Client) -> None:
 
 async def test_what_cannot_be_done_is_announced(bus: Bus, client: Client) -> None:
     async with FakeBatchbus(bus), recorded(bus, "batch.rejected.#") as recording:
-        await client.confirm(new_job_id())
+        await client.confirm(new_job_id(), plan_digest="d" * 64)
 
         rejected = await recording.until("batch.rejected")
     assert rejected.data["reason"] == "unknown_job"

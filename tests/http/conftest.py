@@ -64,10 +64,10 @@ class Person:
             assert source.response.status_code == 200, await source.response.aread()
             yield (event async for event in source.aiter_sse() if event.data)
 
-    async def until(self, job_id: str, event: str) -> list[ServerSentEvent]:
-        """Follow the job until that event, and return everything up to it."""
+    async def until(self, job_id: str, event: str, *, times: int = 1) -> list[ServerSentEvent]:
+        """Follow the job until it has had that event so often, and return everything up to it."""
         async with asyncio.timeout(PATIENCE), self.stream(f"/admin/batch-jobs/{job_id}/events") as events:
-            return await read_until(events, event)
+            return [one for _ in range(times) for one in await read_until(events, event)]
 
 
 async def read_until(events: AsyncIterator[ServerSentEvent], event: str) -> list[ServerSentEvent]:

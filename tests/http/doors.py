@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from batchbus_events import topics
 from batchbus_events.bus import Delivery, Message
+from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import Event, decode, encode
 from batchbus_events.ids import derived_job_id, new_ulid
 from batchbus_events.topics import Binding, Queue
@@ -41,7 +42,7 @@ class Caller(Protocol):
     async def create(
         self, type: str, *, key: str | None = None, dry_run: bool = True, context: dict[str, Json] | None = None
     ) -> tuple[str, str | None]: ...
-    async def confirm(self, job_id: str) -> str | None: ...
+    async def confirm(self, job_id: str, plan_digest: str | None = None) -> str | None: ...
     async def cancel(self, job_id: str) -> str | None: ...
 
 
@@ -51,6 +52,7 @@ class OnTheBus:
     def __init__(self, site: Site) -> None:
         self._bus = site.service.bus
         self._refusals: dict[str | None, str] = {}
+        self._arrived = asyncio.Condition()
         self._seen: dict[str, asyncio.Event] = {}
 
     async def listen(self) -> None:
@@ -59,7 +61,9 @@ class OnTheBus:
                 self._seen[str(mark)].set()
             else:
                 event = decode(delivery.message.body)
-                self._refusals[event.causationid] = str(event.data["reason"])
+                async with self._arrived:
+                    self._refusals[event.causationid] = str(event.data["reason"])
+                    self._arrived.notify_all()
             await delivery.ack()
 
         bindings = (Binding(topics.EVENTS, "batch.rejected.#"), Binding(topics.EVENTS, MARKER))
@@ -85,14 +89,22 @@ class OnTheBus:
         job_id = derived_job_id("bus-key", "/tests", key) if key else derived_job_id("event", "/tests", trigger.id)
         return job_id, refusal
 
-    async def confirm(self, job_id: str) -> str | None:
-        return await self.ask(self.trigger("confirmed", job_id))
+    async def confirm(self, job_id: str, plan_digest: str | None = None) -> str | None:
+        return await self.ask(self.trigger("confirmed", job_id, plan_digest))
 
     async def cancel(self, job_id: str) -> str | None:
         return await self.ask(self.trigger("canceled", job_id))
 
-    def trigger(self, word: str, job_id: str) -> Event:
-        return Event(type=f"batch.{word}", source="/tests", id=new_ulid(), subject=job_id, data={})
+    def trigger(self, word: str, job_id: str, plan_digest: str | None = None) -> Event:
+        data: dict[str, Json] = {"plan_digest": plan_digest} if plan_digest else {}
+        schema = TRIGGERS[f"batch.{word}"].schema_for(data)
+        return Event(type=f"batch.{word}", source="/tests", id=new_ulid(), subject=job_id, data=data, dataschema=schema)
+
+    async def rejected(self, trigger: Event) -> str:
+        """The code with which a trigger is rejected; waits for it."""
+        async with asyncio.timeout(PATIENCE), self._arrived:
+            await self._arrived.wait_for(lambda: trigger.id in self._refusals)
+        return self._refusals[trigger.id]
 
 
 class OverHttp:
@@ -112,8 +124,8 @@ class OverHttp:
         said = response.json()["type"]
         return "", _HTTP_WORDS.get(said, said)
 
-    async def confirm(self, job_id: str) -> str | None:
-        return await self._changed(job_id, "confirm")
+    async def confirm(self, job_id: str, plan_digest: str | None = None) -> str | None:
+        return await self._changed(job_id, "confirm", {"plan_digest": plan_digest} if plan_digest else None)
 
     async def cancel(self, job_id: str) -> str | None:
         return await self._changed(job_id, "cancel")
@@ -121,8 +133,11 @@ class OverHttp:
     async def retry(self, job_id: str) -> str | None:
         return await self._changed(job_id, "retry")
 
-    async def _changed(self, job_id: str, word: str) -> str | None:
-        response = await self._http.post(f"/admin/batch-jobs/{job_id}/{word}")
+    async def check_again(self, job_id: str) -> str | None:
+        return await self._changed(job_id, "check-again")
+
+    async def _changed(self, job_id: str, word: str, body: dict[str, str] | None = None) -> str | None:
+        response = await self._http.post(f"/admin/batch-jobs/{job_id}/{word}", json=body)
         if response.status_code == 200:
             return None
         said = response.json()["type"]
@@ -146,14 +161,19 @@ class OnTheCommandLine:
         result = await self._run("submit", type, *options)
         return ("", _cause(result)) if result.code else (result.json["batch_job"]["id"], None)
 
-    async def confirm(self, job_id: str) -> str | None:
-        return _cause(await self._run("confirm", job_id))
+    async def confirm(self, job_id: str, plan_digest: str | None = None) -> str | None:
+        """Without a digest it sends that of the plan that there is."""
+        options = ["--plan-digest", plan_digest] if plan_digest else []
+        return _cause(await self._run("confirm", job_id, *options))
 
     async def cancel(self, job_id: str) -> str | None:
         return _cause(await self._run("cancel", job_id))
 
     async def retry(self, job_id: str) -> str | None:
         return _cause(await self._run("retry", job_id))
+
+    async def check_again(self, job_id: str) -> str | None:
+        return _cause(await self._run("check-again", job_id))
 
     async def _run(self, *arguments: str) -> Result:
         """As a process, since the service that answers runs in this one; waited for on a thread, since it runs on this one."""

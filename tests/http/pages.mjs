@@ -12,7 +12,7 @@ const { contextOf, fieldsOf, valueOf } = await import(`${pages}/schema.js`);
 const { EventParser } = await import(`${pages}/sse.js`);
 const { ApiError, refusal, SignedOut } = await import(`${pages}/api.js`);
 const { listing } = await import(`${pages}/jobs.js`);
-const { columnsOf } = await import(`${pages}/plan.js`);
+const { changesOf, columnsOf } = await import(`${pages}/plan.js`);
 
 test("durations have two units at most", () => {
   const told = [0, 0.44, 9.94, 9.96, 59.4, 59.6, 60, 185, 3600, 8040, 86400, 273600].map(duration);
@@ -128,6 +128,20 @@ test("any value fits into a cell", () => {
     ]),
     ["op", "line", "product"],
   );
+});
+
+test("a row of a plan says in words what changes", () => {
+  const changes = { price: { old: 2490, new: 2290 }, note: { new: "x" }, tags: { old: ["a"] } };
+  const left = [{ line: 2, column: "VAT", message: "is taken" }];
+  assert.deepEqual(changesOf({ op: "update", changes, left_out: left }), [
+    "price 2490 → 2290",
+    "note nothing → x",
+    'tags ["a"] → nothing',
+    "VAT: is taken",
+  ]);
+  assert.deepEqual(changesOf({ op: "create", document: { name: "Bowl", note: null } }), ["name Bowl"]);
+  assert.deepEqual(changesOf({ op: "error", errors: [{ column: null, message: "is empty" }] }), ["row: is empty"]);
+  assert.deepEqual(changesOf({ op: "unchanged", id: "a" }), []);
 });
 
 test("an address is read as it was written", () => {

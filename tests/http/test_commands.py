@@ -6,6 +6,7 @@ They differ in what the table of doors says; the command line goes through the d
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,57 @@ async def test_a_confirmation_before_the_preview_has_ended(site: Site, caller: C
     assert await caller.confirm(job_id) == (None if early == "remembered" else "not_allowed")
     site.strategy("previewed").preview.set()
     await _until(site, job_id, Status.COMPLETED if early == "remembered" else Status.PRE_PROCESSED)
+
+
+async def test_a_confirmation_may_name_the_plan_and_is_refused_for_another(site: Site, caller: Caller) -> None:
+    site.strategy("previewed").digests = ["first"]
+    job_id = await _rested(site, caller)
+    assert await caller.confirm(job_id, "another") == "not_allowed"
+    job = await _stored(site, job_id)
+    assert job is not None and job.status is Status.PRE_PROCESSED
+    assert await caller.confirm(job_id, "first") is None
+    job = await _until(site, job_id, Status.COMPLETED)
+    assert [entry.data.get("plan_digest") for entry in job.history] == [None, *["first"] * 4]
+
+
+async def test_a_plan_without_a_digest_can_be_confirmed_as_it_is_and_not_as_another(site: Site, caller: Caller) -> None:
+    job_id = await _rested(site, caller)
+    assert await caller.confirm(job_id, "first") == "not_allowed"
+    assert await caller.confirm(job_id) is None
+
+
+async def test_a_confirmation_without_a_digest_is_accepted_unless_one_is_required(site: Site, caller: Caller) -> None:
+    site.strategy("previewed").digests = ["first"]
+    accepted, refused = [await _rested(site, caller) for _ in range(2)]
+    assert await caller.confirm(accepted) is None
+    transitions = site.service.transitions
+    policy = replace(transitions.decider.policy, require_plan_digest=True)
+    transitions.decider = replace(transitions.decider, policy=policy)
+    # The command sends the digest of the plan that it shows, whether somebody has given it one or not.
+    sends_one = isinstance(caller, OnTheCommandLine)
+    assert await caller.confirm(refused) == (None if sends_one else "not_allowed")
+    if not sends_one:
+        assert await caller.confirm(refused, "first") is None
+
+
+async def test_an_early_confirmation_of_another_plan_is_answered_when_the_plan_is_there(
+    site: Site, caller: Caller
+) -> None:
+    site.strategy("previewed").digests = ["first"]
+    seen, other = [(await caller.create("previewed"))[0] for _ in range(2)]
+    if not isinstance(caller, OnTheBus):
+        assert await caller.confirm(other, "another") == "not_allowed"
+        return
+    trigger = caller.trigger("confirmed", other, "another")
+    assert [await caller.ask(trigger), await caller.confirm(seen, "first")] == [None, None]
+    site.strategy("previewed").preview.set()
+    await _until(site, seen, Status.COMPLETED)
+    job = await _until(site, other, Status.PRE_PROCESSED)
+    told = job.history[-1].data["refused_confirmation"]
+    assert isinstance(told, dict) and told["causationid"] == trigger.id
+    assert "another" in str(told["message"]) and "first" in str(told["message"])
+    assert await caller.rejected(trigger) == "not_allowed"
+    assert await caller.confirm(other, "first") is None
 
 
 async def test_a_cancellation_is_accepted_twice_and_not_after_the_end(site: Site, caller: Caller) -> None:
@@ -184,3 +236,21 @@ async def test_a_retry_is_for_operators_alone(site: Site, caller: Caller) -> Non
         job = await _until(site, job_id, Status.PRE_PROCESSED)
         assert _history(job) == ["created", "pre_processed", "canceled", "created", "pre_processed"]
         assert await caller.retry(job_id) == "not_allowed"
+
+
+async def test_a_job_is_checked_again_by_people_alone_and_an_old_plan_is_confirmed_no_more(
+    site: Site, caller: Caller
+) -> None:
+    site.strategy("previewed").digests = ["first", "second"]
+    job_id = await _rested(site, caller)
+    assert caller.door.check_again is not isinstance(caller, OnTheBus)
+    if isinstance(caller, OverHttp | OnTheCommandLine):
+        assert await caller.check_again(job_id) is None
+        reader = await site.person("reader", Role.ADMIN)
+        await reader.until(job_id, "batch.pre_processed", times=2)
+        job = await _stored(site, job_id)
+        assert _history(job) == ["created", "pre_processed", "updated", "pre_processed"]
+        assert await caller.confirm(job_id, "first") == "not_allowed"
+        assert await caller.confirm(job_id, "second") is None
+        await _until(site, job_id, Status.COMPLETED)
+        assert await caller.check_again(job_id) == "not_allowed"

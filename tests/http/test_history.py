@@ -190,7 +190,7 @@ SITUATIONS: dict[str, tuple[Callable[[], Job], float, Served, str, str | None]] 
         Served.HERE,
         "It is a dry run and waits for a confirmation until 2024-03-08 12:02:00 UTC.",
         "`batchbus confirm batch_1` lets it go on, `batchbus cancel batch_1` calls it off; if nobody does either, it is "
-        "canceled then.",
+        "canceled then. `batchbus check-again batch_1` makes the plan anew.",
     ),
     "is completed": (
         lambda: decider.completed(processing(), at(4), Cause()),
@@ -231,6 +231,17 @@ SITUATIONS: dict[str, tuple[Callable[[], Job], float, Served, str, str | None]] 
         "It failed at 2024-03-01 12:02:00 UTC: No such column. Another run would end the same way, so it is not tried "
         "again by itself.",
         "Mend what the error names; then `batchbus retry batch_1`: it is pre-processed again.",
+    ),
+    "failed in its preview of a file": (
+        lambda: replace(
+            decider.failed(previewing(), at(2), "No such column", Cause()), context={"fileKey": "rows.csv"}
+        ),
+        6,
+        Served.HERE,
+        "It failed at 2024-03-01 12:02:00 UTC: No such column. Another run would end the same way, so it is not tried "
+        "again by itself.",
+        "Mend what the error names; then `batchbus retry batch_1`: it is pre-processed again. It reads the same file "
+        "again; `batchbus check-again batch_1 --file FILE` takes another one.",
     ),
     "failed too often": (
         lambda: lost(5),

@@ -10,13 +10,17 @@ from batchbus_events.bus import Message
 from batchbus_events.event import Event, decode
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.moves import MOVES
+from batchbus_service.domain.plans import REFUSED
+from batchbus_strategies import Json
 from tests.simulation.plan import Ask, Plan
 from tests.storage.memory.jobs import MemoryJobStore
 
-__all__ = ["CheckedStore", "Effects", "Violation", "check_end", "rests"]
+__all__ = ["BY_DIGEST", "CheckedStore", "Effects", "Violation", "check_end", "rests"]
 
 _ALLOWED: Final = {(move.source, move.target) for move in MOVES}
-_STATUS_OF: Final = {f"batch.{status}": status for status in Status}
+
+BY_DIGEST: Final = "plan "
+"""Who confirms a plan over HTTP is called like it."""
 
 Effects = dict[str, list[tuple[int, int]]]
 """Of each job, which run did which chunk, in the order of the writes."""
@@ -58,9 +62,14 @@ class CheckedStore(MemoryJobStore):
 def _path_is_legal(job: Job) -> bool:
     status: Status | None = None
     for entry in job.history:
-        if (reached := _STATUS_OF.get(entry.type)) is None:
-            continue
-        if status is None:
+        reached = Status(str(entry.data["status"]))
+        # A job that is checked again is told by `batch.updated`: there is one `batch.created`, but for retries.
+        if entry.type == "batch.updated" and (reached is status or (reached is Status.CREATED and status)):
+            if reached is not status and (status, reached) not in _ALLOWED:
+                return False
+        elif entry.type != f"batch.{reached}":
+            return False
+        elif status is None:
             if reached is not Status.CREATED:
                 return False
         elif (status, reached) not in _ALLOWED:
@@ -79,6 +88,7 @@ def check_end(plan: Plan, jobs: Mapping[str, Job], published: Iterable[Message],
     events = [decode(message.body) for message in published]
     _check_events(plan, jobs, events)
     _check_answers(plan, jobs, events)
+    _check_plans(plan, jobs, events)
     for number, script in enumerate(plan.scripts):
         if (job := jobs.get(plan.job_id(number))) and not (script.refuses or script.deaths):
             _must(job.status is not Status.FAILED, job.id, f"it failed, and has done nothing wrong: {job.result}")
@@ -116,6 +126,25 @@ def _check_events(plan: Plan, jobs: Mapping[str, Job], events: list[Event]) -> N
             _must(
                 times[event.id] <= 1, str(event.subject), f"without a fault, its {event.type} was published repeatedly"
             )
+
+
+def _check_plans(plan: Plan, jobs: Mapping[str, Job], events: list[Event]) -> None:
+    """No other plan is confirmed than the one that a confirmation names, and whose early one does not count is told so."""
+    asked = {trigger_id_of(plan, action): action.digest for action in plan.actions if isinstance(action, Ask)}
+    rejected = Counter(event.causationid for event in events if event.type == "batch.rejected")
+    for job in jobs.values():
+        digest: Json = None
+        for entry in job.history:
+            if entry.type == "batch.pre_processed":
+                digest = entry.data.get("plan_digest")
+            if entry.type == "batch.confirmed":
+                by = str(entry.data.get("by"))
+                over_http = by.removeprefix(BY_DIGEST) if by.startswith(BY_DIGEST) else None
+                named = over_http or asked.get(entry.causationid or "")
+                _must(named in (None, digest), job.id, f"the plan {digest} was confirmed by a confirmation of {named}")
+            if isinstance(refused := entry.data.get(REFUSED), dict):
+                trigger_id = str(refused["causationid"])
+                _must(rejected[trigger_id], job.id, f"{trigger_id} does not count any more, and nobody was told")
 
 
 def _check_answers(plan: Plan, jobs: Mapping[str, Job], events: list[Event]) -> None:

@@ -58,6 +58,8 @@ class Ask:
     """Tells triggers of the same kind for the same job apart."""
     dry_run: bool = False
     again_after: tuple[float, ...] = ()
+    digest: str | None = None
+    """Of the plan that a confirmation is for: the number of the run that made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class Operate:
 
     at: float
     job: int
-    what: Literal["confirm", "cancel", "retry"]
+    what: Literal["confirm", "cancel", "retry", "check again"]
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +190,34 @@ def _small(name: str, chance: Random) -> Plan:
         scripts=_some_deadly([_script(chance) for _ in range(jobs)], name)
         if faults
         else [_script(chance) for _ in range(jobs)],
-        actions=sorted(actions, key=lambda action: action.at),
+        actions=sorted(_with_plans(actions, name, jobs, until), key=lambda action: action.at),
     )
+
+
+def _with_plans(actions: Sequence[Action], name: str, jobs: int, until: float) -> list[Action]:
+    """Some confirmations name a plan, and some jobs are checked again. By a chance of its own, as below."""
+    chance = Random(f"{name} plans")
+    if chance.random() < 0.6:
+        return list(actions)
+
+    def named(action: Action) -> Action:
+        confirms = isinstance(action, Ask | Operate) and (
+            action.word == "confirmed" if isinstance(action, Ask) else action.what == "confirm"
+        )
+        if isinstance(action, Ask | Operate) and confirms and chance.random() < 0.6:
+            return replace(action, digest=chance.choice(["1", "1", "1", "2", "2", "3"]))
+        return action
+
+    checks = [
+        Operate(chance.uniform(0, 2 * until), chance.randrange(jobs), "check again")
+        for _ in range(chance.choice([0, 1, jobs, 2 * jobs]))
+    ]
+    confirmations = [
+        Operate(check.at + chance.uniform(0, 20), check.job, "confirm", chance.choice([None, "1", "2", "3"]))
+        for check in checks
+        if chance.random() < 0.5
+    ]
+    return [named(action) for action in actions] + checks + confirmations
 
 
 def _clock_is_set(name: str, until: float) -> list[Action]:

@@ -15,6 +15,7 @@ from structlog.typing import EventDict
 
 from batchbus_events import topics
 from batchbus_events.bus import BusError, BusUnavailable, Message
+from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import Event, encode
 from batchbus_service.domain.errors import NotAllowed, StoreUnavailable, UnknownJob
 from batchbus_service.domain.job import Job
@@ -22,7 +23,7 @@ from batchbus_service.domain.lifecycle import Cause, Decider
 from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json, StrategyError
 from tests.engine.virtual_time import run_virtually, server_time
 from tests.engine.world import EndsProcess, Process, World
-from tests.simulation.checks import CheckedStore, Effects, Violation, check_end, rests, trigger_id_of
+from tests.simulation.checks import BY_DIGEST, CheckedStore, Effects, Violation, check_end, rests, trigger_id_of
 from tests.simulation.plan import Action, Ask, Crash, Disconnect, Freeze, Operate, Outage, Plan, Script, SetClock
 from tests.simulation.waits import CALM, check_waits
 
@@ -213,12 +214,15 @@ class _Run:
 
     async def _ask(self, ask: Ask) -> None:
         data: dict[str, Json] = {"type": "scripted", "dry_run": ask.dry_run} if ask.word == "created" else {}
+        if ask.digest:
+            data["plan_digest"] = ask.digest
         event = Event(
             type=f"batch.{ask.word}",
             source="/simulation",
             id=trigger_id_of(self._plan, ask),
             subject=self._plan.job_id(ask.job),
             data=data,
+            dataschema=TRIGGERS[f"batch.{ask.word}"].schema_for(data),
         )
         message = Message(body=encode(event), routing_key=event.type, message_id=event.id)
         for pause in (0.0, *ask.again_after):
@@ -249,11 +253,14 @@ class _Run:
 def _asked_for(operate: Operate, decider: Decider, job: Job, now: datetime) -> Job:
     match operate.what:
         case "confirm":
-            return decider.confirm(job, now, Cause())
+            by = f"{BY_DIGEST}{operate.digest}" if operate.digest else None
+            return decider.confirm(job, now, Cause(by=by), plan_digest=operate.digest)
         case "cancel":
             return decider.cancel(job, now, Cause())
         case "retry":
             return decider.retry(job, now, Cause())
+        case "check again":
+            return decider.check_again(job, now, Cause())
 
 
 class Scripted(BatchStrategy[AnyContext]):
@@ -274,6 +281,7 @@ class Scripted(BatchStrategy[AnyContext]):
         script = self._scripts[run.job_id]
         await asyncio.sleep(script.seconds)
         run.expect(script.chunks)
+        run.result["plan_digest"] = str(run.run_number)
         if script.refuses:
             raise StrategyError("it cannot be done")
 

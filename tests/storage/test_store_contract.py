@@ -242,6 +242,21 @@ async def test_a_document_of_a_newer_version_of_batchbus_is_left_alone(mongo_url
         assert [job.id for job in await store.waiting("pre_process", "noop", until=NOW, want=5)] == [job_like(2).id]
 
 
+async def test_what_a_version_wrote_that_knew_no_digest_of_a_plan_is_read(mongo_url: str, database_name: str) -> None:
+    early = replace(job_like(1), confirmed_early="c1", confirmed_early_digest="d" * 64)
+    async with mongo_store(mongo_url, database_name) as store:
+        await store.insert(early)
+        assert await store.keep_early(job_like(2).id, change(1), seconds(9)) == "kept"
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongo_url)
+        jobs = client[database_name]["jobs"]
+        await jobs.update_one({"_id": early.id}, {"$unset": {"confirmed_early_digest": ""}})
+        await jobs.update_one({"_id": job_like(2).id}, {"$unset": {"early.0.plan_digest": ""}})
+        client.close()
+        assert await store.get(early.id) == replace(early, confirmed_early_digest=None)
+        placeholder = await store.placeholder(job_like(2).id)
+        assert placeholder is not None and placeholder.triggers == (replace(change(1), plan_digest=None),)
+
+
 def test_an_alarm_is_set_for_events_not_published_a_lease_and_a_confirmation() -> None:
     job = job_like()
     policy = Policy()
@@ -262,6 +277,7 @@ def change(
         sender=sender,
         received_at=NOW,
         reason="because",
+        plan_digest="d" * 64 if number % 2 else None,
     )
 
 

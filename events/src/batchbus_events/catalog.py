@@ -6,7 +6,7 @@ The models are the one source of the JSON Schemas and the AsyncAPI document.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
@@ -23,11 +23,13 @@ __all__ = [
     "CancelBatch",
     "CanceledData",
     "ConfirmBatch",
+    "ConfirmData",
     "CreateBatch",
     "CreateData",
     "EventType",
     "FailedData",
     "JobData",
+    "PreProcessedData",
     "ProgressData",
     "ReasonData",
     "RejectedData",
@@ -83,6 +85,18 @@ class ReasonData(_Request):
     reason: str | None = Field(None, max_length=1024, description="Why, in words.")
 
 
+class ConfirmData(ReasonData):
+    """Which plan is confirmed, and why."""
+
+    plan_digest: str | None = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        description="The `plan_digest` of the plan that is confirmed, as `batch.pre_processed` has it. The confirmation is "
+        "rejected if the job has another plan by now. Since 1.1.",
+    )
+
+
 class JobData(_Fact):
     """Where a job is. The numbers of its result are there as soon as they are known; further keys may be added."""
 
@@ -96,9 +110,25 @@ class JobData(_Fact):
     advancement_count: Count | None = Field(None, description="How many records are done.")
     progress: Progress | None = Field(None, description="How much of the current phase is done.")
     errors: Count | None = Field(None, description="How many errors there have been.")
+    left_out: Count | None = Field(
+        None, description="How many records a completed job has left out; absent if it has left out none."
+    )
+    plan_digest: str | None = Field(
+        None, description="The digest of the job's plan, if its type makes one: what a confirmation may name."
+    )
     by: str | None = Field(
         None,
         description="Who asked for this: a user's id, or `bus:` and the source of a trigger. Absent if nobody did.",
+    )
+
+
+class PreProcessedData(JobData):
+    """Where a job is that was pre-processed."""
+
+    refused_confirmation: dict[str, str] | None = Field(
+        None,
+        description="The confirmation that had come early and is not honoured, as `{causationid, message}`; its sender "
+        "gets `batch.rejected`.",
     )
 
 
@@ -152,33 +182,53 @@ class EventType:
     kind: Literal["trigger", "event"] = "event"
     major: int = 1
     minor: int = 0
+    since: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """The minor version that brought a field, for fields that version 0 did not have."""
     in_sequence: bool = True
     """Whether it is stored in the job's history and counted by `sequence`."""
 
     @property
     def dataschema(self) -> str:
         """What an event of this version carries as `dataschema`."""
-        return f"urn:batchbus:schema:{self.kind}:{self.name}:{self.major}.{self.minor}"
+        return self._schema(self.minor)
+
+    def schema_for(self, data: Mapping[str, Json]) -> str:
+        """The oldest version that has these fields, so that processes which know no newer one read what they can."""
+        return self._schema(max((self.since.get(name, 0) for name in data), default=0))
+
+    def _schema(self, minor: int) -> str:
+        return f"urn:batchbus:schema:{self.kind}:{self.name}:{self.major}.{minor}"
 
 
 def _registry(*types: EventType) -> Mapping[str, EventType]:
     return MappingProxyType({event_type.name: event_type for event_type in types})
 
 
-def _trigger(name: str, model: type[BaseModel], summary: str) -> EventType:
-    return EventType(name=name, model=model, summary=summary, kind="trigger", in_sequence=False)
+def _trigger(
+    name: str, model: type[BaseModel], summary: str, *, minor: int = 0, since: Mapping[str, int] | None = None
+) -> EventType:
+    fields = MappingProxyType(dict(since or {}))
+    return EventType(
+        name=name, model=model, summary=summary, kind="trigger", minor=minor, since=fields, in_sequence=False
+    )
 
 
 TRIGGERS: Final = _registry(
     _trigger("batch.created", CreateData, "Create a job. The subject may name its id."),
-    _trigger("batch.confirmed", ReasonData, "Let a dry run go on. The subject names the job."),
+    _trigger(
+        "batch.confirmed",
+        ConfirmData,
+        "Let a dry run go on. The subject names the job.",
+        minor=1,
+        since={"plan_digest": 1},
+    ),
     _trigger("batch.canceled", ReasonData, "Cancel a job. The subject names it."),
 )
 """What other services publish on `batch.triggers`, by wire name."""
 
 EVENTS: Final = _registry(
     EventType(name="batch.created", model=JobData, summary="A job was accepted and persisted."),
-    EventType(name="batch.pre_processed", model=JobData, summary="It is known what the job will do."),
+    EventType(name="batch.pre_processed", model=PreProcessedData, summary="It is known what the job will do."),
     EventType(name="batch.confirmed", model=JobData, summary="The job may be processed."),
     EventType(name="batch.processing", model=JobData, summary="A worker processes the job."),
     EventType(name="batch.completed", model=JobData, summary="The job is done."),
@@ -212,6 +262,8 @@ class ConfirmBatch:
 
     job_id: str
     reason: str | None
+    plan_digest: str | None = None
+    """Of the plan that is confirmed, if it names one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,8 +306,9 @@ def parse_trigger(event: Event) -> Trigger:
         )
     assert isinstance(data, ReasonData)
     assert event.subject is not None
-    request = ConfirmBatch if event.type == "batch.confirmed" else CancelBatch
-    return request(job_id=event.subject, reason=data.reason)
+    if isinstance(data, ConfirmData):
+        return ConfirmBatch(job_id=event.subject, reason=data.reason, plan_digest=data.plan_digest)
+    return CancelBatch(job_id=event.subject, reason=data.reason)
 
 
 def requested_job_id(event: Event, request: CreateBatch, user: str | None) -> str:

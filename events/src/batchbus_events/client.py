@@ -97,13 +97,19 @@ class Client:
         await self._publish(event, topics.routing_key(event.type, batch_type))
         return requested_job_id(event, request, self._bus.user)
 
-    async def confirm(self, job_id: str, *, reason: str | None = None, traceparent: str | None = None) -> None:
-        """Let a dry run go on. If it cannot, that is announced with `batch.rejected`. Raises: see `create`."""
-        await self._about("batch.confirmed", job_id, reason, traceparent)
+    async def confirm(
+        self, job_id: str, *, plan_digest: str | None = None, reason: str | None = None, traceparent: str | None = None
+    ) -> None:
+        """Let a dry run go on. If it cannot, that is announced with `batch.rejected`. Raises: see `create`.
+
+        `plan_digest` is that of the plan that you have seen, from the data of `batch.pre_processed`: then no other plan is
+        carried out. A confirmation that comes before the plan is there is compared, and perhaps rejected, when it is.
+        """
+        await self._about("batch.confirmed", job_id, {"plan_digest": plan_digest, "reason": reason}, traceparent)
 
     async def cancel(self, job_id: str, *, reason: str | None = None, traceparent: str | None = None) -> None:
         """Cancel a job. If it cannot be, that is announced with `batch.rejected`. Raises: see `create`."""
-        await self._about("batch.canceled", job_id, reason, traceparent)
+        await self._about("batch.canceled", job_id, {"reason": reason}, traceparent)
 
     @asynccontextmanager
     async def subscribe(
@@ -232,8 +238,11 @@ class Client:
                 found.setdefault(event.sequence, event)
         return [found[sequence] for sequence in sorted(found)]
 
-    async def _about(self, event_type: str, job_id: str, reason: str | None, traceparent: str | None) -> None:
-        event = self._trigger(event_type, job_id, {"reason": reason} if reason is not None else {}, traceparent)
+    async def _about(
+        self, event_type: str, job_id: str, data: Mapping[str, str | None], traceparent: str | None
+    ) -> None:
+        given: dict[str, Json] = {name: value for name, value in data.items() if value is not None}
+        event = self._trigger(event_type, job_id, given, traceparent)
         parse_trigger(event)
         await self._publish(event, topics.routing_key(event_type))
 
@@ -244,7 +253,7 @@ class Client:
             id=new_ulid(),
             time=datetime.now(UTC),
             subject=job_id,
-            dataschema=TRIGGERS[event_type].dataschema,
+            dataschema=TRIGGERS[event_type].schema_for(data),
             traceparent=traceparent,
             data=data,
         )

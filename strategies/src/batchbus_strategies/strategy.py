@@ -333,6 +333,8 @@ class BatchStrategy(Generic[C]):
     """
     plan_field: ClassVar[str] = "files.PLAN"
     """Where in `run.result`, with dots, `pre_process` leaves the key of its plan, if it makes one."""
+    outcome_field: ClassVar[str] = "files.OUTCOME"
+    """Where in `run.result`, with dots, `process` leaves the key of what became of each record, if it keeps that."""
 
     services: Services
     """What the engine lends to the strategy. It is set before any method is called."""

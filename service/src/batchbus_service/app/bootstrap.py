@@ -222,6 +222,7 @@ async def _open_journal(
         lease=timedelta(seconds=settings.lease_seconds),
         max_attempts=settings.max_attempts,
         publish_grace=timedelta(seconds=timeouts.publish_grace),
+        require_plan_digest=settings.require_plan_digest,
     )
     lasts = 2 * policy.publish_grace
     presence = Presence(base.stores.processes, base.clock, base.name, log, lasts=lasts, background=background)

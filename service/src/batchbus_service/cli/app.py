@@ -27,7 +27,8 @@ _tokens = typer.Typer(no_args_is_help=True, help="Make API tokens, list and revo
 
 _commands: tuple[Callable[..., None], ...] = (
     *(processes.up, processes.serve, processes.worker),
-    *(jobs.submit, jobs.jobs, jobs.show, jobs.confirm, jobs.cancel, jobs.retry, jobs.watch, job_files.forget),
+    *(jobs.submit, jobs.jobs, jobs.show, jobs.confirm, jobs.cancel, jobs.retry, jobs.check_again, jobs.watch),
+    job_files.forget,
     *(batch_types.types, batch_types.template),
     *(processes.asyncapi, doctor.doctor),
 )

@@ -69,9 +69,9 @@ class Client:
     def job(self, job_id: str) -> Document:
         return _job(self.get(job_path(job_id)))
 
-    def change(self, job_id: str, what: str) -> Document:
-        """`what`: confirm, cancel or retry. Returns the job."""
-        return _job(self.post(f"{job_path(job_id)}/{what}"))
+    def change(self, job_id: str, what: str, body: Document | None = None) -> Document:
+        """`what`: confirm, cancel, retry or check-again. Returns the job."""
+        return _job(self.post(f"{job_path(job_id)}/{what}", body))
 
     def forget(self, job_id: str) -> Document:
         """Have a job's files removed. Returns how many, as `files_removed`."""
@@ -92,10 +92,11 @@ class Client:
         link = urlsplit(self.post("/admin/uploads/download-url", {"file_key": file_key})["download_url"])
         return self.save(f"{link.path}?{link.query}", target)
 
-    def save(self, path: str, target: Path) -> int:
+    def save(self, path: str, target: Path, params: list[tuple[str, str]] | None = None) -> int:
         """Put what a route answers into a file, piece by piece: whole, or not at all. Returns its size in bytes."""
         unfinished = target.with_name(f"{target.name}.part")
-        with self._as_text(), self._http.stream("GET", path) as response:
+        query = None if params is None else httpx.QueryParams(tuple(params))
+        with self._as_text(), self._http.stream("GET", path, params=query) as response:
             if response.is_error:
                 response.read()
                 self._refuse(response)

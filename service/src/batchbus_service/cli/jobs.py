@@ -1,4 +1,4 @@
-"""Commands about jobs: submit, jobs, show, confirm, cancel, retry, watch."""
+"""Commands about jobs: submit, jobs, show, confirm, cancel, retry, check-again, watch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from rich.markup import escape
 from batchbus_service.cli.client import Client, Document, NotFound, connect, job_path
 from batchbus_service.cli.following import follow, print_outcome, show_plan, show_warnings, upload
 from batchbus_service.cli.options import AsJson, JobId, json_object
-from batchbus_service.cli.output import Refusal, local_time, out, print_json, print_table, status_text
+from batchbus_service.cli.output import Refusal, left_out_text, local_time, out, print_json, print_table, status_text
+from batchbus_service.cli.plans import save_rows, show_rows
 
-__all__ = ["cancel", "confirm", "jobs", "retry", "show", "submit", "watch"]
+__all__ = ["cancel", "check_again", "confirm", "jobs", "retry", "show", "submit", "watch"]
 
+_FETCH_PLAN = "Fetch its plan, as CSV or JSON Lines, as the ending of FILE says."
+_FETCH_OUTCOME = "Fetch what became of each record, likewise."
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job until it rests.")]
 
 
@@ -86,7 +89,9 @@ def jobs(
         (
             job["id"],
             escape(job["type"]),
-            status_text(job["status"]) + (" (dry run)" if job["status"] == "pre_processed" and job["dry_run"] else ""),
+            status_text(job["status"])
+            + left_out_text(job["result"])
+            + (" (dry run)" if job["status"] == "pre_processed" and job["dry_run"] else ""),
             _progress(job),
             local_time(job["created_at"]),
             escape(job["created_by"] or ""),
@@ -106,10 +111,26 @@ def show(
     errors: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Fetch every row error, as CSV.")
     ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what it would do, record by record.")] = False,
+    plan_file: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help=_FETCH_PLAN)] = None,
+    outcome: Annotated[bool, typer.Option("--outcome", help="Show what became of each record.")] = False,
+    outcome_file: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help=_FETCH_OUTCOME)] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Of these, the rows of one kind, such as update or conflict.")
+    ] = None,
+    find: Annotated[str | None, typer.Option(metavar="KEY", help="And those with this text in their key.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many rows, at most.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Show everything about a job, why it is where it is, and the way out."""
     with connect() as client:
+        if plan or outcome:
+            show_rows(client, job, "plan" if plan else "outcome", kind=kind, find=find, limit=limit, as_json=as_json)
+            return
+        if plan_file is not None:
+            save_rows(client, job, "plan", plan_file, kind=kind, find=find)
+        if outcome_file is not None:
+            save_rows(client, job, "outcome", outcome_file, kind=kind, find=find)
         shown, history = client.job(job), client.get(f"{job_path(job)}/history")
         if save is not None:
             key = (shown["result"] or {}).get("file_key")
@@ -121,16 +142,31 @@ def show(
     if as_json:
         print_json({"batch_job": shown, **history})
         return
-    for saved in (save, errors):
-        if saved is not None:
-            out().print(f"Saved {saved} ({saved.stat().st_size:,} bytes)")
-    if save is errors is None:
+    files = [saved for saved in (save, errors, plan_file, outcome_file) if saved is not None]
+    for saved in files:
+        out().print(f"Saved {saved} ({saved.stat().st_size:,} bytes)")
+    if not files:
         _print_job(shown, history)
 
 
-def confirm(job: JobId, watch: Watch = False, as_json: AsJson = False) -> None:
-    """Let a dry run go on."""
-    _change(job, "confirm", watch=watch, as_json=as_json)
+def confirm(
+    job: JobId,
+    plan_digest: Annotated[
+        str | None,
+        typer.Option(metavar="DIGEST", help="Of the plan that you have seen; without it, the plan that is shown now."),
+    ] = None,
+    watch: Watch = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a dry run go on. It is refused if the job has another plan by now."""
+    with connect() as client:
+        if plan_digest is None:
+            shown = client.job(job)
+            plan_digest = (shown["result"] or {}).get("plan_digest")
+            if not as_json:
+                show_plan(out(), shown)
+        changed = client.change(job, "confirm", {"plan_digest": plan_digest} if plan_digest else None)
+        _print_changed(client, changed, watch=watch, as_json=as_json)
 
 
 def cancel(job: JobId, as_json: AsJson = False) -> None:
@@ -143,6 +179,21 @@ def retry(job: JobId, watch: Watch = False, as_json: AsJson = False) -> None:
     _change(job, "retry", watch=watch, as_json=as_json)
 
 
+def check_again(
+    job: JobId,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", exists=True, dir_okay=False, help="Check this file instead.")
+    ] = None,
+    watch: Watch = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the plan of a job anew that was never confirmed, from its file as it is in the store or from another one."""
+    with connect() as client:
+        body = None if file is None else {"fileKey": upload(client, file, as_json=as_json)}
+        changed = client.change(job, "check-again", body)
+        _print_changed(client, changed, watch=watch, as_json=as_json)
+
+
 def watch(job: JobId, as_json: AsJson = False) -> None:
     """Follow a job until it rests."""
     with connect() as client:
@@ -151,13 +202,16 @@ def watch(job: JobId, as_json: AsJson = False) -> None:
 
 def _change(job_id: str, what: str, *, watch: bool, as_json: bool) -> None:
     with connect() as client:
-        job = client.change(job_id, what)
-        if as_json:
-            print_json({"batch_job": job}, one_line=watch)
-        else:
-            out().print(f"{job['id']} is {status_text(job['status'])}")
-        if watch:
-            _follow(client, job_id, as_json=as_json, since=job["updated_at"])
+        _print_changed(client, client.change(job_id, what), watch=watch, as_json=as_json)
+
+
+def _print_changed(client: Client, job: Document, *, watch: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"batch_job": job}, one_line=watch)
+    else:
+        out().print(f"{job['id']} is {status_text(job['status'])}")
+    if watch:
+        _follow(client, job["id"], as_json=as_json, since=job["updated_at"])
 
 
 def _follow(client: Client, job_id: str, *, as_json: bool, since: str = "") -> None:
@@ -184,7 +238,9 @@ def _made_before(client: Client, key: str, type: str, dry_run: bool) -> Document
 
 def _print_job(job: Document, history: Document) -> None:
     console = out()
-    console.print(f"[bold]{job['id']}[/]  {escape(job['type'])}  {status_text(job['status'])}")
+    console.print(
+        f"[bold]{job['id']}[/]  {escape(job['type'])}  {status_text(job['status'])}{left_out_text(job['result'])}"
+    )
     console.print(escape(history["why"]))
     if history["way_out"]:
         console.print(escape(history["way_out"]))

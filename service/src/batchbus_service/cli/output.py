@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["Refusal", "complain", "local_time", "out", "print_json", "print_table", "status_text"]
+__all__ = ["Refusal", "complain", "left_out_text", "local_time", "out", "print_json", "print_table", "status_text"]
 
 _PIPE_WIDTH: Final = 1000
 """Columns where the output is no terminal: nothing is cut off for a program."""
@@ -67,6 +67,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def status_text(status: str) -> str:
     """A status in its colour, as markup."""
     return f"[{_COLORS.get(status, 'default')}]{status}[/]"
+
+
+def left_out_text(result: Mapping[str, object] | None) -> str:
+    """What is said behind the status of a job in which records were left out, as markup."""
+    number = (result or {}).get("left_out")
+    return f" [red]({number:,} left out)[/]" if isinstance(number, int) and number else ""
 
 
 def local_time(timestamp: str | None, *, form: str = "%Y-%m-%d %H:%M:%S") -> str:

@@ -50,11 +50,13 @@ class ChangeTrigger:
     """Who published it, as far as the broker or else the trigger itself says."""
     received_at: datetime
     reason: str | None = None
+    plan_digest: str | None = None
+    """Of a confirmation: the plan that it is for, if it names one."""
 
     def decide(self, decider: Decider, job: Job, now: datetime) -> Job:
         """What it makes of the job. Raises `NotAllowed`."""
         if self.type == "batch.confirmed":
-            return decider.confirm(job, now, self.cause, early=True)
+            return decider.confirm(job, now, self.cause, early=True, plan_digest=self.plan_digest)
         return decider.cancel(job, now, self.cause, reason=self.reason)
 
     def event(self, job_id: str) -> Event:

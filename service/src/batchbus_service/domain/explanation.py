@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 
+from batchbus_service.domain.again import may_be_checked_again
 from batchbus_service.domain.job import HistoryEntry, Job, Lease, Status
 from batchbus_service.domain.lifecycle import Policy
 
@@ -45,7 +46,7 @@ def explain(
         return Explanation(
             f"It is a dry run and waits for a confirmation until {_at(job.confirm_by)}.",
             f"`batchbus confirm {job.id}` lets it go on, `batchbus cancel {job.id}` calls it off; "
-            "if nobody does either, it is canceled then.",
+            f"if nobody does either, it is canceled then. `batchbus check-again {job.id}` makes the plan anew.",
         )
     if job.ready_at and job.ready_at > now:
         return Explanation(
@@ -73,10 +74,12 @@ def _ended(job: Job, policy: Policy, *, reads_a_file: bool) -> Explanation:
                 why += " Another run would end the same way, so it is not tried again by itself."
             hint = f"Mend what the error names; then `batchbus retry {job.id}`: {_resumed(job)}."
             if reads_a_file:
-                hint += (
-                    " It reads the same file again; for another one, "
-                    f"`batchbus submit {job.type} --file FILE` makes another job."
+                other = (
+                    f"`batchbus check-again {job.id} --file FILE` takes another one"
+                    if may_be_checked_again(job)
+                    else f"for another one, `batchbus submit {job.type} --file FILE` makes another job"
                 )
+                hint += f" It reads the same file again; {other}."
             return Explanation(why, hint)
         case _:
             return _canceled(job)

@@ -148,6 +148,8 @@ class Job:
     """Since when it waits for room in the file store; None once a run has got on."""
     confirmed_early: str | None = None
     """Id of a confirmation that came before pre-processing had ended, to be honoured when it ends."""
+    confirmed_early_digest: str | None = None
+    """The digest of the plan that it is for, if it names one."""
     confirm_by: datetime | None = None
     """When a dry run is canceled, unless it has been confirmed."""
 

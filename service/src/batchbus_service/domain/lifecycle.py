@@ -7,16 +7,16 @@ does I/O, reads a clock or invents an id: time comes as an argument, ids from a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from batchbus_events.backoff import delay
+from batchbus_service.domain.again import checked_again, retried
 from batchbus_service.domain.errors import NotAllowed
+from batchbus_service.domain.event_data import numbers
 from batchbus_service.domain.job import (
-    MAX_TEXT,
     Checkpoint,
     HistoryEntry,
     Job,
@@ -25,7 +25,9 @@ from batchbus_service.domain.job import (
     got_on,
     plain,
 )
+from batchbus_service.domain.left_out import NO_ROOM, told_what_was_left_out
 from batchbus_service.domain.moves import reached
+from batchbus_service.domain.plans import REFUSED, why_refused
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Json
 
@@ -59,6 +61,8 @@ class Policy:
     room_every: timedelta = timedelta(seconds=60)
     retry_base: timedelta = timedelta(seconds=1)
     retry_cap: timedelta = timedelta(minutes=5)
+    require_plan_digest: bool = False
+    """Whether a confirmation has to name the plan that it is for, where the plan has a digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,17 +120,29 @@ class Decider:
         )
         return self._sealed(job, now, self._entry(job, "batch.created", now, cause))
 
-    def confirm(self, job: Job, now: datetime, cause: Cause, *, early: bool = False) -> Job:
-        """`early`: a confirmation before pre-processing has ended is remembered, not refused."""
+    def confirm(
+        self, job: Job, now: datetime, cause: Cause, *, early: bool = False, plan_digest: str | None = None
+    ) -> Job:
+        """`early`: a confirmation before pre-processing has ended is remembered, not refused.
+
+        `plan_digest`: of the plan that is confirmed. One that comes early is compared when there is a plan.
+        """
         if cause.key in job.triggers:
             return job
         if early and job.status is Status.CREATED:
             if job.confirmed_early:
                 raise NotAllowed("The batch job is confirmed already")
-            remembered = replace(job, confirmed_early=cause.event_id or "confirmed", triggers=_with_trigger(job, cause))
+            remembered = replace(
+                job,
+                confirmed_early=cause.event_id or "confirmed",
+                confirmed_early_digest=plan_digest,
+                triggers=_with_trigger(job, cause),
+            )
             return self._sealed(remembered, now)
         if job.status is not Status.PRE_PROCESSED:
             raise NotAllowed("Cannot confirm processing for a batch job that is not pre processed")
+        if refusal := why_refused(job, plan_digest, required=self.policy.require_plan_digest):
+            raise NotAllowed(refusal)
         confirmed = replace(
             reached(job, Status.CONFIRMED, now),
             ready_at=now,
@@ -146,6 +162,7 @@ class Decider:
             ready_at=None,
             confirm_by=None,
             confirmed_early=None,
+            confirmed_early_digest=None,
             triggers=_with_trigger(job, cause),
         )
         entry = self._entry(canceled, "batch.canceled", now, cause, {"reason": reason} if reason else {})
@@ -153,18 +170,13 @@ class Decider:
 
     def retry(self, job: Job, now: datetime, cause: Cause) -> Job:
         """A failed or canceled job goes on from its last checkpoint."""
-        if job.status not in (Status.FAILED, Status.CANCELED):
-            raise NotAllowed(f"Cannot retry a batch job that is {job.status}: only a failed or canceled one")
-        if job.lease:
-            raise NotAllowed("Cannot retry a batch job while its last run is still stopping; try again in a moment")
-        target = Status.CONFIRMED if Status.CONFIRMED in job.status_at else Status.CREATED
-        kept = (Status.PRE_PROCESSED,) if target is Status.CONFIRMED else ()
-        times = {status: job.status_at[status] for status in kept}
-        # A job that was suspected stays so: nothing has shown yet that it does no harm.
-        again = replace(
-            reached(job, target, now, times), ready_at=now, failures=0, crashes=0, lost_runs=int(job.suspected)
-        )
-        return self._sealed(again, now, self._entry(again, f"batch.{target}", now, cause))
+        again = retried(job, now)
+        return self._sealed(again, now, self._entry(again, f"batch.{again.status}", now, cause))
+
+    def check_again(self, job: Job, now: datetime, cause: Cause, *, context: Mapping[str, Json] | None = None) -> Job:
+        """A job that was never confirmed is pre-processed anew. `context`: with another file, as `prepare` has made it."""
+        again, told = checked_again(job, now, context)
+        return self._sealed(again, now, self._entry(again, "batch.updated", now, cause, told))
 
     # -- what a worker does ----------------------------------------------------------------------------------------
 
@@ -190,12 +202,13 @@ class Decider:
         errors, parts = result.error_count, sum(result.error_parts.values())
         checkpoint = Checkpoint("process", None, errors=errors, error_parts=parts) if errors else None
         job = replace(got_on(reached(job, Status.PRE_PROCESSED, now)), checkpoint=checkpoint)
-        entries.append(self._entry(job, "batch.pre_processed", now, cause))
+        job, refused = self._early_compared(job)
+        entries.append(self._entry(job, "batch.pre_processed", now, cause, refused))
         if job.dry_run and not job.confirmed_early:
             rested = replace(job, lease=None, confirm_by=now + self.policy.confirm_within)
             return self._sealed(rested, now, *entries)
         confirmed_by = Cause(event_id=job.confirmed_early) if job.confirmed_early else cause
-        job = replace(reached(job, Status.CONFIRMED, now), confirmed_early=None)
+        job = replace(reached(job, Status.CONFIRMED, now), confirmed_early=None, confirmed_early_digest=None)
         entries.append(self._entry(job, "batch.confirmed", now, confirmed_by, after=1))
         if not go_on:
             return self._sealed(replace(job, lease=None, ready_at=now), now, *entries)
@@ -205,8 +218,24 @@ class Decider:
         entries.append(self._entry(job, "batch.processing", now, cause, after=2))
         return self._sealed(job, now, *entries)
 
+    def _early_compared(self, job: Job) -> tuple[Job, dict[str, Json]]:
+        """The job without a confirmation that came early and is for another plan, and what its entry says of that."""
+        if not job.confirmed_early:
+            return job, {}
+        required = self.policy.require_plan_digest and job.dry_run
+        refusal = why_refused(job, job.confirmed_early_digest, required=required)
+        if refusal is None:
+            return job, {}
+        refused: dict[str, Json] = {REFUSED: {"causationid": job.confirmed_early, "message": refusal}}
+        return replace(job, confirmed_early=None, confirmed_early_digest=None), refused
+
     def completed(self, job: Job, now: datetime, cause: Cause) -> Job:
-        done = replace(got_on(reached(job, Status.COMPLETED, now)), lease=None, checkpoint=None)
+        done = replace(
+            got_on(reached(job, Status.COMPLETED, now)),
+            lease=None,
+            checkpoint=None,
+            result=told_what_was_left_out(job),
+        )
         return self._sealed(done, now, self._entry(done, "batch.completed", now, cause))
 
     def failed(self, job: Job, now: datetime, error: str, cause: Cause) -> Job:
@@ -273,8 +302,8 @@ class Decider:
             return self.run_lost(job, now, error, cause, jitter=jitter)
         ready_at = _ms(now + self.policy.room_every * jitter)
         waiting = replace(job, lease=None, ready_at=ready_at, no_room_since=since)
-        entry = self._entry(waiting, "batch.updated", now, cause, {"error": plain(error), "attempt": job.bad_ends})
-        return self._sealed(waiting, now, entry)
+        told: dict[str, Json] = {"error": plain(error), "attempt": job.bad_ends, NO_ROOM: True}
+        return self._sealed(waiting, now, self._entry(waiting, "batch.updated", now, cause, told))
 
     def released(self, job: Job, now: datetime) -> Job:
         """A worker that shuts down gives the job back. This is no failure."""
@@ -319,7 +348,7 @@ class Decider:
             id=self.new_id(),
             type=event,
             time=now,
-            data=_numbers(job) | ({"by": cause.by} if cause.by else {}) | dict(extra or {}),
+            data=numbers(job) | ({"by": cause.by} if cause.by else {}) | dict(extra or {}),
             causationid=cause.event_id,
             traceparent=cause.traceparent or (job.history[0].traceparent if job.history else None),
         )
@@ -340,40 +369,6 @@ def due_at(job: Job, now: datetime, policy: Policy) -> datetime | None:
     if job.confirm_by:
         due.append(job.confirm_by)
     return _ms(min(due)) if due else None
-
-
-def _numbers(job: Job) -> dict[str, Json]:
-    """What every lifecycle event says: where the job is, and the numbers of its result, never lists of errors."""
-    data: dict[str, Json] = {
-        "id": job.id,
-        "type": job.type,
-        "status": job.status.value,
-        "dry_run": job.dry_run,
-        "created_by": job.created_by,
-        "run": job.fence,
-    }
-    if job.result:
-        known = ((key, job.result.value(key)) for key in _RESULT_NUMBERS)
-        data |= {key: value for key, value in known if _short(value)}
-        if errors := job.result.error_count:
-            data["errors"] = errors
-    return data
-
-
-_RESULT_NUMBERS: Final = ("count", "advancement_count", "progress", "operations", "file_key", "file_size")
-
-
-def _short(value: Json) -> bool:
-    """Whether this part of a result, which a strategy may have made, has a place in an event."""
-    match value:
-        case float():
-            return math.isfinite(value)
-        case str():
-            return len(value) <= MAX_TEXT
-        case dict():
-            return len(value) <= 20 and all(isinstance(number, int) for number in value.values())
-        case _:
-            return isinstance(value, int)
 
 
 def _with_trigger(job: Job, cause: Cause) -> tuple[str, ...]:

@@ -21,15 +21,16 @@ MOVES: Final = StateMachine(
     "batch.created",
     Move(Status.CREATED, Status.PRE_PROCESSED, "pre-processing has ended", "worker"),
     Move(Status.PRE_PROCESSED, Status.CONFIRMED, "confirmed, or not a dry run", "requester"),
+    Move(Status.PRE_PROCESSED, Status.CREATED, "checked again", "requester"),
     Move(Status.CONFIRMED, Status.PROCESSING, "a worker with a free slot took it", "worker"),
     Move(Status.PROCESSING, Status.COMPLETED, "everything is done", "worker"),
     *(Move(source, Status.FAILED, "it cannot be done", "worker") for source in _OPEN),
     *(Move(source, Status.CANCELED, "called off", "requester") for source in _OPEN),
     *(
-        Move(ended, Status.CREATED, "retried before pre-processing", "operator")
+        Move(ended, Status.CREATED, "retried or checked again, never confirmed", "requester")
         for ended in (Status.FAILED, Status.CANCELED)
     ),
-    *(Move(ended, Status.CONFIRMED, "retried", "operator") for ended in (Status.FAILED, Status.CANCELED)),
+    *(Move(ended, Status.CONFIRMED, "retried", "requester") for ended in (Status.FAILED, Status.CANCELED)),
 )
 """Every allowed change of a job's status."""
 

@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     isolated_memory_mib: Annotated[int, Field(ge=128, le=1024 * 1024)] = 1024
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 30
     early_trigger_seconds: Annotated[float, Field(ge=1, le=86400)] = 600
+    require_plan_digest: bool = False
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
     progress_interval_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 0.25
     http_host: str = "127.0.0.1"

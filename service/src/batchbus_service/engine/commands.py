@@ -1,4 +1,4 @@
-"""The commands: create, confirm, cancel and retry a job. The bus and the HTTP API carry all of them out here.
+"""The commands: create, confirm, cancel, retry a job and check it again. The bus and the HTTP API carry all of them out here.
 
 Intake and the routes translate: a trigger or a request into a command, an error into a rejection or a status. What they
 do differently on purpose stands in `BUS` and `HTTP`, and nowhere else.
@@ -7,7 +7,7 @@ do differently on purpose stands in `BUS` and `HTTP`, and nowhere else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -21,7 +21,7 @@ from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.preparation import prepare
 from batchbus_service.journal.transitions import Transitions
-from batchbus_strategies import Draft
+from batchbus_strategies import Draft, Json
 from batchbus_strategies.registry import Strategy
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class Door:
     repeated: Literal["known", "new"]
     """Whether a command that comes twice is known by its id. A second confirmation that is not known is refused."""
     retry: bool
-    """Whether a job can be retried: operators do that, and other services do not."""
+    """Whether a job can be retried: people do that, and other services do not."""
+    check_again: bool
+    """Whether a job can be checked again, with the same file or another: the same."""
 
 
 BUS: Final = Door(
@@ -69,6 +71,7 @@ BUS: Final = Door(
     behind="waits",
     repeated="known",
     retry=False,
+    check_again=False,
 )
 HTTP: Final = Door(
     early_confirmation="refused",  # as Medusa does
@@ -78,6 +81,7 @@ HTTP: Final = Door(
     behind="refused",
     repeated="new",
     retry=True,
+    check_again=True,
 )
 
 
@@ -168,10 +172,15 @@ class Commands:
 
     # -- confirm, cancel, retry ------------------------------------------------------------------------------------
 
-    async def confirm(self, job: Job, cause: Cause) -> Job:
-        """Let a dry run go on. Raises: `NotAllowed`, `UnknownJob`, `StoreUnavailable`."""
+    async def confirm(self, job: Job, cause: Cause, *, plan_digest: str | None = None) -> Job:
+        """Let a dry run go on. `plan_digest`: of the plan that whoever confirms it has seen.
+
+        Raises: `NotAllowed`, also for another plan; `UnknownJob`, `StoreUnavailable`.
+        """
         decider, early = self._transitions.decider, self._door.early_confirmation == "remembered"
-        return await self._change(job, lambda known, now: decider.confirm(known, now, cause, early=early))
+        return await self._change(
+            job, lambda known, now: decider.confirm(known, now, cause, early=early, plan_digest=plan_digest)
+        )
 
     async def cancel(self, job: Job, cause: Cause) -> Job:
         """Accepted at once; a run stops at its next chunk. A second cancellation changes nothing.
@@ -185,6 +194,14 @@ class Commands:
         """A failed or canceled job goes on from its last checkpoint. Raises: as `confirm`."""
         decider = self._transitions.decider
         return await self._change(job, lambda known, now: decider.retry(known, now, cause))
+
+    async def check_again(self, job: Job, cause: Cause, *, context: Mapping[str, Json] | None = None) -> Job:
+        """A job that was never confirmed is pre-processed anew, and has another plan then.
+
+        `context`: one with another file, as `prepare` has made it. Raises: as `confirm`.
+        """
+        decider = self._transitions.decider
+        return await self._change(job, lambda known, now: decider.check_again(known, now, cause, context=context))
 
     async def carry_out(
         self, job_id: str, trigger: ChangeTrigger, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep

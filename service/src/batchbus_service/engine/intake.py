@@ -191,4 +191,5 @@ def _change_of(trigger: Event, request: ConfirmBatch | CancelBatch, message: Mes
         sender=message.user_id or trigger.source,
         received_at=now,
         reason=plain(request.reason) if request.reason is not None else None,
+        plan_digest=request.plan_digest if isinstance(request, ConfirmBatch) else None,
     )

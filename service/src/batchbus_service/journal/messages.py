@@ -15,7 +15,9 @@ from batchbus_events.catalog import EVENTS
 from batchbus_events.event import Event, Json, encode
 from batchbus_events.ids import new_ulid
 from batchbus_events.parking import reason_headers
+from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.job import HistoryEntry, Job
+from batchbus_service.domain.plans import REFUSED
 
 __all__ = [
     "PARKED_USER",
@@ -25,6 +27,7 @@ __all__ = [
     "parked",
     "progress",
     "queues_named",
+    "refusal",
     "rejected",
     "work_available",
 ]
@@ -54,6 +57,26 @@ def event_of(job_id: str, entry: HistoryEntry) -> Event:
 
 def lifecycle(job: Job, entry: HistoryEntry) -> Message:
     return _message(event_of(job.id, entry), job.type)
+
+
+def refusal(job: Job, entry: HistoryEntry) -> Message | None:
+    """The `batch.rejected` for a confirmation that the entry says is not honoured: always the same one, as its event is."""
+    refused = entry.data.get(REFUSED)
+    if not isinstance(refused, dict):
+        return None
+    data: dict[str, Json] = {
+        "id": job.id,
+        "trigger": "batch.confirmed",
+        "reason": NotAllowed.code,
+        "message": refused["message"],
+    }
+    event = replace(
+        _passing("batch.rejected", data, entry.time, job.id),
+        id=f"{entry.id}-refused",
+        causationid=str(refused["causationid"]),
+        traceparent=entry.traceparent,
+    )
+    return _message(event)
 
 
 def progress(job: Job, data: Mapping[str, Json], now: datetime) -> Message:

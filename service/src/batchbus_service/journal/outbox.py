@@ -207,7 +207,9 @@ class Outbox(Lifetime):
             while pending.done < len(pending.job.history):
                 entry = pending.job.history[pending.done]
                 if entry.seq in pending.own or await self._ours_to_publish(pending, entry):
-                    await self._publish(pending.job, entry)
+                    if refusal := messages.refusal(pending.job, entry):
+                        await self._publish(pending.job, entry, refusal)
+                    await self._publish(pending.job, entry, messages.lifecycle(pending.job, entry))
                     pending.done = max(pending.done, entry.seq)
         except Exception as error:  # noqa: BLE001 - the operator gets to know, and the rescuer tries again
             self._log.error("events_not_published", job_id=pending.job.id, exc_info=error)
@@ -221,9 +223,8 @@ class Outbox(Lifetime):
         else:
             self._mark(pending, pending.job)
 
-    async def _publish(self, job: Job, entry: HistoryEntry) -> None:
+    async def _publish(self, job: Job, entry: HistoryEntry, message: Message) -> None:
         """Until the broker has confirmed it."""
-        message = messages.lifecycle(job, entry)
         loop = asyncio.get_running_loop()
         try:
             while True:

@@ -16,6 +16,7 @@ from batchbus_service.domain.early import MAX_OF_ONE_SENDER, ChangeTrigger, Kept
 from batchbus_service.domain.errors import Conflict, JobExists, NotAllowed, StoreUnavailable, UnknownJob
 from batchbus_service.domain.job import Job, Writer
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob
+from batchbus_service.domain.plans import REFUSED
 from batchbus_service.domain.ports import Clock, JobStore
 from batchbus_service.journal import messages
 from batchbus_service.journal.outbox import Outbox
@@ -203,9 +204,12 @@ class Transitions:
             answered.add(trigger.cause.key)
 
     async def _publish_rejected(self, job_id: str, trigger: ChangeTrigger, code: str, message: str) -> None:
-        self.meter.rejected(code)
-        self._log.warning("trigger_rejected", trigger=trigger.type, job_id=job_id, code=code, reason=message)
+        self._note_rejected(trigger.type, job_id, code, message)
         await self.outbox.tell(messages.rejected(trigger.event(job_id), code, message, self.clock.now()))
+
+    def _note_rejected(self, trigger: str, job_id: str, code: str, message: str) -> None:
+        self.meter.rejected(code)
+        self._log.warning("trigger_rejected", trigger=trigger, job_id=job_id, code=code, reason=message)
 
     def _signed(self, job: Job) -> Job:
         """Others leave it to this process to publish what it has written."""
@@ -247,6 +251,8 @@ class Transitions:
         self.outbox.hand_over(new, written=written, other=old.written_by if old else None)
         self.meter.wrote(old, new)
         for entry in new.history[len(new.history) - written :]:
+            if isinstance(refused := entry.data.get(REFUSED), dict):
+                self._note_rejected("batch.confirmed", new.id, NotAllowed.code, str(refused.get("message")))
             self._log.info(
                 entry.type,
                 job_id=new.id,

@@ -24,14 +24,17 @@ __all__ = [
     "JsonBody",
     "Login",
     "errors_in",
+    "read_check_again",
     "read_create",
     "read_file_key",
     "read_login",
+    "read_plan_digest",
 ]
 
 Body = dict[str, Json]
 
 MAX_BYTES: Final = 100 * 1024
+_MAX_DIGEST: Final = 128
 _INT64: Final = range(-(2**63), 2**63)
 
 
@@ -129,6 +132,27 @@ def read_login(body: Body) -> Login:
         raise invalid(", ".join(errors))
     assert isinstance(email, str) and isinstance(password, str)
     return Login(email, password)
+
+
+def read_plan_digest(body: Body | list[Json]) -> str | None:
+    """The `plan_digest` of a confirmation; None without one, as Medusa's clients send it. Raises `ApiError`."""
+    digest = body.get("plan_digest") if isinstance(body, dict) else None
+    if digest is None:
+        return None
+    if not isinstance(digest, str) or not 1 <= len(digest) <= _MAX_DIGEST:
+        raise invalid(f"plan_digest must be a string of 1 to {_MAX_DIGEST} characters")
+    return digest
+
+
+def read_check_again(body: Body) -> str | None:
+    """The `fileKey` of a request to check a job again; None for the file that it has. Raises `ApiError`."""
+    errors = _unknown(body, ("fileKey",))
+    key = body.get("fileKey")
+    if not isinstance(key, str | None):
+        errors.append("fileKey must be a string")
+    if errors:
+        raise invalid(", ".join(errors))
+    return key if isinstance(key, str) else None
 
 
 def read_file_key(body: Body) -> str:

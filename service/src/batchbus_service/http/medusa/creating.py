@@ -12,7 +12,7 @@ from batchbus_service.http.medusa.bodies import CreateRequest
 from batchbus_service.http.server.errors import invalid
 from batchbus_strategies import Draft, JobRefused, StrategyError
 
-__all__ = ["create_job"]
+__all__ = ["create_job", "prepared_draft"]
 
 
 async def create_job(
@@ -27,13 +27,18 @@ async def create_job(
         made = await commands.made_before(from_user(draft, draft, user_id, idempotency_key))
         if made is not None:
             return made
-    try:
-        prepared = await commands.prepare(draft, user_id)
-    except StrategyError as error:
-        raise invalid(_refusal(error)) from None
+    prepared = await prepared_draft(commands, draft, user_id)
     if asked.dry_run is None:
         raise invalid("Can't insert null value in field dry_run on insert in table batch_job")
     return await commands.create(from_user(draft, prepared, user_id, idempotency_key), cause)
+
+
+async def prepared_draft(commands: Commands, draft: Draft, user_id: str) -> Draft:
+    """What the strategy makes of it. Raises: `ApiError`, and what `Commands.prepare` raises."""
+    try:
+        return await commands.prepare(draft, user_id)
+    except StrategyError as error:
+        raise invalid(_refusal(error)) from None
 
 
 def _refusal(error: StrategyError) -> str:

@@ -1,4 +1,4 @@
-"""Routes: batch jobs, as Medusa v1 has them, and retry beside."""
+"""Routes: batch jobs, as Medusa v1 has them, and beside them what it does not have: retry, and check again."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from batchbus_service.access import Principal
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.http.medusa.access import job_for, require_files
-from batchbus_service.http.medusa.bodies import AnyBody, JsonBody, read_create
-from batchbus_service.http.medusa.creating import create_job
+from batchbus_service.http.medusa.bodies import AnyBody, JsonBody, read_check_again, read_create, read_plan_digest
+from batchbus_service.http.medusa.creating import create_job, prepared_draft
 from batchbus_service.http.medusa.listing import read_listing
 from batchbus_service.http.medusa.listing_parameters import LISTING_PARAMETERS
-from batchbus_service.http.medusa.schemas import JobList, NewJob, OneJob
+from batchbus_service.http.medusa.schemas import CheckAgain, Confirmation, JobList, NewJob, OneJob
 from batchbus_service.http.medusa.wire import job_on_the_wire, user_on_the_wire
 from batchbus_service.http.server.callers import Reader, Writer
 from batchbus_service.http.server.errors import ApiJson, invalid
-from batchbus_service.http.server.openapi import answers, takes
-from batchbus_service.http.server.state import ApiState
+from batchbus_service.http.server.openapi import answers, may_take, takes
+from batchbus_service.http.server.state import Api, ApiState
+from batchbus_strategies import Draft, Json
 
 __all__ = ["router"]
 
@@ -74,11 +75,15 @@ async def retrieve(id: str, api: ApiState, caller: Reader) -> Response:
     return _answer(await job_for(api, caller, id))
 
 
-@router.post("/{id}/confirm", responses=answers(OneJob))
-async def confirm(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
-    """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted."""
+@router.post("/{id}/confirm", responses=answers(OneJob), openapi_extra=may_take(Confirmation))
+async def confirm(id: str, request: Request, api: ApiState, caller: Writer, body: AnyBody) -> Response:
+    """Let a dry run go on. Refused unless it is pre-processed; of several at the same moment, one is accepted.
+
+    With `plan_digest`, as the job's `result` has it, it is refused if the job has another plan by now.
+    """
     job = await job_for(api, caller, id)
-    return _answer(await api.service.commands.confirm(job, _cause(request, caller)))
+    plan_digest = read_plan_digest(body)
+    return _answer(await api.service.commands.confirm(job, _cause(request, caller), plan_digest=plan_digest))
 
 
 @router.post("/{id}/cancel", responses=answers(OneJob))
@@ -93,6 +98,29 @@ async def retry(id: str, request: Request, api: ApiState, caller: Writer, _body:
     """A failed or canceled job goes on from its last checkpoint."""
     job = await job_for(api, caller, id)
     return _answer(await api.service.commands.retry(job, _cause(request, caller)))
+
+
+@router.post("/{id}/check-again", responses=answers(OneJob), openapi_extra=may_take(CheckAgain))
+async def check_again(id: str, request: Request, api: ApiState, caller: Writer, body: JsonBody) -> Response:
+    """A job that was never confirmed is pre-processed anew, on its file or on another, `{fileKey}`: it has a new plan then.
+
+    Earlier plans stay in the file store. A confirmation by the `plan_digest` of one of them is refused.
+    """
+    job = await job_for(api, caller, id)
+    file_key = read_check_again(body)
+    context = None if file_key is None else await _with_another_file(api, caller, job, file_key)
+    return _answer(await api.service.commands.check_again(job, _cause(request, caller), context=context))
+
+
+async def _with_another_file(api: Api, caller: Principal, job: Job, file_key: str) -> dict[str, Json]:
+    """The job's context with the file, as its strategy prepares it. Raises: `ApiError`, `UnknownType`."""
+    fields = api.service.registry.declared(job.type).file_fields
+    if not fields:
+        raise invalid(f"Jobs of the type {job.type} read no file")
+    context = {**job.context, fields[0]: file_key}
+    await require_files(api, caller, job.type, context)
+    draft = Draft(job.type, context, job.dry_run)
+    return (await prepared_draft(api.service.commands, draft, job.created_by)).context
 
 
 def _answer(job: Job, *, status: int = 200) -> Response:

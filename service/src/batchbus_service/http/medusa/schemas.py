@@ -24,6 +24,8 @@ __all__ = [
     "AuditEntry",
     "BatchType",
     "BatchTypeList",
+    "CheckAgain",
+    "Confirmation",
     "Deleted",
     "DiscardedNumber",
     "DownloadUrl",
@@ -40,6 +42,7 @@ __all__ = [
     "OneReplay",
     "OneToken",
     "OneUser",
+    "OutcomePage",
     "ParkedMessage",
     "ParkedMessageList",
     "PlanPage",
@@ -179,6 +182,18 @@ class NewJob(Answer):
     """Look at the job, and wait for a confirmation."""
 
 
+class Confirmation(BaseModel):
+    """What else a client sends is left alone."""
+
+    plan_digest: str | None = Field(None, min_length=1, max_length=128)
+    """Of the plan that is confirmed: the job's `result.plan_digest`, as it was shown."""
+
+
+class CheckAgain(Answer):
+    file_key: str | None = Field(None, alias="fileKey")
+    """Another file, which the caller may read."""
+
+
 class OneJob(Answer):
     batch_job: Job
 
@@ -206,10 +221,22 @@ class History(Answer):
     way_out: str | None
     plan: bool
     """Whether there is a plan to read, row by row."""
+    outcome: bool
+    """Whether it can be read what became of each record."""
 
 
 class PlanPage(Page):
     plan: list[Any]
+    counts: dict[str, int] | None
+    """How many rows there are of each kind, in all."""
+    plan_digest: str | None
+    """What a confirmation of this plan may carry."""
+
+
+class OutcomePage(Page):
+    outcome: list[Any]
+    counts: dict[str, int] | None
+    """Of how many records became what, in all."""
 
 
 class ForgottenFiles(Answer):

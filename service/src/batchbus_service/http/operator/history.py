@@ -9,6 +9,7 @@ from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.job import HistoryEntry
 from batchbus_service.http.medusa.access import job_for
 from batchbus_service.http.medusa.schemas import History, HistoryEvent
+from batchbus_service.http.operator.outcome import outcome_key
 from batchbus_service.http.operator.plan import plan_key
 from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.openapi import answers
@@ -33,8 +34,9 @@ async def history(id: str, api: ApiState, caller: Reader) -> Response:
         _served(api, job.type),
         file_fields=api.service.registry.declared(job.type).file_fields,
     )
-    plan = plan_key(api, job) is not None
-    return History(history=entries, why=explanation.why, way_out=explanation.hint, plan=plan).response()
+    plan, outcome = plan_key(api, job) is not None, outcome_key(api, job) is not None
+    told = History(history=entries, why=explanation.why, way_out=explanation.hint, plan=plan, outcome=outcome)
+    return told.response()
 
 
 def _on_the_wire(entry: HistoryEntry, *, published: bool) -> HistoryEvent:

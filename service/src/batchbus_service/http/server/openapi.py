@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from http import HTTPStatus
 from typing import Any, Final
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from batchbus_service.http.medusa.schemas import Refusal
 from batchbus_service.http.server.callers import SESSION_COOKIE, TOKEN_HEADER
 
-__all__ = ["answers", "answers_with_events", "describe", "operation_id", "takes", "takes_files"]
+__all__ = ["answers", "answers_with_events", "describe", "may_take", "operation_id", "takes", "takes_files"]
 
 Described = dict[str, Any]
 """A part of the document."""
@@ -39,17 +39,22 @@ _SIGNING_IN: Final = (("post", "/admin/auth"), ("post", "/admin/auth/token"))
 
 
 def answers(
-    model: type[BaseModel] | None = None, status: int = 200, *, media: str | None = None, refusals: tuple[int, ...] = ()
+    model: type[BaseModel] | None = None,
+    status: int = 200,
+    *,
+    media: str | Sequence[str] = (),
+    refusals: tuple[int, ...] = (),
 ) -> dict[int | str, Described]:
     """For `responses=` of a route: what it answers, and how it refuses beyond what routes like it do.
 
-    `media`: the content type of an answer that is not JSON.
+    `media`: the content type of an answer that is not JSON, or those that it may have.
     """
     described: Described = {"description": _phrase(status)}
     if model is not None:
         described["model"] = model
-    elif media is not None:
-        described["content"] = {media: {"schema": {"type": "string"}}}
+    elif media:
+        kinds = (media,) if isinstance(media, str) else media
+        described["content"] = {kind: {"schema": {"type": "string"}} for kind in kinds}
     return {status: described, **{refusal: _refusal(refusal) for refusal in refusals}}
 
 
@@ -68,6 +73,13 @@ def answers_with_events() -> dict[int | str, Described]:
 def takes(model: type[BaseModel]) -> Described:
     """For `openapi_extra=` of a route that reads a JSON body by itself."""
     return _body("application/json", model.model_json_schema(ref_template=_REF))
+
+
+def may_take(model: type[BaseModel]) -> Described:
+    """As `takes`, for a route that does without a body, too."""
+    described = takes(model)
+    described["requestBody"]["required"] = False
+    return described
 
 
 def takes_files() -> Described:

@@ -45,6 +45,7 @@ _PLAIN: Final = (
     "crashes",
     "no_room_since",
     "confirmed_early",
+    "confirmed_early_digest",
     "confirm_by",
     "published",
     "ready_at",

@@ -104,12 +104,13 @@ def _trigger(document: Stored) -> ChangeTrigger:
         sender=document["sender"],
         received_at=document["received_at"],
         reason=document["reason"],
+        plan_digest=document.get("plan_digest"),  # versions before this one have none
     )
 
 
 def _trigger_document(trigger: ChangeTrigger) -> Document:
     cause = trigger.cause
-    return {
+    document: Document = {
         "type": trigger.type,
         "cause": {
             "event_id": cause.event_id,
@@ -121,3 +122,6 @@ def _trigger_document(trigger: ChangeTrigger) -> Document:
         "received_at": trigger.received_at,
         "reason": trigger.reason,
     }
+    if trigger.plan_digest is not None:
+        document["plan_digest"] = trigger.plan_digest
+    return document

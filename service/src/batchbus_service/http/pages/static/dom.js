@@ -1,6 +1,6 @@
 // Elements, and what the pages are made of. Text always becomes a text node: no data is ever read as markup.
 
-import { brief, cell, clock, pieces, words } from "./format.js";
+import { brief, cell, clock, number, pieces, words } from "./format.js";
 
 /** An element with attributes, listeners (`onclick`, …) and children: elements, texts, lists of both, or null. */
 export function h(tag, attributes = {}, ...children) {
@@ -34,6 +34,12 @@ export function time(value) {
 
 export function badge(status) {
   return h("span", { class: `badge ${status}` }, words(status));
+}
+
+/** Beside the status of a job in which records were left out: it is no whole success. */
+export function leftOut(result) {
+  const left = result?.left_out;
+  return typeof left === "number" && left > 0 && h("span", { class: "badge failed" }, `${number(left)} left out`);
 }
 
 /** A button that cannot be pressed again before its work is done; what goes wrong is said beside it. */

@@ -1,10 +1,10 @@
 // One job: where it stands and why, how it goes, what can be done, what it would do, and what has happened.
 
-import { get, post, save, saveFile } from "./api.js";
-import { ask, badge, button, facts, fill, h, prose, row, table, tell, time } from "./dom.js";
+import { get, post, save, saveFile, upload } from "./api.js";
+import { ask, badge, busy, button, facts, fill, h, leftOut, prose, row, table, tell, time } from "./dom.js";
 import { ENDED, bytes, cell, firstOf, isDryRun, number, percent, progressLine, tensed, words } from "./format.js";
 import { person } from "./people.js";
-import { plan } from "./plan.js";
+import { outcome, plan } from "./plan.js";
 import { address } from "./routes.js";
 import { follow } from "./sse.js";
 
@@ -22,7 +22,10 @@ class JobView {
   #line = h("p", { class: "state" });
   #result = h("section", {});
   #plan = h("section", {});
+  #outcome = h("section", {});
   #history = h("section", {});
+  /** The digest of the plan whose rows are shown: what is confirmed. */
+  #planShown = null;
   #streaming = false;
   #loading = null;
   #again = false;
@@ -63,11 +66,19 @@ class JobView {
     if (first) this.#frame();
     this.sequence = told.history.length;
     this.#put(this.#kind, isDryRun(job), (dry) => dry && h("span", { class: "badge plain" }, "dry run"));
-    this.#put(this.#status, [job.status, told.why, told.way_out], () => standing(job, told));
-    this.#put(this.#actions, job.status, () => this.#offers());
+    this.#put(this.#status, [job.status, told.why, told.way_out, job.result?.left_out], () => standing(job, told));
+    this.#put(this.#actions, [job.status, job.confirmed_at], () => this.#offers());
     this.#put(this.#result, [job.result, job.status], () => result(job, this.path));
-    const planned = [told.plan, ENDED.includes(job.status) && job.status];
-    this.#put(this.#plan, planned, ([ready]) => ready && plan(`${this.path}/plan`, signal, job.status));
+    const onDigest = (digest) => {
+      this.#planShown = digest;
+    };
+    const rows = { status: job.status, name: job.id, onDigest };
+    const planned = [told.plan, ENDED.includes(job.status) && job.status, job.pre_processed_at];
+    this.#put(this.#plan, planned, ([ready]) => {
+      this.#planShown = null;
+      return ready && plan(this.path, signal, rows);
+    });
+    this.#put(this.#outcome, [told.outcome, job.status], ([ready]) => ready && outcome(this.path, signal, rows));
     this.#put(this.#history, told.history, (entries) => history(entries, this.caller));
     this.progress(job.result ?? {});
   }
@@ -95,6 +106,7 @@ class JobView {
       h("section", { class: "card" }, this.#status, this.#bar, this.#line, this.#actions),
       this.#result,
       this.#plan,
+      this.#outcome,
       this.#history,
       h(
         "details",
@@ -107,13 +119,14 @@ class JobView {
 
   /** The buttons for what the status allows. */
   #offers() {
-    const { status } = this.job;
-    const does = (label, verb, question, attributes, danger) =>
+    const { status, confirmed_at: confirmed } = this.job;
+    const does = (label, verb, question, attributes, danger, body = () => ({})) =>
       button(
         label,
         async () => {
+          const sent = body(); // of what is shown now: the job may change while the question stands there
           if ((await ask({ title: `${label}?`, text: question, label, danger })) === null) return;
-          await post(`${this.path}/${verb}`);
+          await post(`${this.path}/${verb}`, sent);
           await this.load();
           this.follow();
         },
@@ -121,7 +134,10 @@ class JobView {
       );
     return [
       status === "pre_processed" &&
-        does("Confirm", "confirm", "The job then does what its plan says.", { class: "primary" }, false),
+        does("Confirm", "confirm", "The job then does what its plan says.", { class: "primary" }, false, () => {
+          const digest = this.#planShown ?? this.job.result?.plan_digest;
+          return typeof digest === "string" ? { plan_digest: digest } : {};
+        }),
       !ENDED.includes(status) &&
         does(
           "Cancel the job",
@@ -130,8 +146,30 @@ class JobView {
           { class: "danger" },
           true,
         ),
-      ...(["failed", "canceled"].includes(status) ? this.#tryAgain(does) : []),
+      ...(["failed", "canceled"].includes(status) && confirmed ? this.#tryAgain(does) : []),
+      ...(["pre_processed", "failed", "canceled"].includes(status) && !confirmed ? this.#checkAgain(does) : []),
     ];
+  }
+
+  /** What was never confirmed can be checked anew: its file as it was uploaded, or one that is mended. */
+  #checkAgain(does) {
+    const { context, dry_run: dryRun } = this.job;
+    const then = dryRun ? "" : " The job is no dry run: it then goes on by itself.";
+    const again = does("Check again", "check-again", `The plan is made anew; the earlier one is kept.${then}`, {}, false);
+    if (typeof context?.fileKey !== "string") return [again];
+    const input = h("input", { type: "file", hidden: true, "aria-label": "Another file" });
+    const other = h("button", { type: "button", onclick: () => input.click() }, "Check another file");
+    input.onchange = () =>
+      busy(other, async () => {
+        const sent = (share) => {
+          this.#line.textContent = `Uploading: ${percent(share)}`;
+        };
+        const fileKey = await upload(input.files[0], sent, this.signal);
+        await post(`${this.path}/check-again`, { fileKey });
+        await this.load();
+        this.follow();
+      });
+    return [other, input, again];
   }
 
   /** A retry reads the same file again: with another one it is another job. */
@@ -183,7 +221,7 @@ class JobView {
 }
 
 function standing(job, { why, way_out: wayOut }) {
-  return [h("p", {}, badge(job.status), " ", prose(why)), wayOut && h("p", { class: "hint" }, prose(wayOut))];
+  return [h("p", {}, badge(job.status), leftOut(job.result), " ", prose(why)), wayOut && h("p", { class: "hint" }, prose(wayOut))];
 }
 
 /** What has come of it: numbers, the file to fetch, and the records that could not be used. */

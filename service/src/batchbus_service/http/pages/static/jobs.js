@@ -1,7 +1,7 @@
 // The list of jobs: filters, pages, and live progress.
 
 import { get } from "./api.js";
-import { badge, choices, field, fill, h, label, pager, select, tell } from "./dom.js";
+import { badge, choices, field, fill, h, label, leftOut, pager, select, tell } from "./dom.js";
 import { ENDED, ago, clock, isDryRun, percent, progressLine } from "./format.js";
 import { address } from "./routes.js";
 import { follow, pause } from "./sse.js";
@@ -169,7 +169,7 @@ class Row {
   }
 
   show(job) {
-    fill(this.#status, badge(job.status), isDryRun(job) && h("span", { class: "badge plain" }, "dry run"));
+    fill(this.#status, badge(job.status), leftOut(job.result), isDryRun(job) && h("span", { class: "badge plain" }, "dry run"));
     this.#created.textContent = ago(job.created_at);
     if (job.status !== "processing" || this.status !== "processing") this.progress(job.result ?? {}, job.status);
     this.status = job.status;
