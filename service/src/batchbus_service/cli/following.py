@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
 
 from batchbus_service.cli.client import Client, Document, job_path
-from batchbus_service.cli.output import Refusal, left_out_text, local_time, out, print_json, status_text
+from batchbus_service.cli.output import Refusal, local_time, omissions_text, out, print_json, status_text
 
 __all__ = ["follow", "print_outcome", "show_plan", "show_warnings", "upload"]
 
@@ -77,7 +77,7 @@ def print_outcome(job: Document) -> None:
         return
     done, count = result.get("advancement_count", 0), result.get("count", 0)
     console.print(
-        f"{status_text(job['status'])}{left_out_text(result)}: {done:,} of {count:,} done in {_duration(job)}"
+        f"{status_text(job['status'])}{omissions_text(result)}: {done:,} of {count:,} done in {_duration(job)}"
     )
     if errors := result.get("errors"):
         number = result.get("error_count", len(errors))
@@ -141,7 +141,7 @@ class _Lines:
     def happened(self, event: Document) -> None:
         _, _, name = event["type"].partition(".")
         reason = event["data"].get("error") or event["data"].get("reason")
-        text = f"  {escape(str(reason))}" if reason else left_out_text(event["data"])
+        text = f"  {escape(str(reason))}" if reason else omissions_text(event["data"])
         self._console.print(f"{local_time(event['time'], form='%H:%M:%S')}  batch.{status_text(name)}{text}")
         self._last_line = 0.0
 

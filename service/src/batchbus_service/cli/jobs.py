@@ -12,7 +12,7 @@ from rich.markup import escape
 from batchbus_service.cli.client import Client, Document, NotFound, connect, job_path
 from batchbus_service.cli.following import follow, print_outcome, show_plan, show_warnings, upload
 from batchbus_service.cli.options import AsJson, JobId, json_object
-from batchbus_service.cli.output import Refusal, left_out_text, local_time, out, print_json, print_table, status_text
+from batchbus_service.cli.output import Refusal, local_time, omissions_text, out, print_json, print_table, status_text
 from batchbus_service.cli.plans import save_rows, show_rows
 
 __all__ = ["cancel", "check_again", "confirm", "jobs", "retry", "show", "submit", "watch"]
@@ -90,7 +90,7 @@ def jobs(
             job["id"],
             escape(job["type"]),
             status_text(job["status"])
-            + left_out_text(job["result"])
+            + omissions_text(job["result"])
             + (" (dry run)" if job["status"] == "pre_processed" and job["dry_run"] else ""),
             _progress(job),
             local_time(job["created_at"]),
@@ -239,7 +239,7 @@ def _made_before(client: Client, key: str, type: str, dry_run: bool) -> Document
 def _print_job(job: Document, history: Document) -> None:
     console = out()
     console.print(
-        f"[bold]{job['id']}[/]  {escape(job['type'])}  {status_text(job['status'])}{left_out_text(job['result'])}"
+        f"[bold]{job['id']}[/]  {escape(job['type'])}  {status_text(job['status'])}{omissions_text(job['result'])}"
     )
     console.print(escape(history["why"]))
     if history["way_out"]:

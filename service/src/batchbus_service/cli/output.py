@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["Refusal", "complain", "left_out_text", "local_time", "out", "print_json", "print_table", "status_text"]
+__all__ = ["Refusal", "complain", "local_time", "omissions_text", "out", "print_json", "print_table", "status_text"]
 
 _PIPE_WIDTH: Final = 1000
 """Columns where the output is no terminal: nothing is cut off for a program."""
@@ -69,7 +69,7 @@ def status_text(status: str) -> str:
     return f"[{_COLORS.get(status, 'default')}]{status}[/]"
 
 
-def left_out_text(result: Mapping[str, object] | None) -> str:
+def omissions_text(result: Mapping[str, object] | None) -> str:
     """What is said behind the status of a job in which records were left out, as markup."""
     number = (result or {}).get("left_out")
     return f" [red]({number:,} left out)[/]" if isinstance(number, int) and number else ""

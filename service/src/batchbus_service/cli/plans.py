@@ -35,20 +35,20 @@ def show_rows(
     client: Client, job_id: str, what: What, *, kind: str | None, find: str | None, limit: int, as_json: bool
 ) -> None:
     """The first of the rows that are asked for. Raises `Refusal`."""
-    told = client.get(f"{job_path(job_id)}/{what}", [*_asked(what, kind, find), ("limit", str(limit))])
+    page = client.get(f"{job_path(job_id)}/{what}", [*_asked(what, kind, find), ("limit", str(limit))])
     if as_json:
-        print_json(told)
+        print_json(page)
         return
-    rows: list[Any] = told[what]
-    if counts := told["counts"]:
+    rows: list[Any] = page[what]
+    if counts := page["counts"]:
         out().print(", ".join(f"{number:,} {name}" for name, number in counts.items() if number))
     cells = [_plan_row(row) if what == "plan" else _outcome_row(row) for row in rows]
     print_table(("line", "key", what, "", ""), cells) if rows else out().print("There are no such rows.")
-    if told["count"] > len(rows):
+    if page["count"] > len(rows):
         saved = f"batchbus show {job_id} --{what}-file FILE.csv"
-        out().print(f"{len(rows)} of {told['count']:,}; more with --limit, all with  {saved}")
-    if told.get("plan_digest"):
-        out().print(f"plan digest {told['plan_digest']}", soft_wrap=True)
+        out().print(f"{len(rows)} of {page['count']:,}; more with --limit, all with  {saved}")
+    if page.get("plan_digest"):
+        out().print(f"plan digest {page['plan_digest']}", soft_wrap=True)
 
 
 def save_rows(client: Client, job_id: str, what: What, target: Path, *, kind: str | None, find: str | None) -> None:

@@ -71,15 +71,15 @@ def checked_again(job: Job, now: datetime, context: Mapping[str, Json] | None) -
         lost_runs=int(job.suspected),
     )
     other_file = context is not None and context != job.context
-    told: dict[str, Json] = {"reason": "checked again with another file" if other_file else "checked again"}
+    details: dict[str, Json] = {"reason": "checked again with another file" if other_file else "checked again"}
     if digest := plan_digest(job):
-        told["earlier_plan_digest"] = digest
+        details["earlier_plan_digest"] = digest
     if files := _files(job):
-        told["earlier_files"] = files
+        details["earlier_files"] = files
     if job.confirmed_early:
         message = "Cannot confirm the batch job: it was checked again before there was a plan. Confirm the new one"
-        told[REFUSED] = {"causationid": job.confirmed_early, "message": message}
-    return again, told
+        details[REFUSED] = {"causationid": job.confirmed_early, "message": message}
+    return again, details
 
 
 def _files(job: Job) -> dict[str, Json]:

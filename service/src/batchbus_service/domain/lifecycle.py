@@ -25,8 +25,8 @@ from batchbus_service.domain.job import (
     got_on,
     plain,
 )
-from batchbus_service.domain.left_out import NO_ROOM, told_what_was_left_out
 from batchbus_service.domain.moves import reached
+from batchbus_service.domain.omissions import NO_ROOM, with_omissions
 from batchbus_service.domain.plans import REFUSED, why_refused
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Json
@@ -175,8 +175,8 @@ class Decider:
 
     def check_again(self, job: Job, now: datetime, cause: Cause, *, context: Mapping[str, Json] | None = None) -> Job:
         """A job that was never confirmed is pre-processed anew. `context`: with another file, as `prepare` has made it."""
-        again, told = checked_again(job, now, context)
-        return self._sealed(again, now, self._entry(again, "batch.updated", now, cause, told))
+        again, details = checked_again(job, now, context)
+        return self._sealed(again, now, self._entry(again, "batch.updated", now, cause, details))
 
     # -- what a worker does ----------------------------------------------------------------------------------------
 
@@ -234,7 +234,7 @@ class Decider:
             got_on(reached(job, Status.COMPLETED, now)),
             lease=None,
             checkpoint=None,
-            result=told_what_was_left_out(job),
+            result=with_omissions(job),
         )
         return self._sealed(done, now, self._entry(done, "batch.completed", now, cause))
 
@@ -302,8 +302,8 @@ class Decider:
             return self.run_lost(job, now, error, cause, jitter=jitter)
         ready_at = _ms(now + self.policy.room_every * jitter)
         waiting = replace(job, lease=None, ready_at=ready_at, no_room_since=since)
-        told: dict[str, Json] = {"error": plain(error), "attempt": job.bad_ends, NO_ROOM: True}
-        return self._sealed(waiting, now, self._entry(waiting, "batch.updated", now, cause, told))
+        details: dict[str, Json] = {"error": plain(error), "attempt": job.bad_ends, NO_ROOM: True}
+        return self._sealed(waiting, now, self._entry(waiting, "batch.updated", now, cause, details))
 
     def released(self, job: Job, now: datetime) -> Job:
         """A worker that shuts down gives the job back. This is no failure."""

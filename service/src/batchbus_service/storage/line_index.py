@@ -96,13 +96,13 @@ class LinePages:
             return
         ends = [*index.lines[first + 1 :], index.count]
         for begin, offset, end in zip(index.lines[first:], index.offsets[first:], ends, strict=True):
-            left = end - begin
+            remaining = end - begin
             async with aclosing(blocks(self._files, key, start=offset, at_least=0)) as reading:
                 async for lines in reading:
-                    found = (await asyncio.to_thread(_let_through, lines, only))[:left]
-                    left -= len(found)
+                    found = (await asyncio.to_thread(_let_through, lines, only))[:remaining]
+                    remaining -= len(found)
                     yield [lines[place] for place in found]
-                    if left == 0:
+                    if remaining == 0:
                         break
 
     async def _offsets_of(self, key: str, only: LineFilter | None) -> _LineOffsets:

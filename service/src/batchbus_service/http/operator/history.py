@@ -35,8 +35,8 @@ async def history(id: str, api: ApiState, caller: Reader) -> Response:
         file_fields=api.service.registry.declared(job.type).file_fields,
     )
     plan, outcome = plan_key(api, job) is not None, outcome_key(api, job) is not None
-    told = History(history=entries, why=explanation.why, way_out=explanation.hint, plan=plan, outcome=outcome)
-    return told.response()
+    answer = History(history=entries, why=explanation.why, way_out=explanation.hint, plan=plan, outcome=outcome)
+    return answer.response()
 
 
 def _on_the_wire(entry: HistoryEntry, *, published: bool) -> HistoryEvent:

@@ -79,8 +79,8 @@ def _changes(row: Row) -> Iterator[list[str]]:
     match row:
         case {"op": "update", "changes": dict() as changes}:
             for path, change in changes.items():
-                told = change if isinstance(change, dict) else {"new": change}
-                yield [guarded(path), _cell(told.get("old")), _cell(told.get("new")), ""]
+                values = change if isinstance(change, dict) else {"new": change}
+                yield [guarded(path), _cell(values.get("old")), _cell(values.get("new")), ""]
             yield from _errors(row.get("left_out"))
         case {"op": "error", "errors": list() as errors}:
             yield from _errors(errors)
@@ -116,7 +116,7 @@ def _text(value: Json) -> str:
             return ""
         case str():
             return value
-        case {"$date": str() as told} | {"$oid": str() as told} | {"$numberDecimal": str() as told}:
-            return told  # what JSON has no form for
+        case {"$date": str() as text} | {"$oid": str() as text} | {"$numberDecimal": str() as text}:
+            return text  # what JSON has no form for
         case _:
             return to_json(value).decode()

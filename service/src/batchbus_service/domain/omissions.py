@@ -9,7 +9,7 @@ from typing import Final
 from batchbus_service.domain.job import HistoryEntry, Job
 from batchbus_service.domain.result import JobResult
 
-__all__ = ["NO_ROOM", "told_what_was_left_out"]
+__all__ = ["NO_ROOM", "with_omissions"]
 
 _NAME: Final = "left_out"
 _NOT_WRITTEN: Final = ("refused", "conflict")
@@ -18,7 +18,7 @@ NO_ROOM: Final = "no_room"
 """In the data of an event that tells of a wait for room: the result has no error of that."""
 
 
-def told_what_was_left_out(job: Job) -> JobResult | None:
+def with_omissions(job: Job) -> JobResult | None:
     """The result of a job that is done, with `left_out` if there is something.
 
     What the strategy says counts most; else what it counts in `outcome`; else each row error stands for a record.
