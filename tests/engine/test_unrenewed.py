@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import structlog
 
 from batchbus_service.domain.job import Job, Lease, Status
+from batchbus_service.engine.rescuer import Rescuer
 from batchbus_service.engine.unrenewed import UnrenewedLeases
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -51,3 +56,55 @@ def test_what_was_never_seen_or_has_no_lease_has_not_run_out() -> None:
     leases.look_at([leased(1)], 0.0)
     leases.forget()
     assert not leases.has_run_out(leased(1), 100.0)
+
+
+class SlowEngine:
+    """What a rescuer uses, with a clock that is never trusted, a database that takes its time, and one leased job."""
+
+    def __init__(self, answers_after: float) -> None:
+        self.at = 0.0
+        self.taken_over = False
+        self.answers_after = answers_after
+        self.clock = self.store = self.outbox = self.decider = self.bus = self.meter = self
+        self.policy = SimpleNamespace(lease=timedelta(seconds=30))
+        self.failure = None
+        self.connected = True
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.at)
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def trusted(self) -> bool:
+        return False
+
+    async def sure(self) -> bool:
+        return False
+
+    def expects(self, job: Job) -> bool:
+        return False
+
+    def overdue(self, job: Job, now: datetime) -> Job:
+        return replace(job)
+
+    async def due(self, *, until: datetime, want: int) -> list[Job]:
+        if until > self.now():  # the look ahead
+            self.at += self.answers_after
+            return [leased(10)]
+        return [leased(10)] if self.at > 30 else []
+
+    async def try_change(self, job: Job, *_: object, **__: object) -> None:
+        self.taken_over = True
+
+
+async def test_a_lease_is_unrenewed_since_it_was_seen_and_not_since_it_was_asked_for() -> None:
+    engine: Any = SlowEngine(answers_after=20)
+    rescuer = Rescuer(engine, engine, structlog.get_logger())
+    await rescuer.round()  # its answer of 20 s may have been read just after the holder renewed the lease
+    engine.at, engine.answers_after = 32.0, 0.0
+    await rescuer.round()
+    assert not engine.taken_over
+    engine.at = 55.0
+    await rescuer.round()
+    assert engine.taken_over

@@ -50,6 +50,11 @@ async def test_only_what_was_wanted_is_read(looking: Looking) -> None:
     assert found == {n: {"_id": n, "sku": n, "a": {"b": 1}} for n in (1, 3)}
 
 
+async def test_the_field_itself_may_have_to_fulfil_more(looking: Looking) -> None:
+    await looking.things.insert_many([{"_id": n, "sku": n} for n in range(4)])
+    assert set(await looking.up("sku", range(4), where={"sku": {"$gt": 1}, "_id": {"$lt": 3}})) == {2}
+
+
 async def test_a_record_stands_under_each_value_of_its_arrays(looking: Looking) -> None:
     record = {"_id": 1, "variants": [{"sku": "A"}, {"sku": "B"}, {"sku": ["C", "X"]}, {}], "tags": ["t"]}
     await looking.things.insert_one(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from typing import Any, cast
 
 import httpx
@@ -138,6 +139,10 @@ async def test_outside_of_a_run_it_works_too() -> None:
     assert await ask() == "answer"
 
 
+def test_what_has_no_name_is_tried_again_too() -> None:
+    assert retry(on=TimeoutError, first=0.001)(partial(Server(1).ask))() == "answer"
+
+
 def test_what_cannot_be_tried_again_is_refused_where_it_is_defined() -> None:
     with pytest.raises(TypeError, match="subclass of Exception"):
         retry(on=cast(Any, RunCanceled))
@@ -159,6 +164,7 @@ def test_what_cannot_be_tried_again_is_refused_where_it_is_defined() -> None:
         (Answered({"Retry-After": "-7"}), 0),
         (Answered({"Retry-After": "soon"}), None),
         (Answered({"Retry-After": "nan"}), None),
+        (Answered({"Retry-After": f"Tue, 01 Jan 2030 00:00:00 +{10**20}"}), None),
         (Answered({"Retry-After": format_datetime(NOW + timedelta(seconds=90), usegmt=True)}), 90),
         (Answered({"Retry-After": format_datetime(NOW - timedelta(seconds=90), usegmt=True)}), 0),
         (Answered(retry_after=3), 3),

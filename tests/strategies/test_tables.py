@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import random
 import tempfile
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -79,6 +81,19 @@ async def test_the_keys_ending_is_a_hint_and_no_more(files: LocalFiles) -> None:
     assert (await read(files, b"a, b and c\td\n1\t2\n", key="x.tsv"))[0].header == ["a, b and c", "d"]
     assert (await read(files, CSV, key="x.tsv.gz"))[0].facts.delimiter == ","
     assert (await read(files, JSON, key="x.csv"))[0].facts.format == "json"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+async def test_a_zip_that_would_be_inflated_in_one_piece_is_refused(files: LocalFiles, method: int) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", method) as file:
+        file.writestr("table.csv", CSV)
+    assert "something else than deflate" in await refusal(files, archive.getvalue())
+
+
+async def test_the_names_in_an_archive_are_shown_in_one_short_line(files: LocalFiles) -> None:
+    said = await refusal(files, zipped({f"{n}\n{'x' * 60_000}": CSV for n in range(2)}))
+    assert "\n" not in said
 
 
 async def test_a_zip_of_a_mac_has_one_file(files: LocalFiles) -> None:

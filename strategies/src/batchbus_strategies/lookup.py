@@ -42,7 +42,7 @@ async def look_up(
 
     async def work() -> None:
         for batch in batches:  # of which each takes what is next
-            query = {**(where or {}), field: {"$in": batch}}
+            query = _query(field, batch, where)
             _keep(found, batch, await collection.find(query, projection).to_list(None), field)
 
     tasks = [asyncio.create_task(work(), name=f"looking up {field}") for _ in range(_QUERIES_AT_ONCE)]
@@ -67,7 +67,7 @@ def look_up_blocking(
     found: dict[V, Document] = {}
     projection = _projection(field, fields)
     for batch in _batches(values):
-        query = {**(where or {}), field: {"$in": batch}}
+        query = _query(field, batch, where)
         _keep(found, batch, list(collection.find(query, projection)), field)
     return found
 
@@ -84,6 +84,14 @@ def _batches(values: Iterable[V]) -> Iterator[list[V]]:
             batch = []
     if batch:
         yield batch
+
+
+def _query(field: str, batch: list[V], where: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`where` may say something of the field, too, and then both hold."""
+    asked = {field: {"$in": batch}}
+    if where and field in where:
+        return {"$and": [asked, dict(where)]}
+    return {**(where or {}), **asked}
 
 
 def _projection(field: str, fields: Sequence[str] | None) -> dict[str, bool] | None:

@@ -47,7 +47,7 @@ class _Policy:
         log = structlog.get_logger("batchbus") if run is None else run.log
         log.warning(
             "try_failed",
-            function=function.__qualname__,
+            function=_name(function),
             tries=failed,
             seconds=round(seconds, 3),
             reason=f"{type(error).__name__}: {error}",
@@ -78,9 +78,7 @@ def retry(
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                f"retry: {function.__qualname__} is a generator, of which a part may have been used already"
-            )
+            raise TypeError(f"retry: {_name(function)} is a generator, of which a part may have been used already")
         if inspect.iscoroutinefunction(function):
             return cast(Callable[P, R], _awaited(function, policy))
         return _called(function, policy)
@@ -132,6 +130,11 @@ def pause_before_next_try(failed: int, asked: float | None, *, first: float, lon
     return (asked or 0.0) + delay(failed, first=first, longest=longest) * chance
 
 
+def _name(function: Callable[..., object]) -> str:
+    """A `partial`, and an object that can be called, have no name of their own."""
+    return getattr(function, "__qualname__", None) or repr(function)
+
+
 def retry_after(error: BaseException, *, now: datetime) -> float | None:
     """The seconds that a server wants to be left alone, as an error has them; None if it says nothing of it.
 
@@ -181,6 +184,6 @@ def _date(value: str | None) -> datetime | None:
         return None
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a time zone of many digits
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)

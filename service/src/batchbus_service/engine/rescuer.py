@@ -82,12 +82,12 @@ class Rescuer(Lifetime):
     async def _look_ahead(self) -> None:
         """While clocks cannot be trusted, leases are judged by what is seen of them, so they are looked at in time."""
         transitions, clock = self._transitions, self._transitions.clock
-        at = clock.monotonic()
-        if clock.trusted() or at - self._looked_ahead < _LOOK_AHEAD_EVERY:
+        if clock.trusted() or clock.monotonic() - self._looked_ahead < _LOOK_AHEAD_EVERY:
             return
         leased = await transitions.store.due(until=clock.now() + transitions.decider.policy.lease, want=_RUNNING)
-        self._unrenewed.look_at((each for each in leased if isinstance(each, Job)), at)
-        self._looked_ahead = at
+        # The answer may have taken its time, in which a lease was renewed: it was seen now, and no earlier.
+        self._looked_ahead = clock.monotonic()
+        self._unrenewed.look_at((each for each in leased if isinstance(each, Job)), self._looked_ahead)
 
     async def _attend_all(self, due: list[Job]) -> int:
         overdue = await self._without_expected(due)

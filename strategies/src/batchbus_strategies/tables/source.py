@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import IO, Final, Protocol
 
 from batchbus_strategies.strategy import Files
-from batchbus_strategies.tables.errors import NotATable
+from batchbus_strategies.tables.errors import NotATable, shortened
 from batchbus_strategies.tables.limits import BOMB_FREE, BOMB_RATIO
 from batchbus_strategies.tables.options import Compression
 
@@ -202,11 +202,14 @@ def _only_member(archive: IO[bytes]) -> zipfile.ZipInfo | None:
         return None
     found = [member for member in members if not _is_hidden(member)]
     if len(found) != 1:
-        shown = ", ".join(member.filename for member in found[:5])
+        shown = ", ".join(shortened(member.filename) for member in found[:5])
         of_them = f": {shown}{', …' if len(found) > 5 else ''}" if found else ""
         raise NotATable(f"The ZIP archive has to have exactly one file in it, and has {len(found)}{of_them}")
     if found[0].flag_bits & _ENCRYPTED:
         raise NotATable("The ZIP archive has a password; make one without")
+    if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # `zipfile` inflates the others without a limit: a few kilobytes of LZMA become gigabytes in one read.
+        raise NotATable("The ZIP archive is compressed by something else than deflate; make an ordinary one, or a gzip")
     return found[0]
 
 
