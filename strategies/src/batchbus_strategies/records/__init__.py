@@ -1,7 +1,7 @@
 """Records: an entity is declared once, and gets an import, an export, templates and plans from that."""
 
 from batchbus_strategies.records.applying import Applied
-from batchbus_strategies.records.columns import Column, Key, Named, Numbered, Reference
+from batchbus_strategies.records.columns import Column, Key, Named, Numbered, Reference, Shown
 from batchbus_strategies.records.context import RecordImportContext
 from batchbus_strategies.records.errors import CellError, HeaderRefused, RecordsRefused
 from batchbus_strategies.records.exporting import RecordExport
@@ -28,4 +28,5 @@ __all__ = [
     "RecordImportContext",
     "RecordsRefused",
     "Reference",
+    "Shown",
 ]
