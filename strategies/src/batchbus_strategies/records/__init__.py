@@ -8,7 +8,7 @@ from batchbus_strategies.records.exporting import RecordExport
 from batchbus_strategies.records.importing import RecordImport
 from batchbus_strategies.records.record import Money, Part, Record
 from batchbus_strategies.records.schema import DeclarationError
-from batchbus_strategies.records.selecting import RecordExportContext
+from batchbus_strategies.records.selecting import RecordExportContext, Selection
 
 __all__ = [
     "Applied",
@@ -28,5 +28,6 @@ __all__ = [
     "RecordImportContext",
     "RecordsRefused",
     "Reference",
+    "Selection",
     "Shown",
 ]

@@ -39,6 +39,8 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
     """Taken from the brackets."""
     delimiter: ClassVar[str] = ","
     """Of a CSV."""
+    columns_field: ClassVar[str] = "fields"
+    """Where in the context the names of the columns are that are to be written."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -64,7 +66,7 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
             raise JobRefused(f"The context is not right: {name}: {first['msg']}", field=name) from error
         assert isinstance(context, RecordExportContext)
         self.selection(context)
-        chosen_columns(self.schema, self.chosen(context))
+        self._chosen(context)
 
     # -- for what is special about a type --------------------------------------------------------------------------
 
@@ -72,10 +74,6 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
         """Which records a job exports. Raises `JobRefused` for a filter or an order that there is not."""
         query, sort = query_of(self.schema, context.filterable_fields), order_of(self.schema, context.order)
         return Selection(query, sort, limit=context.batch_size)
-
-    def chosen(self, context: RecordExportContext) -> Sequence[str] | None:
-        """The names of the columns that a job exports, or None for all of them."""
-        return context.fields
 
     def description(self, count: int) -> tuple[str, str]:
         """A name and a message, for people, that say how many records there are to export."""
@@ -105,7 +103,7 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
 
     async def process(self, run: JobRun[RecordExportContext]) -> None:
         context, shape = run.context, _Shape(**run.result["shape"])
-        columns = list(_columns(self.schema, chosen_columns(self.schema, self.chosen(context)), shape))
+        columns = list(_columns(self.schema, self._chosen(context), shape))
         key = self.file_key(run, file_ending(context.format, context.compression))
         options = WriteOptions(format=context.format, compression=context.compression, delimiter=self.delimiter)
         references = _Names(run.catalog, self.schema)
@@ -125,6 +123,9 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
         """The header."""
         columns = _columns(self.schema, chosen_columns(self.schema, None), _Shape())
         return csv_line((csv_cell(column.header) for column in columns), delimiter=self.delimiter).encode()
+
+    def _chosen(self, context: RecordExportContext) -> list[Field]:
+        return chosen_columns(self.schema, getattr(context, self.columns_field), field=self.columns_field)
 
     async def _documents(self, run: JobRun[RecordExportContext]) -> AsyncIterator[Sequence[Document]]:
         selection = self.selection(run.context)

@@ -119,10 +119,10 @@ def order_of(schema: Schema, order: str) -> list[tuple[str, int]]:
     return [(found.path if found else name, direction), ("_id", direction)]
 
 
-def chosen_columns(schema: Schema, names: Sequence[str] | None) -> list[SchemaField]:
+def chosen_columns(schema: Schema, names: Sequence[str] | None, *, field: str = "fields") -> list[SchemaField]:
     """The fields with columns that are to be written, in their order; parts of numbered fields for themselves.
 
-    Raises `JobRefused` for a name that is none.
+    Raises `JobRefused` for a name that is none; `field` is where in the context the names are.
     """
     everything = list(ordered_parts(schema.named))
     if names is None:
@@ -132,6 +132,6 @@ def chosen_columns(schema: Schema, names: Sequence[str] | None) -> list[SchemaFi
         found = next((each for each in everything if plain(name) in (plain(each.column), plain(each.path))), None)
         if found is None:
             there_are = ", ".join(each.column for each in everything)
-            raise JobRefused(f"There is no column {shortened(name)!r}; there are {there_are}", field="fields")
+            raise JobRefused(f"There is no column {shortened(name)!r}; there are {there_are}", field=field)
         chosen.append(found)
     return chosen

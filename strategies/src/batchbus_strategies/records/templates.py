@@ -38,7 +38,7 @@ def explained(schema: Schema) -> list[ColumnHelp]:
 
 def _explained(schema: Schema) -> Iterator[ColumnHelp]:
     if schema.record.id_column:
-        says = f"the id of a {schema.name} that exists"
+        says = f"the id of an existing {schema.name}"
         if schema.keys:
             yield ColumnHelp(schema.record.id_column, f"{says}; empty for one that is found by its key, or is new", "")
         else:
