@@ -10,7 +10,7 @@ import pytest
 
 from batchbus_strategies import Json, Registry, Services
 from batchbus_strategies.customers import CustomerExport, CustomerImport
-from batchbus_strategies.testing import FakeJob, LocalFiles
+from batchbus_strategies.testing import FakeJob, LocalFiles, RecordContract
 
 CONTENT = (
     "Email,First Name,Last Name,Phone,Group,Address 1,Postal Code,City,Country Code\n"
@@ -76,3 +76,14 @@ def test_they_are_built_in() -> None:
     registry = Registry.load()
     assert isinstance(registry.get("customer-import"), CustomerImport)
     assert isinstance(registry.get("customer-export"), CustomerExport)
+
+
+class TestCustomers(RecordContract):
+    import_type, export_type = CustomerImport, CustomerExport
+    content = CONTENT + "eve@example.com,Eve,,,Wholesale,,,,\n"
+    wrong = "dora@example,Dora,,,,,,,deu"
+    mended = "dora@example,Dora,,,,,,,de"
+
+    async def furnish(self) -> None:
+        await self.catalog["customer_groups"].insert_one({"_id": "grp_1", "name": "Wholesale"})
+        await self.catalog["customers"].insert_one({"_id": "cus_eve", "email": "eve@example.com", "first_name": "Eva"})

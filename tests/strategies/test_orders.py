@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from batchbus_strategies import JobRefused, Json, Services
 from batchbus_strategies.orders import OrderExport, OrderImport
-from batchbus_strategies.testing import FakeJob, LocalFiles, StrategyContract
+from batchbus_strategies.testing import FakeJob, LocalFiles, RecordContract
 
 HEADER = (
     "Order_ID;Display_ID;Order status;Date;Customer First name;Customer Last name;Customer Email;Customer ID;"
@@ -80,12 +80,10 @@ async def export(services: Services, context: dict[str, Json] | None = None) -> 
     return job, content
 
 
-def import_job(
-    services: Services, content: bytes, name: str = "o.csv", *, strategy: OrderImport | None = None, **context: Json
-) -> FakeJob[Any]:
+def import_job(services: Services, content: bytes, name: str = "o.csv", **context: Json) -> FakeJob[Any]:
     assert isinstance(services.files, LocalFiles)
     key = services.files.put(f"uploads/{name}", content)
-    return FakeJob(strategy or OrderImport(), {"fileKey": key, **context}, services)
+    return FakeJob(OrderImport(), {"fileKey": key, **context}, services)
 
 
 async def test_a_file_is_in_the_form_that_medusa_gives_it_to_the_byte(orders: Services) -> None:
@@ -245,28 +243,12 @@ async def test_templates_have_the_header_and_of_the_import_an_order_and_what_may
     assert example.startswith("order_01")
 
 
-class TestOrderImport(StrategyContract):
-    """Three orders and two that are wrong, in chunks of one."""
+class TestOrders(RecordContract):
+    import_type, export_type = OrderImport, OrderExport
+    content = "Order_ID,Order status,Shipping City\norder_1,completed,Rome\norder_2,pending,Bern\norder_3,,\n"
+    wrong = "order_4,lost,Oslo"
+    mended = "order_4,archived,Oslo"
 
-    @pytest.fixture(autouse=True)
-    def _services(self, services: Services) -> None:
-        self.services = services
-
-    async def new_job(self) -> FakeJob[Any]:
-        await self.services.catalog["orders"].delete_many({})
-        await self.services.catalog["orders"].insert_many([order(1), order(2), order(3)])
-
-        class OneByOne(OrderImport):
-            chunk_size = 1
-
-        return import_job(
-            self.services,
-            b"Order_ID,Order status,Shipping City\norder_1,completed,Rome\norder_9,completed,\norder_2,pending,Bern\n"
-            b"order_3,lost,Oslo\n",
-            strategy=OneByOne(),
-            on_error="skip",
-        )
-
-    async def outcome(self, job: FakeJob[Any]) -> object:
-        documents = await self.services.catalog["orders"].find({}, sort=[("_id", 1)]).to_list(None)
-        return [{**document, "revision": None, "updated_at": None} for document in documents]
+    async def furnish(self) -> None:
+        example = order(5, _id="order_01JZ0000000000000000000000")
+        await self.catalog["orders"].insert_many([order(1), order(2, "jpy"), order(3), order(4), example])

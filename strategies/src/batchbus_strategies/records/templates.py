@@ -1,34 +1,16 @@
-"""Templates: a file with the header and one example row, and its columns explained in words."""
+"""The columns of a record's files, explained in words, with an example of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from batchbus_strategies.records.schema import Field, Schema, ordered_parts
-from batchbus_strategies.tables import csv_cell, csv_line
+from batchbus_strategies.strategy import ColumnHelp
 
-__all__ = ["ColumnHelp", "csv_template", "explained"]
+__all__ = ["explained"]
 
 _EXAMPLE_ULID: Final = "01JZ0000000000000000000000"
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnHelp:
-    """A column of a template."""
-
-    name: str
-    says: str
-    """What its cells hold, and whether it is needed."""
-    example: str
-
-
-def csv_template(schema: Schema) -> bytes:
-    """UTF-8, with commas."""
-    columns = explained(schema)
-    header = csv_line((csv_cell(column.name) for column in columns), delimiter=",")
-    return (header + csv_line((csv_cell(column.example) for column in columns), delimiter=",")).encode()
 
 
 def explained(schema: Schema) -> list[ColumnHelp]:
