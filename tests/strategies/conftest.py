@@ -10,7 +10,7 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_strategies import Services
-from batchbus_strategies.testing import LocalFiles
+from batchbus_strategies.testing import LocalFiles, RecordContract
 from tests.strategies.shop import Shop, furnish
 
 
@@ -30,6 +30,13 @@ def files(tmp_path: Path) -> LocalFiles:
 @pytest.fixture
 def services(catalog: AsyncIOMotorDatabase[dict[str, Any]], files: LocalFiles) -> Services:
     return Services(files, catalog)
+
+
+@pytest.fixture(autouse=True)
+def _services_of_a_contract(request: pytest.FixtureRequest) -> None:
+    """What the plugin does for others, which is left out here."""
+    if isinstance(request.instance, RecordContract):
+        request.instance.services = request.getfixturevalue("services")
 
 
 @pytest.fixture

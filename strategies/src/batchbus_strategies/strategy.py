@@ -32,6 +32,7 @@ __all__ = [
     "BatchStrategy",
     "Catalog",
     "CatalogCollection",
+    "ColumnHelp",
     "Draft",
     "FileMissing",
     "FileWriter",
@@ -312,6 +313,18 @@ class JobRun(Protocol[C_co]):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnHelp:
+    """A column of a template."""
+
+    name: str
+    """As the header has it."""
+    says: str
+    """What its cells hold, and whether it is needed, in words."""
+    example: str
+    """The cell of the row to write over; it may be empty."""
+
+
 class BatchStrategy(Generic[C]):
     """Base class of every batch type. Subclass it, set the class attributes, override what you need."""
 
@@ -356,6 +369,11 @@ class BatchStrategy(Generic[C]):
     def build_template(self) -> Awaitable[bytes | None] | bytes | None:
         """A file to fill in for jobs of this batch type, or None if there is none."""
         return None
+
+    def explain_columns(self) -> Sequence[ColumnHelp]:
+        """The columns of the template in words, each with an example: of these, an XLSX template is made. Nothing, if the
+        batch type takes no table. It is called at once, and does no I/O."""
+        return ()
 
     def should_retry(self, job: JobView, error: Exception) -> Awaitable[bool] | bool:
         """Whether a run that failed with `error` is worth another try. Not asked about a `StrategyError`."""

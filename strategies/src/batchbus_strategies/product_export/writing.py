@@ -8,8 +8,6 @@ joined under the header, whose width is known by then, and removed.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.living import living_product
 from batchbus_strategies.catalog.references import References, load_references
+from batchbus_strategies.list_config import export_key
 from batchbus_strategies.product_export.lines import decode_entries, encode_entry, entry_of, header_line, lines_of
 from batchbus_strategies.product_export.query import Order, after, filters, order_of, place_of
 from batchbus_strategies.product_export.shape import Shape
@@ -125,7 +124,7 @@ async def write_export(run: JobRun[ProductExportContext], *, part_size: int) -> 
         await _write_parts(run, rest, references, state, part_size)
     keys = state.keys(run.job_id)
     run.ensure_lease()
-    key = _file_key(run)
+    key = export_key(run, "products", ".csv")
     size = await _join(run, keys, key, state.shape, references)
     run.result["file_key"] = key
     run.result["file_size"] = size
@@ -177,11 +176,3 @@ async def _join(run: _Run, parts: Sequence[str], key: str, shape: Shape, referen
                 await file.write(await asyncio.to_thread(rendered, entries))
             await run.advance(0)
         return file.size
-
-
-def _file_key(run: _Run) -> str:
-    """With the time in milliseconds, and six digits that keep apart what is exported in the same one."""
-    digest = hashlib.sha256(f"{run.job_id}:{run.run_number}".encode()).digest()
-    return (
-        f"exports/products/product-export-{time.time_ns() // 1_000_000}{int.from_bytes(digest[:4]) % 1_000_000:06d}.csv"
-    )

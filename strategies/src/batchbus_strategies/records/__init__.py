@@ -1,14 +1,14 @@
 """Records: an entity is declared once, and gets an import, an export, templates and plans from that."""
 
 from batchbus_strategies.records.applying import Applied
-from batchbus_strategies.records.columns import Column, Key, Named, Numbered, Reference
+from batchbus_strategies.records.columns import Column, Key, Named, Numbered, Reference, Shown
 from batchbus_strategies.records.context import RecordImportContext
 from batchbus_strategies.records.errors import CellError, HeaderRefused, RecordsRefused
 from batchbus_strategies.records.exporting import RecordExport
 from batchbus_strategies.records.importing import RecordImport
 from batchbus_strategies.records.record import Money, Part, Record
 from batchbus_strategies.records.schema import DeclarationError
-from batchbus_strategies.records.selecting import RecordExportContext
+from batchbus_strategies.records.selecting import RecordExportContext, Selection
 
 __all__ = [
     "Applied",
@@ -28,4 +28,6 @@ __all__ = [
     "RecordImportContext",
     "RecordsRefused",
     "Reference",
+    "Selection",
+    "Shown",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from decimal import Decimal
+from typing import Any, Literal
 
-__all__ = ["Column", "Empty", "Key", "Missing", "Named", "Numbered", "Reference"]
+__all__ = ["Column", "Empty", "Key", "Missing", "Named", "Numbered", "Reference", "Shown"]
 
 Empty = Literal["clears", "keeps"]
 """What an empty cell does to a record that exists: it clears the field, or leaves it as it is."""
@@ -40,6 +41,20 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Key(Column):
     """The field tells which record a row is about. Several of them together are one key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown(Column):
+    """The field has a column that exports write, and that imports compare and never take over.
+
+    A cell that says something else than the record is an error; an empty one says nothing. So an export can be imported
+    again, and nobody changes there what cannot be changed. It may stand beside `created_at` and `updated_at`.
+    """
+
+    cell: Callable[[Mapping[str, Any]], str | int | Decimal | None] | None = None
+    """Makes its cell of the whole document; without it, the cell has the field's value."""
+    only_with: str = ""
+    """A path: an export has the column only if one of its records has something there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 from batchbus_strategies.records.importing import record_of
 from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.schema import Field, Schema, schema_of, value_at
-from batchbus_strategies.records.selecting import RecordExportContext, chosen_columns, order_of, query_of
+from batchbus_strategies.records.selecting import RecordExportContext, Selection, chosen_columns, order_of, query_of
 from batchbus_strategies.strategy import Actor, BatchStrategy, Catalog, Draft, JobRefused, JobRun
-from batchbus_strategies.tables import WriteOptions, csv_cell, csv_line, file_ending, write_table
+from batchbus_strategies.tables import WriteOptions, WrittenCell, csv_cell, csv_line, file_ending, write_table
 
 __all__ = ["RecordExport"]
 
@@ -39,6 +39,8 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
     """Taken from the brackets."""
     delimiter: ClassVar[str] = ","
     """Of a CSV."""
+    columns_field: ClassVar[str] = "fields"
+    """Where in the context the names of the columns are that are to be written."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -57,14 +59,32 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for a filter, an order or a column that there is not."""
         try:
-            context = RecordExportContext.model_validate(draft.context)
+            context = self.context_model.model_validate(draft.context)
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"]))
             raise JobRefused(f"The context is not right: {name}: {first['msg']}", field=name) from error
-        query_of(self.schema, context.filterable_fields)
-        order_of(self.schema, context.order)
-        chosen_columns(self.schema, context.fields)
+        assert isinstance(context, RecordExportContext)
+        self.selection(context)
+        self._chosen(context)
+
+    # -- for what is special about a type --------------------------------------------------------------------------
+
+    def selection(self, context: RecordExportContext) -> Selection:
+        """Which records a job exports. Raises `JobRefused` for a filter or an order that there is not."""
+        query, sort = query_of(self.schema, context.filterable_fields), order_of(self.schema, context.order)
+        return Selection(query, sort, limit=context.batch_size)
+
+    def description(self, count: int) -> tuple[str, str]:
+        """A name and a message, for people, that say how many records there are to export."""
+        return f"{self.schema.name.capitalize()} records to export", f"There will be {count:,} records exported."
+
+    def file_key(self, run: JobRun[RecordExportContext], ending: str) -> str:
+        """The key of the file: another one for each run, so that a worker that lost its job cannot write over the file of
+        the next."""
+        return f"exports/{run.job_type}/{run.job_type}-{int(time.time() * 1000)}-{run.run_number}{ending}"
+
+    # -- the phases ------------------------------------------------------------------------------------------------
 
     async def pre_process(self, run: JobRun[RecordExportContext]) -> None:
         shape, count = _Shape(), 0
@@ -77,19 +97,14 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
         run.result["shape"] = {
             "numbers": shape.numbers,
             "names": {path: sorted(names) for path, names in shape.names.items()},
+            "there": sorted(shape.there),
         }
-        run.describe(
-            f"{run.job_type}-count",
-            f"{self.schema.name.capitalize()} records to export",
-            f"There will be {count:,} records exported.",
-        )
+        run.describe(f"{run.job_type}-count", *self.description(count))
 
     async def process(self, run: JobRun[RecordExportContext]) -> None:
         context, shape = run.context, _Shape(**run.result["shape"])
-        columns = list(_columns(self.schema, chosen_columns(self.schema, context.fields), shape))
-        # A name of its own for each run, so that a worker that lost its job cannot write over the file of the next.
-        ending = file_ending(context.format, context.compression)
-        key = f"exports/{run.job_type}/{run.job_type}-{int(time.time() * 1000)}-{run.run_number}{ending}"
+        columns = list(_columns(self.schema, self._chosen(context), shape))
+        key = self.file_key(run, file_ending(context.format, context.compression))
         options = WriteOptions(format=context.format, compression=context.compression, delimiter=self.delimiter)
         references = _Names(run.catalog, self.schema)
         async with run.files.write(key) as file:
@@ -109,21 +124,30 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
         columns = _columns(self.schema, chosen_columns(self.schema, None), _Shape())
         return csv_line((csv_cell(column.header) for column in columns), delimiter=self.delimiter).encode()
 
+    def _chosen(self, context: RecordExportContext) -> list[Field]:
+        return chosen_columns(self.schema, getattr(context, self.columns_field), field=self.columns_field)
+
     async def _documents(self, run: JobRun[RecordExportContext]) -> AsyncIterator[Sequence[Document]]:
-        context = run.context
+        selection = self.selection(run.context)
         documents = run.catalog[self.record.collection]
-        cursor = documents.find(query_of(self.schema, context.filterable_fields), batch_size=_CHUNK)
-        cursor = cursor.sort(order_of(self.schema, context.order)).limit(context.batch_size or 0)
+        cursor = documents.find(selection.query, batch_size=_CHUNK).sort(selection.sort)
+        if selection.skip:
+            cursor = cursor.skip(selection.skip)
+        if selection.limit is not None:
+            cursor = cursor.limit(selection.limit)
         while found := await cursor.to_list(_CHUNK):
             yield found
 
 
 @dataclass(slots=True)
 class _Shape:
-    """How many columns numbered fields take, and the names that named ones have."""
+    """How many columns numbered fields take, the names that named ones have, and which columns are there at all of those
+    that only some exports have."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     names: dict[str, Any] = field(default_factory=dict)
+    there: list[str] = field(default_factory=list)
+    """The paths that `only_with` names, and that some record has something at."""
 
     def fit(self, schema: Schema, document: Document) -> None:
         for each in schema.fields:
@@ -131,6 +155,8 @@ class _Shape:
                 self.numbers[each.path] = max(self.numbers.get(each.path, 0), len(value_at(document, each.path) or ()))
             elif each.shape == "named":
                 self.names.setdefault(each.path, set()).update(value_at(document, each.path) or ())
+            elif each.shown is not None and (path := each.shown.only_with) and path not in self.there:
+                self.there += [path] if value_at(document, path) is not None else []
 
 
 class _Names:
@@ -167,13 +193,15 @@ class _Column:
     place: int | str | None = None
     """Which of the values of a numbered or named field."""
 
-    def cell(self, document: Document, names: _Names) -> str:
+    def cell(self, document: Document, names: _Names) -> WrittenCell:
         value = value_at(document, self.field.path)
         if self.field.reference is not None:
             return "" if value is None else names.of(self.field, value)
+        if self.place is None:
+            return self.field.cell(document)
         if isinstance(self.place, str):
             value = value.get(self.place) if isinstance(value, Mapping) else None
-        elif self.place is not None:
+        else:
             value = value[self.place] if isinstance(value, list) and self.place < len(value) else None
             if self.part is not None and value is not None:
                 return self.part.write(value_at(value, self.part.path))
@@ -184,7 +212,9 @@ def _columns(schema: Schema, chosen: Sequence[Field], shape: _Shape) -> Iterator
     """Numbered columns go number by number; of a template, and of an empty collection, the first."""
     done: set[str] = set()
     for each in chosen:
-        owner = next(field for field in schema.fields if each is field or each in field.parts)
+        owner = next(field for field in schema.named if each is field or each in field.parts)
+        if owner.shown is not None and owner.shown.only_with and owner.shown.only_with not in shape.there:
+            continue
         if owner.shape == "one":
             yield _Column(owner.column, owner)
         elif owner.path not in done:

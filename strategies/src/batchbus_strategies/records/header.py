@@ -149,9 +149,10 @@ class _Reading:
         id_column = self._schema.record.id_column
         if id_column is not None and "_id" in self._found:
             return
-        for each in self._schema.keys:
-            if each.path not in self._found:
-                message = f'there is no column "{each.column}"'
+        needed = {each.path: each.column for each in self._schema.keys} or {"_id": self._schema.identity}
+        for path, column in needed.items():
+            if path not in self._found:
+                message = f'there is no column "{column}"'
                 if not self._found and not self._numbers:
                     shown = ", ".join(f'"{shortened(name, 30)}"' for name in names[:3])
                     message += f" nor any other of {self._schema.name} files (it begins with {shown})"

@@ -15,9 +15,10 @@ from batchbus_strategies.records.header import known_names, read_header
 from batchbus_strategies.records.preview import Preview
 from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.schema import DeclarationError, Schema, schema_of
-from batchbus_strategies.records.templates import csv_template
-from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, FileMissing, JobRefused, JobRun
+from batchbus_strategies.records.templates import explained
+from batchbus_strategies.strategy import Actor, BatchStrategy, ColumnHelp, Draft, FileMissing, JobRefused, JobRun
 from batchbus_strategies.tables import NotATable, TableError, TableFacts, open_table
+from batchbus_strategies.templates import csv_template
 
 __all__ = ["RecordImport", "record_of"]
 
@@ -107,7 +108,10 @@ class RecordImport(BatchStrategy[RecordImportContext], Generic[R]):
 
     async def build_template(self) -> bytes:
         """The header, and an example row."""
-        return csv_template(self.schema)
+        return csv_template(self.explain_columns())
+
+    def explain_columns(self) -> Sequence[ColumnHelp]:
+        return explained(self.schema)
 
 
 def record_of(cls: type, base: type) -> type[Record] | None:

@@ -47,7 +47,7 @@ async def ensure_indexes(catalog: Catalog, schema: Schema) -> None:
 def _wanted(schema: Schema) -> dict[str, IndexModel]:
     paths = [field.path for field in schema.keys]
     name = f"living_{'_'.join(paths)}"
-    wanted = {name: _unique(name, paths, dict(LIVING))}
+    wanted = {name: _unique(name, paths, dict(LIVING))} if paths else {}
     for field in schema.unique:
         name = f"living_{field.path}"
         wanted[name] = _unique(name, [field.path], {field.path: {"$exists": True}, **LIVING})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.plan import Change, Create, Delete, Operation, PlannedError, Refused, Unchanged, Update
 from batchbus_strategies.records.references import Resolved
-from batchbus_strategies.records.schema import Field, Schema, set_at, value_at
+from batchbus_strategies.records.schema import OWN, Field, Schema, set_at, value_at
 from batchbus_strategies.records.staging import StagedRecord
 
 __all__ = ["OnError", "Planner"]
@@ -69,7 +70,7 @@ class Planner:
             return self._refused(staged, errors)
         named = staged.id is not None or staged.deletes
         if named and not errors:
-            column = self.schema.record.id_column if staged.id is not None else self.schema.keys[0].column
+            column = self.schema.record.id_column if staged.id is not None else self.schema.identity
             message = (
                 f"there is no {self.schema.name} of this {'id' if staged.id is not None else 'key'} in the catalogue"
             )
@@ -106,7 +107,9 @@ class Planner:
     def _document(self, values: Mapping[str, Any]) -> dict[str, Any]:
         document: dict[str, Any] = {}
         for field in self.schema.fields:
-            value = values.get(field.path)
+            if field.path in OWN:
+                continue
+            value = values.get(field.path) if field.shown is None else None
             if field.shape == "named" and value is not None:
                 value = {key: item for key, item in value.items() if item is not None}
             if value is None:
@@ -118,17 +121,19 @@ class Planner:
     def _update(
         self, staged: StagedRecord, existing: Mapping[str, Any], values: dict[str, Any], errors: list[CellError]
     ) -> Operation:
+        errors = [*errors, *self._differing(staged, existing, values)]
         left_out = [error for error in errors if self._can_be_omitted(error)] if self.on_error == "keep" else []
         if len(left_out) < len(errors):
             return self._refused(staged, errors)
         changes: dict[str, Change] = {}
         for field in self.schema.fields:
-            if field.path not in values or (field.key and staged.id is None):
+            if field.path not in values or field.shown or (field.key and staged.id is None):
                 continue
             old = value_at(existing, field.path, ABSENT)
             new = wanted_value(field, values[field.path], old)
             if not same(old, new):
                 changes[field.path] = _change(old, new)
+        changes = _of_what_is_null(existing, changes)
         if changes:
             document = deepcopy(dict(existing))
             for path, change in changes.items():
@@ -153,6 +158,18 @@ class Planner:
         if left_out:
             update["left_out"] = [_planned(error) for error in left_out]
         return update
+
+    def _differing(
+        self, staged: StagedRecord, existing: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Iterator[CellError]:
+        """Cells of columns that are only compared, and that say something else than the record."""
+        for field in self.schema.fields:
+            if field.shown is None or (said := values.get(field.path)) is None:
+                continue
+            shown = field.cell(existing)
+            if not _same_cell(said, "" if shown is None else str(shown)):
+                message = f"an import cannot change it, and it is {shown}" if shown else "an import cannot set it"
+                yield CellError(staged.line, field.column, "read_only", message, said)
 
     def _can_be_omitted(self, error: CellError) -> bool:
         """Whether it concerns a cell alone, of a field that nothing is found by."""
@@ -202,6 +219,16 @@ class Planner:
         return f"{self.job_id}:{staged.number}"
 
 
+def _same_cell(one: str, other: str) -> bool:
+    """Whether two cells say the same: spreadsheets write numbers in forms of their own."""
+    if one == other.strip():
+        return True
+    try:
+        return Decimal(one) == Decimal(other)
+    except InvalidOperation:
+        return False
+
+
 def _key(staged: StagedRecord) -> list[str]:
     return list(staged.key or ((staged.id,) if staged.id else ()))
 
@@ -213,6 +240,22 @@ def _change(old: Any, new: Any) -> Change:
     if new is not ABSENT:
         change["new"] = new
     return change
+
+
+def _of_what_is_null(existing: Mapping[str, Any], changes: Mapping[str, Change]) -> dict[str, Change]:
+    """Changes inside something that is null are one change of it, since MongoDB sets no field of null."""
+    result: dict[str, Change] = {}
+    for path, change in changes.items():
+        names = path.split(".")
+        outer = (".".join(names[:length]) for length in range(1, len(names)))
+        null = next((each for each in outer if value_at(existing, each, ABSENT) is None), None)
+        if null is None:
+            result[path] = change
+        elif "new" in change:
+            set_at(
+                result.setdefault(null, Change(old=None, new={}))["new"], path.removeprefix(f"{null}."), change["new"]
+            )
+    return result
 
 
 def _planned(error: CellError) -> PlannedError:

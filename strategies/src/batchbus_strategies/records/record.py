@@ -41,7 +41,7 @@ class Record(BaseModel):
     """What the `_id` of a new record begins with; a ULID follows."""
     id_column: ClassVar[str | None] = None
     """The column for the `_id`, if files may name records by it. A row that does is about that record, which must exist,
-    and its key may be changed."""
+    and its key may be changed. A record that has such a column needs no `Key`: its import then creates nothing."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Takes the options; pydantic hands them over a second time, to `__pydantic_init_subclass__`."""

@@ -43,7 +43,7 @@ class RowReader:
         self._fixed = [(index, field, layout.header[index], field.empty == "keeps") for index, field in layout.fixed]
         places = {field.path: index for index, field in layout.fixed}
         self._keys = [(places[field.path], field.column) for field in schema.keys if field.path in places]
-        self._whole_key = len(self._keys) == len(schema.keys)
+        self._whole_key = bool(self._keys) and len(self._keys) == len(schema.keys)
 
     def read(self, row: Row, errors: list[CellError]) -> RowValues | None:
         """None for a row that is not about a record. Errors are added to `errors`; if there are any, the row is not to be used."""

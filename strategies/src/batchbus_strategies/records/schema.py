@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -12,14 +13,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from batchbus_strategies.records.cells import CellType, cell_type, choice_type, money_type
-from batchbus_strategies.records.columns import Column, Empty, Key, Named, Numbered, Reference
+from batchbus_strategies.records.columns import Column, Empty, Key, Named, Numbered, Reference, Shown
 from batchbus_strategies.records.record import Record
 
-__all__ = ["DeclarationError", "Field", "Schema", "schema_of"]
+__all__ = ["OWN", "DeclarationError", "Field", "Schema", "schema_of"]
 
 ID: Final = "_id"
-_OWN: Final = frozenset({ID, "revision", "created_at", "updated_at", "deleted_at"})
-"""Fields that every record has, and that no declaration may have."""
+OWN: Final = frozenset({ID, "revision", "created_at", "updated_at", "deleted_at"})
+"""Fields that every record has, and that a declaration may only show."""
 _BLANKS: Final = " \t\r\n\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff\u3000"
 """Ordinary, no-break and zero-width blanks: around a key they make twins that nobody can tell apart."""
 
@@ -55,6 +56,8 @@ class Field:
     """Raises pydantic's `ValidationError` for a value that the declaration does not allow; None if it allows all."""
     description: str = ""
     example: str = ""
+    shown: Shown | None = None
+    """Of a field whose column is only compared."""
 
     @property
     def trimmed(self) -> bool:
@@ -63,6 +66,8 @@ class Field:
 
     def parse(self, cell: str) -> Any:
         """The value of a cell; None for an empty one. Raises `ValueError` with a message for people."""
+        if self.shown is not None:
+            return cell.strip(_BLANKS) or None
         text = cell.strip(_BLANKS) if self.trimmed else cell
         if self.type.code != "text":
             text = text.strip()
@@ -79,6 +84,12 @@ class Field:
     def write(self, value: Any) -> str:
         """The cell of a value as it is stored."""
         return "" if value is None else self.type.write(value)
+
+    def cell(self, document: Mapping[str, Any]) -> str | int | Decimal | None:
+        """The cell of a field that has one column, given the whole document."""
+        if self.shown is not None and self.shown.cell is not None:
+            return self.shown.cell(document)
+        return self.write(value_at(document, self.path))
 
 
 def trimmed(text: str) -> str:
@@ -101,6 +112,21 @@ class Schema:
     @cached_property
     def keys(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.key)
+
+    @cached_property
+    def named(self) -> tuple[Field, ...]:
+        """What an export has: the fields, behind the column for the id where files have one."""
+        if not self.record.id_column:
+            return self.fields
+        text = cell_type(str)
+        assert text is not None
+        id_ = Field(ID, "one", self.record.id_column, (), text, False, True, "keeps", lambda: None)
+        return (id_, *self.fields)
+
+    @cached_property
+    def identity(self) -> str:
+        """The name of the column that tells which record a row is about, or of the first of several."""
+        return self.keys[0].column if self.keys else self.record.id_column or ""
 
     @cached_property
     def unique(self) -> tuple[Field, ...]:
@@ -156,10 +182,12 @@ def schema_of(record: type[Record]) -> Schema:
             f'{record.__name__} names no collection: class {record.__name__}(Record, collection="…")'
         )
     fields = tuple(_fields(record, record.__name__, ""))
-    if clash := _OWN & {field.path for field in fields}:
+    if clash := OWN & {field.path for field in fields if field.shown is None}:
         raise DeclarationError(f"{record.__name__}.{min(clash)} is a field that every record has by itself")
-    if not any(field.key for field in fields):
-        raise DeclarationError(f"{record.__name__} has no Key: it takes one to find the record that a row is about")
+    if not record.id_column and not any(field.key for field in fields):
+        raise DeclarationError(
+            f"{record.__name__} has no Key and no id_column: it takes one to find the record that a row is about"
+        )
     names: dict[str, Field] = {}
     for field in fields:
         if field.key and (field.shape != "one" or field.reference):
@@ -228,6 +256,8 @@ def _field(
             )
         case Column():
             found = _type_of(kind, where, marker.currency)
+            if isinstance(marker, Shown):
+                empty = "keeps"
             return Field(
                 shape="one",
                 column=marker.name,
@@ -235,6 +265,7 @@ def _field(
                 type=found,
                 empty=empty,
                 key=isinstance(marker, Key),
+                shown=marker if isinstance(marker, Shown) else None,
                 unique=marker.unique,
                 check=_check(info, kind),
                 example=found.example if example is None else example,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +15,7 @@ from batchbus_strategies.records.schema import Schema, ordered_parts, plain
 from batchbus_strategies.strategy import JobRefused
 from batchbus_strategies.tables import shortened
 
-__all__ = ["RecordExportContext", "chosen_columns", "order_of", "query_of"]
+__all__ = ["RecordExportContext", "Selection", "chosen_columns", "order_of", "query_of"]
 
 _COMPARISONS: Final = {"lt": "$lt", "lte": "$lte", "gt": "$gt", "gte": "$gte"}
 _TIMES: Final = ("created_at", "updated_at")
@@ -37,6 +38,17 @@ class RecordExportContext(BaseModel):
     compression: Literal["gzip"] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which records an export has, and in which order."""
+
+    query: dict[str, Any]
+    sort: list[tuple[str, int]]
+    """As MongoDB takes it."""
+    skip: int = 0
+    limit: int | None = None
+
+
 def query_of(schema: Schema, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Raises `JobRefused` for a filter that there is not, or a wrong value."""
     conditions: list[dict[str, Any]] = [dict(LIVING)]
@@ -57,7 +69,7 @@ def _filter(schema: Schema, name: str, where: str) -> tuple[str, Any]:
         return "_id", str
     found = _named(schema, name)
     if found is None or found.shape != "one":
-        there_are = ", ".join(["id", *(each.column for each in schema.fields if each.shape == "one"), *_TIMES])
+        there_are = ", ".join(["id", *(each.column for each in schema.named if each.shape == "one"), *_TIMES])
         raise JobRefused(f"There is no filter {shortened(name)!r}; there are {there_are}", field=where)
     if found.reference is not None:
         return found.path, str
@@ -66,7 +78,7 @@ def _filter(schema: Schema, name: str, where: str) -> tuple[str, Any]:
 
 def _named(schema: Schema, name: str) -> SchemaField | None:
     """The field of that path, or with that column."""
-    for each in schema.fields:
+    for each in schema.named:
         if name == each.path or plain(name) in (plain(each.column), *map(plain, each.also)):
             return each
     return None
@@ -107,12 +119,12 @@ def order_of(schema: Schema, order: str) -> list[tuple[str, int]]:
     return [(found.path if found else name, direction), ("_id", direction)]
 
 
-def chosen_columns(schema: Schema, names: Sequence[str] | None) -> list[SchemaField]:
+def chosen_columns(schema: Schema, names: Sequence[str] | None, *, field: str = "fields") -> list[SchemaField]:
     """The fields with columns that are to be written, in their order; parts of numbered fields for themselves.
 
-    Raises `JobRefused` for a name that is none.
+    Raises `JobRefused` for a name that is none; `field` is where in the context the names are.
     """
-    everything = list(ordered_parts(schema.fields))
+    everything = list(ordered_parts(schema.named))
     if names is None:
         return everything
     chosen = []
@@ -120,6 +132,6 @@ def chosen_columns(schema: Schema, names: Sequence[str] | None) -> list[SchemaFi
         found = next((each for each in everything if plain(name) in (plain(each.column), plain(each.path))), None)
         if found is None:
             there_are = ", ".join(each.column for each in everything)
-            raise JobRefused(f"There is no column {shortened(name)!r}; there are {there_are}", field="fields")
+            raise JobRefused(f"There is no column {shortened(name)!r}; there are {there_are}", field=field)
         chosen.append(found)
     return chosen

@@ -172,7 +172,7 @@ class Staging:
     def find_duplicates(self) -> None:
         """Values of unique fields that an earlier record of the file has are errors from now on."""
         self._run(_INDEXES)
-        for path, column in [*self._columns.items(), (_KEY, self._schema.keys[0].column)]:
+        for path, column in [*self._columns.items(), (_KEY, self._schema.identity)]:
             self._database.execute(
                 """INSERT INTO error
                     SELECT held.number, held.line, ?, 'duplicate_value', 'line ' || first || ' has it already', held.value
@@ -220,7 +220,7 @@ class Staging:
 
     def _raw_key(self, document: Mapping[str, Any]) -> tuple[str, ...] | None:
         values = [value_at(document, each.path) for each in self._schema.keys]
-        if any(value is None for value in values):
+        if not values or any(value is None for value in values):
             return None
         return tuple(each.write(value) for each, value in zip(self._schema.keys, values, strict=True))
 

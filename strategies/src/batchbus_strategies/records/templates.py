@@ -1,31 +1,16 @@
-"""Templates: a file with the header and one example row, and its columns explained in words."""
+"""The columns of a record's files, explained in words, with an example of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Final
 
 from batchbus_strategies.records.schema import Field, Schema, ordered_parts
-from batchbus_strategies.tables import csv_cell, csv_line
+from batchbus_strategies.strategy import ColumnHelp
 
-__all__ = ["ColumnHelp", "csv_template", "explained"]
+__all__ = ["explained"]
 
-
-@dataclass(frozen=True, slots=True)
-class ColumnHelp:
-    """A column of a template."""
-
-    name: str
-    says: str
-    """What its cells hold, and whether it is needed."""
-    example: str
-
-
-def csv_template(schema: Schema) -> bytes:
-    """UTF-8, with commas."""
-    columns = explained(schema)
-    header = csv_line((csv_cell(column.name) for column in columns), delimiter=",")
-    return (header + csv_line((csv_cell(column.example) for column in columns), delimiter=",")).encode()
+_EXAMPLE_ULID: Final = "01JZ0000000000000000000000"
 
 
 def explained(schema: Schema) -> list[ColumnHelp]:
@@ -35,9 +20,15 @@ def explained(schema: Schema) -> list[ColumnHelp]:
 
 def _explained(schema: Schema) -> Iterator[ColumnHelp]:
     if schema.record.id_column:
-        says = f"the id of a {schema.name} that exists; empty for one that is found by its key, or is new"
-        yield ColumnHelp(schema.record.id_column, says, "")
+        says = f"the id of an existing {schema.name}"
+        if schema.keys:
+            yield ColumnHelp(schema.record.id_column, f"{says}; empty for one that is found by its key, or is new", "")
+        else:
+            example = f"{schema.record.id_prefix}{_EXAMPLE_ULID}"
+            yield ColumnHelp(schema.record.id_column, f"{says}; it tells which record the row is about", example)
     for field in ordered_parts(schema.fields):
+        if field.shown is not None:
+            continue  # nobody fills in what an import does not take
         name = field.column.replace("<n>", "1").replace("<name>", "Example")
         yield ColumnHelp(name, _says(field), "" if field.reference else field.example)
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from batchbus_strategies.strategy import BatchStrategy, Catalog, Services
 from batchbus_strategies.testing.files import LocalFiles
 from batchbus_strategies.testing.job import FakeJob
+from batchbus_strategies.testing.record_contract import RecordContract
 from batchbus_strategies.testing.server import ServerMissing, served
 
 __all__ = [
@@ -85,6 +86,13 @@ def batchbus_files(tmp_path: Path) -> LocalFiles:
 def batchbus_services(batchbus_database: Catalog, batchbus_files: LocalFiles) -> Services:
     """The two together, as strategies are lent them."""
     return Services(files=batchbus_files, catalog=batchbus_database)
+
+
+@pytest.fixture(autouse=True)
+def _services_of_a_contract(request: pytest.FixtureRequest) -> None:
+    """A `RecordContract` has the services of its test: so its subclasses need no fixture of their own."""
+    if isinstance(request.instance, RecordContract):
+        request.instance.services = request.getfixturevalue("batchbus_services")
 
 
 @pytest.fixture
