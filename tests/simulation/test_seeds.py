@@ -25,6 +25,7 @@ FOUND = {
     "small:8653": "a process that began just after the database's clock was set took healthy leases away",
     "small:22956": "two slow answers of the database, one after the other, passed for a clock that was set",
     "small:23841~57": "a trigger that waited since a time before the clock was set back was answered at once",
+    "small:44106": "a process that lost a job forgot to publish what it had written of it by a command of somebody",
     "small:3103": "a worker claimed a job twice at the same time, and ran it twice",
 }
 """Runs that failed once, and why."""

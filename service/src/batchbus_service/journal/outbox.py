@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
@@ -64,6 +65,13 @@ class _Pending:
     others: dict[int, str | None] = field(default_factory=dict)
     """Which process wrote each entry that is not our own, as far as that is known."""
     publishing: asyncio.Task[None] | None = None
+    lost: Job | None = None
+    """The job as it was known when another process had taken it over, which may have published what was written here."""
+
+    @property
+    def owes(self) -> bool:
+        """Whether entries that this process wrote are not published."""
+        return any(seq > self.done for seq in self.own)
 
 
 class Outbox(Lifetime):
@@ -138,10 +146,18 @@ class Outbox(Lifetime):
             pending.publishing = asyncio.create_task(self._publish_all(pending))
 
     def forget(self, job_id: str) -> None:
-        """The job runs elsewhere now: what is left of it is for others to publish, and they learn what is out."""
-        self._marks.pop(job_id, None)
-        if (pending := self._pending.pop(job_id, None)) is None:
+        """The job runs elsewhere now: what others wrote of it is for them to publish, and they learn what is out.
+
+        What this process wrote stays with it: the others wait for that as long as it lives.
+        """
+        pending = self._pending.get(job_id)
+        if pending is not None and pending.owes:
+            pending.lost = pending.job
             return
+        self._marks.pop(job_id, None)
+        if pending is None:
+            return
+        del self._pending[job_id]
         if pending.publishing:
             pending.publishing.cancel()
             pending.publishing = None
@@ -206,6 +222,9 @@ class Outbox(Lifetime):
         try:
             while pending.done < len(pending.job.history):
                 entry = pending.job.history[pending.done]
+                known = pending.lost is None or entry.seq > len(pending.lost.history)
+                if not known and await self._is_out(pending, entry):
+                    continue
                 if entry.seq in pending.own or await self._ours_to_publish(pending, entry):
                     if refusal := messages.refusal(pending.job, entry):
                         await self._publish(pending.job, entry, refusal)
@@ -216,7 +235,7 @@ class Outbox(Lifetime):
             self._pending.pop(pending.job.id, None)
             return
         pending.publishing = None
-        if self._runs_here(pending.job):
+        if self._runs_here(pending):
             self._mark_later(_RIDE_ALONG, pending)
         elif pending.job.ready_at and (seconds := self._kept_for(pending.job)):
             self._mark_later(seconds, pending)
@@ -253,6 +272,13 @@ class Outbox(Lifetime):
         self._resume_at = now + self._pause
         self.failure = str(error)
         self._log.warning("outbox_backs_off", seconds=self._pause, reason=str(error), events=self.backlog)
+
+    async def _is_out(self, pending: _Pending, entry: HistoryEntry) -> bool:
+        """Whether another process has published the entry already, as far as the database knows."""
+        with suppress(StoreUnavailable):
+            if (stored := await self._store.get(pending.job.id)) is not None:
+                pending.done = max(pending.done, stored.published)
+        return pending.done >= entry.seq
 
     async def _ours_to_publish(self, pending: _Pending, entry: HistoryEntry) -> bool:
         """Whether the process that wrote the entry has let its time pass; False once it has published it."""
@@ -295,8 +321,9 @@ class Outbox(Lifetime):
             if len(self._marks) > _MARKS_IN_TIME:
                 self._in_time.clear()
 
-    def _runs_here(self, job: Job) -> bool:
-        return job.lease is not None and job.lease.worker == self.process
+    def _runs_here(self, pending: _Pending) -> bool:
+        lease = pending.job.lease
+        return pending.job is not pending.lost and lease is not None and lease.worker == self.process
 
     async def _flush_for_ever(self) -> None:
         while True:
@@ -359,6 +386,6 @@ class Outbox(Lifetime):
         jobs = [self._marked(pending) for pending in marked]
         await self._store.settle(jobs)
         for pending, job in zip(marked, jobs, strict=True):
-            if not self._runs_here(pending.job) and pending.job.version == job.version:
+            if not self._runs_here(pending) and pending.job.version == job.version:
                 self._drop(pending)
         self.settled.send(jobs)
