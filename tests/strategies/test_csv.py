@@ -124,6 +124,17 @@ async def test_the_line_that_tells_excel_the_separator_is_understood() -> None:
     assert rows == [(3, ["1", "2"])]
 
 
+async def test_excel_does_not_care_how_that_line_is_spelt() -> None:
+    reader, rows = await read(b"SEP=;\na,b;c\n1;2\n")
+    assert (reader.header, rows) == (["a,b", "c"], [(3, ["1", "2"])])
+
+
+@pytest.mark.parametrize("blank", ["\x0c", "\x0b\x1c ", "\u2028\u2029", ";;"])
+async def test_a_line_in_front_of_the_header_counts_once(blank: str) -> None:
+    reader, rows = await read(f"{blank}\r\na;b\r\n1;2\r\n".encode())
+    assert (reader.header_line, reader.header, rows) == (2, ["a", "b"], [(3, ["1", "2"])])
+
+
 async def test_a_delimiter_inside_column_names_misleads_nobody() -> None:
     content = b"Product Handle;Price A, B, C and D [EUR]\nx;1\n"
     reader = await CsvReader.open(chunked(content), known={"Product Handle"})

@@ -103,6 +103,21 @@ async def test_of_a_workbook_the_sheet_that_was_read_stays(files: LocalFiles) ->
     assert [row async for batch in table.batches() for row in batch] == [(2, ["007", "=1"]), (3, ["1", "2"])]
 
 
+@pytest.mark.parametrize("name", ["Products of spring and summer 2024", "A/B [1]", "x" * 30 + "&apos;y", "&apos;"])
+async def test_a_sheet_may_have_a_name_that_no_xlsx_has(files: LocalFiles, name: str) -> None:
+    content = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(ods(ods_row("a", "b") + ods_row("1", "2")))) as archive,
+        zipfile.ZipFile(content, "w") as renamed,
+    ):
+        for member in archive.infolist():
+            renamed.writestr(member, archive.read(member).replace(b'"A"', f'"{name}"'.encode()))
+    await reduced(files, content.getvalue(), {2: "bad"})
+    table = await open_table(files, "reduced")
+    assert table.facts.sheet
+    assert table.header == ["a", "b"]
+
+
 async def test_what_comes_behind_the_last_row_kept_is_not_looked_at(files: LocalFiles) -> None:
     assert await reduced(files, b'a,b\n1,2\n"x"y,3\n', {2: "bad"}) == b"_errors,a,b\nbad,1,2\n"
     with pytest.raises(TableError):

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -118,6 +118,13 @@ async def test_numbers_are_numbers_where_there_are_numbers(files: LocalFiles) ->
     content = await written(files, header, rows, format="xlsx")
     (_, cells) = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
     assert cells == [5.0, 10.5, "10.50", "", "12345678901234567"]
+
+
+@pytest.mark.parametrize("found", ["csv", "tsv", "xlsx", "json", "jsonl"])
+async def test_what_is_no_cell_is_refused_instead_of_being_cut(files: LocalFiles, found: Any) -> None:
+    with pytest.raises(NotATable, match=r"text, an int, a Decimal or None, and not 2\.5, a float"):
+        await written(files, ["a"], [[cast(Any, 2.5)]], format=found)
+    assert files.all_keys() == []
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)"])

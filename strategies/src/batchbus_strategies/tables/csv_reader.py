@@ -156,7 +156,7 @@ class CsvReader:
             skipped += len(record)
             if skipped > _MAX_BLANK:
                 raise NotATable(f"The file has nothing in its first {_MAX_BLANK:,} characters")
-            self._line += len(record.splitlines())
+            self._line += len(list(io.StringIO(record, newline="")))  # as `_parse` counts: a form feed ends no line
 
     async def _next_text(self) -> str:
         """The next piece of text; an empty one is the end."""

@@ -20,7 +20,7 @@ _SIGNATURES: Final = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"%PDF", "a PDF"),
 )
-_SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?')
+_SEPARATOR_LINE: Final = re.compile(r'"?(?i:sep)=(.)"?')
 
 
 def refuse_other_formats(start: bytes, text: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -37,6 +38,9 @@ _BATCH: Final = 1000
 """Rows of a sheet that are taken over at a time."""
 _MAX_ERRORS: Final = 32_000
 """Characters of `_errors` that are kept, which every spreadsheet can hold."""
+_NOT_IN_SHEET_NAMES: Final = re.compile(r"[\[\]:*?/\\]")
+_MAX_SHEET_NAME: Final = 31
+"""Characters that the name of a sheet of an XLSX may have."""
 
 
 async def write_reduced(
@@ -52,7 +56,7 @@ async def write_reduced(
 
     `keep` has the text for `_errors` by the line of the row, as `Table.batches` counts; `known` is what `open_table` was
     given. The format stays, but for ODS, which is written as XLSX; of a workbook, the sheet that was read stays, with its
-    values as text. Raises what `open_table` and `Table.batches` raise, up to the last row that is kept.
+    values as text, and as much of its name as an XLSX may have. Raises what `open_table` and `Table.batches` raise, up to the last row that is kept.
     """
     check_options(options)
     source, start = await open_source(files, key)
@@ -101,7 +105,7 @@ async def _reduce_sheet(
     source: Source, file: FileWriter, sheet: LoadedSheet, written: WriteOptions, keep: Mapping[int, str]
 ) -> int:
     column = _Column([name.strip() for name in sheet.header], keep, "utf-8")
-    async with write_table(file, column.header(sheet.header), replace(written, sheet=sheet.name)) as table:
+    async with write_table(file, column.header(sheet.header), replace(written, sheet=_sheet_name(sheet.name))) as table:
         rows = (column.row(line, cells) for line, cells in sheet.rows() if line in keep)
         while batch := await asyncio.to_thread(lambda: list(islice(rows, _BATCH))):
             await table.write(batch)
@@ -138,6 +142,11 @@ async def _reduce_json(
     await text.write(end if done else "[]\n" if array else "")
     await text.finish()
     return done
+
+
+def _sheet_name(name: str) -> str:
+    """That of an ODS may be longer than one of an XLSX, and have other characters in it."""
+    return _NOT_IN_SHEET_NAMES.sub("_", name)[:_MAX_SHEET_NAME].strip("'") or "Sheet1"
 
 
 class _Column:
