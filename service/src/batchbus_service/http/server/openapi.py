@@ -39,17 +39,22 @@ _SIGNING_IN: Final = (("post", "/admin/auth"), ("post", "/admin/auth/token"))
 
 
 def answers(
-    model: type[BaseModel] | None = None, status: int = 200, *, media: str | None = None, refusals: tuple[int, ...] = ()
+    model: type[BaseModel] | None = None,
+    status: int = 200,
+    *,
+    media: str | tuple[str, ...] = (),
+    refusals: tuple[int, ...] = (),
 ) -> dict[int | str, Described]:
     """For `responses=` of a route: what it answers, and how it refuses beyond what routes like it do.
 
-    `media`: the content type of an answer that is not JSON.
+    `media`: the content type of an answer that is not JSON, or those that it may have.
     """
     described: Described = {"description": _phrase(status)}
     if model is not None:
         described["model"] = model
-    elif media is not None:
-        described["content"] = {media: {"schema": {"type": "string"}}}
+    elif media:
+        kinds = (media,) if isinstance(media, str) else media
+        described["content"] = {kind: {"schema": {"type": "string"}} for kind in kinds}
     return {status: described, **{refusal: _refusal(refusal) for refusal in refusals}}
 
 
