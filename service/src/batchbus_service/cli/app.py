@@ -7,7 +7,7 @@ from collections.abc import Callable
 import typer
 
 from batchbus_service import __version__
-from batchbus_service.cli import access, batch_types, doctor, events, jobs, parked, processes, replay
+from batchbus_service.cli import access, batch_types, doctor, events, jobs, parked, processes, replay, scaffolding
 
 __all__ = ["app"]
 
@@ -28,7 +28,7 @@ _tokens = typer.Typer(no_args_is_help=True, help="Make API tokens, list and revo
 _commands: tuple[Callable[..., None], ...] = (
     *(processes.up, processes.serve, processes.worker),
     *(jobs.submit, jobs.jobs, jobs.show, jobs.confirm, jobs.cancel, jobs.retry, jobs.watch),
-    *(batch_types.types, batch_types.template),
+    *(batch_types.types, batch_types.template, scaffolding.new),
     *(processes.asyncapi, doctor.doctor),
 )
 for _command in _commands:
