@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from python_calamine import CalamineWorkbook
+
 from batchbus_events.ids import new_job_id
 from tests.cli.command import Command
 
@@ -44,6 +46,16 @@ def test_a_template_is_fetched(batchbus: Command, tmp_path: Path) -> None:
     batchbus.fine("template", "rows", "--output", str(tmp_path / "rows.csv"))
     assert (tmp_path / "rows.csv").read_text() == "text\nan example\n"
     assert batchbus("template", "slow").code == 1
+
+
+def test_a_template_may_be_a_workbook_and_its_columns_are_explained(batchbus: Command, tmp_path: Path) -> None:
+    batchbus.fine("template", "customer-import", "--format", "xlsx", "--output", str(tmp_path / "c.xlsx"))
+    assert CalamineWorkbook.from_path(tmp_path / "c.xlsx").sheet_names == ["Template", "Columns"]
+    explained = batchbus.fine("template", "customer-import", "--explain").out.splitlines()
+    assert explained[0] == "Email: text; it tells which record the row is about. Example: ada@example.com"
+    assert explained[4] == "Group: the name of one of customer_groups; an empty cell clears it."
+    assert batchbus("template", "slow", "--explain").code == 1
+    assert batchbus("template", "slow", "--format", "xlsx").code == 1
 
 
 def test_the_events_are_described_without_a_service(folder_command: Command) -> None:

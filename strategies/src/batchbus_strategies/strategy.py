@@ -349,6 +349,10 @@ class BatchStrategy(Generic[C]):
     outcome_field: ClassVar[str] = "files.OUTCOME"
     """Where in `run.result`, with dots, `process` leaves the key of what became of each record, if it keeps that."""
 
+    template_formats: ClassVar[Sequence[Literal["csv", "xlsx"]]] = ("csv",)
+    """The formats that the template is offered in: `build_template` makes the CSV, and an XLSX is made of
+    `explain_columns`. Name only what the batch type reads."""
+
     services: Services
     """What the engine lends to the strategy. It is set before any method is called."""
 
@@ -371,8 +375,7 @@ class BatchStrategy(Generic[C]):
         return None
 
     def explain_columns(self) -> Sequence[ColumnHelp]:
-        """The columns of the template in words, each with an example: of these, an XLSX template is made. Nothing, if the
-        batch type takes no table. It is called at once, and does no I/O."""
+        """The columns of the template in words, each with an example; nothing, if there is none to fill in. No I/O here."""
         return ()
 
     def should_retry(self, job: JobView, error: Exception) -> Awaitable[bool] | bool:

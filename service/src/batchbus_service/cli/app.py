@@ -7,7 +7,18 @@ from collections.abc import Callable
 import typer
 
 from batchbus_service import __version__
-from batchbus_service.cli import access, batch_types, doctor, events, job_files, jobs, parked, processes, replay
+from batchbus_service.cli import (
+    access,
+    batch_types,
+    doctor,
+    events,
+    job_files,
+    jobs,
+    parked,
+    processes,
+    replay,
+    scaffolding,
+)
 
 __all__ = ["app"]
 
@@ -29,7 +40,7 @@ _commands: tuple[Callable[..., None], ...] = (
     *(processes.up, processes.serve, processes.worker),
     *(jobs.submit, jobs.jobs, jobs.show, jobs.confirm, jobs.cancel, jobs.retry, jobs.check_again, jobs.watch),
     job_files.forget,
-    *(batch_types.types, batch_types.template),
+    *(batch_types.types, batch_types.template, scaffolding.new),
     *(processes.asyncapi, doctor.doctor),
 )
 for _command in _commands:

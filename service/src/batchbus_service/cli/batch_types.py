@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import typer
@@ -41,13 +41,29 @@ def template(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Instead of standard output.")
     ] = None,
+    format: Annotated[
+        Literal["csv", "xlsx"], typer.Option(help="What kind of file; an XLSX explains its columns on a second sheet.")
+    ] = "csv",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what each column holds, instead of the file.")
+    ] = False,
 ) -> None:
-    """Fetch a file to fill in."""
+    """Fetch a file to fill in, or have its columns explained."""
+    route = f"/admin/batch-types/{quote(type, safe='')}"
     with connect() as client:
-        content = client.fetch(f"/admin/batch-types/{quote(type, safe='')}/template")
+        if explain:
+            _print_columns(client.get(f"{route}/columns")["columns"])
+            return
+        content = client.fetch(f"{route}/template?format={format}")
     if output is None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     else:
         output.write_bytes(content)
         out().print(f"Wrote {output} ({len(content):,} bytes)")
+
+
+def _print_columns(columns: list[dict[str, Any]]) -> None:
+    for column in columns:
+        example = f" Example: {column['example']}" if column["example"] else ""
+        out().print(f"{escape(column['name'])}: {escape(column['says'])}.{escape(example)}", soft_wrap=True)

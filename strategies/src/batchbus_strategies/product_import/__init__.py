@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel, ValidationError
 
-from batchbus_strategies.catalog.columns import COLUMNS, NUMBERED
 from batchbus_strategies.product_import.applying import apply_plan
 from batchbus_strategies.product_import.context import ProductImportContext
 from batchbus_strategies.product_import.preview import plan_import
-from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, FileMissing, JobRefused, JobRun
-from batchbus_strategies.tables import csv_cell, csv_line
+from batchbus_strategies.product_import.template import explained_columns
+from batchbus_strategies.strategy import Actor, BatchStrategy, ColumnHelp, Draft, FileMissing, JobRefused, JobRun
+from batchbus_strategies.templates import csv_template
 
 __all__ = ["ProductImport", "ProductImportContext"]
 
@@ -51,12 +52,7 @@ class ProductImport(BatchStrategy[ProductImportContext]):
 
     async def build_template(self) -> bytes:
         """The header and a row to write over."""
-        cells = [(column.name, column.example) for column in COLUMNS if not column.name.startswith("Product Profile")]
-        cells.append(("Price EUR", "49.5"))
-        for numbered in NUMBERED:
-            cells += [
-                (f"{numbered.prefix} 1 {part}", example)
-                for part, example in zip(numbered.parts, numbered.example, strict=True)
-            ]
-        header = csv_line((csv_cell(name) for name, _ in cells), delimiter=",")
-        return (header + csv_line((csv_cell(example) for _, example in cells), delimiter=",")).encode()
+        return csv_template(self.explain_columns())
+
+    def explain_columns(self) -> Sequence[ColumnHelp]:
+        return list(explained_columns())

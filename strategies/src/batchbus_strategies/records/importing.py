@@ -38,6 +38,7 @@ class RecordImport(BatchStrategy[RecordImportContext], Generic[R]):
     context_model: ClassVar[type[BaseModel]] = RecordImportContext
     record: ClassVar[type[Record]]
     """Taken from the brackets."""
+    template_formats = ("csv", "xlsx")
     deletes: ClassVar[bool] = False
     """Whether a file may delete records, by a column `_delete`."""
     chunk_size: ClassVar[int] = 250

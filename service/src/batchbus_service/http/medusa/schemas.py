@@ -263,6 +263,18 @@ class BatchTypeList(Answer):
     batch_types: list[BatchType]
 
 
+class TemplateColumn(Answer):
+    name: str
+    says: str
+    """What its cells hold, in words."""
+    example: str
+
+
+class TemplateColumnList(Answer):
+    columns: list[TemplateColumn]
+    """In the order of the template."""
+
+
 # -- files ----------------------------------------------------------------------------------------------------------
 
 
