@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from batchbus_service.app.bootstrap import open_service
 from tests.http.conftest import Person, Site
 
 
@@ -64,6 +65,13 @@ async def test_a_request_of_another_form_is_refused(ann: Person) -> None:
         ({"file": "a"}, "property file should not exist"),
     ):
         assert await check_again(ann, job["id"], body) == (400, {"type": "invalid_data", "message": message})
+
+
+async def test_a_service_asks_for_the_digest_of_a_plan_if_it_is_set_to(site: Site) -> None:
+    settings = site.service.settings.model_copy(update={"require_plan_digest": True})
+    async with open_service(settings, bus=site.service.bus, work=False) as strict:
+        assert strict.transitions.decider.policy.require_plan_digest
+    assert not site.service.transitions.decider.policy.require_plan_digest
 
 
 async def test_others_jobs_are_not_checked_again(ann: Person, bob: Person, olga: Person) -> None:

@@ -24,6 +24,7 @@ class JobView {
   #plan = h("section", {});
   #outcome = h("section", {});
   #history = h("section", {});
+  #asked = h("pre", { tabindex: "0" });
   /** The digest of the plan whose rows are shown: what is confirmed. */
   #planShown = null;
   #streaming = false;
@@ -79,6 +80,7 @@ class JobView {
       return ready && plan(this.path, signal, rows);
     });
     this.#put(this.#outcome, [told.outcome, job.status], ([ready]) => ready && outcome(this.path, signal, rows));
+    this.#put(this.#asked, job.context, (context) => JSON.stringify(context, null, 2));
     this.#put(this.#history, told.history, (entries) => history(entries, this.caller));
     this.progress(job.result ?? {});
   }
@@ -112,7 +114,7 @@ class JobView {
         "details",
         {},
         h("summary", {}, "What was asked for"),
-        h("pre", { tabindex: "0" }, JSON.stringify(job.context, null, 2)),
+        this.#asked,
       ),
     );
   }
@@ -125,7 +127,8 @@ class JobView {
         label,
         async () => {
           const sent = body(); // of what is shown now: the job may change while the question stands there
-          if ((await ask({ title: `${label}?`, text: question, label, danger })) === null) return;
+          const text = typeof question === "function" ? question() : question;
+          if ((await ask({ title: `${label}?`, text, label, danger })) === null) return;
           await post(`${this.path}/${verb}`, sent);
           await this.load();
           this.follow();
@@ -134,7 +137,7 @@ class JobView {
       );
     return [
       status === "pre_processed" &&
-        does("Confirm", "confirm", "The job then does what its plan says.", { class: "primary" }, false, () => {
+        does("Confirm", "confirm", () => whatItDoes(this.job), { class: "primary" }, false, () => {
           const digest = this.#planShown ?? this.job.result?.plan_digest;
           return typeof digest === "string" ? { plan_digest: digest } : {};
         }),
@@ -218,6 +221,13 @@ class JobView {
         this.#streaming = false;
       });
   }
+}
+
+/** What a confirmation lets the job do, with the numbers of its plan where they are known. */
+function whatItDoes({ result }) {
+  const kinds = Object.entries(result?.operations ?? {}).filter(([, amount]) => amount > 0);
+  const numbers = kinds.map(([kind, amount]) => `${number(amount)} ${words(kind)}`).join(", ");
+  return `The job then does what its plan says${numbers ? `: ${numbers}` : ""}.`;
 }
 
 function standing(job, { why, way_out: wayOut }) {
