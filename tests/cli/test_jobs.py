@@ -235,3 +235,15 @@ def test_the_files_of_a_job_are_forgotten(batchbus: Command, rows: Path) -> None
     job_id = batchbus.fine("submit", "rows", "--file", str(rows), "--watch").out.split()[1]
     assert f"files of {job_id} removed" in batchbus.fine("forget", job_id).out
     assert json.loads(batchbus.fine("forget", job_id, "--json").out) == {"id": job_id, "files_removed": 0}
+
+
+def test_what_could_not_be_used_is_fetched_as_it_came(batchbus: Command, tmp_path: Path) -> None:
+    sent, back = tmp_path / "customers.csv", tmp_path / "errors.csv"
+    sent.write_text("Email,Country Code\nada@example.com,gb\nbob@example.com,Britain\n")
+    done = batchbus.fine(
+        "submit", "customer-import", "--file", str(sent), "--context", '{"on_error": "skip"}', "--watch"
+    )
+    job_id = done.out.split()[1]
+    assert f"batchbus show {job_id} --error-file errors.csv" in done.out
+    batchbus.fine("show", job_id, "--error-file", str(back))
+    assert back.read_text().splitlines()[1].endswith(",bob@example.com,Britain")

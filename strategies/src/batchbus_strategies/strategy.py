@@ -348,6 +348,8 @@ class BatchStrategy(Generic[C]):
     """Where in `run.result`, with dots, `pre_process` leaves the key of its plan, if it makes one."""
     outcome_field: ClassVar[str] = "files.OUTCOME"
     """Where in `run.result`, with dots, `process` leaves the key of what became of each record, if it keeps that."""
+    error_file_field: ClassVar[str] = "files.ERRORS"
+    """Where in `run.result`, with dots, either leaves the key of a file of what it left out, to be mended and sent again."""
 
     template_formats: ClassVar[Sequence[Literal["csv", "xlsx"]]] = ("csv",)
     """The formats that the template is offered in: `build_template` makes the CSV, and an XLSX is made of

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
 from rich.console import Console
@@ -82,6 +82,9 @@ def print_outcome(job: Document) -> None:
     if errors := result.get("errors"):
         number = result.get("error_count", len(errors))
         console.print(f"{number:,} could not be used; the first: {escape(str(errors[0]))}")
+    if error_file := (result.get("files") or {}).get("ERRORS"):
+        name = f"errors{''.join(PurePosixPath(error_file).suffixes[-2:])}"
+        console.print(f"Mend them and send them again:  batchbus show {job['id']} --error-file {name}", soft_wrap=True)
     show_warnings(console, job)
     if key := result.get("file_key"):
         console.print(f"It made the file {escape(key)} ({result.get('file_size', 0):,} bytes)")

@@ -18,6 +18,7 @@ from batchbus_service.cli.plans import save_rows, show_rows
 __all__ = ["cancel", "check_again", "confirm", "jobs", "retry", "show", "submit", "watch"]
 
 _FETCH_PLAN = "Fetch its plan, as CSV or JSON Lines, as the ending of FILE says."
+_FETCH_ERROR_FILE = "Fetch what could not be used of the uploaded file, to be mended and sent again."
 _FETCH_OUTCOME = "Fetch what became of each record, likewise."
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job until it rests.")]
 
@@ -111,6 +112,7 @@ def show(
     errors: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Fetch every row error, as CSV.")
     ] = None,
+    error_file: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help=_FETCH_ERROR_FILE)] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what it would do, record by record.")] = False,
     plan_file: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help=_FETCH_PLAN)] = None,
     outcome: Annotated[bool, typer.Option("--outcome", help="Show what became of each record.")] = False,
@@ -139,10 +141,12 @@ def show(
             client.download(key, save)
         if errors is not None:
             client.save(f"{job_path(job)}/errors", errors)
+        if error_file is not None:
+            client.save(f"{job_path(job)}/error-file", error_file)
     if as_json:
         print_json({"batch_job": shown, **history})
         return
-    files = [saved for saved in (save, errors, plan_file, outcome_file) if saved is not None]
+    files = [saved for saved in (save, errors, error_file, plan_file, outcome_file) if saved is not None]
     for saved in files:
         out().print(f"Saved {saved} ({saved.stat().st_size:,} bytes)")
     if not files:

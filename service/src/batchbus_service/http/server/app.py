@@ -11,6 +11,7 @@ from batchbus_service.http.medusa import auth, downloads, jobs, uploads
 from batchbus_service.http.medusa.access import admit
 from batchbus_service.http.operator import (
     batch_types,
+    error_file,
     event_log,
     history,
     job_files,
@@ -43,6 +44,7 @@ _ROUTES: Final = (
     jobs,
     plan,
     outcome,
+    error_file,
     row_errors,
     job_files,
     history,
