@@ -7,6 +7,7 @@ import io
 import json
 import random
 import tempfile
+import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -81,6 +82,21 @@ async def test_the_keys_ending_is_a_hint_and_no_more(files: LocalFiles) -> None:
     assert (await read(files, b"a, b and c\td\n1\t2\n", key="x.tsv"))[0].header == ["a, b and c", "d"]
     assert (await read(files, CSV, key="x.tsv.gz"))[0].facts.delimiter == ","
     assert (await read(files, JSON, key="x.csv"))[0].facts.format == "json"
+
+
+async def test_zeros_behind_a_gzip_are_not_kept(files: LocalFiles) -> None:
+    key = files.put("x.gz", gzip.compress(CSV) + bytes(6_000_000) + gzip.compress(b"3,z\n"))
+    tracemalloc.start()
+    try:
+        table = await open_table(files, key)
+        assert [row async for batch in table.batches() for row in batch] == [
+            (2, ["1", "x"]),
+            (3, ["2", "y"]),
+            (4, ["3", "z"]),
+        ]
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

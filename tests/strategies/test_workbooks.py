@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import io
+import tracemalloc
 import zipfile
 from datetime import datetime, time, timedelta
 
 import pytest
 import xlsxwriter
 
-from batchbus_strategies.tables import TableOptions, open_table
+from batchbus_strategies.tables import NotATable, TableOptions, open_table
+from batchbus_strategies.tables.workbook_check import first_error_in_xlsx, first_errors_in_ods, lengths_of_texts
+from batchbus_strategies.tables.workbook_parts import WorkbookParts
 from batchbus_strategies.testing import LocalFiles
 from tests.strategies.table_files import ods, ods_row, read, refusal, xlsx, zipped
 
@@ -202,6 +205,117 @@ async def test_a_long_text_that_many_cells_share_counts_for_each_of_them(files: 
 async def test_a_long_text_that_an_ods_repeats_counts_as_often(files: LocalFiles) -> None:
     content = ods(ods_row("a") + ods_row("x" * 30_000, attributes='table:number-rows-repeated="40000"'))
     assert "it may take 1,024 MiB" in await refusal(files, content)
+
+
+_ODS_X = '<table:table-cell {} office:value-type="string"><text:p>x</text:p></table:table-cell></table:table-row>'
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "<table:table-row table:number-rows-repeated='1000000'>" + _ODS_X.format("table:number-columns-repeated='16384'"),
+        '<table:table-row table:number-rows-repeated = "1000000">' + _ODS_X.format('table:number-columns-repeated\n="16384"'),
+        '<table:table-row table:a=">" table:number-rows-repeated="+1000000">' + _ODS_X.format('table:a=">" table:number-columns-repeated="0016384"'),
+        "<table:table-row table:a='\">' table:number-rows-repeated='1000000'>" + _ODS_X.format("table:a='\">' table:number-columns-repeated='16384'"),
+    ],
+)  # fmt: skip
+def test_an_ods_is_measured_however_its_xml_is_written(row: str) -> None:
+    with pytest.raises(NotATable, match="it may have 12,000,000, empty ones included"):
+        first_errors_in_ods([f"<table:table >{row}</table:table>".encode()])
+
+
+@pytest.mark.parametrize(
+    "odd", ["<!--<table:table -->", "<?x <table:table ?>", "<![CDATA[</table:table-row>]]>", "<!DOCTYPE x>"]
+)
+async def test_what_may_hide_cells_of_an_ods_is_refused(files: LocalFiles, odd: str) -> None:
+    content = ods(ods_row("a"), ods_row("b"))
+    assert (await read(files, content))[0].header == ["a"]
+    with pytest.raises(NotATable, match="save it anew"):
+        first_errors_in_ods([b'<?xml version="1.0"?><a>', odd[:1].encode(), odd[1:].encode()])
+    assert first_errors_in_ods([b'\xef\xbb\xbf<?xml version="1.0"?><table:table >']) == [None]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '<row r = "1048576"><c r = "XFD1048576"><v>1</v></c></row>',
+        '<row\tr\n=\n"1048576"><c\nr\t="XFD1048576"><v>1</v></c></row>',
+        '<row r="1"><c r="xfd0000001048576"><v>1</v></c></row>',
+        '<row r="1"><c r="AAAA1048576"><v>1</v></c></row>',
+        '<row r="1048576">' + "<c\n><v>1</v></c>" * 16_000 + "</row>",
+    ],
+)
+def test_an_xlsx_is_measured_however_its_xml_is_written(rows: str) -> None:
+    with pytest.raises(NotATable, match=r"it may have 12,000,000, empty ones included|more than 1,048,576 rows"):
+        first_error_in_xlsx([f"<worksheet><sheetData>{rows}".encode()], [])
+
+
+@pytest.mark.parametrize(
+    "cell", ['<c t = "s"><v>1</v></c>', '<c t="s"><v>0<!-- -->1</v></c>', '<c t="s"><v>+1</v></c>']
+)
+def test_a_shared_text_counts_however_its_cells_are_written(cell: str) -> None:
+    with pytest.raises(NotATable, match="it may take 1,024 MiB"):
+        first_error_in_xlsx([f"<row>{cell}</row>".encode() * 2], [1, 1024**3])
+
+
+def test_shared_texts_with_a_comment_may_each_be_as_long_as_all() -> None:
+    xml = b"<sst><si><t>a<!--<si--></t></si><si><t>long</t></si></sst>"
+    assert list(lengths_of_texts([xml[:20], xml[20:]])) == [len(xml)] * 3
+    assert list(lengths_of_texts([b"<sst><si><t>a</t></si><si/></sst>"])) == [14, 8]
+
+
+def _changed(content: bytes, **texts: str) -> bytes:
+    """The archive with other texts in its parts, and with more parts."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    return zipped(members | {name: text.encode() for name, text in texts.items()})
+
+
+def _part(content: bytes, name: str) -> str:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return archive.read(name).decode()
+
+
+async def test_a_sheet_that_could_be_another_one_than_is_loaded_is_refused(files: LocalFiles) -> None:
+    content = xlsx(HEADER)
+    links, names, sheet = "xl/_rels/workbook.xml.rels", "xl/workbook.xml", "xl/worksheets/sheet1.xml"
+    other = {"xl/worksheets/other.xml": _part(content, sheet)}
+    found = _part(content, links)
+    link = found[found.index("<Relationship ") : found.index("/>") + 2]
+    more_links = found.replace(link, link + link.replace("sheet1", "other"))
+    assert "two relationships" in await refusal(files, _changed(content, **{links: more_links}, **other))
+    entry = '<sheet name="One" sheetId="1" r:id="rId1"/>'
+    more_names = _part(content, names).replace(entry, entry + entry.replace("rId1", "rId9"))
+    other_link = link.replace("sheet1", "other").replace("rId1", "rId9")
+    assert "two sheets" in await refusal(
+        files, _changed(content, **{names: more_names, links: found.replace(link, link + other_link)}, **other)
+    )
+    for alike in ("xl/worksheets/SHEET1.xml", "xl/./worksheets/sheet1.xml"):
+        assert "two parts" in await refusal(files, _changed(content, **{alike: ""}))
+
+
+def test_shared_texts_are_found_under_every_spelling_of_their_name() -> None:
+    content = _changed(xlsx(HEADER), **{"xl/SharedStrings.xml": "<sst><si><t>a</t></si></sst>"})
+    _, texts = WorkbookParts(io.BytesIO(content)).xlsx_sheet("One")
+    assert list(lengths_of_texts(texts)) == [20]
+
+
+def test_a_workbook_with_millions_of_names_takes_no_memory() -> None:
+    content = xlsx(HEADER)
+    names = _part(content, "xl/workbook.xml").replace("</workbook>", "<a/>" * 500_000 + "</workbook>")
+    parts = WorkbookParts(io.BytesIO(_changed(content, **{"xl/workbook.xml": names})))
+    tracemalloc.start()
+    try:
+        parts.xlsx_sheet("One")
+        assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+async def test_a_document_type_is_refused(files: LocalFiles) -> None:
+    content = xlsx(HEADER)
+    names = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]>' + _part(content, "xl/workbook.xml")
+    assert "declares a document type" in await refusal(files, _changed(content, **{"xl/workbook.xml": names}))
 
 
 async def test_more_rows_than_a_sheet_can_have_are_refused(files: LocalFiles) -> None:

@@ -125,31 +125,28 @@ class _Gzip:
         return self._plain.progress
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        members = zlib.decompressobj(wbits=31)
+        member = zlib.decompressobj(wbits=31)
         taken = made = 0
         async for chunk in self._plain.chunks():
             taken += len(chunk)
             try:
-                while chunk or not members.eof:
-                    piece = members.decompress(chunk, _PIECE)
+                while True:
+                    if member.eof:  # another gzip may follow, or zeros that fill up a block
+                        chunk = chunk.lstrip(b"\0")
+                        if not chunk:
+                            break
+                        member = zlib.decompressobj(wbits=31)  # one that has ended would keep all that it is given
+                    piece = member.decompress(chunk, _PIECE)
                     made += len(piece)
                     _refuse_a_bomb(taken, made)
                     if piece:
                         yield piece
-                    if members.eof:  # another gzip may follow, or zeros that fill up a block
-                        chunk = members.unused_data.lstrip(b"\0")
-                        if not chunk:
-                            break
-                        members = zlib.decompressobj(wbits=31)
-                        continue
-                    chunk = members.unconsumed_tail
-                    if not chunk and len(piece) < _PIECE:
+                    chunk = member.unused_data if member.eof else member.unconsumed_tail
+                    if not chunk and (member.eof or len(piece) < _PIECE):
                         break
-                else:  # the member before ended with the chunk before
-                    continue
             except zlib.error as error:
                 raise NotATable(f"The gzip file is damaged: {error}") from None
-        if not members.eof:
+        if not member.eof:
             raise NotATable("The gzip file breaks off: its end is missing")
 
 

@@ -1,7 +1,8 @@
 """A look at the XML of a workbook before it is loaded, since loading it takes memory for the whole rectangle of a sheet.
 
 The look streams. It finds how large that rectangle is, and where the first error value is, such as #N/A: the library that
-loads the sheet gives such a cell out as an empty one.
+loads the sheet gives such a cell out as an empty one. What that library understands is counted however it is written: who
+wants to fill the memory need not write XML as spreadsheets do. What cannot be told counts for the most that it may be.
 """
 
 from __future__ import annotations
@@ -20,20 +21,24 @@ _CELL_MEMORY: Final = 80
 """Bytes that a cell of the rectangle takes, its text apart: measured with numbers and short texts."""
 _CELL_XML: Final = 40
 """Bytes of XML that a cell has beside its text, at least."""
-_SHARED: Final = re.compile(rb't="s"[^>]*>\s*<v[^>]*>\s*(\d+)')
+_SHARED: Final = re.compile(rb't="s"[^>]*>\s*<v[^>]*>\s*(\d{1,9})\s*</')
 _TEXT: Final = re.compile(rb"<(?:\w+:)?si\b")
-_COLUMNS: Final = re.compile(rb'\sr="([A-Z]{1,3})[0-9]')
-_ROWS: Final = re.compile(rb'\sr="[A-Z]{0,3}([0-9]{1,7})"')
+_COLUMNS: Final = re.compile(rb' r="([A-Za-z]+)[0-9]')
+_ROWS: Final = re.compile(rb' r="[A-Za-z]*([0-9]+)"')
 _ROW: Final = re.compile(rb"<row\b")
 _CELL: Final = re.compile(rb"<c\b([^>]*)>")
-_REFERENCE: Final = re.compile(rb'\sr="([A-Z]{1,3})([0-9]{1,7})"')
+_ANY_CELL: Final = re.compile(rb"<c[\s/>]")
+_REFERENCE: Final = re.compile(rb' r="([A-Za-z]{1,3})0*([0-9]{1,7})"')
+_BEFORE_EQUALS: Final = re.compile(rb"(?<! ) +=")
+_AFTER_EQUALS: Final = re.compile(rb"= +")
+_BLANKS: Final = bytes.maketrans(b"\t\r\n", b"   ")
 _PREFIX: Final = re.compile(rb"<(\w+:)worksheet\b")
 _ODS_TABLE: Final = re.compile(rb"(?=<table:table[ >])")
 _ODS_TABLE_START: Final = (b"<table:table ", b"<table:table>")
 _ODS_ROW: Final = b"<table:table-row"
 _ODS_CELL: Final = re.compile(rb"<table:(?:covered-)?table-cell\b")
-_ODS_ROWS: Final = re.compile(rb'[^>]*table:number-rows-repeated="(\d+)"')
-_ODS_COLUMNS: Final = re.compile(rb'[^>]*table:number-columns-repeated="(\d+)"')
+_ODS_ROWS: Final = re.compile(rb'table:number-rows-repeated="\+?0*(\d{1,12})')
+_ODS_COLUMNS: Final = re.compile(rb'table:number-columns-repeated="\+?0*(\d{1,12})')
 
 
 class ErrorCell(NamedTuple):
@@ -59,16 +64,20 @@ def lengths_of_texts(xml: Iterable[bytes]) -> Sequence[int]:
     """How many bytes each of the texts has that cells of an XLSX share. Each cell gets a copy when the sheet is loaded."""
     lengths = array("Q")
     rest = b""
+    odd, total = False, 0
     for piece in xml:
         rest += piece
+        total += len(piece)
         if b">" in piece:
             cut = rest.rfind(b">") + 1  # no tag is cut in two there
             before, *texts = _TEXT.split(rest[:cut])
             if lengths:
                 lengths[-1] += len(before)
             lengths.extend([len(text) for text in texts])
+            odd = odd or b"<!" in rest[:cut]
             rest = rest[cut:]
-    return lengths
+    # A comment may seem to have texts in it: then each may be as long as all together.
+    return array("Q", [total]) * len(lengths) if odd else lengths
 
 
 def first_error_in_xlsx(xml: Iterable[bytes], shared: Sequence[int]) -> ErrorCell | None:
@@ -79,21 +88,20 @@ def first_error_in_xlsx(xml: Iterable[bytes], shared: Sequence[int]) -> ErrorCel
     first: ErrorCell | None = None
     rows = columns = cells = size = text = 0
     longest = max(shared, default=0)
-    for piece in _cut_before(_without_prefix(xml), b"<row"):
+    for written in _cut_before(_without_prefix(xml), b"<row"):
+        piece = _without_spaces(written)
         begun = rows
         found = _COLUMNS.findall(piece)
         cells += len(found)
-        size += len(piece)
+        size += len(written)
         if longest:
             numbers = [int(number) for number in _SHARED.findall(piece)]
             text += sum([shared[number] for number in numbers if number < len(shared)])
             text += longest * (piece.count(b't="s"') - len(numbers))
         columns = max([columns, *map(_column_number, set(found))])
-        rows = max([rows + len(_ROW.findall(piece)), *map(int, set(_ROWS.findall(piece)))])
-        if piece.count(b"<c ") + piece.count(b"<c>") > len(
-            found
-        ):  # a cell may have no reference: it follows the one before
-            columns = max([columns, *(row.count(b"<c") for row in piece.split(b"<row")[1:])])
+        rows = max([rows + len(_ROW.findall(piece)), *map(_number, set(_ROWS.findall(piece)))])
+        if piece.count(b"<c") > len(found):  # a cell may have no reference: it follows the one before
+            columns = max([columns, *(len(_ANY_CELL.findall(row)) for row in piece.split(b"<row")[1:])])
         _check_rectangle(rows, columns)
         _check_memory(rows * columns, text + max(0, size - _CELL_XML * cells))
         if first is None and b't="e"' in piece:
@@ -104,7 +112,8 @@ def first_error_in_xlsx(xml: Iterable[bytes], shared: Sequence[int]) -> ErrorCel
 def first_errors_in_ods(xml: Iterable[bytes]) -> list[ErrorCell | None]:
     """The same for each sheet of an ODS, in their order; they are loaded together."""
     sheets: list[_OdsSheet] = []
-    for piece in _cut_before(xml, _ODS_ROW):
+    for written in _cut_before(_plain(xml), _ODS_ROW):
+        piece = _without_spaces(written).replace(b"'", b'"')
         _check_memory(sum(sheet.cells for sheet in sheets), sum(sheet.text for sheet in sheets))
         for part in _ODS_TABLE.split(piece):
             if part.startswith(_ODS_TABLE_START):
@@ -149,8 +158,7 @@ class _OdsSheet:
 
 
 def _repeated(pattern: re.Pattern[bytes], xml: bytes) -> int:
-    match = pattern.match(xml)
-    return int(match[1]) if match else 1
+    return max(map(int, pattern.findall(xml)), default=1)
 
 
 def _error_cell(piece: bytes, rows: int) -> ErrorCell | None:
@@ -187,9 +195,22 @@ def _check_memory(cells: int, text: int) -> None:
         )
 
 
+def _number(digits: bytes) -> int:
+    """A longer one is too large in any case, and Python refuses to read one of thousands of digits."""
+    return int(digits.lstrip(b"0")[:12] or b"0")
+
+
+def _without_spaces(xml: bytes) -> bytes:
+    """Without blanks around the signs between attributes and their values, which no spreadsheet writes."""
+    xml = xml.translate(_BLANKS)
+    if b" =" not in xml and b"= " not in xml:
+        return xml
+    return _AFTER_EQUALS.sub(b"=", _BEFORE_EQUALS.sub(b"=", xml))
+
+
 def _column_number(letters: bytes) -> int:
     number = 0
-    for letter in letters:
+    for letter in letters[:8].upper():
         number = number * 26 + letter - 64
     return number
 
@@ -202,6 +223,24 @@ def _without_prefix(xml: Iterable[bytes]) -> Iterator[bytes]:
             prefix = match[1]
         plain = piece.replace(b"<" + prefix, b"<") if prefix else piece
         yield plain.replace(b"'", b'"')
+
+
+def _plain(xml: Iterable[bytes]) -> Iterator[bytes]:
+    """The XML of an ODS. Raises `NotATable` for what may hide elements, or seem to be some: no spreadsheet writes it.
+
+    The library that loads the sheet would leave out a text that is in CDATA besides.
+    """
+    before = b""
+    for piece in xml:
+        looked_at = before[-1:] + piece
+        if not before and piece.removeprefix(b"\xef\xbb\xbf").startswith(b"<?xml "):
+            looked_at = piece.partition(b"?>")[2]
+        if b"<!" in looked_at or b"<?" in looked_at:
+            raise NotATable(
+                "The ODS has comments, CDATA or instructions in its XML; save it anew in a spreadsheet program"
+            )
+        yield piece
+        before = piece
 
 
 def _cut_before(xml: Iterable[bytes], element: bytes) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """The parts of a workbook as an archive: which is the XML of a sheet, and how much of it there is once it is inflated.
 
 The directory of an archive says how large each part is, but it may lie. So each part that is going to be loaded is
-inflated here first, and thrown away, which takes no memory.
+inflated here first, and thrown away, which takes no memory. Nor may it be ambiguous which part is loaded: the library that
+loads it tells names apart in its own way.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import IO, Final
-from xml.etree import ElementTree
+from xml.parsers import expat
 
 from batchbus_strategies.tables.errors import NotATable
 from batchbus_strategies.tables.limits import BOMB_FREE, BOMB_RATIO, MAX_SHEET_XML
@@ -24,14 +25,16 @@ _LOCAL_HEADER: Final = 30
 """Bytes in front of the name of a member, see section 4.3.7 of https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT."""
 _MAX_OTHER: Final = 64 * 1024 * 1024
 """Bytes that the parts may have which are neither cells nor texts, such as styles and the names of sheets."""
-_TEXTS: Final = "xl/sharedStrings.xml"
+_WORKBOOK: Final = "xl/workbook.xml"
+_LINKS: Final = "xl/_rels/workbook.xml.rels"
+_TEXTS: Final = "xl/sharedstrings.xml"
 _NOT_LOADED: Final = (
     "xl/worksheets/",
     "xl/media/",
     "xl/drawings/",
-    "xl/pivotCache/",
+    "xl/pivotcache/",
     _TEXTS,
-    "Pictures/",
+    "pictures/",
     "content.xml",
 )
 
@@ -43,11 +46,13 @@ class WorkbookParts:
         self._file = file
         try:
             with zipfile.ZipFile(file) as archive:
-                self._members = {member.filename: member for member in archive.infolist()}
+                members = [member for member in archive.infolist() if not member.is_dir()]
         except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
             raise NotATable(f"The workbook cannot be read: {error}") from None
-
-        if not {"xl/workbook.xml", "content.xml"} & self._members.keys():
+        self._members = {_part_name(member.filename): member for member in members}
+        if len(self._members) < len(members):
+            raise NotATable("The workbook is damaged: two parts of it have the same name")
+        if not {_WORKBOOK, "content.xml"} & self._members.keys():
             raise NotATable("The file is an archive, and no XLSX or ODS: it has no sheets in it")
 
     def check_others(self) -> None:
@@ -80,21 +85,39 @@ class WorkbookParts:
 
     def _path_of(self, sheet: str) -> str | None:
         """The name of the part with that sheet, by the relationships of sections 12.3 and 9.3 in ECMA-376, part 1 and 2."""
+        ids: dict[str | None, str | None] = {}
+        for attributes in self._elements(_WORKBOOK, "sheet"):
+            id_ = next((value for key, value in attributes.items() if key.endswith("}id")), None)
+            if ids.setdefault(attributes.get("name"), id_) != id_:
+                raise NotATable("The XLSX is damaged: two sheets of it have the same name")
+        targets: dict[str | None, str] = {}
+        for attributes in self._elements(_LINKS, "Relationship"):
+            target = attributes.get("Target", "")
+            if targets.setdefault(attributes.get("Id"), target) != target:
+                raise NotATable("The XLSX is damaged: two relationships of it have the same Id")
+        target_ = targets.get(ids.get(sheet))
+        return None if target_ is None else _part_name(posixpath.join("/xl", target_))
+
+    def _elements(self, part: str, wanted: str) -> Iterator[dict[str, str]]:
+        """The attributes of all elements of that name in a part. Nothing else is kept of it."""
+        found: list[dict[str, str]] = []
+
+        def begins(name: str, attributes: dict[str, str]) -> None:
+            if name.rpartition("}")[2] == wanted:
+                found.append(attributes)
+
+        parser = expat.ParserCreate(namespace_separator="}")
+        parser.StartElementHandler = begins
+        parser.StartDoctypeDeclHandler = _refuse_doctype
+        if part not in self._members:
+            raise NotATable(f"The XLSX is damaged: {part} is not in it")
         try:
-            with zipfile.ZipFile(self._file) as archive:
-                workbook = ElementTree.fromstring(archive.read("xl/workbook.xml"))
-                links = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
-        except (KeyError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError) as error:
+            for piece in chain(self._inflated(self._members[part]), [b""]):
+                parser.Parse(piece, not piece)
+                yield from found
+                found.clear()
+        except expat.ExpatError as error:
             raise NotATable(f"The XLSX is damaged: {error}") from None
-        ids = {
-            element.get("name"): next((value for key, value in element.attrib.items() if key.endswith("}id")), None)
-            for element in workbook.iter()
-            if element.tag.endswith("}sheet")
-        }
-        for link in links:
-            if link.get("Id") == ids.get(sheet):
-                return posixpath.normpath(posixpath.join("/xl", link.get("Target", ""))).lstrip("/")
-        return None
 
     def _check_sizes(self, members: Iterable[zipfile.ZipInfo]) -> None:
         total = sum(member.file_size for member in members)
@@ -142,3 +165,12 @@ class WorkbookParts:
                 raise NotATable(f"The workbook is damaged: {error}") from None
         if made != member.file_size:
             raise NotATable("The workbook is damaged: a part has another size than its directory says")
+
+
+def _part_name(name: str) -> str:
+    """One name for all spellings under which a part may be looked for."""
+    return posixpath.normpath("/" + name.replace("\\", "/")).lower().lstrip("/")
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise NotATable("The XLSX is damaged: it declares a document type, which section 9.1 of ECMA-376, part 2, forbids")
