@@ -130,7 +130,7 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
     async def _documents(self, run: JobRun[RecordExportContext]) -> AsyncIterator[Sequence[Document]]:
         selection = self.selection(run.context)
         documents = run.catalog[self.record.collection]
-        cursor = documents.find(selection.query, batch_size=_CHUNK).sort(selection.sort)
+        cursor = documents.find(selection.query, batch_size=_CHUNK).sort(selection.sort).allow_disk_use(True)
         if selection.skip:
             cursor = cursor.skip(selection.skip)
         if selection.limit is not None:
