@@ -53,7 +53,7 @@ def test_a_template_may_be_a_workbook_and_its_columns_are_explained(batchbus: Co
     assert CalamineWorkbook.from_path(tmp_path / "c.xlsx").sheet_names == ["Template", "Columns"]
     explained = batchbus.fine("template", "customer-import", "--explain").out.splitlines()
     assert explained[0] == "Email: text; it tells which record the row is about. Example: ada@example.com"
-    assert explained[4] == "Group: the name of one of customer_groups; an empty cell clears it."
+    assert explained[4] == "Groups: the name of some of customer_groups, separated by commas; an empty cell clears it."
     assert batchbus("template", "slow", "--explain").code == 1
     assert batchbus("template", "slow", "--format", "xlsx").code == 1
 

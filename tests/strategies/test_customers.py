@@ -14,9 +14,12 @@ from batchbus_strategies.testing import FakeJob, LocalFiles, RecordContract
 
 CONTENT = (
     "Email,First Name,Last Name,Phone,Group,Address 1,Postal Code,City,Country Code\n"
-    "ada@example.com,Ada,Lovelace,+44 20 7946 0000,Wholesale,12 Church Lane,SW1A 1AA,London,gb\n"
+    'ada@example.com,Ada,Lovelace,+44 20 7946 0000,"Wholesale,""Friends, and more""",12 Church Lane,SW1A 1AA,London,gb\n'
     "bob@example.com,Bob,,,,,,,\n"
 )
+
+
+GROUPS = ({"_id": "grp_1", "name": "Wholesale"}, {"_id": "grp_2", "name": "Friends, and more"})
 
 
 async def run(services: Services, strategy: CustomerImport | CustomerExport, context: dict[str, Json]) -> FakeJob[Any]:
@@ -29,7 +32,7 @@ async def run(services: Services, strategy: CustomerImport | CustomerExport, con
 
 @pytest.fixture
 async def groups(services: Services) -> None:
-    await services.catalog["customer_groups"].insert_one({"_id": "grp_1", "name": "Wholesale"})
+    await services.catalog["customer_groups"].insert_many([dict(group) for group in GROUPS])
 
 
 @pytest.mark.usefixtures("groups")
@@ -40,7 +43,7 @@ async def test_a_file_becomes_customers_and_customers_the_same_file(services: Se
     ada = await services.catalog["customers"].find_one({"email": "ada@example.com"})
     assert ada is not None
     assert ada["_id"].startswith("cus_")
-    assert (ada["group_id"], ada["phone"]) == ("grp_1", "+44 20 7946 0000")
+    assert (ada["group_ids"], ada["phone"]) == (["grp_1", "grp_2"], "+44 20 7946 0000")
     assert ada["billing_address"] == {
         "address_1": "12 Church Lane",
         "address_2": None,
@@ -52,14 +55,15 @@ async def test_a_file_becomes_customers_and_customers_the_same_file(services: Se
     exported = await run(services, CustomerExport(), {"order": "Email"})
     content = files.get(exported.result["file_key"])
     ada_again, bob = csv.DictReader(io.StringIO(content.decode()))
-    assert (ada_again["Group"], ada_again["City"], bob["First Name"]) == ("Wholesale", "London", "Bob")
+    assert (ada_again["City"], bob["First Name"], bob["Groups"]) == ("London", "Bob", "")
+    assert ada_again["Groups"] == 'Wholesale,"Friends, and more"'
     again = await run(services, CustomerImport(), {"fileKey": files.put("uploads/again.csv", content)})
     assert again.result["outcome"] == {"unchanged": 2}
 
 
 @pytest.mark.parametrize(
     ("row", "column"),
-    [("nobody,,,,,,,,", "Email"), ("a@b.example,,,,Retail,,,,", "Group"), ("a@b.example,,,,,,,,GBR", "Country Code")],
+    [("nobody,,,,,,,,", "Email"), ("a@b.example,,,,Retail,,,,", "Groups"), ("a@b.example,,,,,,,,GBR", "Country Code")],
 )
 @pytest.mark.usefixtures("groups")
 async def test_what_no_customer_can_have_is_an_error_of_its_cell(
@@ -85,5 +89,5 @@ class TestCustomers(RecordContract):
     mended = "dora@example,Dora,,,,,,,de"
 
     async def furnish(self) -> None:
-        await self.catalog["customer_groups"].insert_one({"_id": "grp_1", "name": "Wholesale"})
+        await self.catalog["customer_groups"].insert_many([dict(group) for group in GROUPS])
         await self.catalog["customers"].insert_one({"_id": "cus_eve", "email": "eve@example.com", "first_name": "Eva"})

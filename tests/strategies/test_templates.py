@@ -16,7 +16,7 @@ TEMPLATES = [
     if entry.batch_type.endswith("-import")
     for ending in entry.strategy_class.template_formats
 ]
-CONTEXTS: dict[str, dict[str, Any]] = {}
+CONTEXTS: dict[str, dict[str, Any]] = {"price-list-import": {"price_list_id": "pl_1"}}
 """What a type has to be told besides the file."""
 
 
@@ -29,6 +29,10 @@ async def _built(strategy: BatchStrategy[Any]) -> bytes | None:
 async def furnished(services: Services) -> None:
     """What the examples are about."""
     await services.catalog["orders"].insert_one({"_id": "order_01JZ0000000000000000000000", "status": "pending"})
+    await services.catalog["products"].insert_one(
+        {"_id": "prod_1", "handle": "1", "variants": [{"id": "variant_1", "sku": "TABLE-OAK-1"}]}
+    )
+    await services.catalog["price_lists"].insert_one({"_id": "pl_1", "prices": []})
 
 
 @pytest.mark.usefixtures("furnished")

@@ -39,7 +39,9 @@ class Customer(Record, collection="customers", id_prefix="cus_"):
     first_name: Annotated[str | None, Column("First Name"), Field(examples=["Ada"])] = None
     last_name: Annotated[str | None, Column("Last Name"), Field(examples=["Lovelace"])] = None
     phone: Annotated[str | None, Column("Phone"), Field(examples=["+44 20 7946 0000"])] = None
-    group_id: Annotated[str | None, Reference("customer_groups", by="name", column="Group")] = None
+    group_ids: Annotated[list[str], Reference("customer_groups", by="name", column="Groups", also=["Group"])] = Field(
+        default_factory=list
+    )
     billing_address: Address = Address()
 
 

@@ -22,7 +22,16 @@ from batchbus_strategies.catalog.references import Ambiguous, References, Unknow
 from batchbus_strategies.strategy import StrategyError
 from batchbus_strategies.tables import shortened
 
-__all__ = ["KNOWN_NAMES", "HeaderError", "HeaderRefused", "Layout", "PriceCell", "read_header"]
+__all__ = [
+    "KNOWN_NAMES",
+    "HeaderError",
+    "HeaderRefused",
+    "Layout",
+    "PriceCell",
+    "price_cell",
+    "read_header",
+    "same_prices",
+]
 
 KNOWN_NAMES: Final = frozenset(
     [column.name for column in COLUMNS]
@@ -104,13 +113,13 @@ def read_header(header: Sequence[str], references: References) -> Layout:
             groups[prefix].setdefault(number, {})[part] = index
         elif priced := price_column(name):
             try:
-                prices.append(_price_cell(index, name, priced, references, hint=len(errors) < _HINTED))
+                prices.append(price_cell(index, name, priced, references, hint=len(errors) < _HINTED))
             except LookupError as error:
                 code = "ambiguous_region" if isinstance(error, Ambiguous) else "unknown_region"
                 errors.append(HeaderError(name, code, f'column "{shortened(name)}": {error}'))
         elif name:
             errors.append(HeaderError(name, "unknown_column", _unknown(name, hint=len(errors) < _HINTED)))
-    errors += _same_prices(prices)
+    errors += same_prices(prices)
     errors += _incomplete(groups[OPTION.prefix])
     if errors:
         raise HeaderRefused(errors)
@@ -149,7 +158,7 @@ def _general_errors(names: Sequence[str]) -> Iterator[HeaderError]:
         seen.add(name)
 
 
-def _price_cell(
+def price_cell(
     index: int, header: str, priced: tuple[str | None, str | None], references: References, *, hint: bool
 ) -> PriceCell:
     """Raises `Unknown`, `Ambiguous`."""
@@ -190,7 +199,7 @@ def _nearest(name: str) -> str:
     return f' (did you mean "{lowered[near[0]]}"?)' if near else ""
 
 
-def _same_prices(prices: Iterable[PriceCell]) -> Iterator[HeaderError]:
+def same_prices(prices: Iterable[PriceCell]) -> Iterator[HeaderError]:
     seen: dict[tuple[str | None, str], PriceCell] = {}
     for price in prices:
         first = seen.setdefault((price.region_id, price.currency), price)

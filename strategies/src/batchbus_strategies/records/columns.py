@@ -59,7 +59,10 @@ class Shown(Column):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The field holds the `_id` of a document in another collection, and its cell a value of one of that one's fields."""
+    """The field holds the `_id` of a document in another collection, and its cell a value of one of that one's fields.
+
+    A field that is a list holds several, and its cell their values, separated by commas.
+    """
 
     collection: str
     by: str

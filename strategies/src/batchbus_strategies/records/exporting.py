@@ -130,7 +130,7 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
     async def _documents(self, run: JobRun[RecordExportContext]) -> AsyncIterator[Sequence[Document]]:
         selection = self.selection(run.context)
         documents = run.catalog[self.record.collection]
-        cursor = documents.find(selection.query, batch_size=_CHUNK).sort(selection.sort)
+        cursor = documents.find(selection.query, batch_size=_CHUNK).sort(selection.sort).allow_disk_use(True)
         if selection.skip:
             cursor = cursor.skip(selection.skip)
         if selection.limit is not None:
@@ -171,17 +171,23 @@ class _Names:
         for each in self._fields:
             reference, known = each.reference, self._known[each.path]
             assert reference
-            ids = list(dict.fromkeys(value_at(document, each.path) for document in documents))
-            unknown = [id_ for id_ in ids if id_ is not None and id_ not in known]
+            ids = dict.fromkeys(id_ for document in documents for id_ in _ids(value_at(document, each.path)))
+            unknown = [id_ for id_ in ids if id_ not in known]
             for first in range(0, len(unknown), _KEYS):
                 query = {"_id": {"$in": unknown[first : first + _KEYS]}}
                 async for found in self._catalog[reference.collection].find(query, {reference.by: 1}):
                     known[found["_id"]] = found.get(reference.by)
 
-    def of(self, each: Field, id_: Any) -> str:
-        """Empty for one that is not there any more."""
-        name = self._known[each.path].get(id_)
-        return "" if name is None else str(name)
+    def of(self, each: Field, value: Any) -> str:
+        """Without those that are not there any more."""
+        known = self._known[each.path]
+        names = [str(known[id_]) for id_ in _ids(value) if known.get(id_) is not None]
+        return each.write(names) if isinstance(value, list) else "".join(names)
+
+
+def _ids(value: Any) -> list[Any]:
+    """Those that a reference field holds."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +202,7 @@ class _Column:
     def cell(self, document: Document, names: _Names) -> WrittenCell:
         value = value_at(document, self.field.path)
         if self.field.reference is not None:
-            return "" if value is None else names.of(self.field, value)
+            return names.of(self.field, value)
         if self.place is None:
             return self.field.cell(document)
         if isinstance(self.place, str):

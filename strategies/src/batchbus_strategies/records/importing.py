@@ -78,11 +78,12 @@ class RecordImport(BatchStrategy[RecordImportContext], Generic[R]):
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for a context that is not right, and for a file that is not there or cannot be read."""
         try:
-            context = RecordImportContext.model_validate(draft.context)
+            context = self.context_model.model_validate(draft.context)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
             raise JobRefused(f"The context is not right: {field}: {first['msg']}", field=field) from error
+        assert isinstance(context, RecordImportContext)
         try:
             if await self.services.files.size(context.fileKey) <= _LOOKED_INTO:
                 await self._look_into(context)

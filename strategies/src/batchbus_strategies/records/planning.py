@@ -44,9 +44,8 @@ class Planner:
         for field in self.schema.references:
             if (found := references.get(field.path)) is not None:
                 if found.error is not None:
-                    errors.append(
-                        CellError(staged.line, field.column, "unknown_reference", found.error, values[field.path])
-                    )
+                    named = field.write(values[field.path])
+                    errors.append(CellError(staged.line, field.column, "unknown_reference", found.error, named))
                 elif found.skipped:
                     del values[field.path]
                 else:

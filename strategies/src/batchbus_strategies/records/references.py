@@ -50,13 +50,12 @@ class References:
         for field in self._fields:
             assert field.reference
             for values in records:
-                if (value := values.get(field.path)) is not None:
-                    wanted[field.reference.collection, field.reference.by][value] = None
+                wanted[field.reference.collection, field.reference.by] |= dict.fromkeys(_named(values, field))
         for (collection, by), values_ in wanted.items():
             await self._look_up(collection, by, list(values_))
         resolved = [
             {
-                field.path: self._resolved(field, values[field.path])
+                field.path: self._all_resolved(field, values[field.path])
                 for field in self._fields
                 if values.get(field.path) is not None
             }
@@ -76,6 +75,14 @@ class References:
                 if (ids := found.get(str(document.get(by)))) is not None and len(ids) < 2:
                     ids.append(document["_id"])
             self._known |= {(collection, by, value): ids for value, ids in found.items()}
+
+    def _all_resolved(self, field: Field, value: Any) -> Resolved:
+        """Of a list, what of it is not skipped; the first error if there is one."""
+        if not isinstance(value, list):
+            return self._resolved(field, value)
+        every = [(each, self._resolved(field, each)) for each in value]
+        wrong = next((f"{shortened(each)}: {found.error}" for each, found in every if found.error is not None), None)
+        return Resolved(error=wrong) if wrong else Resolved([found.id for _, found in every if not found.skipped])
 
     def _resolved(self, field: Field, value: str) -> Resolved:
         reference = field.reference
@@ -98,16 +105,24 @@ class References:
     def made(self, values: Mapping[str, Any]) -> Iterable[CreateReferenced]:
         """What has to be created for a record with these values, which no record before it has needed."""
         for field in self._fields:
-            reference, value = field.reference, values.get(field.path)
-            if reference is None or reference.missing != "create" or value is None:
+            reference = field.reference
+            if reference is None or reference.missing != "create":
                 continue
-            new = (reference.collection, value)
-            if new in self._made or self._known.get((reference.collection, reference.by, value)):
-                continue
-            self._made.add(new)
-            yield CreateReferenced(
-                op="reference", collection=reference.collection, id=new_id(field, value), document={reference.by: value}
-            )
+            for value in _named(values, field):
+                new = (reference.collection, value)
+                if new in self._made or self._known.get((reference.collection, reference.by, value)):
+                    continue
+                self._made.add(new)
+                document = {reference.by: value}
+                yield CreateReferenced(
+                    op="reference", collection=reference.collection, id=new_id(field, value), document=document
+                )
+
+
+def _named(values: Mapping[str, Any], field: Field) -> list[str]:
+    """What a record names in a reference field."""
+    value = values.get(field.path)
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def new_id(field: Field, value: str) -> str:

@@ -243,7 +243,7 @@ def _field(
     example = str(info.examples[0]) if info.examples else None
     match marker:
         case Reference():
-            found = _type_of(str, where, None)
+            found = _type_of(kind if get_origin(kind) is list else str, where, None)
             return Field(
                 shape="one",
                 column=marker.column,

@@ -36,7 +36,9 @@ def _explained(schema: Schema) -> Iterator[ColumnHelp]:
 def _says(field: Field) -> str:
     says = field.type.says
     if field.reference is not None:
-        says = f"the {field.reference.by} of one of {field.reference.collection}"
+        several = "of some of" if field.type.code == "list" else "of one of"
+        says = f"the {field.reference.by} {several} {field.reference.collection}"
+        says += ", separated by commas" if field.type.code == "list" else ""
         says += {"refuse": "", "create": ", which is created if there is none", "skip": ", left out if there is none"}[
             field.reference.missing
         ]
