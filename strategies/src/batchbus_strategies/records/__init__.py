@@ -1,10 +1,21 @@
 """Records: an entity is declared once, and gets an import, an export, templates and plans from that."""
 
 from batchbus_strategies.records.applying import Applied
-from batchbus_strategies.records.columns import Column, Key, Named, Numbered, Reference
+from batchbus_strategies.records.columns import (
+    Column,
+    Combination,
+    Family,
+    Key,
+    Named,
+    NameList,
+    Numbered,
+    Reference,
+    Rows,
+)
 from batchbus_strategies.records.context import RecordImportContext
 from batchbus_strategies.records.errors import CellError, HeaderRefused, RecordsRefused
 from batchbus_strategies.records.exporting import RecordExport
+from batchbus_strategies.records.families import ColumnError, FamilyColumn, FamilyColumns
 from batchbus_strategies.records.importing import RecordImport
 from batchbus_strategies.records.record import Money, Part, Record
 from batchbus_strategies.records.schema import DeclarationError
@@ -14,10 +25,16 @@ __all__ = [
     "Applied",
     "CellError",
     "Column",
+    "ColumnError",
+    "Combination",
     "DeclarationError",
+    "Family",
+    "FamilyColumn",
+    "FamilyColumns",
     "HeaderRefused",
     "Key",
     "Money",
+    "NameList",
     "Named",
     "Numbered",
     "Part",
@@ -28,4 +45,5 @@ __all__ = [
     "RecordImportContext",
     "RecordsRefused",
     "Reference",
+    "Rows",
 ]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from batchbus_strategies.records.header import load_families
 from batchbus_strategies.records.importing import record_of
 from batchbus_strategies.records.record import Record
-from batchbus_strategies.records.schema import Field, Schema, schema_of, value_at
+from batchbus_strategies.records.schema import Schema, schema_of
 from batchbus_strategies.records.selecting import RecordExportContext, chosen_columns, order_of, query_of
-from batchbus_strategies.strategy import Actor, BatchStrategy, Catalog, Draft, JobRefused, JobRun
+from batchbus_strategies.records.written_columns import ReferencedNames, Shape, columns_of, rows_of
+from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, JobRefused, JobRun
 from batchbus_strategies.tables import WriteOptions, csv_cell, csv_line, file_ending, write_table
 
 __all__ = ["RecordExport"]
@@ -21,14 +22,15 @@ __all__ = ["RecordExport"]
 R = TypeVar("R", bound=Record)
 
 _CHUNK: Final = 1000
-_KEYS: Final = 100
-"""Asked for in one query: simple planners take quadratic time for long lists."""
 
 Document = dict[str, Any]
 
 
 class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
     """Writes the records of a collection into a file, and changes nothing in it.
+
+    A record that spans several rows has one for each of its elements, which repeats the cells of the record itself; one
+    without elements has one row, in which the cells of elements are empty.
 
     class CustomerExport(RecordExport[Customer]):
         batch_type = "customer-export"
@@ -67,46 +69,47 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
         chosen_columns(self.schema, context.fields)
 
     async def pre_process(self, run: JobRun[RecordExportContext]) -> None:
-        shape, count = _Shape(), 0
+        shape, count = Shape(), 0
         async for documents in self._documents(run):
-            for document in documents:
-                shape.fit(self.schema, document)
-            count += len(documents)
-            await run.advance(len(documents), message=f"{count:,} records found")
+            rows = sum(shape.fit(self.schema, document) for document in documents)
+            count += rows
+            await run.advance(rows, message=f"{count:,} rows found")
         run.expect(count)
-        run.result["shape"] = {
-            "numbers": shape.numbers,
-            "names": {path: sorted(names) for path, names in shape.names.items()},
-        }
+        run.result["shape"] = shape.as_json()
         run.describe(
             f"{run.job_type}-count",
             f"{self.schema.name.capitalize()} records to export",
-            f"There will be {count:,} records exported.",
+            f"There will be {count:,} {'rows' if self.schema.rows else 'records'} exported.",
         )
 
     async def process(self, run: JobRun[RecordExportContext]) -> None:
-        context, shape = run.context, _Shape(**run.result["shape"])
-        columns = list(_columns(self.schema, chosen_columns(self.schema, context.fields), shape))
+        context, shape = run.context, Shape.from_json(run.result["shape"])
+        families = await load_families(self.schema, run.catalog)
+        columns = list(columns_of(chosen_columns(self.schema, context.fields), shape, families))
         # A name of its own for each run, so that a worker that lost its job cannot write over the file of the next.
         ending = file_ending(context.format, context.compression)
         key = f"exports/{run.job_type}/{run.job_type}-{int(time.time() * 1000)}-{run.run_number}{ending}"
         options = WriteOptions(format=context.format, compression=context.compression, delimiter=self.delimiter)
-        references = _Names(run.catalog, self.schema)
+        references = ReferencedNames(run.catalog, self.schema)
         async with run.files.write(key) as file:
             async with write_table(file, [column.header for column in columns], options) as table:
                 async for documents in self._documents(run):
                     await references.look_up(documents)
-                    await table.write(
-                        [[column.cell(document, references) for column in columns] for document in documents]
-                    )
-                    await run.advance(len(documents))
+                    rows = [
+                        [column.cell(row, references) for column in columns]
+                        for document in documents
+                        for row in rows_of(self.schema, document)
+                    ]
+                    for first in range(0, len(rows), _CHUNK):
+                        await table.write(rows[first : first + _CHUNK])
+                    await run.advance(len(rows))
             size = file.size
         run.result["file_key"] = key
         run.result["file_size"] = size
 
     async def build_template(self) -> bytes:
         """The header."""
-        columns = _columns(self.schema, chosen_columns(self.schema, None), _Shape())
+        columns = columns_of(chosen_columns(self.schema, None), Shape(), {})
         return csv_line((csv_cell(column.header) for column in columns), delimiter=self.delimiter).encode()
 
     async def _documents(self, run: JobRun[RecordExportContext]) -> AsyncIterator[Sequence[Document]]:
@@ -116,84 +119,3 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
         cursor = cursor.sort(order_of(self.schema, context.order)).limit(context.batch_size or 0)
         while found := await cursor.to_list(_CHUNK):
             yield found
-
-
-@dataclass(slots=True)
-class _Shape:
-    """How many columns numbered fields take, and the names that named ones have."""
-
-    numbers: dict[str, int] = field(default_factory=dict)
-    names: dict[str, Any] = field(default_factory=dict)
-
-    def fit(self, schema: Schema, document: Document) -> None:
-        for each in schema.fields:
-            if each.shape == "numbered":
-                self.numbers[each.path] = max(self.numbers.get(each.path, 0), len(value_at(document, each.path) or ()))
-            elif each.shape == "named":
-                self.names.setdefault(each.path, set()).update(value_at(document, each.path) or ())
-
-
-class _Names:
-    """The values that references stand in cells as."""
-
-    def __init__(self, catalog: Catalog, schema: Schema) -> None:
-        self._catalog = catalog
-        self._fields = schema.references
-        self._known: dict[str, dict[Any, Any]] = {field.path: {} for field in schema.references}
-
-    async def look_up(self, documents: Sequence[Document]) -> None:
-        for each in self._fields:
-            reference, known = each.reference, self._known[each.path]
-            assert reference
-            ids = list(dict.fromkeys(value_at(document, each.path) for document in documents))
-            unknown = [id_ for id_ in ids if id_ is not None and id_ not in known]
-            for first in range(0, len(unknown), _KEYS):
-                query = {"_id": {"$in": unknown[first : first + _KEYS]}}
-                async for found in self._catalog[reference.collection].find(query, {reference.by: 1}):
-                    known[found["_id"]] = found.get(reference.by)
-
-    def of(self, each: Field, id_: Any) -> str:
-        """Empty for one that is not there any more."""
-        name = self._known[each.path].get(id_)
-        return "" if name is None else str(name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    header: str
-    field: Field
-    part: Field | None = None
-    """Of a numbered field whose values are parts."""
-    place: int | str | None = None
-    """Which of the values of a numbered or named field."""
-
-    def cell(self, document: Document, names: _Names) -> str:
-        value = value_at(document, self.field.path)
-        if self.field.reference is not None:
-            return "" if value is None else names.of(self.field, value)
-        if isinstance(self.place, str):
-            value = value.get(self.place) if isinstance(value, Mapping) else None
-        elif self.place is not None:
-            value = value[self.place] if isinstance(value, list) and self.place < len(value) else None
-            if self.part is not None and value is not None:
-                return self.part.write(value_at(value, self.part.path))
-        return self.field.write(value)
-
-
-def _columns(schema: Schema, chosen: Sequence[Field], shape: _Shape) -> Iterator[_Column]:
-    """Numbered columns go number by number; of a template, and of an empty collection, the first."""
-    done: set[str] = set()
-    for each in chosen:
-        owner = next(field for field in schema.fields if each is field or each in field.parts)
-        if owner.shape == "one":
-            yield _Column(owner.column, owner)
-        elif owner.path not in done:
-            done.add(owner.path)
-            if owner.shape == "named":
-                for name in shape.names.get(owner.path, ()):
-                    yield _Column(owner.column.replace("<name>", name), owner, place=name)
-                continue
-            for n in range(shape.numbers.get(owner.path, 1)):
-                for part in owner.parts or (owner,):
-                    if part in chosen:
-                        yield _Column(part.column.replace("<n>", str(n + 1)), owner, part if owner.parts else None, n)

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.records.cells import parse_time
-from batchbus_strategies.records.schema import Field as SchemaField
-from batchbus_strategies.records.schema import Schema, ordered_parts, plain
+from batchbus_strategies.records.fields import Field as SchemaField
+from batchbus_strategies.records.fields import plain
+from batchbus_strategies.records.schema import DeclaredColumn, Schema
 from batchbus_strategies.strategy import JobRefused
 from batchbus_strategies.tables import shortened
 
@@ -107,19 +108,25 @@ def order_of(schema: Schema, order: str) -> list[tuple[str, int]]:
     return [(found.path if found else name, direction), ("_id", direction)]
 
 
-def chosen_columns(schema: Schema, names: Sequence[str] | None) -> list[SchemaField]:
-    """The fields with columns that are to be written, in their order; parts of numbered fields for themselves.
+def chosen_columns(schema: Schema, names: Sequence[str] | None) -> list[DeclaredColumn]:
+    """The columns that are to be written, in their order; parts of numbered fields for themselves.
 
     Raises `JobRefused` for a name that is none.
     """
-    everything = list(ordered_parts(schema.fields))
     if names is None:
-        return everything
+        return list(schema.columns)
     chosen = []
     for name in names:
-        found = next((each for each in everything if plain(name) in (plain(each.column), plain(each.path))), None)
+        wanted = plain(name)
+        found = next((each for each in schema.columns if wanted in map(plain, _names_of(each))), None)
         if found is None:
-            there_are = ", ".join(each.column for each in everything)
+            there_are = ", ".join(each.field.column for each in schema.columns)
             raise JobRefused(f"There is no column {shortened(name)!r}; there are {there_are}", field="fields")
         chosen.append(found)
     return chosen
+
+
+def _names_of(column: DeclaredColumn) -> tuple[str, ...]:
+    """A field of an element is named by its path from the record on."""
+    path = column.name if column.of_element else column.field.path
+    return (column.field.column, *column.field.also, path)
