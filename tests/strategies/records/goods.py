@@ -155,6 +155,9 @@ class Goods(Customers):
             ]
         )
 
+    def importer(self) -> ProductImport:
+        return ProductImport()
+
     async def load(self, content: str | bytes, **options: Any) -> FakeJob[Any]:
         return await self.run(content, **{"strategy": ProductImport(), **options})
 

@@ -112,7 +112,7 @@ class _Merge:
             elif steps.field == self._rows:
                 self._of_rows(steps, change)
             else:
-                what = f"its {steps.field} {steps.identity}"
+                what = f"its {steps.field}[{steps.identity}]"
                 now = self._set.get(steps.field, value_at(self._document, steps.field, ABSENT))
                 identity = self._lists.get(steps.field)
                 self._set[steps.field] = with_change(now, identity, steps.identity, steps.rest, change, what)
@@ -157,7 +157,7 @@ class _Merge:
             result: Any = changed_value(seen, change, f"the {name} of {what}")
         else:
             identity = self._in_elements.get(name)
-            of = f"{name} {inner.identity} of {what}"
+            of = f"{name}[{inner.identity}] of {what}"
             result = with_change(seen, identity, inner.identity, inner.rest, change, of)
         if result is seen or (isinstance(seen, list) and result == seen):
             return
