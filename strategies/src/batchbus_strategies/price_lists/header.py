@@ -12,7 +12,8 @@ from batchbus_strategies.catalog.columns import price_column
 from batchbus_strategies.catalog.references import Ambiguous, References
 from batchbus_strategies.product_import.header import PriceCell, price_cell, same_prices
 from batchbus_strategies.records import CellError, HeaderRefused, Key, Record
-from batchbus_strategies.records.header import Layout, read_header
+from batchbus_strategies.records.header import read_header
+from batchbus_strategies.records.layout import Layout
 from batchbus_strategies.records.schema import schema_of
 from batchbus_strategies.tables import shortened
 
