@@ -281,3 +281,11 @@ async def test_a_record_with_too_many_rows_is_told_so(goods: Goods, monkeypatch:
     rows: list[dict[str, Any]] = [ROW | {"Variant_Title": str(n), **OPTION, "Option_1_Value": str(n)} for n in range(4)]
     job = await goods.load(table(*rows), on_error="skip")
     assert [error.code for error in job.kept.errors] == ["too_many_rows"]
+
+
+async def test_one_record_named_by_its_id_here_and_by_its_key_there_is_told_to_come_twice(goods: Goods) -> None:
+    await goods.services.catalog["products"].insert_one(stool())
+    content = "Product Id,Product Handle,Product Title\nprod_stool,,A\n,stool,B\n"
+    job = await goods.load(content, on_error="skip")
+    assert [(error.line, error.code) for error in job.kept.errors] == [(3, "duplicate_record")]
+    assert (await goods.product())["title"] == "A"

@@ -24,7 +24,7 @@ from batchbus_strategies.records.columns import (
     Rows,
     Shown,
 )
-from batchbus_strategies.records.fields import Field
+from batchbus_strategies.records.fields import Field, spoken_name
 
 __all__ = ["DeclarationError", "fields_of", "id_field"]
 
@@ -183,7 +183,7 @@ def _rows(field: Field, marker: Rows, kind: Any, where: str) -> Field:
         empty="keeps",
         parts=parts,
         rows=marker,
-        part_name=part.__name__.lower(),
+        part_name=spoken_name(part),
         unwritten=_unwritten(part, parts),
     )
 

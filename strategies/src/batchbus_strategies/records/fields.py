@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,7 +13,18 @@ from pydantic import ValidationError
 from batchbus_strategies.records.cells import CellType
 from batchbus_strategies.records.columns import Combination, Empty, Family, Reference, Rows, Shown
 
-__all__ = ["Field", "Shape", "is_living", "ordered_parts", "plain", "remove_at", "set_at", "trimmed", "value_at"]
+__all__ = [
+    "Field",
+    "Shape",
+    "is_living",
+    "ordered_parts",
+    "plain",
+    "remove_at",
+    "set_at",
+    "spoken_name",
+    "trimmed",
+    "value_at",
+]
 
 _BLANKS: Final = " \t\r\n\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff\u3000"
 """Ordinary, no-break and zero-width blanks: around a key they make twins that nobody can tell apart."""
@@ -143,3 +155,8 @@ def ordered_parts(fields: Sequence[Field]) -> Iterator[Field]:
             yield from ordered_parts(field.parts)
         else:
             yield field
+
+
+def spoken_name(model: type) -> str:
+    """The name of a class as people say it: `stock level` for `StockLevel`, `vat rate` for `VATRate`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", model.__name__).lower()

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from batchbus_strategies.records.declaring import DeclarationError, fields_of, id_field
-from batchbus_strategies.records.fields import Field, is_living, ordered_parts, plain, trimmed, value_at
+from batchbus_strategies.records.fields import Field, is_living, ordered_parts, plain, spoken_name, trimmed, value_at
 from batchbus_strategies.records.record import Record
 
 __all__ = ["OWN", "DeclarationError", "DeclaredColumn", "Schema", "Unique", "schema_of"]
@@ -48,8 +48,8 @@ class Schema:
 
     @property
     def name(self) -> str:
-        """For people: `customer` for a class `Customer`."""
-        return self.record.__name__.lower()
+        """For people: `stock level` for a class `StockLevel`."""
+        return spoken_name(self.record)
 
     @cached_property
     def keys(self) -> tuple[Field, ...]:

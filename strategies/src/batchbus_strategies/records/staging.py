@@ -283,6 +283,14 @@ class Staging:
             UPDATE record SET existing = (SELECT min(existing.id) FROM existing WHERE existing.key = record.key)
                 WHERE id IS NULL AND key IS NOT NULL AND existing IS NULL
         """)
+        if self._schema.record.id_column is not None:
+            self._database.execute(
+                f"""INSERT INTO error SELECT number, line, NULL, 'duplicate_record',
+                        'line ' || first || ' has the same {self._schema.name} already', NULL
+                    FROM (SELECT existing, min(number) AS earliest, min(line) AS first FROM record
+                          WHERE existing IS NOT NULL GROUP BY existing HAVING count(*) > 1)
+                    JOIN record USING (existing) WHERE number > earliest"""
+            )
 
     # -- record by record ------------------------------------------------------------------------------------------
 
