@@ -1,4 +1,4 @@
-"""Customers to import."""
+"""Customers and products to import."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from batchbus_strategies import Services
 from batchbus_strategies.testing import LocalFiles
 from tests.strategies.records.customers import Customers
+from tests.strategies.records.goods import Goods
 
 
 @pytest.fixture
@@ -15,3 +16,10 @@ async def customers(services: Services, files: LocalFiles) -> Customers:
         [{"_id": "grp_1", "name": "Wholesale"}, {"_id": "grp_2", "name": "Retail"}, {"_id": "grp_3", "name": "Retail"}]
     )
     return Customers(services, files)
+
+
+@pytest.fixture
+async def goods(services: Services, files: LocalFiles) -> Goods:
+    found = Goods(services, files)
+    await found.furnish()
+    return found

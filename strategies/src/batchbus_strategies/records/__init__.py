@@ -1,10 +1,22 @@
 """Records: an entity is declared once, and gets an import, an export, templates and plans from that."""
 
 from batchbus_strategies.records.applying import Applied
-from batchbus_strategies.records.columns import Column, Key, Named, Numbered, Reference, Shown
+from batchbus_strategies.records.columns import (
+    Column,
+    Combination,
+    Family,
+    Key,
+    Named,
+    NameList,
+    Numbered,
+    Reference,
+    Rows,
+    Shown,
+)
 from batchbus_strategies.records.context import RecordImportContext
 from batchbus_strategies.records.errors import CellError, HeaderRefused, RecordsRefused
 from batchbus_strategies.records.exporting import RecordExport
+from batchbus_strategies.records.families import ColumnError, FamilyColumn, FamilyColumns
 from batchbus_strategies.records.importing import RecordImport
 from batchbus_strategies.records.record import Money, Part, Record
 from batchbus_strategies.records.schema import DeclarationError
@@ -14,10 +26,16 @@ __all__ = [
     "Applied",
     "CellError",
     "Column",
+    "ColumnError",
+    "Combination",
     "DeclarationError",
+    "Family",
+    "FamilyColumn",
+    "FamilyColumns",
     "HeaderRefused",
     "Key",
     "Money",
+    "NameList",
     "Named",
     "Numbered",
     "Part",
@@ -28,6 +46,7 @@ __all__ = [
     "RecordImportContext",
     "RecordsRefused",
     "Reference",
+    "Rows",
     "Selection",
     "Shown",
 ]

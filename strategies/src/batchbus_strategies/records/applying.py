@@ -3,11 +3,13 @@
 A new document has an id that only this plan knows. An update filters on the old value of every field that it sets, and
 on the revision where the document has one, so that other services need not know of revisions. What was written already
 is recognised by the revision that it was given; what someone else has changed since is a conflict, and is left alone.
+
+An update that changes elements of lists is worked out from the document as it is now (`merging`). Others need no reading.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -17,12 +19,13 @@ from pymongo.errors import BulkWriteError
 
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.records.comparing import ABSENT, same
+from batchbus_strategies.records.fields import value_at
+from batchbus_strategies.records.merging import Changed, is_merged, merged, stamped
 from batchbus_strategies.records.plan import Create, CreateReferenced, Delete, Operation, Update
-from batchbus_strategies.records.schema import value_at
+from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.records.unique_values import release_stale_values
 
 if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorCollection
-
     from batchbus_strategies.strategy import JobRun
 
 __all__ = ["Applied", "What", "apply_operations", "as_planned"]
@@ -31,6 +34,8 @@ What = Literal["created", "updated", "unchanged", "deleted", "refused", "conflic
 """What became of a record."""
 
 _DUPLICATE_KEY: Final = 11000
+_TRIES: Final = 5
+"""How often writes are worked out anew because others have changed the documents in the moment between read and write."""
 _READ: Final = 100
 """Looked up in one query: simple planners take quadratic time for long lists."""
 
@@ -51,12 +56,11 @@ class Applied:
 
 
 async def apply_operations(
-    run: JobRun[Any], collection: str, operations: Sequence[Operation], now: datetime
+    run: JobRun[Any], schema: Schema, operations: Sequence[Operation], now: datetime
 ) -> list[Applied]:
     """What became of each operation that concerns a record, in their order. Raises what the driver raises."""
     await _create_referenced(run, [each for each in operations if each["op"] == "reference"], now)
-    documents = run.catalog[collection].with_options(write_concern=_DURABLE)
-    conflicts = await _write(run, documents, list(_writes(operations)), now)
+    conflicts = await _Writing(run, schema, now).write(list(_writes(operations)))
     return [
         Applied(each, "conflict", conflicts[id(each)]) if id(each) in conflicts else as_planned(each)
         for each in operations
@@ -95,39 +99,103 @@ async def _create_referenced(run: JobRun[Any], operations: Sequence[CreateRefere
         try:
             await run.catalog[collection].with_options(write_concern=_DURABLE).insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            _raise_unless_duplicates(error)  # made by another import, or by this chunk before
+            _duplicates(error)  # made by another import, or by this chunk before
 
 
-async def _write(
-    run: JobRun[Any], documents: AsyncIOMotorCollection[Document], writes: Sequence[_Write], now: datetime
-) -> dict[int, str]:
-    """One bulk write. Returns why operations could not be carried out, by their `id()`."""
-    if not writes:
-        return {}
-    run.ensure_lease()
-    try:
-        result = await documents.bulk_write([_request(each, now) for each in writes], ordered=False)
-        written = result.matched_count + result.inserted_count
-    except BulkWriteError as error:
-        _raise_unless_duplicates(error)
-        written = error.details["nMatched"] + error.details["nInserted"]
-    if written == len(writes):
-        return {}
-    # Some were carried out before, and others are in conflict: the revisions tell.
-    current: dict[Any, Document] = {}
-    ids = [each["id"] for each in writes]
-    for first in range(0, len(ids), _READ):
-        async for found in documents.find({"_id": {"$in": ids[first : first + _READ]}}):
-            current[found["_id"]] = found
-    reasons = ((id(each), _conflict(each, current.get(each["id"]))) for each in writes)
-    return {place: reason for place, reason in reasons if reason is not None}
+class _Writing:
+    """The writes of one chunk."""
+
+    def __init__(self, run: JobRun[Any], schema: Schema, now: datetime) -> None:
+        self._run = run
+        self._schema = schema
+        self._now = now
+        self._documents = run.catalog[schema.record.collection].with_options(write_concern=_DURABLE)
+        self._conflicts: dict[int, str] = {}
+
+    async def write(self, writes: Sequence[_Write]) -> dict[int, str]:
+        """One bulk write, unless others write to the same documents. Returns why operations could not be carried out, by
+        their `id()`."""
+        waiting: Sequence[_Write] = writes
+        for _ in range(_TRIES):
+            requests = await self._requests(waiting)
+            if not requests:
+                return self._conflicts
+            self._run.ensure_lease()
+            taken: set[int] = set()
+            try:
+                result = await self._documents.bulk_write([request for _, request in requests], ordered=False)
+                written = result.matched_count + result.inserted_count
+            except BulkWriteError as error:
+                taken = _duplicates(error)
+                written = error.details["nMatched"] + error.details["nInserted"]
+            if written == len(requests):
+                return self._conflicts
+            waiting = await self._settled([operation for operation, _ in requests], taken)
+        still = await self._requests(waiting)  # some of them have been written by the last one
+        self._conflicts |= {id(each): "others change it again and again" for each, _ in still}
+        return self._conflicts
+
+    async def _requests(self, writes: Sequence[_Write]) -> list[tuple[_Write, InsertOne[Document] | UpdateOne]]:
+        """Those that are still to be made."""
+        merges = [each for each in writes if each["op"] == "update" and is_merged(each, self._schema)]
+        if not merges:
+            return [(each, _request(each, self._schema, self._now)) for each in writes]
+        current = await self._current(merges)
+        requests: list[tuple[_Write, InsertOne[Document] | UpdateOne]] = []
+        for each in writes:
+            if each["op"] == "update" and is_merged(each, self._schema):
+                try:
+                    request = merged(each, current.get(each["id"]), self._schema, self._now)
+                except Changed as error:
+                    self._conflicts[id(each)] = str(error)
+                else:
+                    requests += [(each, request)] if request is not None else []
+            else:
+                requests.append((each, _request(each, self._schema, self._now)))
+        return requests
+
+    async def _settled(self, writes: Sequence[_Write], taken: Collection[int]) -> list[_Write]:
+        """What is to be tried again, of writes of which some found nothing, or broke a unique index (`taken`, their places).
+
+        Some were carried out before, and others are in conflict: the revisions tell.
+        """
+        stale = [each for place, each in enumerate(writes) if place in taken]
+        freed = bool(self._schema.unique_in_elements) and await release_stale_values(
+            self._documents, self._schema, stale
+        )
+        again: list[_Write] = list(stale) if freed else []
+        rest: list[_Write] = []
+        for place, each in enumerate(writes):
+            if place in taken:
+                rest += [] if freed else [each]
+            elif each["op"] == "update" and is_merged(each, self._schema):
+                again.append(each)
+            else:
+                rest.append(each)
+        current = await self._current(rest)
+        for each in rest:
+            if (reason := _conflict(each, current.get(each["id"]), self._schema)) is not None:
+                self._conflicts[id(each)] = reason
+        return again
+
+    async def _current(self, writes: Sequence[_Write]) -> dict[Any, Document]:
+        current: dict[Any, Document] = {}
+        ids = [each["id"] for each in writes]
+        for first in range(0, len(ids), _READ):
+            async for found in self._documents.find({"_id": {"$in": ids[first : first + _READ]}}):
+                current[found["_id"]] = found
+        return current
 
 
-def _request(operation: _Write, now: datetime) -> InsertOne[Document] | UpdateOne:
+def _request(operation: _Write, schema: Schema, now: datetime) -> InsertOne[Document] | UpdateOne:
+    """The write of an operation that needs not know what there is."""
     revision = operation["revision"]
     if operation["op"] == "create":
+        document = operation["document"]
+        if schema.rows is not None and (elements := document.get(schema.rows.path)):
+            document = {**document, schema.rows.path: [stamped(each, now) for each in elements]}
         stamps = {"revision": revision, "created_at": now, "updated_at": now, "deleted_at": None}
-        return InsertOne({"_id": operation["id"], **operation["document"], **stamps})
+        return InsertOne({"_id": operation["id"], **document, **stamps})
     seen = {"revision": operation["seen"]} if "seen" in operation else {}
     where: Document = {"_id": operation["id"], **seen, **LIVING}
     set_: Document = {"revision": revision, "updated_at": now}
@@ -150,7 +218,7 @@ def _as_it_was(document: Mapping[str, Any]) -> Document:
     return {name: {"$eq": value} for name, value in document.items() if name not in ("_id", "deleted_at")}
 
 
-def _conflict(operation: _Write, current: Document | None) -> str | None:
+def _conflict(operation: _Write, current: Document | None, schema: Schema) -> str | None:
     """Why an operation was not carried out; None if it was, now or before."""
     if operation["op"] == "create":
         if current is not None:
@@ -160,6 +228,8 @@ def _conflict(operation: _Write, current: Document | None) -> str | None:
         return None
     if current is None or (current.get("deleted_at") is not None):
         return "it has been deleted since the plan was made"
+    if operation["op"] == "update" and is_merged(operation, schema):
+        return "a value that has to be unique has been taken since the plan was made"
     if operation["op"] == "update":
         now = {path: value_at(current, path, ABSENT) for path in operation["changes"]}
         if all(same(now[path], change.get("new", ABSENT)) for path, change in operation["changes"].items()):
@@ -172,8 +242,9 @@ def _conflict(operation: _Write, current: Document | None) -> str | None:
     return "it has been changed since the plan was made"
 
 
-def _raise_unless_duplicates(error: BulkWriteError) -> None:
-    """Raises the error if there is anything in it but unique indexes that were broken."""
-    failed: Iterable[Mapping[str, Any]] = error.details["writeErrors"]
+def _duplicates(error: BulkWriteError) -> set[int]:
+    """The places of the writes that broke a unique index. Raises the error if there is anything else in it."""
+    failed: Sequence[Mapping[str, Any]] = error.details["writeErrors"]
     if error.details.get("writeConcernErrors") or any(one["code"] != _DUPLICATE_KEY for one in failed):
         raise error
+    return {one["index"] for one in failed}

@@ -95,7 +95,7 @@ class _CarryingOut:
     async def _apply(self, chunk: PlanChunk) -> list[Applied]:
         """Returns the conflicts."""
         run = self._run
-        applied = await apply_operations(run, self._schema.record.collection, chunk.operations, self._now)
+        applied = await apply_operations(run, self._schema, chunk.operations, self._now)
         await self._after_apply(applied)
         conflicts = [each for each in applied if each.what == "conflict"]
         if conflicts:

@@ -7,7 +7,23 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-__all__ = ["Column", "Empty", "Key", "Missing", "Named", "Numbered", "Reference", "Shown"]
+from batchbus_strategies.records.families import FamilyColumns
+
+__all__ = [
+    "Column",
+    "Combination",
+    "Empty",
+    "Family",
+    "Key",
+    "Marker",
+    "Missing",
+    "NameList",
+    "Named",
+    "Numbered",
+    "Reference",
+    "Rows",
+    "Shown",
+]
 
 Empty = Literal["clears", "keeps"]
 """What an empty cell does to a record that exists: it clears the field, or leaves it as it is."""
@@ -32,7 +48,10 @@ class Column:
     empty: Empty | None = None
     """The default is to clear a field that may be None, and to leave any other as it is."""
     unique: bool = False
-    """No two records may have the same value."""
+    """No two records may have the same value; of a field of a part with `Rows`, no two elements of any records."""
+    index: str | None = None
+    """For a unique field of a part with `Rows`, which needs it: the field of the record that repeats the values of all
+    elements that are not deleted, and that a unique index is on. It is absent where there are none."""
     currency: str | None = None
     """For money in a field of type `int`: the ISO 4217 code of its currency. The field holds minor units (cents), the cell
     major ones (`12.50`)."""
@@ -48,7 +67,8 @@ class Shown(Column):
     """The field has a column that exports write, and that imports compare and never take over.
 
     A cell that says something else than the record is an error; an empty one says nothing. So an export can be imported
-    again, and nobody changes there what cannot be changed. It may stand beside `created_at` and `updated_at`.
+    again, and nobody changes there what cannot be changed. It may stand beside `created_at` and `updated_at`, but not in
+    a list of parts.
     """
 
     cell: Callable[[Mapping[str, Any]], str | int | Decimal | None] | None = None
@@ -92,3 +112,70 @@ class Named:
     """
 
     pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The field is a list of a `Part`, and each row of the file is one of its elements.
+
+    The cells of the record itself are read from its first row; later rows leave them empty, or repeat them. Each element
+    has an `id`, and may have a `deleted_at`, with which it is not there. A row is about the element with its id; else about
+    one with the same value of a unique field; else about the one with the same `Combination`; else about a new one. A row
+    whose cells of the part are all empty is about no element. Elements that the file does not name stay as they are.
+    """
+
+    id_column: str
+    """The column for the `id` of an element that exists."""
+    id_prefix: str = ""
+    """What the `id` of a new element begins with; a ULID follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameList:
+    """Names of a `Combination` that stand in a list of the record, while the elements have the values.
+
+    The defaults are for a record with `options: [{id, title}]`, whose elements have `[{id, option_id, value}]`.
+    """
+
+    field: str = "options"
+    """The field of the record, a list."""
+    name: str = "title"
+    """The field with the name, in that list."""
+    refers: str = "option_id"
+    """The field of an element's value with the `id` of the name."""
+    value: str = "value"
+    id_prefix: str = ""
+    """What the `id` of a new name begins with."""
+    value_id_prefix: str = ""
+    """What the `id` of a new value begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """The field of a part with `Rows` holds a value for each of some names, as `Size: L, Colour: red`.
+
+    Each name and each value has a column, `Option <n> Name` and `Option <n> Value`. Every element of a record has a value
+    for every name of the record, and no two have the same of all. That is asked of records that a file creates, or whose
+    names and values it changes. An empty value leaves what is there.
+    """
+
+    name_column: str
+    value_column: str
+    names: NameList | None = None
+    """Where the names are; None if each element has a dict of names and values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The field is a list, and columns whose names are data have a value of one of its elements each.
+
+    A column changes, adds or, with an empty cell, removes that element, and leaves all others alone.
+    """
+
+    columns: FamilyColumns[Any]
+    id_prefix: str | None = None
+    """What the `id` of a new element begins with; None if elements have none."""
+
+
+Marker = Column | Reference | Numbered | Named | Rows | Combination | Family
+"""What may be written beside a field."""

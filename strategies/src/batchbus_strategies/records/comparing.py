@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bson.decimal128 import Decimal128
 
-from batchbus_strategies.records.schema import Field
+from batchbus_strategies.records.fields import Field
 
 __all__ = ["ABSENT", "same", "wanted_value"]
 
@@ -48,7 +48,7 @@ def wanted_value(field: Field, value: Any, old: Any) -> Any:
         return {key: item for key, item in merged.items() if item is not None}
     if field.parts and isinstance(old, list):
         return _with_what_is_kept(field.parts, value, old)
-    if value is None and (field.unique or not field.nullable):
+    if value is None and ((field.unique and field.index is None) or not field.nullable):
         return ABSENT
     return value
 

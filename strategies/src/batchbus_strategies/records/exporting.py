@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from batchbus_strategies.records.header import load_families
 from batchbus_strategies.records.importing import record_of
 from batchbus_strategies.records.record import Record
-from batchbus_strategies.records.schema import Field, Schema, schema_of, value_at
+from batchbus_strategies.records.schema import DeclaredColumn, Schema, schema_of
 from batchbus_strategies.records.selecting import RecordExportContext, Selection, chosen_columns, order_of, query_of
-from batchbus_strategies.strategy import Actor, BatchStrategy, Catalog, Draft, JobRefused, JobRun
-from batchbus_strategies.tables import WriteOptions, WrittenCell, csv_cell, csv_line, file_ending, write_table
+from batchbus_strategies.records.written_columns import ReferencedNames, Shape, columns_of, rows_of
+from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, JobRefused, JobRun
+from batchbus_strategies.tables import WriteOptions, csv_cell, csv_line, file_ending, write_table
 
 __all__ = ["RecordExport"]
 
 R = TypeVar("R", bound=Record)
 
 _CHUNK: Final = 1000
-_KEYS: Final = 100
-"""Asked for in one query: simple planners take quadratic time for long lists."""
 
 Document = dict[str, Any]
 
 
 class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
     """Writes the records of a collection into a file, and changes nothing in it.
+
+    A record that spans several rows has one for each of its elements, which repeats the cells of the record itself; one
+    without elements has one row, in which the cells of elements are empty.
 
     class CustomerExport(RecordExport[Customer]):
         batch_type = "customer-export"
@@ -76,8 +78,9 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
         return Selection(query, sort, limit=context.batch_size)
 
     def description(self, count: int) -> tuple[str, str]:
-        """A name and a message, for people, that say how many records there are to export."""
-        return f"{self.schema.name.capitalize()} records to export", f"There will be {count:,} records exported."
+        """A name and a message, for people, that say how many records there are to export, or rows of records that span
+        several."""
+        return f"{self.schema.name.capitalize()} records to export", f"There will be {count:,} {self._noun} exported."
 
     def file_key(self, run: JobRun[RecordExportContext], ending: str) -> str:
         """The key of the file: another one for each run, so that a worker that lost its job cannot write over the file of
@@ -87,44 +90,49 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
     # -- the phases ------------------------------------------------------------------------------------------------
 
     async def pre_process(self, run: JobRun[RecordExportContext]) -> None:
-        shape, count = _Shape(), 0
+        shape, count = Shape(), 0
         async for documents in self._documents(run):
-            for document in documents:
-                shape.fit(self.schema, document)
-            count += len(documents)
-            await run.advance(len(documents), message=f"{count:,} records found")
+            rows = sum(shape.fit(self.schema, document) for document in documents)
+            count += rows
+            await run.advance(rows, message=f"{count:,} {self._noun} found")
         run.expect(count)
-        run.result["shape"] = {
-            "numbers": shape.numbers,
-            "names": {path: sorted(names) for path, names in shape.names.items()},
-            "there": sorted(shape.there),
-        }
+        run.result["shape"] = shape.as_json()
         run.describe(f"{run.job_type}-count", *self.description(count))
 
     async def process(self, run: JobRun[RecordExportContext]) -> None:
-        context, shape = run.context, _Shape(**run.result["shape"])
-        columns = list(_columns(self.schema, self._chosen(context), shape))
+        context, shape = run.context, Shape.from_json(run.result["shape"])
+        families = await load_families(self.schema, run.catalog)
+        columns = list(columns_of(self._chosen(context), shape, families))
         key = self.file_key(run, file_ending(context.format, context.compression))
         options = WriteOptions(format=context.format, compression=context.compression, delimiter=self.delimiter)
-        references = _Names(run.catalog, self.schema)
+        references = ReferencedNames(run.catalog, self.schema)
         async with run.files.write(key) as file:
             async with write_table(file, [column.header for column in columns], options) as table:
                 async for documents in self._documents(run):
                     await references.look_up(documents)
-                    await table.write(
-                        [[column.cell(document, references) for column in columns] for document in documents]
-                    )
-                    await run.advance(len(documents))
+                    rows = [
+                        [column.cell(row, references) for column in columns]
+                        for document in documents
+                        for row in rows_of(self.schema, document)
+                    ]
+                    for first in range(0, len(rows), _CHUNK):
+                        await table.write(rows[first : first + _CHUNK])
+                    await run.advance(len(rows))
             size = file.size
         run.result["file_key"] = key
         run.result["file_size"] = size
 
     async def build_template(self) -> bytes:
         """The header."""
-        columns = _columns(self.schema, chosen_columns(self.schema, None), _Shape())
+        columns = columns_of(chosen_columns(self.schema, None), Shape(), {})
         return csv_line((csv_cell(column.header) for column in columns), delimiter=self.delimiter).encode()
 
-    def _chosen(self, context: RecordExportContext) -> list[Field]:
+    @property
+    def _noun(self) -> str:
+        """What the file has one of a line."""
+        return "rows" if self.schema.rows else "records"
+
+    def _chosen(self, context: RecordExportContext) -> list[DeclaredColumn]:
         return chosen_columns(self.schema, getattr(context, self.columns_field), field=self.columns_field)
 
     async def _documents(self, run: JobRun[RecordExportContext]) -> AsyncIterator[Sequence[Document]]:
@@ -137,93 +145,3 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
             cursor = cursor.limit(selection.limit)
         while found := await cursor.to_list(_CHUNK):
             yield found
-
-
-@dataclass(slots=True)
-class _Shape:
-    """How many columns numbered fields take, the names that named ones have, and which columns are there at all of those
-    that only some exports have."""
-
-    numbers: dict[str, int] = field(default_factory=dict)
-    names: dict[str, Any] = field(default_factory=dict)
-    there: list[str] = field(default_factory=list)
-    """The paths that `only_with` names, and that some record has something at."""
-
-    def fit(self, schema: Schema, document: Document) -> None:
-        for each in schema.fields:
-            if each.shape == "numbered":
-                self.numbers[each.path] = max(self.numbers.get(each.path, 0), len(value_at(document, each.path) or ()))
-            elif each.shape == "named":
-                self.names.setdefault(each.path, set()).update(value_at(document, each.path) or ())
-            elif each.shown is not None and (path := each.shown.only_with) and path not in self.there:
-                self.there += [path] if value_at(document, path) is not None else []
-
-
-class _Names:
-    """The values that references stand in cells as."""
-
-    def __init__(self, catalog: Catalog, schema: Schema) -> None:
-        self._catalog = catalog
-        self._fields = schema.references
-        self._known: dict[str, dict[Any, Any]] = {field.path: {} for field in schema.references}
-
-    async def look_up(self, documents: Sequence[Document]) -> None:
-        for each in self._fields:
-            reference, known = each.reference, self._known[each.path]
-            assert reference
-            ids = list(dict.fromkeys(value_at(document, each.path) for document in documents))
-            unknown = [id_ for id_ in ids if id_ is not None and id_ not in known]
-            for first in range(0, len(unknown), _KEYS):
-                query = {"_id": {"$in": unknown[first : first + _KEYS]}}
-                async for found in self._catalog[reference.collection].find(query, {reference.by: 1}):
-                    known[found["_id"]] = found.get(reference.by)
-
-    def of(self, each: Field, id_: Any) -> str:
-        """Empty for one that is not there any more."""
-        name = self._known[each.path].get(id_)
-        return "" if name is None else str(name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    header: str
-    field: Field
-    part: Field | None = None
-    """Of a numbered field whose values are parts."""
-    place: int | str | None = None
-    """Which of the values of a numbered or named field."""
-
-    def cell(self, document: Document, names: _Names) -> WrittenCell:
-        value = value_at(document, self.field.path)
-        if self.field.reference is not None:
-            return "" if value is None else names.of(self.field, value)
-        if self.place is None:
-            return self.field.cell(document)
-        if isinstance(self.place, str):
-            value = value.get(self.place) if isinstance(value, Mapping) else None
-        else:
-            value = value[self.place] if isinstance(value, list) and self.place < len(value) else None
-            if self.part is not None and value is not None:
-                return self.part.write(value_at(value, self.part.path))
-        return self.field.write(value)
-
-
-def _columns(schema: Schema, chosen: Sequence[Field], shape: _Shape) -> Iterator[_Column]:
-    """Numbered columns go number by number; of a template, and of an empty collection, the first."""
-    done: set[str] = set()
-    for each in chosen:
-        owner = next(field for field in schema.named if each is field or each in field.parts)
-        if owner.shown is not None and owner.shown.only_with and owner.shown.only_with not in shape.there:
-            continue
-        if owner.shape == "one":
-            yield _Column(owner.column, owner)
-        elif owner.path not in done:
-            done.add(owner.path)
-            if owner.shape == "named":
-                for name in shape.names.get(owner.path, ()):
-                    yield _Column(owner.column.replace("<name>", name), owner, place=name)
-                continue
-            for n in range(shape.numbers.get(owner.path, 1)):
-                for part in owner.parts or (owner,):
-                    if part in chosen:
-                        yield _Column(part.column.replace("<n>", str(n + 1)), owner, part if owner.parts else None, n)

@@ -4,48 +4,41 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_strategies.records.errors import CellError, HeaderRefused
-from batchbus_strategies.records.schema import Field, Schema, ordered_parts, plain
+from batchbus_strategies.records.families import ColumnError, FamilyColumn
+from batchbus_strategies.records.fields import Field, ordered_parts, plain
+from batchbus_strategies.records.layout import Cells, Layout
+from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.tables import shortened
 
-__all__ = ["DELETE_COLUMN", "Layout", "read_header"]
+if TYPE_CHECKING:
+    from batchbus_strategies.strategy import Catalog
+
+__all__ = ["DELETE_COLUMN", "columns_of", "known_names", "load_families", "read_header"]
 
 DELETE_COLUMN: Final = "_delete"
 """The column that says of a record that it is to be deleted, where the batch type allows it."""
+_ID: Final = "_id"
 _HINTED: Final = 5
 """The errors that the nearest name is looked for in: with a thousand, that takes seconds."""
 
 
-@dataclass(slots=True)
-class Layout:
-    """Where in a row everything is, as indexes of its cells."""
+async def load_families(schema: Schema, catalog: Catalog) -> dict[str, Any]:
+    """What the columns of each family are looked up in, by the family's name; once for each file."""
+    return {name: await each.family.columns.load(catalog) for name, each in schema.families if each.family}
 
-    header: tuple[str, ...]
-    fixed: list[tuple[int, Field]] = field(default_factory=list)
-    """In the order of the declaration."""
-    numbered: list[tuple[Field, list[list[tuple[int, Field]]]]] = field(default_factory=list)
-    """Of each numbered field, for each number, where its column or the columns of its parts are."""
-    named: list[tuple[Field, list[tuple[str, int]]]] = field(default_factory=list)
-    """Of each named field, its keys in the file, and where they are."""
-    id: int | None = None
-    delete: int | None = None
 
-    @property
-    def width(self) -> int:
-        return len(self.header)
-
-    @property
-    def paths(self) -> frozenset[str]:
-        """Of the fields that the file says something about."""
-        return frozenset(
-            [each.path for _, each in self.fixed]
-            + [each.path for each, _ in self.numbered]
-            + [each.path for each, _ in self.named]
-        )
+def columns_of(layout: Layout, schema: Schema) -> dict[str, dict[str, FamilyColumn]]:
+    """The columns of families: by the family's name, and by identity."""
+    found = {each.path: {column.identity: column for _, column in columns} for each, columns in layout.families}
+    if schema.rows is not None and layout.element is not None:
+        for each, columns in layout.element.families:
+            found[f"{schema.rows.path}.{each.path}"] = {column.identity: column for _, column in columns}
+    return found
 
 
 def read_header(
@@ -55,16 +48,17 @@ def read_header(
     line: int = 1,
     mapping: Mapping[str, str | None] | None = None,
     deletes: bool = False,
+    families: Mapping[str, Any] | None = None,
 ) -> Layout:
     """Raises `HeaderRefused` with all that is wrong with it.
 
     `mapping` says of names in the file which column they are; None leaves a column out. `deletes`: whether the file may
-    have a column `_delete`.
+    have a column `_delete`. `families`: what `load_families` has given.
     """
     names = list(header)
     while names and not names[-1]:  # what a trailing delimiter leaves
         names.pop()
-    reading = _Reading(schema, line, mapping or {}, deletes)
+    reading = _Reading(schema, line, mapping or {}, deletes, families or {})
     for index, name in enumerate(names):
         reading.column(index, name)
     reading.finish(names)
@@ -73,30 +67,79 @@ def read_header(
     return reading.layout(names)
 
 
+@dataclass(slots=True)
+class _Found:
+    """The columns of one record's or element's fields, by the fields' paths."""
+
+    fixed: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, dict[int, list[tuple[int, Field]]]] = field(default_factory=dict)
+    keys: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    families: dict[str, list[tuple[int, FamilyColumn]]] = field(default_factory=dict)
+    pairs: dict[int, dict[str, int]] = field(default_factory=dict)
+    """Of a combination, by number: where the name and the value are."""
+
+    def put_into(self, cells: Cells, fields: Iterable[Field]) -> None:
+        for each in fields:
+            path = each.path
+            if each.shape == "one" and path in self.fixed:
+                cells.fixed.append((self.fixed[path], each))
+            elif each.shape == "numbered" and path in self.numbers:
+                cells.numbered.append((each, [columns for _, columns in sorted(self.numbers[path].items())]))
+            elif each.shape == "named" and path in self.keys:
+                cells.named.append((each, self.keys[path]))
+            elif each.shape == "family" and path in self.families:
+                cells.families.append((each, self.families[path]))
+            elif each.shape == "combination" and self.pairs:
+                pairs = [(parts["name"], parts["value"]) for _, parts in sorted(self.pairs.items())]
+                cells.combination = (each, pairs)
+
+
+_RECORD: Final = ""
+"""The prefix of the fields of the record itself; that of its elements' fields is their path, with a dot."""
+
+
 class _Reading:
     """One header, column by column."""
 
-    def __init__(self, schema: Schema, line: int, mapping: Mapping[str, str | None], deletes: bool) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        line: int,
+        mapping: Mapping[str, str | None],
+        deletes: bool,
+        families: Mapping[str, Any],
+    ) -> None:
         self._schema = schema
         self._line = line
         self._mapping = mapping
         self._deletes = deletes
-        self._fixed = _fixed_names(schema)
+        self._loaded = families
+        self._of = {_RECORD: schema.fields}
+        if schema.rows is not None:
+            self._of[f"{schema.rows.path}."] = schema.rows.parts
+        everything = [(prefix, each) for prefix, fields in self._of.items() for each in fields]
+        self._fixed = _fixed_names(schema, everything)
         self._numbered = [
-            (each, part, _pattern(part.column))
-            for each in schema.fields
+            (prefix, each, part, _pattern(part.column))
+            for prefix, each in everything
             if each.shape == "numbered"
             for part in each.parts or (each,)
         ]
         self._named = [
-            (each, each.column.partition("<name>")[0], each.column.partition("<name>")[2])
-            for each in schema.fields
+            (prefix, each, each.column.partition("<name>")[0], each.column.partition("<name>")[2])
+            for prefix, each in everything
             if each.shape == "named"
         ]
-        self._found: dict[str, tuple[int, str]] = {}
+        self._families = [(prefix, each) for prefix, each in everything if each.family is not None]
+        self._pairs = [
+            (prefix, kind, _pattern(column))
+            for prefix, each in everything
+            if each.combination is not None
+            for kind, column in (("name", each.combination.name_column), ("value", each.combination.value_column))
+        ]
+        self._seen: dict[str, tuple[int, str]] = {}
         """By what a column stands for: its index and its name."""
-        self._numbers: dict[str, dict[int, list[tuple[int, Field]]]] = {}
-        self._keys: dict[str, list[tuple[str, int]]] = {}
+        self._found = {prefix: _Found() for prefix in self._of}
         self.errors: list[CellError] = []
 
     def column(self, index: int, name: str) -> None:
@@ -108,8 +151,12 @@ class _Reading:
         if not meant:
             self._error(None, "unnamed_column", f"column {index + 1} has no name")
         elif (what := self._fixed.get(plain(meant))) is not None and self._is_meant(what):
-            self._once(what, index, name)
-        elif not (self._is_numbered(index, name, meant) or self._is_named(index, name, meant)):
+            if self._once(what, index, name):
+                prefix = next((prefix for prefix in self._of if prefix and what.startswith(prefix)), _RECORD)
+                self._found[prefix].fixed[what.removeprefix(prefix)] = index
+        elif not any(
+            kind(index, name, meant) for kind in (self._is_numbered, self._is_pair, self._is_family, self._is_named)
+        ):
             hint = self._nearest(meant) if len(self.errors) < _HINTED else ""
             self._error(name, "unknown_column", f'unknown column "{shortened(name)}"{hint}')
 
@@ -117,7 +164,7 @@ class _Reading:
         return what != DELETE_COLUMN or self._deletes
 
     def _once(self, what: str, index: int, name: str) -> bool:
-        if (other := self._found.setdefault(what, (index, name))) == (index, name):
+        if (other := self._seen.setdefault(what, (index, name))) == (index, name):
             return True
         both = (
             f'two columns "{shortened(name)}"'
@@ -128,47 +175,88 @@ class _Reading:
         return False
 
     def _is_numbered(self, index: int, name: str, meant: str) -> bool:
-        for each, part, pattern in self._numbered:
+        for prefix, each, part, pattern in self._numbered:
             if match := pattern.fullmatch(plain(meant)):
                 number = int(match[1])
-                if self._once(f"{each.path} {part.path} {number}", index, name):
-                    self._numbers.setdefault(each.path, {}).setdefault(number, []).append((index, part))
+                if self._once(f"{prefix}{each.path} {part.path} {number}", index, name):
+                    numbers = self._found[prefix].numbers.setdefault(each.path, {})
+                    numbers.setdefault(number, []).append((index, part))
                 return True
         return False
 
+    def _is_pair(self, index: int, name: str, meant: str) -> bool:
+        for prefix, kind, pattern in self._pairs:
+            if match := pattern.fullmatch(plain(meant)):
+                number = int(match[1])
+                if self._once(f"{prefix} combination {kind} {number}", index, name):
+                    self._found[prefix].pairs.setdefault(number, {})[kind] = index
+                return True
+        return False
+
+    def _is_family(self, index: int, name: str, meant: str) -> bool:
+        for prefix, each in self._families:
+            assert each.family
+            if not each.family.columns.matches(meant):
+                continue
+            path = f"{prefix}{each.path}"
+            try:
+                found = each.family.columns.column(meant, self._loaded[path])
+            except ColumnError as error:
+                hint = ""
+                if error.looked_for is not None and len(self.errors) < _HINTED:
+                    hint = _near(error.looked_for, {each: each for each in error.among})
+                self._error(name, error.code, f'column "{shortened(name)}": {error}{hint}')
+                return True
+            if self._once(f"{path} [{found.identity}]", index, name):
+                self._found[prefix].families.setdefault(each.path, []).append((index, found))
+            return True
+        return False
+
     def _is_named(self, index: int, name: str, meant: str) -> bool:
-        for each, prefix, suffix in self._named:
-            if meant.startswith(prefix) and meant.endswith(suffix) and len(meant) > len(prefix) + len(suffix):
-                key = meant[len(prefix) : len(meant) - len(suffix)]
-                if self._once(f"{each.path} {key}", index, name):
-                    self._keys.setdefault(each.path, []).append((key, index))
+        for prefix, each, before, after in self._named:
+            if meant.startswith(before) and meant.endswith(after) and len(meant) > len(before) + len(after):
+                key = meant[len(before) : len(meant) - len(after)]
+                if self._once(f"{prefix}{each.path} {key}", index, name):
+                    self._found[prefix].keys.setdefault(each.path, []).append((key, index))
                 return True
         return False
 
     def finish(self, names: Sequence[str]) -> None:
+        self._incomplete_pairs()
         id_column = self._schema.record.id_column
-        if id_column is not None and "_id" in self._found:
+        if id_column is not None and _ID in self._seen:
             return
-        needed = {each.path: each.column for each in self._schema.keys} or {"_id": self._schema.identity}
+        needed = {each.path: each.column for each in self._schema.keys} or {_ID: self._schema.identity}
         for path, column in needed.items():
-            if path not in self._found:
+            if path not in self._seen:
                 message = f'there is no column "{column}"'
-                if not self._found and not self._numbers:
+                if not self._seen:
                     shown = ", ".join(f'"{shortened(name, 30)}"' for name in names[:3])
                     message += f" nor any other of {self._schema.name} files (it begins with {shown})"
                 self._error(None, "missing_column", message)
 
+    def _incomplete_pairs(self) -> None:
+        """A name says nothing without its value, nor the other way round."""
+        for prefix, fields in self._of.items():
+            for each in fields:
+                if each.combination is None:
+                    continue
+                columns = {"name": each.combination.name_column, "value": each.combination.value_column}
+                for number, parts in sorted(self._found[prefix].pairs.items()):
+                    for kind, column in columns.items():
+                        if kind not in parts:
+                            missing = column.replace("<n>", str(number))
+                            self._error(None, "missing_column", f'there is no column "{missing}"')
+
     def layout(self, names: Sequence[str]) -> Layout:
         layout = Layout(header=tuple(names))
-        layout.id = self._found.get("_id", (None, ""))[0]
-        layout.delete = self._found.get(DELETE_COLUMN, (None, ""))[0]
-        for each in self._schema.fields:
-            if each.shape == "one" and each.path in self._found:
-                layout.fixed.append((self._found[each.path][0], each))
-            elif each.shape == "numbered" and each.path in self._numbers:
-                layout.numbered.append((each, [columns for _, columns in sorted(self._numbers[each.path].items())]))
-            elif each.shape == "named" and each.path in self._keys:
-                layout.named.append((each, self._keys[each.path]))
+        layout.id = self._seen.get(_ID, (None, ""))[0]
+        layout.delete = self._seen.get(DELETE_COLUMN, (None, ""))[0]
+        self._found[_RECORD].put_into(layout, self._schema.fields)
+        if (rows := self._schema.rows) is not None:
+            layout.element = Cells()
+            layout.element_id = self._seen.get(rows.path, (None, ""))[0]
+            self._found[f"{rows.path}."].put_into(layout.element, rows.parts)
         return layout
 
     def _error(self, column: str | None, code: str, message: str) -> None:
@@ -177,11 +265,13 @@ class _Reading:
     def _nearest(self, name: str) -> str:
         """With the nearest name, if one is near."""
         number = next(iter(re.findall(r"[1-9]\d*", name)), "1")
-        known = {plain(each): each for each in _all_names(self._schema, number)}
-        if (same := known.get(plain(name))) is not None:
-            return f' (did you mean "{same}"?)'
-        near = difflib.get_close_matches(plain(name[:100]), known, n=1, cutoff=0.7)
-        return f' (did you mean "{known[near[0]]}"?)' if near else ""
+        return _near(plain(name[:100]), {plain(each): each for each in _all_names(self._schema, number)})
+
+
+def _near(name: str, known: Mapping[str, str]) -> str:
+    """The nearest of some names, of which each stands under the form that `name` has; nothing if none is near."""
+    near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.7)
+    return f' (did you mean "{known[near[0]]}"?)' if near else ""
 
 
 def known_names(schema: Schema) -> frozenset[str]:
@@ -192,18 +282,23 @@ def known_names(schema: Schema) -> frozenset[str]:
 def _all_names(schema: Schema, number: str) -> Iterator[str]:
     if schema.record.id_column:
         yield schema.record.id_column
+    if schema.rows is not None:
+        yield schema.rows.column
     for each in ordered_parts(schema.fields):
-        for name in (each.column, *each.also):
-            yield name.replace("<n>", number)
+        if each.family is None:
+            for name in (each.column, *each.also):
+                yield name.replace("<n>", number)
 
 
-def _fixed_names(schema: Schema) -> dict[str, str]:
+def _fixed_names(schema: Schema, everything: Iterable[tuple[str, Field]]) -> dict[str, str]:
     names = {plain(DELETE_COLUMN): DELETE_COLUMN}
     if schema.record.id_column:
-        names[plain(schema.record.id_column)] = "_id"
-    for each in schema.fields:
+        names[plain(schema.record.id_column)] = _ID
+    if schema.rows is not None:
+        names[plain(schema.rows.column)] = schema.rows.path
+    for prefix, each in everything:
         if each.shape == "one":
-            names |= {plain(name): each.path for name in (each.column, *each.also)}
+            names |= {plain(name): prefix + each.path for name in (each.column, *each.also)}
     return names
 
 

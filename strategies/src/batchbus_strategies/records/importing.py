@@ -11,7 +11,7 @@ from batchbus_strategies.records.applying import Applied
 from batchbus_strategies.records.carrying_out import carry_out_plan
 from batchbus_strategies.records.context import RecordImportContext
 from batchbus_strategies.records.errors import HeaderRefused
-from batchbus_strategies.records.header import known_names, read_header
+from batchbus_strategies.records.header import known_names, load_families, read_header
 from batchbus_strategies.records.preview import Preview
 from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.schema import DeclarationError, Schema, schema_of
@@ -93,7 +93,14 @@ class RecordImport(BatchStrategy[RecordImportContext], Generic[R]):
 
     async def _look_into(self, context: RecordImportContext) -> None:
         table = await open_table(self.services.files, context.fileKey, context.table, known=known_names(self.schema))
-        read_header(table.header, self.schema, line=table.header_line, mapping=context.columns, deletes=self.deletes)
+        read_header(
+            table.header,
+            self.schema,
+            line=table.header_line,
+            mapping=context.columns,
+            deletes=self.deletes,
+            families=await load_families(self.schema, self.services.catalog),
+        )
 
     async def pre_process(self, run: JobRun[RecordImportContext]) -> None:
         preview = Preview(run, self.schema, check=self.check, deletes=self.deletes, chunk_size=self.chunk_size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bson.codec_options import CodecOptions
@@ -11,7 +11,9 @@ from bson.raw_bson import RawBSONDocument
 from pydantic_core import from_json
 
 from batchbus_strategies.catalog.living import LIVING
-from batchbus_strategies.records.schema import Field, Schema
+from batchbus_strategies.records.fields import Field
+from batchbus_strategies.records.indexes import element_index, indexes_of
+from batchbus_strategies.records.schema import Schema, Unique
 from batchbus_strategies.records.staging import Staging
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ async def look_up_existing(run: JobRun[Any], schema: Schema, staging: Staging) -
     if size == 0 and await documents.find_one({}) is None:
         return 0
     read_whole = size <= max(_SMALL_COLLECTION, 4 * staging.records)
-    batches = _whole(documents) if read_whole else _named(documents, schema, staging)
+    indexes = await indexes_of(run.catalog, schema) if schema.unique_in_elements else set[str]()
+    batches = _whole(documents, LIVING) if read_whole else _named(documents, schema, staging, indexes)
     async for batch in batches:
         await asyncio.to_thread(staging.add_existing, [bytes(found.raw) for found in batch])
         await run.advance(0, message="Comparing with the catalogue")
@@ -49,25 +52,36 @@ async def look_up_existing(run: JobRun[Any], schema: Schema, staging: Staging) -
     return size
 
 
-async def _whole(documents: AsyncIOMotorCollection[RawBSONDocument]) -> AsyncIterator[Sequence[RawBSONDocument]]:
-    cursor = documents.find(LIVING, batch_size=_BATCH)
+async def _whole(
+    documents: AsyncIOMotorCollection[RawBSONDocument], query: Mapping[str, Any]
+) -> AsyncIterator[Sequence[RawBSONDocument]]:
+    cursor = documents.find(query, batch_size=_BATCH)
     while batch := await cursor.to_list(_BATCH):
         yield batch
 
 
 async def _named(
-    documents: AsyncIOMotorCollection[RawBSONDocument], schema: Schema, staging: Staging
+    documents: AsyncIOMotorCollection[RawBSONDocument], schema: Schema, staging: Staging, indexes: Collection[str]
 ) -> AsyncIterator[Sequence[RawBSONDocument]]:
     questions = [(staging.named("id", _KEYS), _ids), (staging.named("key", _KEYS), _keys(schema.keys))]
     if any(field.type.code == "text" for field in schema.keys):
         questions.append((staging.named("raw", _KEYS), _keys(schema.keys)))
     questions.append((staging.held("key", _KEYS), _keys(schema.keys)))
-    for field in schema.unique:
-        questions.append((staging.held(field.path, _KEYS), _values(field)))
+    unindexed = []
+    for unique in schema.unique:
+        if unique.of_elements and element_index(unique) not in indexes:
+            unindexed.append(unique)
+        else:
+            questions.append((staging.held(unique.name, _KEYS), _values(unique)))
     for values, question in questions:
         while batch := await asyncio.to_thread(next, values, None):
             if found := await documents.find({**question(batch), **LIVING}).to_list(None):
                 yield found
+    # Elements are looked at themselves, since a document of another service may lack the field that repeats their values.
+    # Before the first import there is no index for that: then reading every document once is what costs least.
+    if any([await asyncio.to_thread(next, staging.held(unique.name, 1), None) for unique in unindexed]):
+        async for every in _whole(documents, LIVING):
+            yield every
 
 
 def _ids(values: Sequence[str]) -> dict[str, Any]:
@@ -86,8 +100,8 @@ def _keys(fields: Sequence[Field]) -> Any:
     return question
 
 
-def _values(field: Field) -> Any:
-    return lambda values: {field.path: {"$in": [_stored(field, value) for value in values]}}
+def _values(unique: Unique) -> Any:
+    return lambda values: {unique.name: {"$in": [_stored(unique.field, value) for value in values]}}
 
 
 def _stored(field: Field, text: str) -> Any:

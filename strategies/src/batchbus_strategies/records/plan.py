@@ -4,6 +4,12 @@ An operation holds everything that depends on the file or on planned time, above
 revision that a document will have; so applying it twice changes nothing. Only times are left out: they are those of
 applying. It also holds what was there before, so that the opposite of the plan can be worked out from it.
 
+What has changed in a list whose elements have identities is told of each element by itself, and never by its place:
+`variants[variant_1].title`, `variants[variant_1].prices[reg_dk dkk].amount` (see `paths`). An element that is new has no
+old value, and one that goes no new one: `variants[variant_9]: {"new": {…}}`. Where the list itself was absent or null, it
+is one change of the list. Fields that repeat unique values of elements (`Column.index`) follow from the elements, and are
+not told. The opposite of an update is the one with old and new exchanged, seen at the revision that the outcome names.
+
 Values that JSON has no form for are written as MongoDB's Extended JSON (`{"$date": …}`, `{"$oid": …}`).
 """
 
@@ -19,6 +25,8 @@ from typing import Any, Final, Literal, NotRequired, TypedDict
 from bson import json_util
 from pydantic_core import from_json, to_json
 
+from batchbus_strategies.records.comparing import ABSENT
+from batchbus_strategies.records.fields import set_at, value_at
 from batchbus_strategies.strategy import Files, StrategyError
 
 __all__ = [
@@ -34,8 +42,10 @@ __all__ = [
     "Refused",
     "Unchanged",
     "Update",
+    "change_of",
     "decode",
     "encode",
+    "of_what_is_null",
     "plan_key",
     "read_chunks",
 ]
@@ -46,6 +56,32 @@ class Change(TypedDict, total=False):
 
     old: Any
     new: Any
+
+
+def change_of(old: Any, new: Any) -> Change:
+    """`ABSENT` for a value that is not there."""
+    change = Change()
+    if old is not ABSENT:
+        change["old"] = old
+    if new is not ABSENT:
+        change["new"] = new
+    return change
+
+
+def of_what_is_null(existing: Mapping[str, Any], changes: Mapping[str, Change]) -> dict[str, Change]:
+    """Changes inside something that is null are one change of it, since MongoDB sets no field of null."""
+    result: dict[str, Change] = {}
+    for path, change in changes.items():
+        names = path.split(".")
+        outer = (".".join(names[:length]) for length in range(1, len(names)))
+        null = next((each for each in outer if value_at(existing, each, ABSENT) is None), None)
+        if null is None:
+            result[path] = change
+        elif "new" in change:
+            set_at(
+                result.setdefault(null, Change(old=None, new={}))["new"], path.removeprefix(f"{null}."), change["new"]
+            )
+    return result
 
 
 class PlannedError(TypedDict):
@@ -86,7 +122,7 @@ class Update(_OfRecord):
     """The revision of the document that the changes were worked out from, if it had one."""
     revision: str
     changes: dict[str, Change]
-    """By path."""
+    """By path, which names elements of lists by their identities."""
     left_out: NotRequired[list[PlannedError]]
     """Cells that cannot be used, and are left out while the rest is used."""
 

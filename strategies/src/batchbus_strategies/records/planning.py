@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -10,12 +11,31 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
+from batchbus_strategies.records.elements import Columns, ElementPlan, plan_elements
 from batchbus_strategies.records.errors import CellError
-from batchbus_strategies.records.plan import Change, Create, Delete, Operation, PlannedError, Refused, Unchanged, Update
+from batchbus_strategies.records.fields import Field, ordered_parts, set_at, value_at
+from batchbus_strategies.records.header import DELETE_COLUMN
+from batchbus_strategies.records.keyed import family_changes, new_items
+from batchbus_strategies.records.merging import Changed, changed_document
+from batchbus_strategies.records.plan import (
+    Change,
+    Create,
+    Delete,
+    Operation,
+    PlannedError,
+    Refused,
+    Unchanged,
+    Update,
+    change_of,
+    of_what_is_null,
+)
 from batchbus_strategies.records.references import Resolved
-from batchbus_strategies.records.schema import OWN, Field, Schema, set_at, value_at
+from batchbus_strategies.records.schema import OWN, Schema
 from batchbus_strategies.records.staging import StagedRecord
+from batchbus_strategies.records.staging_rows import differs
+from batchbus_strategies.records.unique_values import repeated_values
 
 __all__ = ["OnError", "Planner"]
 
@@ -36,10 +56,12 @@ class Planner:
     """New ULIDs."""
     on_error: OnError
     check: Check
+    columns: Columns = dataclasses.field(default_factory=dict)
+    """Those of the file that are of families."""
 
     def plan(self, staged: StagedRecord, references: Mapping[str, Resolved]) -> Operation:
         """`references`: what the reference fields of the record name, by path."""
-        errors = [*staged.errors, *self._taken(staged)]
+        errors = [*staged.errors, *self._taken(staged), *self._differing(staged)]
         values = dict(staged.values)
         for field in self.schema.references:
             if (found := references.get(field.path)) is not None:
@@ -59,10 +81,37 @@ class Planner:
 
     def _taken(self, staged: StagedRecord) -> Iterator[CellError]:
         """Values of unique fields that other documents of the catalogue have."""
-        for path, owner in staged.taken.items():
-            field = self.schema.keys[0] if path == "key" else self.schema.by_path[path]
-            message = f"{self.schema.name} {owner} in the catalogue has it"
-            yield CellError(staged.line, field.column, "value_taken", message, str(staged.values.get(field.path)))
+        columns = {unique.name: unique.field.column for unique in self.schema.unique}
+        for taken in staged.taken:
+            column = columns.get(taken.name, self.schema.identity)
+            value = " ".join(staged.key or ()) if taken.name == "key" else taken.value
+            message = f"{self.schema.name} {taken.owner} in the catalogue has it"
+            yield CellError(taken.line, column, "value_taken", message, value)
+
+    def _differing(self, staged: StagedRecord) -> Iterator[CellError]:
+        """Cells of later rows that say something else of the record than its first row."""
+        for row in staged.rows[1:]:
+            wrong = {error.column for error in staged.errors if error.line == staged.line}
+            for path, value in row.values.items():
+                each = self.schema.by_path[path]
+                if each.shown is None and differs(value, staged.values.get(path)) and each.column not in wrong:
+                    shown = each.write(value) if each.shape == "one" else None
+                    yield self._different(staged, row.line, each.column if each.shape == "one" else None, shown)
+            if row.id is not None and row.id != staged.id:
+                yield self._different(staged, row.line, self.schema.record.id_column, row.id)
+            if row.delete and not staged.deletes:
+                yield self._different(staged, row.line, DELETE_COLUMN, None)
+
+    def _different(self, staged: StagedRecord, line: int, column: str | None, value: str | None) -> CellError:
+        message = f"line {staged.line} says something else of the same {self.schema.name}"
+        return CellError(line, column, "different_value", message, value)
+
+    def _elements(
+        self, staged: StagedRecord, existing: Mapping[str, Any] | None, errors: Sequence[CellError]
+    ) -> ElementPlan:
+        if self.schema.rows is None:
+            return ElementPlan()
+        return plan_elements(self.schema, staged.rows, existing, self.columns, self.ids, errors)
 
     def _of_nothing(self, staged: StagedRecord, values: dict[str, Any], errors: list[CellError]) -> Operation:
         """The catalogue has no such record."""
@@ -86,11 +135,16 @@ class Planner:
                     f"a new {self.schema.name} needs a value for {field.column}",
                 )
                 for field in self.schema.fields
-                if field.required and values.get(field.path) is None and not _is_wrong(field, errors)
+                if field.required
+                and field.rows is None
+                and values.get(field.path) is None
+                and not _is_wrong(field, errors)
             ]
+        elements = self._elements(staged, None, errors)
+        errors += elements.errors
         if errors:
             return self._refused(staged, errors)
-        document = self._document(values)
+        document = self._document(values, elements)
         errors = self._checked(staged, document, None)
         if errors:
             return self._refused(staged, errors)
@@ -104,7 +158,7 @@ class Planner:
             document=document,
         )
 
-    def _document(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _document(self, values: Mapping[str, Any], elements: ElementPlan) -> dict[str, Any]:
         document: dict[str, Any] = {}
         for field in self.schema.fields:
             if field.path in OWN:
@@ -112,34 +166,33 @@ class Planner:
             value = values.get(field.path) if field.shown is None else None
             if field.shape == "named" and value is not None:
                 value = {key: item for key, item in value.items() if item is not None}
+            elif field.shape == "family":
+                value = new_items(field, value or {}, self.columns.get(field.path, {}), self.ids)
+            elif field.shape == "rows":
+                value = elements.elements
             if value is None:
                 value = deepcopy(field.default())
             if value is not None or not field.unique:
                 set_at(document, field.path, value)
-        return document
+        if self.schema.combination is not None:
+            Combinations(self.schema).put_names(document, elements.names)
+        repeated = repeated_values(self.schema, document)
+        return document | {index: found for index, (found, _) in repeated.items() if found}
 
     def _update(
         self, staged: StagedRecord, existing: Mapping[str, Any], values: dict[str, Any], errors: list[CellError]
     ) -> Operation:
-        errors = [*errors, *self._differing(staged, existing, values)]
-        left_out = [error for error in errors if self._can_be_omitted(error)] if self.on_error == "keep" else []
+        errors += self._read_only(staged, existing)
+        elements = self._elements(staged, existing, errors)
+        errors += elements.errors
+        left_out: list[CellError] = []
+        if self.on_error == "keep":
+            left_out = [each for each in errors if self._can_be_omitted(each) and each.line not in elements.new_lines]
         if len(left_out) < len(errors):
             return self._refused(staged, errors)
-        changes: dict[str, Change] = {}
-        for field in self.schema.fields:
-            if field.path not in values or field.shown or (field.key and staged.id is None):
-                continue
-            old = value_at(existing, field.path, ABSENT)
-            new = wanted_value(field, values[field.path], old)
-            if not same(old, new):
-                changes[field.path] = _change(old, new)
-        changes = _of_what_is_null(existing, changes)
-        if changes:
-            document = deepcopy(dict(existing))
-            for path, change in changes.items():
-                set_at(document, path, change.get("new"))
-            if errors := self._checked(staged, document, existing):
-                return self._refused(staged, errors)
+        changes = {**self._changes(staged, existing, values), **elements.changes}
+        if changes and (errors := self._checked_changes(staged, existing, changes)):
+            return self._refused(staged, errors)
         if not changes and not left_out:
             return Unchanged(
                 op="unchanged", line=staged.line, lines=staged.lines, key=_key(staged), id=str(existing["_id"])
@@ -159,23 +212,51 @@ class Planner:
             update["left_out"] = [_planned(error) for error in left_out]
         return update
 
-    def _differing(
+    def _changes(
         self, staged: StagedRecord, existing: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> Iterator[CellError]:
-        """Cells of columns that are only compared, and that say something else than the record."""
+    ) -> dict[str, Change]:
+        """Of the record itself, by path."""
+        changes: dict[str, Change] = {}
         for field in self.schema.fields:
-            if field.shown is None or (said := values.get(field.path)) is None:
+            if field.path not in values or field.shown or (field.key and staged.id is None):
+                continue
+            if field.shape == "family":
+                columns = self.columns.get(field.path, {})
+                changes |= dict(family_changes(field, existing, values[field.path], columns, self.ids))
+                continue
+            old = value_at(existing, field.path, ABSENT)
+            new = wanted_value(field, values[field.path], old)
+            if not same(old, new):
+                changes[field.path] = change_of(old, new)
+        return of_what_is_null(existing, changes)
+
+    def _read_only(self, staged: StagedRecord, existing: Mapping[str, Any]) -> Iterator[CellError]:
+        """Cells of columns that are only compared, and that say something else than the record, in any of its rows."""
+        for field in self.schema.fields:
+            if field.shown is None:
                 continue
             shown = field.cell(existing)
-            if not _same_cell(said, "" if shown is None else str(shown)):
-                message = f"an import cannot change it, and it is {shown}" if shown else "an import cannot set it"
-                yield CellError(staged.line, field.column, "read_only", message, said)
+            said = [(staged.line, staged.values.get(field.path))]
+            said += [(row.line, row.values.get(field.path)) for row in staged.rows[1:]]
+            for line, cell in said:
+                if cell is not None and not _same_cell(cell, "" if shown is None else str(shown)):
+                    message = f"an import cannot change it, and it is {shown}" if shown else "an import cannot set it"
+                    yield CellError(line, field.column, "read_only", message, cell)
+
+    def _checked_changes(
+        self, staged: StagedRecord, existing: Mapping[str, Any], changes: Mapping[str, Change]
+    ) -> list[CellError]:
+        try:
+            document = changed_document(existing, changes, self.schema)
+        except Changed as error:  # what there is breaks a rule by itself
+            return [CellError(staged.line, None, "refused", str(error))]
+        return self._checked(staged, document, existing)
 
     def _can_be_omitted(self, error: CellError) -> bool:
         """Whether it concerns a cell alone, of a field that nothing is found by."""
         return error.code.startswith("bad_") and not any(
             field.key or field.unique or field.reference
-            for field in self.schema.fields
+            for field in ordered_parts(self.schema.fields)
             if error.column is None or field.column == error.column
         )
 
@@ -231,31 +312,6 @@ def _same_cell(one: str, other: str) -> bool:
 
 def _key(staged: StagedRecord) -> list[str]:
     return list(staged.key or ((staged.id,) if staged.id else ()))
-
-
-def _change(old: Any, new: Any) -> Change:
-    change = Change()
-    if old is not ABSENT:
-        change["old"] = old
-    if new is not ABSENT:
-        change["new"] = new
-    return change
-
-
-def _of_what_is_null(existing: Mapping[str, Any], changes: Mapping[str, Change]) -> dict[str, Change]:
-    """Changes inside something that is null are one change of it, since MongoDB sets no field of null."""
-    result: dict[str, Change] = {}
-    for path, change in changes.items():
-        names = path.split(".")
-        outer = (".".join(names[:length]) for length in range(1, len(names)))
-        null = next((each for each in outer if value_at(existing, each, ABSENT) is None), None)
-        if null is None:
-            result[path] = change
-        elif "new" in change:
-            set_at(
-                result.setdefault(null, Change(old=None, new={}))["new"], path.removeprefix(f"{null}."), change["new"]
-            )
-    return result
 
 
 def _planned(error: CellError) -> PlannedError:

@@ -10,7 +10,8 @@ from typing import Any, Final
 from batchbus_events.ids import new_ulids
 from batchbus_strategies.records.context import RecordImportContext, most
 from batchbus_strategies.records.errors import CellError, HeaderRefused, RecordsRefused
-from batchbus_strategies.records.header import known_names, read_header
+from batchbus_strategies.records.header import columns_of, known_names, load_families, read_header
+from batchbus_strategies.records.layout import Layout
 from batchbus_strategies.records.leftovers import messages_by_line, write_error_file
 from batchbus_strategies.records.lookup import look_up_existing
 from batchbus_strategies.records.plan import Counts, Operation, PlanDigest, PlannedError, encode, plan_key
@@ -19,6 +20,7 @@ from batchbus_strategies.records.references import References
 from batchbus_strategies.records.rows import RowReader, RowValues
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staging import StagedRecord, Staging
+from batchbus_strategies.records.staging_rows import RowStaging
 from batchbus_strategies.strategy import JobRun
 from batchbus_strategies.tables import Row, Table, TableFacts, open_table, shortened
 
@@ -62,7 +64,7 @@ class Preview:
         """Write the plan and set the result. Raises `StrategyError` for a file that cannot be imported."""
         run, key = self._run, plan_key(self._run.job_type, self._run.job_id, self._run.run_number)
         digest = PlanDigest()
-        with Staging.open(self._schema) as staging:
+        with (RowStaging if self._schema.rows else Staging).open(self._schema) as staging:
             await self._stage(table, staging)
             await asyncio.to_thread(staging.find_duplicates)
             size = await look_up_existing(run, self._schema, staging)
@@ -79,7 +81,9 @@ class Preview:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     async def _stage(self, table: Table, staging: Staging) -> None:
-        stager = _Stager(RowReader(self._layout(table), self._schema), staging)
+        layout = await self._layout(table)
+        self._planner.columns = columns_of(layout, self._schema)
+        stager = _Stager(RowReader(layout, self._schema), staging)
         staged = 0
         async for batch in table.batches(_ROWS):
             await asyncio.to_thread(stager.add, batch)
@@ -88,7 +92,7 @@ class Preview:
             if self._context.on_error == "abort" and self._context.max_errors is None and stager.bad >= _ABORT_AFTER:
                 break  # the plan is made of what was read so far, to tell what is wrong with it
 
-    def _layout(self, table: Table) -> Any:
+    async def _layout(self, table: Table) -> Layout:
         try:
             return read_header(
                 table.header,
@@ -96,6 +100,7 @@ class Preview:
                 line=table.header_line,
                 mapping=self._context.columns,
                 deletes=self._deletes,
+                families=await load_families(self._schema, self._run.catalog),
             )
         except HeaderRefused as refused:
             for error in refused.errors:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_events.ids import derived_ulid
 from batchbus_strategies.catalog.living import LIVING
+from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.plan import CreateReferenced
-from batchbus_strategies.records.schema import Field
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:

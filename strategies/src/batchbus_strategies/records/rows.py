@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from batchbus_strategies.records.errors import CellError
-from batchbus_strategies.records.header import Layout
-from batchbus_strategies.records.schema import Field, Schema, trimmed
+from batchbus_strategies.records.families import FamilyColumn
+from batchbus_strategies.records.fields import Field, trimmed
+from batchbus_strategies.records.layout import Cells, Layout
+from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.tables import MAX_COLUMNS, Row, is_header_again
 
 __all__ = ["RowReader", "RowValues"]
@@ -32,7 +34,12 @@ class RowValues:
     id: str | None
     delete: bool
     values: dict[str, Any]
-    """By path. A field is there if the row has a cell for it; None for one that is to be cleared."""
+    """By path. A field is there if the row has a cell for it; None for one that is to be cleared. What a family has is a
+    dict by identity, of the fields that an element is to have, or None if it is to go; what a combination has is a dict of
+    names and values, None for an empty cell."""
+    element: dict[str, Any] | None = None
+    """The same for the element that the row is about; None if it is about none."""
+    element_id: str | None = None
 
 
 class RowReader:
@@ -40,7 +47,8 @@ class RowReader:
 
     def __init__(self, layout: Layout, schema: Schema) -> None:
         self._layout = layout
-        self._fixed = [(index, field, layout.header[index], field.empty == "keeps") for index, field in layout.fixed]
+        self._own = _CellReader(layout, layout.header)
+        self._element = _CellReader(layout.element, layout.header) if layout.element is not None else None
         places = {field.path: index for index, field in layout.fixed}
         self._keys = [(places[field.path], field.column) for field in schema.keys if field.path in places]
         self._whole_key = bool(self._keys) and len(self._keys) == len(schema.keys)
@@ -66,8 +74,15 @@ class RowReader:
             self._no_key(line, key, errors)
             return None
         delete = self._delete(line, cells, errors)
-        values = self._values(line, cells, errors)
-        return RowValues(line, key if has_key else None, raw if has_key else None, id_, delete, values)
+        values = self._own.read(line, cells, errors)
+        found = RowValues(line, key if has_key else None, raw if has_key else None, id_, delete, values)
+        if self._element is not None:
+            element = self._element.read(line, cells, errors)
+            index = layout.element_id
+            found.element_id = trimmed(cells[index] or "") or None if index is not None else None
+            if found.element_id is not None or any(map(_says_something, element.values())):
+                found.element = element
+        return found
 
     def _no_key(self, line: int, key: Sequence[str], errors: list[CellError]) -> None:
         for (_, column), part in zip(self._keys, key, strict=True):
@@ -86,7 +101,16 @@ class RowReader:
             )
         return cell.lower() in _YES
 
-    def _values(self, line: int, cells: Sequence[str | None], errors: list[CellError]) -> dict[str, Any]:
+
+class _CellReader:
+    """Reads the cells of one owner in a row: of the record, or of its element."""
+
+    def __init__(self, cells: Cells, header: Sequence[str]) -> None:
+        self._header = header
+        self._cells = cells
+        self._fixed = [(index, field, header[index], field.empty == "keeps") for index, field in cells.fixed]
+
+    def read(self, line: int, cells: Sequence[str | None], errors: list[CellError]) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for index, field, column, keeps in self._fixed:
             cell = cells[index]
@@ -100,16 +124,56 @@ class RowReader:
             if value is None and keeps:
                 continue
             values[field.path] = value
-        for field, numbers in self._layout.numbered:
+        for field, numbers in self._cells.numbered:
             values[field.path] = self._list(line, cells, field, numbers, errors)
-        for field, keys in self._layout.named:
+        for field, keys in self._cells.named:
             found = {}
             for key, index in keys:
                 value = self._cell(line, cells, index, field, errors)
                 if cells[index] is not None:
                     found[key] = value
             values[field.path] = found
+        for field, columns in self._cells.families:
+            values[field.path] = self._family(line, cells, columns, errors)
+        if self._cells.combination is not None:
+            field, pairs = self._cells.combination
+            values[field.path] = self._combination(line, cells, pairs, errors)
         return values
+
+    def _family(
+        self,
+        line: int,
+        cells: Sequence[str | None],
+        columns: Sequence[tuple[int, FamilyColumn]],
+        errors: list[CellError],
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for index, column in columns:
+            cell = cells[index]
+            if cell is None:
+                continue
+            text = cell.strip()
+            try:
+                found[column.identity] = dict(column.parse(text)) if text else None
+            except ValueError as error:
+                errors.append(CellError(line, self._header[index], "bad_value", str(error), cell))
+        return found
+
+    def _combination(
+        self, line: int, cells: Sequence[str | None], pairs: Sequence[tuple[int, int]], errors: list[CellError]
+    ) -> dict[str, str | None]:
+        found: dict[str, str | None] = {}
+        for name_index, value_index in pairs:
+            name, value = _text(cells[name_index]), _text(cells[value_index])
+            if name in found:
+                message = f"{name} is named twice in this row"
+                errors.append(CellError(line, self._header[name_index], "duplicate_name", message, name))
+            elif name:
+                found[name] = value or None
+            elif value:
+                message = "a value without its name"
+                errors.append(CellError(line, self._header[value_index], "missing_name", message, value))
+        return found
 
     def _list(
         self,
@@ -133,7 +197,7 @@ class RowReader:
                         and any(each is not None for each in value.values())
                     ):
                         message = "this one is needed where the others of its number are filled in"
-                        errors.append(CellError(line, self._layout.header[columns[0][0]], "missing_value", message))
+                        errors.append(CellError(line, self._header[columns[0][0]], "missing_value", message))
                 if all(each is None for each in value.values()):
                     value = None
             if value is not None and value not in found:
@@ -147,5 +211,17 @@ class RowReader:
         try:
             return field.parse(cell)
         except ValueError as error:
-            errors.append(CellError(line, self._layout.header[index], f"bad_{field.type.code}", str(error), cell))
+            errors.append(CellError(line, self._header[index], f"bad_{field.type.code}", str(error), cell))
             return None
+
+
+def _text(cell: str | None) -> str:
+    """Names and values are data, so they are kept with the blanks around them; a cell of nothing but blanks is empty."""
+    return cell if cell is not None and trimmed(cell) else ""
+
+
+def _says_something(value: Any) -> bool:
+    """Whether a cell, or one of several cells, is not empty."""
+    if isinstance(value, dict):
+        return any(each is not None for each in value.values())
+    return value is not None and value != []

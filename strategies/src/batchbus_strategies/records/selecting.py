@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.records.cells import parse_time
-from batchbus_strategies.records.schema import Field as SchemaField
-from batchbus_strategies.records.schema import Schema, ordered_parts, plain
+from batchbus_strategies.records.fields import Field as SchemaField
+from batchbus_strategies.records.fields import plain
+from batchbus_strategies.records.schema import DeclaredColumn, Schema
 from batchbus_strategies.strategy import JobRefused
 from batchbus_strategies.tables import shortened
 
@@ -19,6 +20,8 @@ __all__ = ["RecordExportContext", "Selection", "chosen_columns", "order_of", "qu
 
 _COMPARISONS: Final = {"lt": "$lt", "lte": "$lte", "gt": "$gt", "gte": "$gte"}
 _TIMES: Final = ("created_at", "updated_at")
+_SINGLE: Final = ("one", "id")
+"""The shapes of fields that have one value each."""
 
 
 class RecordExportContext(BaseModel):
@@ -68,8 +71,8 @@ def _filter(schema: Schema, name: str, where: str) -> tuple[str, Any]:
     if name == "id":
         return "_id", str
     found = _named(schema, name)
-    if found is None or found.shape != "one":
-        there_are = ", ".join(["id", *(each.column for each in schema.named if each.shape == "one"), *_TIMES])
+    if found is None or found.shape not in _SINGLE:
+        there_are = ", ".join(["id", *(each.column for each in schema.named if each.shape in _SINGLE), *_TIMES])
         raise JobRefused(f"There is no filter {shortened(name)!r}; there are {there_are}", field=where)
     if found.reference is not None:
         return found.path, str
@@ -114,24 +117,30 @@ def order_of(schema: Schema, order: str) -> list[tuple[str, int]]:
     if name in ("id", "_id"):
         return [("_id", direction)]
     found = _named(schema, name)
-    if name not in _TIMES and (found is None or found.shape != "one"):
+    if name not in _TIMES and (found is None or found.shape not in _SINGLE):
         raise JobRefused(f"{schema.name.capitalize()} records cannot be ordered by {shortened(name)!r}", field="order")
     return [(found.path if found else name, direction), ("_id", direction)]
 
 
-def chosen_columns(schema: Schema, names: Sequence[str] | None, *, field: str = "fields") -> list[SchemaField]:
-    """The fields with columns that are to be written, in their order; parts of numbered fields for themselves.
+def chosen_columns(schema: Schema, names: Sequence[str] | None, *, field: str = "fields") -> list[DeclaredColumn]:
+    """The columns that are to be written, in their order; parts of numbered fields for themselves.
 
     Raises `JobRefused` for a name that is none; `field` is where in the context the names are.
     """
-    everything = list(ordered_parts(schema.named))
     if names is None:
-        return everything
+        return list(schema.columns)
     chosen = []
     for name in names:
-        found = next((each for each in everything if plain(name) in (plain(each.column), plain(each.path))), None)
+        wanted = plain(name)
+        found = next((each for each in schema.columns if wanted in map(plain, _names_of(each))), None)
         if found is None:
-            there_are = ", ".join(each.column for each in everything)
+            there_are = ", ".join(each.field.column for each in schema.columns)
             raise JobRefused(f"There is no column {shortened(name)!r}; there are {there_are}", field=field)
         chosen.append(found)
     return chosen
+
+
+def _names_of(column: DeclaredColumn) -> tuple[str, ...]:
+    """A field of an element is named by its path from the record on."""
+    path = column.name if column.of_element else column.field.path
+    return (column.field.column, *column.field.also, path)

@@ -15,17 +15,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import bson
 from bson.codec_options import CodecOptions
 from pydantic_core import from_json, to_json
 
 from batchbus_strategies.records.errors import CellError
+from batchbus_strategies.records.fields import trimmed, value_at
 from batchbus_strategies.records.rows import RowValues
-from batchbus_strategies.records.schema import Schema, trimmed, value_at
+from batchbus_strategies.records.schema import Schema
 
-__all__ = ["StagedRecord", "Staging"]
+__all__ = [
+    "AWARE",
+    "PARAMETERS",
+    "StagedRecord",
+    "StagedRow",
+    "Staging",
+    "Taken",
+    "in_batches",
+    "json_key",
+    "placeholders",
+]
 
 _SCHEMA: Final = """
     PRAGMA journal_mode = OFF;
@@ -57,10 +68,37 @@ _INDEXES: Final = """
     CREATE INDEX held_number ON held (number);
     CREATE INDEX existing_key ON existing (key) WHERE key IS NOT NULL;
 """
-_PARAMETERS: Final = 500
+PARAMETERS: Final = 500
 """Of one statement."""
 _KEY: Final = "key"
-_AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
+AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A value of a unique field that another document of the catalogue has."""
+
+    name: str
+    """Of the field, as in `Unique`; `key` for the key."""
+    line: int
+    value: str
+    owner: str
+    """The id of that document."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRow:
+    """One row of a record that spans several."""
+
+    line: int
+    element_id: str | None
+    element: dict[str, Any] | None
+    """As `RowValues` has it."""
+    id: str | None
+    """The id that this row names the record by."""
+    delete: bool
+    values: dict[str, Any]
+    """What it says of the record itself; of a row behind the first one, only what is not empty."""
 
 
 @dataclass(slots=True)
@@ -78,8 +116,9 @@ class StagedRecord:
     values: dict[str, Any]
     errors: list[CellError]
     existing: dict[str, Any] | None
-    taken: dict[str, str] = field(default_factory=dict)
-    """By the path of a unique field: the id of another document in the catalogue that has the value; `key` for the key."""
+    taken: list[Taken] = field(default_factory=list)
+    rows: list[StagedRow] = field(default_factory=list)
+    """In the order of the file; empty for records of one row."""
 
 
 class Staging:
@@ -87,15 +126,14 @@ class Staging:
 
     def __init__(self, database: sqlite3.Connection, schema: Schema) -> None:
         self._database = database
-        self._unique = [each.path for each in schema.unique]
-        self._columns = {each.path: each.column for each in schema.unique}
+        self._unique = [each.name for each in schema.unique if not each.of_elements]
         self._schema = schema
         self._run(_SCHEMA)
         self.records = 0
 
     @classmethod
     @contextmanager
-    def open(cls, schema: Schema) -> Iterator[Staging]:
+    def open(cls, schema: Schema) -> Iterator[Self]:
         """In a temporary folder, which is removed at the end."""
         with TemporaryDirectory(prefix="batchbus-import-") as folder:
             # Calls come from several threads, one after the other.
@@ -120,7 +158,7 @@ class Staging:
             if place is None:
                 self.records += 1
                 place = known[name] = (self.records, row.line)
-                key, raw = _json(row.key), _json(row.raw_key)
+                key, raw = json_key(row.key), json_key(row.raw_key)
                 content = bson.encode({"values": list(row.values.items())})
                 new.append((self.records, name, row.line, row.id, key, raw, row.delete, content))
                 held += self._held(self.records, row)
@@ -132,6 +170,16 @@ class Staging:
                 ]
             lines.append((place[0], row.line))
             errors += [(place[0], error) for error in found]
+        self._insert(new, lines, held, errors, nameless)
+
+    def _insert(
+        self,
+        new: list[tuple[object, ...]],
+        lines: list[tuple[int, int]],
+        held: Sequence[tuple[str, str, int, int]],
+        errors: list[tuple[int, CellError]],
+        nameless: Sequence[CellError],
+    ) -> None:
         for error in nameless:
             self.records += 1
             new.append((self.records, None, error.line, None, None, None, False, b""))
@@ -149,14 +197,14 @@ class Staging:
             if (value := row.values.get(path)) is not None:
                 yield path, str(value), number, row.line
         if row.id is not None and row.key is not None:
-            yield _KEY, _json(row.key) or "", number, row.line
+            yield _KEY, json_key(row.key) or "", number, row.line
 
     def _known(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Number and first line of those that have been seen."""
         found: dict[str, tuple[int, int]] = {}
-        for some in _batches(names, _PARAMETERS):
+        for some in in_batches(names, PARAMETERS):
             for name, number, line in self._database.execute(
-                f"SELECT name, number, line FROM record WHERE name IN ({_marks(some)})", some
+                f"SELECT name, number, line FROM record WHERE name IN ({placeholders(some)})", some
             ):
                 found[name] = (number, line)
         return found
@@ -172,14 +220,17 @@ class Staging:
     def find_duplicates(self) -> None:
         """Values of unique fields that an earlier record of the file has are errors from now on."""
         self._run(_INDEXES)
-        for path, column in [*self._columns.items(), (_KEY, self._schema.identity)]:
+        columns = [(unique.name, unique.field.column, unique.of_elements) for unique in self._schema.unique]
+        for name, column, of_elements in [*columns, (_KEY, self._schema.identity, False)]:
+            # Two rows of one record are two elements, while the record itself has its first row's value alone.
+            several = "count(*) > 1" if of_elements else "count(DISTINCT number) > 1"
             self._database.execute(
-                """INSERT INTO error
+                f"""INSERT INTO error
                     SELECT held.number, held.line, ?, 'duplicate_value', 'line ' || first || ' has it already', held.value
                     FROM (SELECT value, min(line) AS first FROM held WHERE field = ?
-                          GROUP BY value HAVING count(DISTINCT number) > 1) AS double
+                          GROUP BY value HAVING {several}) AS double
                     JOIN held ON held.field = ? AND held.value = double.value AND held.line > first""",
-                (column, path, path),
+                (column, name, name),
             )
 
     def named(self, what: str, size: int) -> Iterator[list[str]]:
@@ -197,14 +248,12 @@ class Staging:
     def add_existing(self, found: Sequence[bytes]) -> None:
         """Documents of the catalogue, as BSON: kept if the file names them, compared with the unique values of the others."""
         wanted, taken = [], []
-        documents = [(bson.decode(each, _AWARE), each) for each in found]
+        documents = [(bson.decode(each, AWARE), each) for each in found]
         for document, encoded in documents:
             id_, raw = str(document["_id"]), self._raw_key(document)
-            key = None if raw is None else _json(tuple(map(trimmed, raw)))
-            wanted.append((id_, key, _json(raw), encoded, id_, key))
-            for path in self._unique:
-                if (value := value_at(document, path)) is not None:
-                    taken.append((path, str(value), id_))
+            key = None if raw is None else json_key(tuple(map(trimmed, raw)))
+            wanted.append((id_, key, json_key(raw), encoded, id_, key))
+            taken += [(name, str(value), id_) for name, value in self._schema.unique_values(document)]
             if key is not None:
                 taken.append((_KEY, key, id_))
         self._database.executemany(
@@ -248,6 +297,7 @@ class Staging:
         ).fetchall():
             first, last = rows[0][0], rows[-1][0]
             lines, errors, taken = self._of(first, last)
+            parts = self._rows_of(first, last)
             yield [
                 StagedRecord(
                     number=number,
@@ -256,17 +306,18 @@ class Staging:
                     id=id_,
                     key=None if key is None else tuple(from_json(key)),
                     deletes=bool(deletes),
-                    values=dict(bson.decode(content, _AWARE)["values"]) if content else {},
+                    values=dict(bson.decode(content, AWARE)["values"]) if content else {},
                     errors=errors[number],
-                    existing=None if document is None else bson.decode(document, _AWARE),
+                    existing=None if document is None else bson.decode(document, AWARE),
                     taken=taken[number],
+                    rows=parts.get(number, []),
                 )
                 for number, line, id_, key, deletes, content, document in rows
             ]
 
     def _of(
         self, first: int, last: int
-    ) -> tuple[dict[int, list[int]], dict[int, list[CellError]], dict[int, dict[str, str]]]:
+    ) -> tuple[dict[int, list[int]], dict[int, list[CellError]], dict[int, list[Taken]]]:
         """Lines, errors and taken values of the records from one number to another."""
         lines: dict[int, list[int]] = defaultdict(list)
         for number, line in self._database.execute(
@@ -278,16 +329,20 @@ class Staging:
             "SELECT * FROM error WHERE number BETWEEN ? AND ? ORDER BY number, line", (first, last)
         ):
             errors[number].append(CellError(*error))
-        taken: dict[int, dict[str, str]] = defaultdict(dict)
-        for number, path, owner, own in self._database.execute(
-            """SELECT held.number, held.field, taken.owner, record.existing
+        taken: dict[int, list[Taken]] = defaultdict(list)
+        for number, name, line, value, owner in self._database.execute(
+            """SELECT held.number, held.field, held.line, held.value, min(taken.owner)
                FROM held JOIN taken USING (field, value) JOIN record USING (number)
-               WHERE held.number BETWEEN ? AND ?""",
+               WHERE held.number BETWEEN ? AND ? AND taken.owner IS NOT record.existing
+               GROUP BY held.number, held.field, held.line ORDER BY held.line""",
             (first, last),
         ):
-            if owner != own:
-                taken[number][path] = owner
+            taken[number].append(Taken(name, line, value, owner))
         return lines, errors, taken
+
+    def _rows_of(self, first: int, last: int) -> dict[int, list[StagedRow]]:
+        """The rows of the records from one number to another, if records span several."""
+        return {}
 
     def _run(self, script: str) -> None:
         """Several statements, and then on in one transaction: a statement in one of its own would write at once."""
@@ -295,17 +350,17 @@ class Staging:
 
 
 def _name(row: RowValues) -> str:
-    return f"id {row.id}" if row.id is not None else f"key {_json(row.key)}"
+    return f"id {row.id}" if row.id is not None else f"key {json_key(row.key)}"
 
 
-def _json(key: Sequence[str] | None) -> str | None:
+def json_key(key: Sequence[str] | None) -> str | None:
     return None if key is None else to_json(key).decode()
 
 
-def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+def in_batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     for first in range(0, len(values), size):
         yield values[first : first + size]
 
 
-def _marks(values: Sequence[object]) -> str:
+def placeholders(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from batchbus_strategies.records.schema import Field, Schema, ordered_parts
+from batchbus_strategies.records.fields import Field
+from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.strategy import ColumnHelp
 
 __all__ = ["explained"]
@@ -19,21 +20,34 @@ def explained(schema: Schema) -> list[ColumnHelp]:
 
 
 def _explained(schema: Schema) -> Iterator[ColumnHelp]:
-    if schema.record.id_column:
-        says = f"the id of an existing {schema.name}"
-        if schema.keys:
-            yield ColumnHelp(schema.record.id_column, f"{says}; empty for one that is found by its key, or is new", "")
-        else:
-            example = f"{schema.record.id_prefix}{_EXAMPLE_ULID}"
-            yield ColumnHelp(schema.record.id_column, f"{says}; it tells which record the row is about", example)
-    for field in ordered_parts(schema.fields):
+    for column in schema.columns:
+        field = column.field
+        noun = schema.rows.part_name if schema.rows and column.of_element else schema.name
         if field.shown is not None:
             continue  # nobody fills in what an import does not take
-        name = field.column.replace("<n>", "1").replace("<name>", "Example")
-        yield ColumnHelp(name, _says(field), "" if field.reference else field.example)
+        if field.shape == "id":
+            says = f"the id of an existing {noun}"
+            if column.of_element or schema.keys:
+                found = "is found by what is unique in it" if column.of_element else "is found by its key"
+                yield ColumnHelp(field.column, f"{says}; empty for one that {found}, or is new", "")
+            else:
+                example = f"{schema.record.id_prefix}{_EXAMPLE_ULID}"
+                yield ColumnHelp(field.column, f"{says}; it tells which record the row is about", example)
+        elif field.family is not None:
+            name, cell = field.family.columns.example
+            says = field.family.columns.says or f"one of {field.family.columns.pattern}"
+            yield ColumnHelp(name, f"{says}; an empty cell removes it", cell)
+        elif field.combination is not None:
+            names = (field.column.replace("<n>", "1"), field.also[0].replace("<n>", "1"))
+            says = f"what the rows of a {schema.name} differ in; as many as there are, numbered from 1"
+            yield ColumnHelp(names[0], says, "Size")
+            yield ColumnHelp(names[1], f"the {noun}'s value of that; no two may have the same of all", "L")
+        else:
+            name = field.column.replace("<n>", "1").replace("<name>", "Example")
+            yield ColumnHelp(name, _says(field, noun), "" if field.reference else field.example)
 
 
-def _says(field: Field) -> str:
+def _says(field: Field, noun: str) -> str:
     says = field.type.says
     if field.reference is not None:
         says = f"the {field.reference.by} of one of {field.reference.collection}"
@@ -43,11 +57,11 @@ def _says(field: Field) -> str:
     if field.key:
         says += "; it tells which record the row is about"
     if field.unique:
-        says += "; no two records may have the same"
+        says += f"; no other {noun} may have the same"
     if not field.key:
         says += "; an empty cell " + ("clears it" if field.empty == "clears" else "leaves it as it is")
     if field.required and not field.key:
-        says += "; a new record needs it"
+        says += f"; a new {noun} needs it"
     if "<n>" in field.column:
         says += "; as many as there are, numbered from 1"
     if "<name>" in field.column:

@@ -1,0 +1,320 @@
+"""What a file does to the elements of one record: which row is about which element, what it changes, and whether every
+element has a combination of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from batchbus_strategies.records.combinations import Combinations
+from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
+from batchbus_strategies.records.errors import CellError
+from batchbus_strategies.records.families import FamilyColumn
+from batchbus_strategies.records.fields import Field, set_at, value_at
+from batchbus_strategies.records.keyed import family_changes, new_items
+from batchbus_strategies.records.paths import element_path
+from batchbus_strategies.records.plan import Change, change_of, of_what_is_null
+from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.records.staging import StagedRow
+
+__all__ = ["Columns", "ElementPlan", "plan_elements"]
+
+Columns = Mapping[str, Mapping[str, FamilyColumn]]
+"""The columns of a file that are of families: by the family's name, and by identity."""
+
+
+_OF_NAMES: Final = frozenset({"missing_name", "duplicate_name"})
+"""Errors with which it is not known what the row of a combination says."""
+
+
+@dataclass(slots=True)
+class ElementPlan:
+    """What becomes of the elements of a record."""
+
+    changes: dict[str, Change] = field(default_factory=dict)
+    """Of a record that exists, by path."""
+    elements: list[dict[str, Any]] = field(default_factory=list)
+    """Those that are new."""
+    names: list[dict[str, Any]] = field(default_factory=list)
+    """The new names of the combination, as the record's list has them."""
+    errors: list[CellError] = field(default_factory=list)
+    new_lines: set[int] = field(default_factory=set)
+    """The lines of rows that are about new elements."""
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row, and the element that it is about."""
+
+    line: int
+    id: str | None
+    values: dict[str, Any]
+    element: dict[str, Any] | None = None
+    """The one that there is; None if it is new."""
+
+
+def plan_elements(
+    schema: Schema,
+    rows: Iterable[StagedRow],
+    existing: Mapping[str, Any] | None,
+    columns: Columns,
+    ids: Iterator[str],
+    wrong: Iterable[CellError],
+) -> ElementPlan:
+    """`existing`: the document, or None for a new record. `wrong`: what is wrong with cells of these rows already."""
+    about = [_Row(each.line, each.element_id, each.element) for each in rows if each.element is not None]
+    planning = _Planning(schema, about, existing, columns, ids)
+    wrong = list(wrong)
+    planning.match()
+    planning.find_missing({(each.line, each.column) for each in wrong})
+    planning.plan()
+    if not any(each.code in _OF_NAMES for each in wrong):
+        planning.check_combinations()
+    return planning.planned
+
+
+class _Planning:
+    def __init__(
+        self,
+        schema: Schema,
+        rows: list[_Row],
+        existing: Mapping[str, Any] | None,
+        columns: Columns,
+        ids: Iterator[str],
+    ) -> None:
+        assert schema.rows is not None
+        self._schema = schema
+        self._list: Field = schema.rows
+        self._rows = rows
+        self._record: Mapping[str, Any] = existing if existing is not None else {}
+        self._is_new = existing is None
+        self._columns = columns
+        self._ids = ids
+        self._old = schema.elements(self._record)
+        self._combinations = Combinations(schema) if schema.combination is not None else None
+        self._names = self._combinations.names(self._record) if self._combinations else {}
+        self.planned = ElementPlan()
+
+    # -- which row is about which element --------------------------------------------------------------------------
+
+    def match(self) -> None:
+        """By id, else by a unique field, else by the combination."""
+        by_id = {str(each["id"]): each for each in self._old if each.get("id") is not None}
+        seen: dict[str, int] = {}
+        for row in self._rows:
+            if row.id is None:
+                continue
+            row.element = by_id.get(row.id)
+            if row.id in seen:
+                self._error(row, self._list.column, "duplicate_element", f"line {seen[row.id]} has it already", row.id)
+            elif row.element is None:
+                of = "the new " + self._schema.name if self._is_new else f"{self._schema.name} {self._record['_id']}"
+                message = f"{of} has no {self._list.part_name} with this id"
+                self._error(row, self._list.column, "unknown_element", message, row.id)
+            seen.setdefault(row.id, row.line)
+        free = [each for each in self._old if each.get("id") is not None and str(each["id"]) not in seen]
+        for unique in self._schema.unique_in_elements:
+            free = self._matched(free, unique.field.path)
+        if self._combinations is not None:
+            combinations = self._combinations
+            values = {id(each): _key(combinations.values(self._names, each)) for each in free}
+            for row in self._unmatched():
+                found = _combination(row, combinations)
+                place = next((n for n, each in enumerate(free) if values[id(each)] == _key(found or {})), None)
+                if found is not None and place is not None:
+                    row.element = free.pop(place)
+        self.planned.new_lines = {row.line for row in self._unmatched()}
+
+    def _unmatched(self) -> list[_Row]:
+        return [row for row in self._rows if row.id is None and row.element is None]
+
+    def _matched(self, free: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
+        """Gives rows the elements that have their value at a path. Returns the elements that no row is about still."""
+        by_value = {str(value): each for each in free if (value := value_at(each, path)) is not None}
+        for row in self._unmatched():
+            value = row.values.get(path)
+            if value is not None:
+                row.element = by_value.pop(str(value), None)
+        taken = {id(row.element) for row in self._rows}
+        return [each for each in free if id(each) not in taken]
+
+    def find_missing(self, wrong: set[tuple[int, str | None]]) -> None:
+        """Fields that a new element needs, and that its row has nothing for."""
+        for row in self._unmatched():
+            for each in self._list.parts:
+                if (
+                    each.required
+                    and each.shape == "one"
+                    and row.values.get(each.path) is None
+                    and (row.line, each.column) not in wrong
+                ):
+                    message = f"a new {self._list.part_name} needs a value for {each.column}"
+                    self._error(row, each.column, "missing_value", message)
+
+    # -- what it changes -------------------------------------------------------------------------------------------
+
+    def plan(self) -> None:
+        self._new_names()
+        for row in self._rows:
+            if row.element is not None:
+                self._change(row, row.element)
+            elif row.id is None:
+                self.planned.elements.append(self._new_element(row))
+        self._find_taken()
+        self._add()
+
+    def _name_errors(self) -> None:
+        """A new record has a value for every name that a row of it has."""
+        if self._combinations is None or not self._is_new:
+            return
+        for row in self._rows:
+            for name, value in (_combination(row, self._combinations) or {}).items():
+                if value is None:
+                    self._no_value(row, name)
+
+    def _new_names(self) -> None:
+        if self._combinations is None:
+            return
+        said = [_combination(row, self._combinations) or {} for row in self._rows]
+        new = dict.fromkeys(
+            name for each in said for name, value in each.items() if name not in self._names and value is not None
+        )
+        names, self.planned.names = self._combinations.added(new, self._ids)
+        self._names = {**self._names, **names}
+
+    def _change(self, row: _Row, element: Mapping[str, Any]) -> None:
+        changes: dict[str, Change] = {}
+        for each in self._list.parts:
+            if each.path not in row.values:
+                continue
+            value = row.values[each.path]
+            if each.shape == "family":
+                columns = self._columns.get(f"{self._list.path}.{each.path}", {})
+                changes |= dict(family_changes(each, element, value, columns, self._ids))
+            elif each.shape == "combination":
+                assert self._combinations
+                wanted = {name: said for name, said in value.items() if said is not None}
+                changes |= dict(self._combinations.changes(self._names, element, wanted, self._ids))
+            else:
+                old = value_at(element, each.path, ABSENT)
+                new = wanted_value(each, value, old)
+                if not same(old, new):
+                    changes[each.path] = change_of(old, new)
+        for path, change in of_what_is_null(element, changes).items():
+            self.planned.changes[element_path(self._list.path, str(element["id"]), path)] = change
+
+    def _new_element(self, row: _Row) -> dict[str, Any]:
+        element: dict[str, Any] = {"id": (self._list.rows.id_prefix if self._list.rows else "") + next(self._ids)}
+        for each in self._list.parts:
+            value = row.values.get(each.path)
+            if each.shape == "family":
+                columns = self._columns.get(f"{self._list.path}.{each.path}", {})
+                value = new_items(each, value or {}, columns, self._ids)
+            elif each.shape == "combination":
+                assert self._combinations
+                said = {name: text for name, text in (value or {}).items() if text is not None}
+                value = self._combinations.stored(self._names, said, self._ids)
+            else:
+                if each.shape == "named" and value is not None:
+                    value = {key: item for key, item in value.items() if item is not None}
+                value = each.default() if value is None else value
+            set_at(element, each.path, value)
+        return element | self._list.unwritten()
+
+    def _add(self) -> None:
+        """What there is new, in a record that exists."""
+        if self._is_new:
+            return
+        if self._combinations is not None:
+            names = self._combinations.name_changes(self._record, self.planned.names)
+            self.planned.changes = {**dict(names), **self.planned.changes}
+        now = self._record.get(self._list.path, ABSENT)
+        if not isinstance(now, list):
+            if self.planned.elements:
+                self.planned.changes[self._list.path] = change_of(now, self.planned.elements)
+            return
+        for element in self.planned.elements:
+            self.planned.changes[element_path(self._list.path, element["id"])] = change_of(ABSENT, element)
+
+    # -- what has to be unique -------------------------------------------------------------------------------------
+
+    def _find_taken(self) -> None:
+        """Values that a row sets and that an element has of which the file does not say it. (Two rows with one value have
+        been found before, over all records.)"""
+        for unique in self._schema.unique_in_elements:
+            path = unique.field.path
+            said = {id(row.element) for row in self._rows if path in row.values}
+            values = (value_at(each, path) for each in self._old if id(each) not in said)
+            taken = {str(value) for value in values if value is not None}
+            for row in self._rows:
+                value = row.values.get(path)
+                old = None if row.element is None else value_at(row.element, path)
+                if value is not None and str(value) in taken and not same(value, old):
+                    message = f"another {self._list.part_name} of the {self._schema.name} has it"
+                    self._error(row, unique.field.column, "duplicate_value", message, str(value))
+
+    def check_combinations(self) -> None:
+        """Every element has a value for each name, and no two the same of all; where nothing of that changes, a record
+        may be as it is."""
+        combinations = self._combinations
+        if combinations is None:
+            return
+        self._name_errors()
+        changed = any(row.element is None and row.id is None for row in self._rows) or bool(self.planned.names)
+        after: dict[int, tuple[_Row | None, dict[str, str]]] = {}
+        for element in self._old:
+            after[id(element)] = (None, combinations.values(self._names, element))
+        for row in self._rows:
+            said = {name: value for name, value in (_combination(row, combinations) or {}).items() if value is not None}
+            if row.element is not None:
+                before = after[id(row.element)][1]
+                changed = changed or bool(said.items() - before.items())
+                after[id(row.element)] = (row, {**before, **said})
+            elif row.id is None:
+                after[id(row)] = (row, said)
+        if self._is_new or changed:
+            self._compare(after)
+
+    def _compare(self, after: Mapping[int, tuple[_Row | None, dict[str, str]]]) -> None:
+        seen: dict[frozenset[tuple[str, str]], _Row | None] = {}
+        elements = {id(each): each for each in self._old}
+        noun, column = self._list.part_name, self._combination_column()
+        for key, (row, values) in after.items():
+            where = row or (self._rows[0] if self._rows else None)
+            if where is None:
+                return
+            other = "" if row else f" of {noun} {elements[key].get('id')}, which the file does not name"
+            for name in self._names:
+                if name not in values:
+                    self._no_value(where, name, other)
+            if (found := frozenset(values.items())) in seen and (row or seen[found]):
+                first = seen[found]
+                place = f"line {first.line}" if first and row else f"another {noun}"
+                shown = ", ".join(f"{name} {value}" for name, value in values.items()) or "no values at all"
+                message = f"{place} has the same: {shown}"
+                self._error(row or first or where, column, "duplicate_combination", message)
+            seen.setdefault(found, row)
+
+    def _combination_column(self) -> str | None:
+        combination = self._schema.combination
+        return combination.also[0].replace("<n>", "1") if combination is not None and self._names else None
+
+    def _no_value(self, row: _Row, name: str, of: str = "") -> None:
+        message = f"there is no value for {name}{of}; every {self._list.part_name} needs one"
+        error = CellError(row.line, None, "missing_value", message)
+        if error not in self.planned.errors:
+            self.planned.errors.append(error)
+
+    def _error(self, row: _Row, column: str | None, code: str, message: str, value: str | None = None) -> None:
+        self.planned.errors.append(CellError(row.line, column, code, message, value))
+
+
+def _combination(row: _Row, combinations: Combinations) -> dict[str, str | None] | None:
+    """What a row has for each name; None if the file has no such columns."""
+    found: dict[str, str | None] | None = row.values.get(combinations.field.path)
+    return found
+
+
+def _key(values: Mapping[str, str | None]) -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in values.items() if value is not None)

@@ -1,0 +1,145 @@
+"""`Field`: what is known of one field of a record, and how its cells and its values turn into each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from pydantic import ValidationError
+
+from batchbus_strategies.records.cells import CellType
+from batchbus_strategies.records.columns import Combination, Empty, Family, Reference, Rows, Shown
+
+__all__ = ["Field", "Shape", "is_living", "ordered_parts", "plain", "remove_at", "set_at", "trimmed", "value_at"]
+
+_BLANKS: Final = " \t\r\n\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff\u3000"
+"""Ordinary, no-break and zero-width blanks: around a key they make twins that nobody can tell apart."""
+
+Shape = Literal["one", "numbered", "named", "rows", "family", "combination", "id"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a record, or of a part of it."""
+
+    path: str
+    """Where it is in the document, with dots."""
+    shape: Shape
+    column: str
+    """The name of its column; a pattern with `<n>` or `<name>` unless its shape is `one`."""
+    also: tuple[str, ...]
+    type: CellType
+    nullable: bool
+    required: bool
+    empty: Empty
+    default: Callable[[], Any]
+    """What a new record has if the file says nothing."""
+    key: bool = False
+    unique: bool = False
+    reference: Reference | None = None
+    index: str | None = None
+    """The field of the record that repeats the values of a unique field of elements."""
+    parts: tuple[Field, ...] = ()
+    """Of a list of parts: their fields, with paths inside the part."""
+    part_name: str = ""
+    """Of `Rows`, for people: `variant` for a class `Variant`."""
+    rows: Rows | None = None
+    family: Family | None = None
+    combination: Combination | None = None
+    unwritten: Callable[[], dict[str, Any]] = dict
+    """Of a list of parts: what a new element has in fields that have no column."""
+    check: Callable[[Any], Any] | None = None
+    """Raises pydantic's `ValidationError` for a value that the declaration does not allow; None if it allows all."""
+    description: str = ""
+    example: str = ""
+    shown: Shown | None = None
+    """Of a field whose column is only compared."""
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether blanks of every kind are taken off: texts that something is found by."""
+        return self.key or self.unique or self.reference is not None
+
+    def parse(self, cell: str) -> Any:
+        """The value of a cell; None for an empty one. Raises `ValueError` with a message for people."""
+        if self.shown is not None:
+            return cell.strip(_BLANKS) or None
+        text = cell.strip(_BLANKS) if self.trimmed else cell
+        if self.type.code != "text":
+            text = text.strip()
+        if not text:
+            return [] if self.type.code == "list" else None
+        value = self.type.parse(text)
+        if self.check is not None:
+            try:
+                self.check(value)
+            except ValidationError as error:
+                raise ValueError(error.errors()[0]["msg"]) from None
+        return value
+
+    def write(self, value: Any) -> str:
+        """The cell of a value as it is stored."""
+        return "" if value is None else self.type.write(value)
+
+    def cell(self, owner: Mapping[str, Any]) -> str | int | Decimal | None:
+        """The cell of a field that has one column, given the whole document, or the whole element."""
+        if self.shown is not None and self.shown.cell is not None:
+            return self.shown.cell(owner)
+        return self.write(value_at(owner, self.path))
+
+
+def trimmed(text: str) -> str:
+    """A text that something is found by, without blanks of any kind around it."""
+    return text.strip(_BLANKS)
+
+
+def value_at(document: Mapping[str, Any], path: str, default: Any = None) -> Any:
+    """What a document has at a path with dots, or `default` if it has nothing there."""
+    value: Any = document
+    for name in path.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            return default
+        value = value[name]
+    return value
+
+
+def set_at(document: dict[str, Any], path: str, value: Any) -> None:
+    *outer, last = path.split(".")
+    for name in outer:
+        inner = document.get(name)
+        if not isinstance(inner, dict):
+            inner = document[name] = {}
+        document = inner
+    document[last] = value
+
+
+def remove_at(document: dict[str, Any], path: str) -> None:
+    """Nothing happens if there is nothing."""
+    *outer, last = path.split(".")
+    for name in outer:
+        inner = document.get(name)
+        if not isinstance(inner, dict):
+            return
+        document = inner
+    document.pop(last, None)
+
+
+def is_living(element: object) -> bool:
+    """Whether an element of a list is there: it is an object, and has not been marked as deleted."""
+    return isinstance(element, Mapping) and element.get("deleted_at") is None
+
+
+def plain(name: str) -> str:
+    """A column's name without what people write in different ways: case, blanks, punctuation."""
+    return "".join(character for character in name.casefold() if character.isalnum() or character in "<>")
+
+
+def ordered_parts(fields: Sequence[Field]) -> Iterator[Field]:
+    """The fields with columns of their own: of a list of parts, those of the parts."""
+    for field in fields:
+        if field.parts:
+            yield from ordered_parts(field.parts)
+        else:
+            yield field

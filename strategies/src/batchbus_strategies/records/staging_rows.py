@@ -1,0 +1,144 @@
+"""The staging database of records that span several rows: each row is kept under its record."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import bson
+
+from batchbus_strategies.records.comparing import same
+from batchbus_strategies.records.errors import CellError
+from batchbus_strategies.records.rows import RowValues
+from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.records.staging import (
+    AWARE,
+    PARAMETERS,
+    StagedRow,
+    Staging,
+    in_batches,
+    json_key,
+    placeholders,
+)
+
+__all__ = ["RowStaging", "differs"]
+
+_SCHEMA: Final = """
+    CREATE TABLE name (name TEXT PRIMARY KEY, number INTEGER NOT NULL, line INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE row (
+        number INTEGER, line INTEGER, element_id TEXT, id TEXT, deletes INTEGER, content BLOB, PRIMARY KEY (number, line)
+    ) WITHOUT ROWID;
+"""
+MOST_ROWS: Final = 10_000
+"""Of one record, which is planned in memory. A document has no room for many more elements than that."""
+
+
+class RowStaging(Staging):
+    """One file's staging database. A row that names a record by its id and by its key is found by either."""
+
+    def __init__(self, database: sqlite3.Connection, schema: Schema) -> None:
+        super().__init__(database, schema)
+        self._elements_unique = schema.unique_in_elements
+        self._run(_SCHEMA)
+
+    def add(self, rows: Sequence[tuple[RowValues, list[CellError]]], nameless: Sequence[CellError]) -> None:
+        """Rows of records, each with its errors; and errors of rows that name no record, which are records of their own."""
+        known = self._numbers([name for row, _ in rows for name in _names(row)])
+        firsts: dict[int, RowValues] = {}
+        new: list[tuple[object, ...]] = []
+        names: list[tuple[str, int, int]] = []
+        kept: list[tuple[object, ...]] = []
+        errors: list[tuple[int, CellError]] = []
+        lines: list[tuple[int, int]] = []
+        held: list[tuple[str, str, int, int]] = []
+        for row, found in rows:
+            number = next((known[name] for name in _names(row) if name in known), None)
+            if number is None:
+                self.records += 1
+                number = self.records
+                firsts[number] = row
+                for name in _names(row):
+                    known[name] = number
+                    names.append((name, number, row.line))
+                key, raw = json_key(row.key), json_key(row.raw_key)
+                content = bson.encode({"values": list(row.values.items())})
+                new.append((number, None, row.line, row.id, key, raw, row.delete, content))
+                held += self._held(number, row)
+                own: dict[str, Any] = {}
+            else:
+                own = _what_differs(row, firsts.get(number))
+            held += self._held_by_element(number, row)
+            element = None if row.element is None else list(row.element.items())
+            content = bson.encode({"element": element, "values": list(own.items())})
+            kept.append((number, row.line, row.element_id, row.id, row.delete, content))
+            lines.append((number, row.line))
+            errors += [(number, error) for error in found]
+        self._insert(new, lines, held, errors, nameless)
+        self._database.executemany("INSERT OR IGNORE INTO name VALUES (?, ?, ?)", names)
+        self._database.executemany("INSERT OR IGNORE INTO row VALUES (?, ?, ?, ?, ?, ?)", kept)
+
+    def _held_by_element(self, number: int, row: RowValues) -> Iterator[tuple[str, str, int, int]]:
+        for unique in self._elements_unique:
+            if row.element is not None and (value := row.element.get(unique.field.path)) is not None:
+                yield unique.name, str(value), number, row.line
+
+    def _numbers(self, names: Sequence[str]) -> dict[str, int]:
+        """Of the records that have been seen."""
+        found: dict[str, int] = {}
+        for some in in_batches(list(dict.fromkeys(names)), PARAMETERS):
+            found |= self._database.execute(
+                f"SELECT name, number FROM name WHERE name IN ({placeholders(some)})", some
+            ).fetchall()
+        return found
+
+    def find_duplicates(self) -> None:
+        """Also says of a record with too many rows that it has, and forgets them."""
+        super().find_duplicates()
+        self._database.execute(
+            f"""INSERT INTO error SELECT number, min(line), NULL, 'too_many_rows',
+                    'one {self._schema.name} has ' || count(*) || ' rows; it may have {MOST_ROWS:,}', NULL
+                FROM row GROUP BY number HAVING count(*) > {MOST_ROWS}"""
+        )
+        self._database.execute(
+            "DELETE FROM row WHERE number IN (SELECT number FROM error WHERE code = 'too_many_rows')"
+        )
+
+    def _rows_of(self, first: int, last: int) -> dict[int, list[StagedRow]]:
+        rows: dict[int, list[StagedRow]] = {}
+        for number, line, element_id, id_, deletes, content in self._database.execute(
+            "SELECT * FROM row WHERE number BETWEEN ? AND ? ORDER BY number, line", (first, last)
+        ):
+            decoded = bson.decode(content, AWARE)
+            element = None if decoded["element"] is None else dict(decoded["element"])
+            row = StagedRow(line, element_id, element, id_, bool(deletes), dict(decoded["values"]))
+            rows.setdefault(number, []).append(row)
+        return rows
+
+
+def _names(row: RowValues) -> Iterator[str]:
+    """What the record of a row may be known by, the surer one first."""
+    if row.id is not None:
+        yield f"id {row.id}"
+    if row.key is not None:
+        yield f"key {json_key(row.key)}"
+
+
+def _what_differs(row: RowValues, first: RowValues | None) -> dict[str, Any]:
+    """What a later row says of the record, without empty cells, and without what is known to be that of the first row."""
+    said = {path: value for path, each in row.values.items() if not same(value := _said(each), None)}
+    if first is None:
+        return said
+    return {path: value for path, value in said.items() if differs(value, first.values.get(path))}
+
+
+def _said(value: Any) -> Any:
+    """Of what stands in several columns, those that are not empty."""
+    return {key: each for key, each in value.items() if each is not None} if isinstance(value, dict) else value
+
+
+def differs(later: Any, first: Any) -> bool:
+    """Whether a row says something else of its record than the first one."""
+    if isinstance(later, dict) and isinstance(first, dict):
+        return any(not same(value, first.get(key)) for key, value in later.items())
+    return not same(later, first)
