@@ -79,21 +79,7 @@ def _field(path: str, info: FieldInfo, marker: Marker, kind: Any, nullable: bool
             found = _type_of(kind if get_origin(kind) is list else str, where, None)
             return replace(field, column=marker.column, also=tuple(marker.also), type=found, reference=marker)
         case Column():
-            found = _type_of(kind, where, marker.currency)
-            shown = marker if isinstance(marker, Shown) else None
-            return replace(
-                field,
-                column=marker.name,
-                also=tuple(marker.also),
-                type=found,
-                empty=empty if shown is None else "keeps",
-                shown=shown,
-                key=isinstance(marker, Key),
-                unique=marker.unique,
-                index=marker.index,
-                check=_check(info, kind),
-                example=found.example if example is None else example,
-            )
+            return _column(field, marker, info, kind, where)
         case Numbered():
             return _numbered(field, marker, kind, where)
         case Named():
@@ -107,18 +93,7 @@ def _field(path: str, info: FieldInfo, marker: Marker, kind: Any, nullable: bool
         case Combination():
             return _combination(field, marker, where)
         case Family():
-            part = _part_of(kind)
-            if part is None:
-                raise DeclarationError(f"{where} is a Family, so it has to be a list of a Part")
-            columns, unwritten = marker.columns, _unwritten(part, ())
-            return replace(
-                field,
-                shape="family",
-                column=columns.pattern,
-                family=marker,
-                unwritten=unwritten,
-                example=columns.example[1],
-            )
+            return _family(field, marker, kind, where)
 
 
 def id_field(path: str, column: str) -> Field:
@@ -133,6 +108,24 @@ def id_field(path: str, column: str) -> Field:
         required=False,
         empty="keeps",
         default=lambda: None,
+    )
+
+
+def _column(field: Field, marker: Column, info: FieldInfo, kind: Any, where: str) -> Field:
+    found = _type_of(kind, where, marker.currency)
+    shown = marker if isinstance(marker, Shown) else None
+    return replace(
+        field,
+        column=marker.name,
+        also=tuple(marker.also),
+        type=found,
+        empty=field.empty if shown is None else "keeps",
+        shown=shown,
+        key=isinstance(marker, Key),
+        unique=marker.unique,
+        index=marker.index,
+        check=_check(info, kind),
+        example=field.example if info.examples else found.example,
     )
 
 
@@ -198,6 +191,21 @@ def _combination(field: Field, marker: Combination, where: str) -> Field:
         also=(marker.value_column,),
         empty="keeps",
         combination=marker,
+    )
+
+
+def _family(field: Field, marker: Family, kind: Any, where: str) -> Field:
+    part = _part_of(kind)
+    if part is None:
+        raise DeclarationError(f"{where} is a Family, so it has to be a list of a Part")
+    columns, unwritten = marker.columns, _unwritten(part, ())
+    return replace(
+        field,
+        shape="family",
+        column=columns.pattern,
+        family=marker,
+        unwritten=unwritten,
+        example=columns.example[1],
     )
 
 
