@@ -137,13 +137,13 @@ class _Writing:
 
     async def _requests(self, writes: Sequence[_Write]) -> list[tuple[_Write, InsertOne[Document] | UpdateOne]]:
         """Those that are still to be made."""
-        merges = [each for each in writes if each["op"] == "update" and is_merged(each, self._schema)]
+        merges = [each for each in writes if each["op"] == "update" and is_merged(each["changes"], self._schema)]
         if not merges:
             return [(each, _request(each, self._schema, self._now)) for each in writes]
         current = await self._current(merges)
         requests: list[tuple[_Write, InsertOne[Document] | UpdateOne]] = []
         for each in writes:
-            if each["op"] == "update" and is_merged(each, self._schema):
+            if each["op"] == "update" and is_merged(each["changes"], self._schema):
                 try:
                     request = merged(each, current.get(each["id"]), self._schema, self._now)
                 except Changed as error:
@@ -168,7 +168,7 @@ class _Writing:
         for place, each in enumerate(writes):
             if place in taken:
                 rest += [] if freed else [each]
-            elif each["op"] == "update" and is_merged(each, self._schema):
+            elif each["op"] == "update" and is_merged(each["changes"], self._schema):
                 again.append(each)
             else:
                 rest.append(each)
@@ -228,7 +228,7 @@ def _conflict(operation: _Write, current: Document | None, schema: Schema) -> st
         return None
     if current is None or (current.get("deleted_at") is not None):
         return "it has been deleted since the plan was made"
-    if operation["op"] == "update" and is_merged(operation, schema):
+    if operation["op"] == "update" and is_merged(operation["changes"], schema):
         return "a value that has to be unique has been taken since the plan was made"
     if operation["op"] == "update":
         now = {path: value_at(current, path, ABSENT) for path in operation["changes"]}

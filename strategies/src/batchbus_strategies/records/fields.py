@@ -109,6 +109,8 @@ def trimmed(text: str) -> str:
 
 def value_at(document: Mapping[str, Any], path: str, default: Any = None) -> Any:
     """What a document has at a path with dots, or `default` if it has nothing there."""
+    if "." not in path:
+        return document.get(path, default)
     value: Any = document
     for name in path.split("."):
         if not isinstance(value, Mapping) or name not in value:
@@ -118,6 +120,9 @@ def value_at(document: Mapping[str, Any], path: str, default: Any = None) -> Any
 
 
 def set_at(document: dict[str, Any], path: str, value: Any) -> None:
+    if "." not in path:
+        document[path] = value
+        return
     *outer, last = path.split(".")
     for name in outer:
         inner = document.get(name)

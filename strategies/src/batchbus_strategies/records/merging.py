@@ -8,7 +8,7 @@ nothing comes in between either; where it finds nothing for that, it is worked o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -37,10 +37,10 @@ __all__ = ["Changed", "changed_document", "is_merged", "merged", "stamped"]
 Document = dict[str, Any]
 
 
-def is_merged(update: Update, schema: Schema) -> bool:
-    """Whether the document has to be read before the update can be written."""
+def is_merged(changes: Iterable[str], schema: Schema) -> bool:
+    """Whether the document has to be read before changes of these paths can be written."""
     rows = schema.rows.path if schema.rows else None
-    return any("[" in path or path == rows for path in update["changes"])
+    return any("[" in path or path == rows for path in changes)
 
 
 def merged(update: Update, document: Document | None, schema: Schema, now: datetime) -> UpdateOne | None:
@@ -59,9 +59,14 @@ def merged(update: Update, document: Document | None, schema: Schema, now: datet
 
 def changed_document(document: Mapping[str, Any], changes: Mapping[str, Change], schema: Schema) -> Document:
     """The document as it will be. Raises `Changed` if it is not what the changes were worked out from."""
-    merge = _Merge(document, schema)
-    merge.apply(changes)
-    return merge.result()
+    if is_merged(changes, schema):
+        merge = _Merge(document, schema)
+        merge.apply(changes)
+        return merge.result()
+    result = dict(document)
+    for path, change in changes.items():
+        result = with_value(result, path, change.get("new", ABSENT))
+    return result
 
 
 def stamped(element: Mapping[str, Any], now: datetime) -> Document:

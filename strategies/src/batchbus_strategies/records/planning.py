@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -42,6 +42,9 @@ __all__ = ["OnError", "Planner"]
 OnError = Literal["abort", "skip", "keep"]
 """What becomes of an import with rows that cannot be used: nothing is applied, or their records are left out; or, of
 records that exist, only the cells that cannot be used are left out."""
+
+_NO_ELEMENTS: Final = ElementPlan()
+"""Of records of one row."""
 
 Check = Callable[[Mapping[str, Any], Mapping[str, Any] | None], Iterable[str]]
 
@@ -80,6 +83,8 @@ class Planner:
 
     def _taken(self, staged: StagedRecord) -> Iterator[CellError]:
         """Values of unique fields that other documents of the catalogue have."""
+        if not staged.taken:
+            return
         columns = {unique.name: unique.field.column for unique in self.schema.unique}
         for taken in staged.taken:
             column = columns.get(taken.name, self.schema.identity)
@@ -109,7 +114,7 @@ class Planner:
         self, staged: StagedRecord, existing: Mapping[str, Any] | None, errors: Sequence[CellError]
     ) -> ElementPlan:
         if self.schema.rows is None:
-            return ElementPlan()
+            return _NO_ELEMENTS
         return plan_elements(self.schema, staged.rows, existing, self.columns, self.ids, errors)
 
     def _of_nothing(self, staged: StagedRecord, values: dict[str, Any], errors: list[CellError]) -> Operation:
@@ -175,8 +180,10 @@ class Planner:
                 set_at(document, field.path, value)
         if self.schema.combination is not None:
             Combinations(self.schema).put_names(document, elements.names)
-        repeated = repeated_values(self.schema, document)
-        return document | {index: found for index, (found, _) in repeated.items() if found}
+        for index, (found, _) in repeated_values(self.schema, document).items():
+            if found:
+                document[index] = found
+        return document
 
     def _update(
         self, staged: StagedRecord, existing: Mapping[str, Any], values: dict[str, Any], errors: list[CellError]
