@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from tests.http.conftest import Person
 
-CSV = "Product Handle,Product Title,Variant Title,Variant SKU\nbowl,Oak bowl,Small,BOWL-S\ncup,,One,CUP-1\n"
+CSV = "Email;Country Code\nforgotten@example.com;gb\nwrong@example.com;Britain\n"
 
 
 async def test_plan_and_row_errors_are_gone_and_the_job_stays(ann: Person) -> None:
-    key = await ann.upload(CSV.encode(), "products.csv")
-    job = await ann.create("product-import", {"fileKey": key, "on_error": "skip"})
+    key = await ann.upload(CSV.encode(), "customers.csv")
+    job = await ann.create("customer-import", {"fileKey": key, "on_error": "skip"})
     await ann.until(job["id"], "batch.completed")
     path = f"/admin/batch-jobs/{job['id']}"
     assert (await ann.http.get(f"{path}/plan")).status_code == 200
     answer = await ann.http.post(f"{path}/forget")
-    assert (answer.status_code, answer.json()) == (200, {"id": job["id"], "files_removed": 2})
+    assert (answer.status_code, answer.json()) == (200, {"id": job["id"], "files_removed": 4})
     assert (await ann.http.get(path)).json()["batch_job"]["status"] == "completed"
     for gone in ("plan", "errors"):
         refused = await ann.http.get(f"{path}/{gone}")
@@ -24,8 +24,8 @@ async def test_plan_and_row_errors_are_gone_and_the_job_stays(ann: Person) -> No
 
 
 async def test_a_job_that_goes_on_needs_its_files(ann: Person) -> None:
-    key = await ann.upload(CSV.encode(), "products.csv")
-    job = await ann.create("product-import", {"fileKey": key, "on_error": "skip"}, dry_run=True)
+    key = await ann.upload(CSV.encode(), "customers.csv")
+    job = await ann.create("customer-import", {"fileKey": key, "on_error": "skip"}, dry_run=True)
     await ann.until(job["id"], "batch.pre_processed")
     refused = await ann.http.post(f"/admin/batch-jobs/{job['id']}/forget")
     assert (refused.status_code, refused.json()["type"]) == (400, "not_allowed")

@@ -72,6 +72,7 @@ _TASKS = {
     "marks of published events",
     "rescuer",
     "queue depths",
+    "removing old files of jobs",
     "replays",
     "signs of life",
     "sweeping unfinished files",

@@ -206,7 +206,8 @@ async def test_another_process_takes_over_and_repeats_no_more_than_a_batch(
             return getattr(self.bus, name)
 
     vanishing = Vanishing(stage.bus, 700)
-    first = await stage.replayer("first", claim=timedelta(seconds=1), bus=vanishing)  # type: ignore[arg-type]
+    # A claim that the first cannot lose while it publishes, however slow the machine is.
+    first = await stage.replayer("first", claim=timedelta(seconds=5), bus=vanishing)  # type: ignore[arg-type]
     await first.start()
     replay = await stage.plan(first, subscriber.queue.name)
     await stage.run(first, replay, rate=100_000)
