@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from batchbus_strategies.catalog.references import References, load_references
+from batchbus_strategies.contexts import checked_context
 from batchbus_strategies.product_export.context import ProductExportContext, complete_context
 from batchbus_strategies.product_export.lines import header_line
 from batchbus_strategies.product_export.shape import Shape
 from batchbus_strategies.product_export.writing import Selection, write_export
-from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, JobRefused, JobRun, Json
+from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, JobRun, Json
 
 __all__ = ["ProductExport", "ProductExportContext"]
 
@@ -45,12 +46,7 @@ class ProductExport(BatchStrategy[ProductExportContext]):
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for an unknown order or filter, or a value of the wrong kind."""
         complete_context(draft.context)
-        try:
-            ProductExportContext.model_validate(draft.context)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            raise JobRefused(f"The context is not right: {field}: {first['msg']}", field=field) from error
+        checked_context(ProductExportContext, draft.context)
 
     async def pre_process(self, run: JobRun[ProductExportContext]) -> None:
         selection = Selection.of(run.context)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from batchbus_strategies.contexts import checked_context
 from batchbus_strategies.product_import.applying import apply_plan
 from batchbus_strategies.product_import.context import ProductImportContext
 from batchbus_strategies.product_import.preview import plan_import
@@ -33,12 +34,7 @@ class ProductImport(BatchStrategy[ProductImportContext]):
 
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for a context that is not right, or a file that does not exist."""
-        try:
-            context = ProductImportContext.model_validate(draft.context)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            raise JobRefused(f"The context is not right: {field}: {first['msg']}", field=field) from error
+        context = checked_context(ProductImportContext, draft.context)
         try:
             await self.services.files.size(context.fileKey)
         except FileMissing:

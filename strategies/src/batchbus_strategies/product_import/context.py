@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
+from batchbus_strategies.contexts import TextEncoding
 from batchbus_strategies.product_import.row_errors import OnError
-from batchbus_strategies.tables import NotATable, text_encoding
 
 __all__ = ["ProductImportContext"]
 
@@ -23,16 +22,6 @@ class ProductImportContext(BaseModel):
     on_error: OnError = "abort"
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     """Found out if it is not given, as is the encoding."""
-    encoding: str | None = None
+    encoding: TextEncoding = None
     max_errors: int | None = Field(default=None, ge=1)
     """Give up after so many; 1,000 for `abort`, no limit for `skip`."""
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_known(cls, encoding: str | None) -> str | None:
-        if encoding is not None:
-            try:
-                text_encoding(encoding)
-            except NotATable as error:
-                raise PydanticCustomError("encoding", "{reason}", {"reason": str(error)}) from None
-        return encoding

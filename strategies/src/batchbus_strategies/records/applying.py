@@ -18,6 +18,7 @@ from pymongo import InsertOne, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
 from batchbus_strategies.catalog.living import LIVING
+from batchbus_strategies.lookup import look_up
 from batchbus_strategies.records.comparing import ABSENT, same
 from batchbus_strategies.records.fields import value_at
 from batchbus_strategies.records.merging import Changed, is_merged, merged, stamped
@@ -36,8 +37,6 @@ What = Literal["created", "updated", "unchanged", "deleted", "refused", "conflic
 _DUPLICATE_KEY: Final = 11000
 _TRIES: Final = 5
 """How often writes are worked out anew because others have changed the documents in the moment between read and write."""
-_READ: Final = 100
-"""Looked up in one query: simple planners take quadratic time for long lists."""
 
 # A checkpoint must never outlive what it stands for, so both are in the journal of a majority.
 _DURABLE: Final = WriteConcern(w="majority", j=True)
@@ -179,12 +178,7 @@ class _Writing:
         return again
 
     async def _current(self, writes: Sequence[_Write]) -> dict[Any, Document]:
-        current: dict[Any, Document] = {}
-        ids = [each["id"] for each in writes]
-        for first in range(0, len(ids), _READ):
-            async for found in self._documents.find({"_id": {"$in": ids[first : first + _READ]}}):
-                current[found["_id"]] = found
-        return current
+        return await look_up(self._documents, "_id", [each["id"] for each in writes])
 
 
 def _request(operation: _Write, schema: Schema, now: datetime) -> InsertOne[Document] | UpdateOne:

@@ -15,7 +15,17 @@ from bson.decimal128 import Decimal128
 from batchbus_strategies.catalog.money import format_amount, minor_digits, parse_amount
 from batchbus_strategies.records.record import Money
 
-__all__ = ["CellType", "cell_type", "choice_type", "join_values", "money_type", "parse_time", "split_values"]
+__all__ = [
+    "CellType",
+    "boolean",
+    "cell_type",
+    "choice_type",
+    "integer",
+    "join_values",
+    "money_type",
+    "parse_time",
+    "split_values",
+]
 
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,20}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _INTEGER: Final = re.compile(r"[+-]?\d{1,16}(?:\.0*)?", re.ASCII)
@@ -108,7 +118,7 @@ def _decimal(cell: str) -> Decimal:
     return value
 
 
-def _integer(cell: str) -> int:
+def integer(cell: str) -> int:
     if not _INTEGER.fullmatch(cell):
         raise ValueError("not a whole number")
     value = int(cell.partition(".")[0])
@@ -117,7 +127,7 @@ def _integer(cell: str) -> int:
     return value
 
 
-def _boolean(cell: str) -> bool:
+def boolean(cell: str) -> bool:
     word = cell.lower()
     if word not in ("true", "false"):
         raise ValueError("neither TRUE nor FALSE")
@@ -175,10 +185,10 @@ def _write_money(value: Any) -> str:
 
 _TYPES: Final[dict[type[Any], CellType]] = {
     str: CellType("text", "text", str, str, "text"),
-    int: CellType("integer", "a whole number", _integer, _write_number, "10"),
+    int: CellType("integer", "a whole number", integer, _write_number, "10"),
     float: CellType("number", "a number, such as 12.5", _number, _write_number, "12.5"),
     Decimal: CellType("number", "a number, such as 12.50", lambda cell: Decimal128(_decimal(cell)), str, "12.50"),
-    bool: CellType("boolean", "TRUE or FALSE", _boolean, lambda value: "TRUE" if value else "FALSE", "TRUE"),
+    bool: CellType("boolean", "TRUE or FALSE", boolean, lambda value: "TRUE" if value else "FALSE", "TRUE"),
     date: CellType("date", "a date, such as 2026-01-31", _day, lambda value: _write_time(value)[:10], "2026-01-31"),
     datetime: CellType("time", "a time, such as 2026-01-31T13:45:00Z", parse_time, _write_time, "2026-01-31T13:45:00Z"),
     Money: CellType("amount", "an amount with its currency, such as 12.50 EUR", _money, _write_money, "12.50 EUR"),

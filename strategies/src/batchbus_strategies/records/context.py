@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
+from batchbus_strategies.contexts import TextEncoding
 from batchbus_strategies.records.planning import OnError
-from batchbus_strategies.tables import Format, NotATable, TableOptions, text_encoding
+from batchbus_strategies.tables import Format, TableOptions
 
 __all__ = ["Limit", "RecordImportContext", "most"]
 
@@ -33,7 +33,7 @@ class RecordImportContext(BaseModel):
     """The file in the file store."""
     format: Format | None = None
     """Found out if it is not given, as are the encoding and the delimiter."""
-    encoding: str | None = None
+    encoding: TextEncoding = None
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     sheet: str | int | None = None
     """Of a workbook: the name of the sheet, or its number from 1."""
@@ -48,16 +48,6 @@ class RecordImportContext(BaseModel):
     A dry run is not refused: who confirms it has seen its numbers."""
     max_deletes: Limit | None = None
     """The same for records that are deleted."""
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_known(cls, encoding: str | None) -> str | None:
-        if encoding is not None:
-            try:
-                text_encoding(encoding)
-            except NotATable as error:
-                raise PydanticCustomError("encoding", "{reason}", {"reason": str(error)}) from None
-        return encoding
 
     @property
     def table(self) -> TableOptions:

@@ -6,15 +6,16 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from batchbus_strategies.contexts import checked_context
 from batchbus_strategies.records.header import load_families
 from batchbus_strategies.records.importing import record_of
 from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.schema import DeclaredColumn, Schema, schema_of
 from batchbus_strategies.records.selecting import RecordExportContext, Selection, chosen_columns, order_of, query_of
 from batchbus_strategies.records.written_columns import ReferencedNames, Shape, columns_of, rows_of
-from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, JobRefused, JobRun
+from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, JobRun
 from batchbus_strategies.tables import WriteOptions, csv_cell, csv_line, file_ending, write_table
 
 __all__ = ["RecordExport"]
@@ -60,12 +61,7 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
 
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for a filter, an order or a column that there is not."""
-        try:
-            context = self.context_model.model_validate(draft.context)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            raise JobRefused(f"The context is not right: {name}: {first['msg']}", field=name) from error
+        context = checked_context(self.context_model, draft.context)
         assert isinstance(context, RecordExportContext)
         self.selection(context)
         self._chosen(context)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from batchbus_strategies.contexts import checked_context
 from batchbus_strategies.records.applying import Applied
 from batchbus_strategies.records.carrying_out import carry_out_plan
 from batchbus_strategies.records.context import RecordImportContext
@@ -77,12 +78,7 @@ class RecordImport(BatchStrategy[RecordImportContext], Generic[R]):
 
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for a context that is not right, and for a file that is not there or cannot be read."""
-        try:
-            context = self.context_model.model_validate(draft.context)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            raise JobRefused(f"The context is not right: {field}: {first['msg']}", field=field) from error
+        context = checked_context(self.context_model, draft.context)
         assert isinstance(context, RecordImportContext)
         try:
             if await self.services.files.size(context.fileKey) <= _LOOKED_INTO:

@@ -11,6 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from pydantic_core import from_json
 
 from batchbus_strategies.catalog.living import LIVING
+from batchbus_strategies.lookup import KEYS_IN_A_QUERY
 from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.indexes import element_index, indexes_of
 from batchbus_strategies.records.schema import Schema, Unique
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["look_up_existing"]
 
 _BATCH: Final = 500
-_KEYS: Final = 100
-"""Asked for in one query: simple planners take quadratic time for long lists."""
 _SMALL_COLLECTION: Final = 1000
 
 
@@ -63,16 +62,19 @@ async def _whole(
 async def _named(
     documents: AsyncIOMotorCollection[RawBSONDocument], schema: Schema, staging: Staging, indexes: Collection[str]
 ) -> AsyncIterator[Sequence[RawBSONDocument]]:
-    questions = [(staging.named("id", _KEYS), _ids), (staging.named("key", _KEYS), _keys(schema.keys))]
+    questions = [
+        (staging.named("id", KEYS_IN_A_QUERY), _ids),
+        (staging.named("key", KEYS_IN_A_QUERY), _keys(schema.keys)),
+    ]
     if any(field.type.code == "text" for field in schema.keys):
-        questions.append((staging.named("raw", _KEYS), _keys(schema.keys)))
-    questions.append((staging.held("key", _KEYS), _keys(schema.keys)))
+        questions.append((staging.named("raw", KEYS_IN_A_QUERY), _keys(schema.keys)))
+    questions.append((staging.held("key", KEYS_IN_A_QUERY), _keys(schema.keys)))
     unindexed = []
     for unique in schema.unique:
         if unique.of_elements and element_index(unique) not in indexes:
             unindexed.append(unique)
         else:
-            questions.append((staging.held(unique.name, _KEYS), _values(unique)))
+            questions.append((staging.held(unique.name, KEYS_IN_A_QUERY), _values(unique)))
     for values, question in questions:
         while batch := await asyncio.to_thread(next, values, None):
             if found := await documents.find({**question(batch), **LIVING}).to_list(None):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_events.ids import derived_ulid
 from batchbus_strategies.catalog.living import LIVING
+from batchbus_strategies.lookup import KEYS_IN_A_QUERY
 from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.plan import CreateReferenced
 from batchbus_strategies.tables import shortened
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["References", "Resolved"]
 
-_KEYS: Final = 100
-"""Asked for in one query: simple planners take quadratic time for long lists."""
 _REMEMBERED: Final = 50_000
 
 
@@ -67,8 +66,8 @@ class References:
 
     async def _look_up(self, collection: str, by: str, values: Sequence[str]) -> None:
         unknown = [value for value in values if (collection, by, value) not in self._known]
-        for first in range(0, len(unknown), _KEYS):
-            some = unknown[first : first + _KEYS]
+        for first in range(0, len(unknown), KEYS_IN_A_QUERY):
+            some = unknown[first : first + KEYS_IN_A_QUERY]
             found: dict[str, list[Any]] = {value: [] for value in some}
             query = {by: {"$in": some}, **LIVING}
             async for document in self._catalog[collection].find(query, {by: 1}):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from batchbus_strategies.lookup import look_up
 from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.fields import Field, is_living, value_at
 from batchbus_strategies.records.keyed import find
@@ -15,8 +16,6 @@ from batchbus_strategies.tables import WrittenCell
 
 __all__ = ["ReferencedNames", "Shape", "WrittenColumn", "WrittenRow", "columns_of", "rows_of"]
 
-_KEYS: Final = 100
-"""Asked for in one query: simple planners take quadratic time for long lists."""
 _COMBINATION: Final = "combination"
 
 Document = dict[str, Any]
@@ -122,10 +121,8 @@ class ReferencedNames:
             assert reference
             ids = dict.fromkeys(id_ for document in documents for id_ in _ids(value_at(document, each.path)))
             unknown = [id_ for id_ in ids if id_ not in known]
-            for first in range(0, len(unknown), _KEYS):
-                query = {"_id": {"$in": unknown[first : first + _KEYS]}}
-                async for found in self._catalog[reference.collection].find(query, {reference.by: 1}):
-                    known[found["_id"]] = found.get(reference.by)
+            found = await look_up(self._catalog[reference.collection], "_id", unknown, fields=[reference.by])
+            known |= {id_: document.get(reference.by) for id_, document in found.items()}
 
     def of(self, each: Field, value: Any) -> str:
         """Without those that are not there any more."""
