@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from batchbus_strategies.contexts import checked_context
 from batchbus_strategies.records.header import load_families
-from batchbus_strategies.records.importing import record_of
+from batchbus_strategies.records.of_record import OfRecord
 from batchbus_strategies.records.record import Record
-from batchbus_strategies.records.schema import DeclaredColumn, Schema, schema_of
+from batchbus_strategies.records.schema import DeclaredColumn
 from batchbus_strategies.records.selecting import RecordExportContext, Selection, chosen_columns, order_of, query_of
 from batchbus_strategies.records.written_columns import ReferencedNames, Shape, columns_of, rows_of
-from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, JobRun
+from batchbus_strategies.strategy import Actor, Draft, JobRun
 from batchbus_strategies.tables import WriteOptions, csv_cell, csv_line, file_ending, write_table
 
 __all__ = ["RecordExport"]
@@ -27,7 +27,7 @@ _CHUNK: Final = 1000
 Document = dict[str, Any]
 
 
-class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
+class RecordExport(OfRecord[RecordExportContext], Generic[R]):
     """Writes the records of a collection into a file, and changes nothing in it.
 
     A record that spans several rows has one for each of its elements, which repeats the cells of the record itself; one
@@ -38,26 +38,10 @@ class RecordExport(BatchStrategy[RecordExportContext], Generic[R]):
     """
 
     context_model: ClassVar[type[BaseModel]] = RecordExportContext
-    record: ClassVar[type[Record]]
-    """Taken from the brackets."""
     delimiter: ClassVar[str] = ","
     """Of a CSV."""
     columns_field: ClassVar[str] = "fields"
     """Where in the context the names of the columns are that are to be written."""
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if (record := record_of(cls, RecordExport)) is not None:
-            cls.record = record
-        if "batch_type" in cls.__dict__ and "identifier" not in cls.__dict__:
-            cls.identifier = f"{cls.batch_type}-strategy"
-        if hasattr(cls, "record"):
-            schema_of(cls.record)  # so that a wrong declaration is an error where it stands
-
-    @property
-    def schema(self) -> Schema:
-        """What the record declares."""
-        return schema_of(self.record)
 
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for a filter, an order or a column that there is not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -13,15 +13,15 @@ from batchbus_strategies.records.carrying_out import carry_out_plan
 from batchbus_strategies.records.context import RecordImportContext
 from batchbus_strategies.records.errors import HeaderRefused
 from batchbus_strategies.records.header import known_names, load_families, read_header
+from batchbus_strategies.records.of_record import OfRecord
 from batchbus_strategies.records.preview import Preview
 from batchbus_strategies.records.record import Record
-from batchbus_strategies.records.schema import DeclarationError, Schema, schema_of
 from batchbus_strategies.records.templates import explained
-from batchbus_strategies.strategy import Actor, BatchStrategy, ColumnHelp, Draft, FileMissing, JobRefused, JobRun
+from batchbus_strategies.strategy import Actor, ColumnHelp, Draft, FileMissing, JobRefused, JobRun
 from batchbus_strategies.tables import NotATable, TableError, TableFacts, open_table
 from batchbus_strategies.templates import csv_template
 
-__all__ = ["RecordImport", "record_of"]
+__all__ = ["RecordImport"]
 
 R = TypeVar("R", bound=Record)
 
@@ -29,7 +29,7 @@ _LOOKED_INTO: Final = 4 * 1024 * 1024
 """Bytes up to which a file is opened before the job exists; a larger one takes too long for whoever waits for an answer."""
 
 
-class RecordImport(BatchStrategy[RecordImportContext], Generic[R]):
+class RecordImport(OfRecord[RecordImportContext], Generic[R]):
     """Creates, updates and, if that is allowed, deletes the records that a file names.
 
     class CustomerImport(RecordImport[Customer]):
@@ -37,27 +37,11 @@ class RecordImport(BatchStrategy[RecordImportContext], Generic[R]):
     """
 
     context_model: ClassVar[type[BaseModel]] = RecordImportContext
-    record: ClassVar[type[Record]]
-    """Taken from the brackets."""
     template_formats = ("csv", "xlsx")
     deletes: ClassVar[bool] = False
     """Whether a file may delete records, by a column `_delete`."""
     chunk_size: ClassVar[int] = 250
     """How many records are planned, and written, at a time."""
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if (record := record_of(cls, RecordImport)) is not None:
-            cls.record = record
-        if "batch_type" in cls.__dict__ and "identifier" not in cls.__dict__:
-            cls.identifier = f"{cls.batch_type}-strategy"
-        if hasattr(cls, "record"):
-            schema_of(cls.record)  # so that a wrong declaration is an error where it stands
-
-    @property
-    def schema(self) -> Schema:
-        """What the record declares."""
-        return schema_of(self.record)
 
     # -- for what is special about a type --------------------------------------------------------------------------
 
@@ -117,15 +101,3 @@ class RecordImport(BatchStrategy[RecordImportContext], Generic[R]):
 
     def explain_columns(self) -> Sequence[ColumnHelp]:
         return explained(self.schema)
-
-
-def record_of(cls: type, base: type) -> type[Record] | None:
-    """The record that a class was given in brackets: `Customer` of `RecordImport[Customer]`."""
-    for each in getattr(cls, "__orig_bases__", ()):
-        if get_origin(each) is base:
-            (record,) = get_args(each)
-            if isinstance(record, type):
-                if not issubclass(record, Record):
-                    raise DeclarationError(f"{cls.__name__} imports {record.__name__}, which is no Record")
-                return record
-    return None

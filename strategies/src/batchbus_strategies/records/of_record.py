@@ -1,0 +1,45 @@
+"""What the batch types of a declared record have in common."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, get_args, get_origin
+
+from batchbus_strategies.records.record import Record
+from batchbus_strategies.records.schema import DeclarationError, Schema, schema_of
+from batchbus_strategies.strategy import BatchStrategy, C
+
+__all__ = ["OfRecord"]
+
+
+class OfRecord(BatchStrategy[C]):
+    """A batch type that takes its record from brackets: `RecordImport[Customer]`."""
+
+    record: ClassVar[type[Record]]
+    """Taken from the brackets."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if (record := _record_of(cls)) is not None:
+            cls.record = record
+        if "batch_type" in cls.__dict__ and "identifier" not in cls.__dict__:
+            cls.identifier = f"{cls.batch_type}-strategy"
+        if hasattr(cls, "record"):
+            schema_of(cls.record)  # so that a wrong declaration is an error where it stands
+
+    @property
+    def schema(self) -> Schema:
+        """What the record declares."""
+        return schema_of(self.record)
+
+
+def _record_of(cls: type) -> type[Record] | None:
+    """The record that a class was given in brackets: `Customer` of `RecordImport[Customer]`."""
+    for each in getattr(cls, "__orig_bases__", ()):
+        base = get_origin(each)
+        if isinstance(base, type) and issubclass(base, OfRecord) and base is not OfRecord:
+            (record,) = get_args(each)
+            if isinstance(record, type):
+                if not issubclass(record, Record):
+                    raise DeclarationError(f"{cls.__name__} imports {record.__name__}, which is no Record")
+                return record
+    return None
