@@ -119,7 +119,10 @@ class TestRowsImport(StrategyContract):
 
     async def test_all_that_was_expected_is_done(self) -> None:
         """But for the conflict."""
-        job = await self._processed()
+        job = await self.new_job()
+        await job.prepare()
+        await job.pre_process()
+        await job.process()
         assert (job.kept.advanced, job.result["outcome"]["conflict"]) == ((job.kept.count or 0) - 1, 1)
 
 
