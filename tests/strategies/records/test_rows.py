@@ -250,6 +250,15 @@ async def test_a_record_that_breaks_the_rule_already_may_stay_so_until_its_combi
     assert [error.code for error in job.kept.errors] == ["missing_value"]
 
 
+async def test_twins_that_the_file_does_not_name_keep_a_new_element_out(goods: Goods) -> None:
+    twins = stool()
+    twins["variants"][1]["options"] = twins["variants"][0]["options"]
+    await goods.services.catalog["products"].insert_one(twins)
+    row = {"Product_Handle": "stool", "Variant_Title": "XL", **OPTION, "Option_1_Value": "XL"}
+    job = await goods.load(table(row), on_error="skip")
+    assert [(error.line, error.code) for error in job.kept.errors] == [(2, "duplicate_combination")]
+
+
 async def test_a_new_name_needs_a_value_in_every_element(goods: Goods) -> None:
     await goods.services.catalog["products"].insert_one(stool())
     colour = {"Product_Handle": "stool", "Option_1_Name": "Colour", "Option_1_Value": "red"}

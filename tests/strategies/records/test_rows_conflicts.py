@@ -93,33 +93,90 @@ async def test_who_has_done_the_same_is_in_nobodys_way(goods: Goods) -> None:
     assert len((await goods.product())["variants"]) == 3
 
 
-@pytest.mark.parametrize("always", [False, True])
-async def test_what_comes_between_reading_and_writing_is_read_again_a_few_times(
-    goods: Goods, monkeypatch: pytest.MonkeyPatch, always: bool
-) -> None:
-    job = await _planned(goods)
-    calls: list[str] = []
+class _InBetween:
+    """Somebody else, who writes behind our back when the document has been read already."""
 
-    def in_between(update: Update, document: dict[str, Any], schema: Schema, now: datetime) -> UpdateOne | None:
+    def __init__(self, goods: Goods, monkeypatch: pytest.MonkeyPatch, change: Mapping[str, Any], times: int) -> None:
+        self._goods = goods
+        self._change = change
+        self._times = times
+        monkeypatch.setattr("batchbus_strategies.records.applying.merged", self)
+
+    def __call__(self, update: Update, document: dict[str, Any], schema: Schema, now: datetime) -> UpdateOne | None:
         request = merged(update, document, schema, now)
-        calls.append("")
-        if always or len(calls) == 1:  # somebody else adds an element behind our back, with the document read already
-            theirs = {"id": f"v_{len(calls)}", "title": "Theirs", "prices": [], "options": []}
-            goods.services.catalog.delegate["products"].update_one(
-                {"_id": "prod_stool"}, {"$push": {"variants": theirs}}
-            )
+        self._times -= 1
+        if self._times >= 0:
+            self._goods.services.catalog.delegate["products"].update_one({"_id": "prod_stool"}, self._change)
         return request
 
-    monkeypatch.setattr("batchbus_strategies.records.applying.merged", in_between)
+
+THEIRS = {"id": "v_theirs", "title": "Theirs", "prices": [], "options": []}
+QUANTITY = {"id": "ma_q", "currency_code": "eur", "amount": 900, "min_quantity": 10}
+
+
+@pytest.mark.parametrize(
+    ("change", "titles"),
+    [
+        ({"$push": {"variants": THEIRS}}, ["S", "Large", "Theirs", "XL"]),
+        ({"$set": {"variants": stool()["variants"][::-1]}}, ["Large", "S", "XL"]),
+        ({"$push": {"variants.1.prices": QUANTITY}}, ["S", "Large", "XL"]),
+        ({"$set": {"variants.0.title": "Small"}}, ["Small", "Large", "XL"]),
+        ({"$set": {"skus": ["theirs"]}}, ["S", "Large", "XL"]),
+    ],
+)
+async def test_what_comes_between_reading_and_writing_is_read_again(
+    goods: Goods, monkeypatch: pytest.MonkeyPatch, change: Mapping[str, Any], titles: list[str]
+) -> None:
+    job = await _planned(goods)
+    _InBetween(goods, monkeypatch, change, times=1)
     await job.process()
+    assert job.result["outcome"] == {"updated": 1}
     found = await goods.product()
-    if always:
-        assert job.result["outcome"] == {"conflict": 1}
-        assert "again and again" in job.kept.errors[0].message
-        assert "XL" not in [each["title"] for each in found["variants"]]
-    else:
-        assert job.result["outcome"] == {"updated": 1}
-        assert [each["title"] for each in found["variants"]] == ["S", "Large", "Theirs", "XL"]
+    assert [each["title"] for each in found["variants"]] == titles
+    (large,) = [each for each in found["variants"] if each["id"] == "v_L"]
+    prices = [price["amount"] for price in large["prices"]]
+    assert prices == ([1250, 900] if "variants.1.prices" in change.get("$push", ()) else [1250])
+    assert found["skus"] == ["STOOL-L", "STOOL-S", "STOOL-XL"] or found["skus"] == ["STOOL-S", "STOOL-L", "STOOL-XL"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"$set": {"variants.1.title": "Theirs"}},
+        {"$set": {"variants.1.prices.0.amount": 1}},
+        {"$set": {"revision": "x"}},
+    ],
+)
+async def test_the_same_change_between_reading_and_writing_is_a_conflict(
+    goods: Goods, monkeypatch: pytest.MonkeyPatch, change: Mapping[str, Any]
+) -> None:
+    job = await _planned(goods, revision="one")
+    _InBetween(goods, monkeypatch, change, times=1)
+    await job.process()
+    assert job.result["outcome"] == {"conflict": 1}
+    assert [each["id"] for each in (await goods.product())["variants"]] == ["v_S", "v_L"]
+
+
+async def test_a_field_of_the_record_is_filtered_on_in_the_same_write(
+    goods: Goods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = "Product Handle,Product Title,Variant Id,Variant Title\nstool,Chair,v_L,Large\n"
+    job = await _planned(goods, content)
+    _InBetween(goods, monkeypatch, {"$set": {"title": "Theirs"}}, times=1)
+    await job.process()
+    assert "its title is another than when the plan was made" in job.kept.errors[0].message
+    found = await goods.product()
+    assert (found["title"], found["variants"][1]["title"]) == ("Theirs", "L")
+
+
+async def test_others_who_write_again_and_again_are_a_conflict_in_the_end(
+    goods: Goods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await _planned(goods)
+    _InBetween(goods, monkeypatch, {"$push": {"variants": THEIRS}}, times=100)
+    await job.process()
+    assert job.result["outcome"] == {"conflict": 1}
+    assert "again and again" in job.kept.errors[0].message
 
 
 async def test_flat_fields_of_such_a_record_are_written_without_reading_it(

@@ -288,9 +288,9 @@ class _Planning:
             for name in self._names:
                 if name not in values:
                     self._no_value(where, name, other)
-            if (found := frozenset(values.items())) in seen and (row or seen[found]):
+            if (found := frozenset(values.items())) in seen:
                 first = seen[found]
-                place = f"line {first.line}" if first and row else f"another {noun}"
+                place = f"line {first.line}" if first and row else f"another {noun} of the {self._schema.name}"
                 shown = ", ".join(f"{name} {value}" for name, value in values.items()) or "no values at all"
                 message = f"{place} has the same: {shown}"
                 self._error(row or first or where, column, "duplicate_combination", message)

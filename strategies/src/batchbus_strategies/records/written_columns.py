@@ -100,11 +100,11 @@ class Shape:
 
 
 def _items(owner: Mapping[str, Any], each: Field) -> list[Any]:
-    """What is in a list of an owner, and is not deleted."""
+    """What is in a list of an owner; of a family, what is not deleted."""
     found = value_at(owner, each.path)
-    return (
-        [item for item in found if not isinstance(item, Mapping) or is_living(item)] if isinstance(found, list) else []
-    )
+    if not isinstance(found, list):
+        return []
+    return [item for item in found if is_living(item)] if each.family is not None else found
 
 
 class ReferencedNames:
