@@ -21,6 +21,7 @@ from batchbus_events import topics
 from batchbus_events.bus import Delivery, Message
 from batchbus_events.event import Event, encode
 from batchbus_events.memory import MemoryBus
+from batchbus_service.domain.bus_rules import BusRules
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Decider, Policy
@@ -49,7 +50,7 @@ __all__ = ["EndsProcess", "Process", "World"]
 
 _FAST = 5e-5
 """By how much of itself a stopwatch may be too fast or too slow."""
-_POLICY = Policy(lease=timedelta(seconds=30))
+_POLICY = Policy(lease=timedelta(seconds=30), bus=BusRules(unvouched="trusted"))
 
 
 class ExecutorHere:
@@ -239,6 +240,7 @@ class World:
             slots=slots,
             limits=limits,
             give_up=lambda reason: None,
+            refusal=_none,
         )
         types = [strategy.batch_type]
         worker = Dispatcher(name, transitions, bus, slots, limits, attempt, lambda _: strategy, types, notifier, log)
@@ -257,6 +259,10 @@ class World:
         """As a supervisor does with a process that has ended."""
         await asyncio.sleep(1)
         await self.start_process()
+
+
+async def _none(_: object, __: object) -> None:
+    """Jobs of a world read no files."""
 
 
 async def _in_the_end(start: Callable[[], Awaitable[None]]) -> None:
