@@ -132,6 +132,7 @@ class Process:
     outbox: Outbox
     transitions: Transitions
     slots: Slots
+    rescuer: Rescuer
 
     def free(self, phase: Phase) -> int:
         """Slots of its worker that wait for a job."""
@@ -246,10 +247,11 @@ class World:
         worker = Dispatcher(name, transitions, bus, slots, limits, attempt, lambda _: strategy, types, notifier, log)
         await _in_the_end(presence.start)
         await outbox.start()
-        await Rescuer(transitions, bus, log).start()
+        rescuer = Rescuer(transitions, bus, log)
+        await rescuer.start()
         await worker.start()
         await Intake(bus, transitions, Commands(BUS, transitions, worker, log), log).start()
-        process = Process(name, faults, bus, worker, outbox, transitions, slots)
+        process = Process(name, faults, bus, worker, outbox, transitions, slots, rescuer)
         self.processes.append(process)
         if "broker" in self.away:  # since a moment ago
             await bus.vanish()

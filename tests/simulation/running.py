@@ -141,7 +141,8 @@ class _Run:
                 calm_since, last, self._disturbed = loop.time(), state, False
             elif alive and not self._plan.lost and loop.time() - calm_since > calm:
                 try:
-                    check_waits(self._store.jobs.values(), alive, server_time(loop, world.clock_ahead))
+                    now = server_time(loop, world.clock_ahead)
+                    check_waits(self._store.jobs.values(), alive, now, slowest=self._plan.slowest)
                 except Violation as violation:
                     self._violations.append(violation)
                     return

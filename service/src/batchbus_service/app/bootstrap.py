@@ -111,7 +111,7 @@ async def open_service(
         worker = None
         if work:
             give_up = give_up or _last_resort(stack, base.log)
-            worker = await _open_worker(base, stack, transitions, notifier, timeouts, give_up)
+            worker = await _open_worker(base, stack, transitions, notifier, rescuer, timeouts, give_up)
         else:
             transitions.outbox.settled.connect(notifier.notify_of)
         queues = QueueDepths(base.bus, base.log, background=base.background)
@@ -254,6 +254,7 @@ async def _open_worker(
     stack: AsyncExitStack,
     transitions: Transitions,
     notifier: Notifier,
+    rescuer: Rescuer,
     timeouts: Timeouts,
     give_up: Callable[[str], None],
 ) -> Dispatcher:
@@ -277,11 +278,13 @@ async def _open_worker(
     )
     pool = await stack.enter_async_context(ComputePool(compute, base.log))
     services = SharedServices(limiter.permit, pool.compute)
+    placement = Placement(base.executor, base.clock, setup, services, base.log, all_isolated=all_isolated)
+    await stack.enter_async_context(placement)
     attempt = partial(
         Attempt,
         transitions=transitions,
         bus=base.bus,
-        executions=Placement(base.executor, base.clock, setup, services, all_isolated=all_isolated),
+        executions=placement,
         slots=base.slots,
         limits=limits,
         give_up=give_up,
@@ -302,6 +305,7 @@ async def _open_worker(
         background=base.background,
     )
     await stack.enter_async_context(worker)
+    rescuer.missed.connect(lambda jobs: placement.expect_suspects(worker.could_take(jobs)))
     commands = Commands(BUS, transitions, worker, base.log, early_seconds=settings.early_trigger_seconds)
     await stack.enter_async_context(
         Intake(base.bus, transitions, commands, base.log, last_answers=timeouts.last_answers)
