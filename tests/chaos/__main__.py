@@ -1,6 +1,7 @@
 """`python -m tests.chaos --minutes 30`: one round after the other, each with a fault, and a table at the end.
 
-What was played is kept in a file, a line for each round, and the next run goes on behind it.
+What was played is kept in a file, a line for each round, and the next run goes on behind it. `--steady 50000` breaks
+nothing, and shows whether anything grows.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rich.table import Table
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.rounds import play
 from tests.chaos.servers import Servers
+from tests.chaos.steady import steady
 from tests.database import embedded_process
 
 _KINDS = ("lost", "doubled", "stuck", "disordered", "said_wrong")
@@ -71,11 +73,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--file", type=Path, default=Path("soak.jsonl"), help="where the rounds are kept")
+    parser.add_argument("--steady", type=int, metavar="JOBS", help="no faults: so many jobs, and what the workers take")
     parser.add_argument("faults", nargs="*", metavar="FAULT", help="all by default")
     asked = parser.parse_args()
     faults = [fault for fault in FAULTS if not asked.faults or fault.name in asked.faults]
     if len(faults) < len(asked.faults):
         parser.error(f"the faults are: {', '.join(fault.name for fault in FAULTS)}")
+    if asked.steady:
+        return 0 if asyncio.run(steady(asked.steady)) else 1
     logging.disable(logging.CRITICAL)  # what our own connections complain of is what was done to them
     played = asyncio.run(soak(asked.minutes, faults, asked.file))
     Console().print(_table(played))
