@@ -12,7 +12,7 @@ import psutil
 
 from batchbus_events import topics
 from tests.chaos.fleet import Fleet
-from tests.chaos.watching import Watch
+from tests.chaos.watching import Watcher
 from tests.engine.installation import Installation
 from tests.events.proxy import Proxy
 from tests.rabbitmq_cluster import RabbitCluster
@@ -35,7 +35,7 @@ class Parts:
     """The way of the workers and of the server to the broker."""
     lease: float
     random: Random
-    watch: Watch
+    watch: Watcher
     fault: Fault
 
     async def look(self) -> None:

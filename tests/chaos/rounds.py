@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -15,7 +17,7 @@ from batchbus_events.event import Event
 from batchbus_events.ids import new_job_id
 from tests.chaos.faults import Fault, Parts
 from tests.chaos.fleet import Fleet
-from tests.chaos.watching import Watch
+from tests.chaos.watching import Nobody, Watch, Watcher
 from tests.engine.installation import Installation
 from tests.events.proxy import Proxy
 from tests.rabbitmq_cluster import RabbitCluster
@@ -65,15 +67,18 @@ async def play(
     database: psutil.Process,
     *,
     jobs: int = 40,
+    watched: bool = True,
 ) -> Judgment:
-    """`database`: the process of the database server, which somebody starts again when it ends."""
+    """`database`: the process of the database server, which somebody starts again when it ends. `watched`: whether it is
+    judged, too, what is said meanwhile.
+    """
     random = Random(f"{fault.name} {seed}")
     load = _Load()
     cluster = broker if isinstance(broker, RabbitCluster) else None
     node = broker if isinstance(broker, RabbitNode) else broker.nodes[0]
     async with (
         Proxy.to(installation.amqp_url) as proxy,
-        Watch.over(installation, proxy.url, may_name={*fault.names, *fault.may_name}) as watch,
+        _watch(fault, installation, proxy, watched=watched) as watch,
         Fleet.of(2, installation, lease_seconds=_LEASE, amqp_url=proxy.url) as fleet,
     ):
         parts = Parts(installation, node, cluster, database, fleet, proxy, _LEASE, random, watch, fault)
@@ -86,6 +91,15 @@ async def play(
         await installation.bus.missing()  # the broker answers, so what was published has arrived
         await watch.well(within=_WELL_SECONDS)
     return await _judged(fault, load, installation, stuck, watch.faults)
+
+
+@asynccontextmanager
+async def _watch(fault: Fault, installation: Installation, proxy: Proxy, *, watched: bool) -> AsyncIterator[Watcher]:
+    if not watched:
+        yield Nobody()
+        return
+    async with Watch.over(installation, proxy.url, may_name={*fault.names, *fault.may_name}) as watch:
+        yield watch
 
 
 async def _some_job(installation: Installation) -> str:

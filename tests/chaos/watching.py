@@ -11,18 +11,17 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol
 
 import httpx
 
 from tests.engine.installation import Installation
 from tests.http.processes import ServerProcess
 
-__all__ = ["Watch"]
+__all__ = ["Nobody", "Watch", "Watcher"]
 
 _COMMAND: Final = Path(sys.executable).with_name("batchbus")
 _ASK_EVERY: Final = 0.5
@@ -30,6 +29,33 @@ _ANSWER_SECONDS: Final = 30.0
 """For one question. A readiness that hangs is a fault of its own, and is found as one."""
 _DOCTOR_LOOKS_AT: Final = {"database", "broker"}
 """Of what readiness names, what `doctor` looks at itself."""
+
+
+class Watcher(Protocol):
+    """Judges what is said while something is broken, and when all is well again."""
+
+    job: str
+    """A job that is there, to be shown."""
+    faults: list[str]
+    """What was said and should not have been, and what was not said and should have been."""
+
+    async def broken(self, names: Collection[str], *, within: float) -> None:
+        """To be called while it is broken: all that looks must name this, and nothing else. `within`: seconds."""
+
+    async def well(self, *, within: float) -> None:
+        """To be called when all is well: nothing is named any more, after so many seconds."""
+
+
+class Nobody:
+    """A `Watcher` that judges nothing, for rounds that must be short: the processes that are asked take their time."""
+
+    def __init__(self) -> None:
+        self.job = ""
+        self.faults: list[str] = []
+
+    async def broken(self, names: Collection[str], *, within: float) -> None: ...
+
+    async def well(self, *, within: float) -> None: ...
 
 
 class Watch:
@@ -43,11 +69,7 @@ class Watch:
         self._environment = environment
         self._may_name = frozenset(may_name)
         self.faults: list[str] = []
-        """What was said and should not have been, and what was not said and should have been."""
-        self.named_after: list[float] = []
-        """How many seconds it took readiness to name what was broken."""
         self.job = ""
-        """A job that is there, to be shown."""
         self._named: dict[str, str] = {}
         self._asked = asyncio.Event()
 
@@ -75,19 +97,15 @@ class Watch:
                 await asyncio.gather(asking, return_exceptions=True)
 
     async def broken(self, names: Collection[str], *, within: float) -> None:
-        """To be called while it is broken: all that looks must name this, and nothing else. `within`: seconds."""
-        began = time.monotonic()
         if not await self._until(lambda: self._named.keys() >= set(names), within):
             missing = ", ".join(sorted(set(names) - self._named.keys()))
             self.faults.append(f"readiness did not name {missing} within {within:g} s")
             return
-        self.named_after.append(round(time.monotonic() - began, 1))
         await self._doctor_names({*_DOCTOR_LOOKS_AT.intersection(names), "service"})
         await self._metrics_say(connected="broker" not in names)
         await self._job_is_shown(readable="database" not in names)
 
     async def well(self, *, within: float) -> None:
-        """To be called when all is well: nothing is named any more, after so many seconds."""
         if not await self._until(lambda: not self._named, within):
             self.faults.append(f"readiness still names what is over after {within:g} s: {self._named}")
             return
@@ -152,6 +170,3 @@ class Watch:
         )
         output, _ = await process.communicate()
         return output.decode()
-
-    def to_json(self) -> dict[str, Any]:
-        return {"said_wrong": self.faults, "named_after": self.named_after}
