@@ -89,6 +89,7 @@ async def play(
         await asking
         stuck = await _rest(load, installation)
         await installation.bus.missing()  # the broker answers, so what was published has arrived
+        await asyncio.sleep(_STEP)  # deliveries of ours are on their way; that there are no more is told by nothing
         await watch.well(within=_WELL_SECONDS)
     return await _judged(fault, load, installation, stuck, watch.faults)
 
