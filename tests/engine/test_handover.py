@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
@@ -20,6 +21,15 @@ TRUSTED = 70.0
 CHUNK = 0.05
 CALLS = 0.5
 """Seconds that the calls of the database take which lie between, of at most 0.05 each, and a look at the clock."""
+
+
+@pytest.fixture(autouse=True)
+def the_same_each_time() -> Iterator[None]:
+    """The engine's own jitter is chance, too."""
+    state = random.getstate()
+    random.seed(1)
+    yield
+    random.setstate(state)
 
 
 class Long(BatchStrategy[AnyContext]):
