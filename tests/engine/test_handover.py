@@ -19,8 +19,8 @@ LEASE = 30.0
 TRUSTED = 70.0
 """Seconds after which a process trusts the clock of the database."""
 CHUNK = 0.05
-CALLS = 0.5
-"""Seconds that the calls of the database take which lie between, of at most 0.05 each, and a look at the clock."""
+CALLS = 0.3
+"""Seconds for the calls of the database between, of at most 0.02 each, and so that not all processes look at once."""
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ class Handover:
 
     async def play(self) -> float:
         """Returns how many seconds after the end of its lease the job was given to another run."""
-        world = World(Random(self._seed), lambda _: Long(), chance=0.0)
+        world = World(Random(self._seed), lambda _: Long(), chance=0.0, slowest=0.01)
         loop = asyncio.get_running_loop()
         async with world.bus:
             first = await world.start_process()
