@@ -34,6 +34,8 @@ _LOOK_AHEAD_EVERY: Final = 2.0
 _RUNNING: Final = 1000
 """How many leases are looked at then."""
 _NAME: Final = "rescuer"
+_ROUGHLY: Final = 20.0
+"""Seconds by which the time may be wrong for early triggers to be given up: more than any answer in time leaves open."""
 _OUTAGE: Final = timedelta(seconds=3)
 """How long broker or database have to be away for an outage."""
 _ANSWER_WITHIN: Final = timedelta(seconds=30)
@@ -99,7 +101,9 @@ class Rescuer(Lifetime):
 
     async def _end_all(self, due: list[Placeholder]) -> int:
         done, reached = 0, self._bus.connected
-        if due and not await self._transitions.clock.sure():
+        # How exact that is says little beside minutes. A database that is always slow gives no better answer.
+        within = max(_ROUGHLY, self._early.total_seconds() / 10)
+        if due and not await self._transitions.clock.sure(within=within):
             # A clock that was set does not tell how long they have waited, so their time begins again.
             self._outage_until = self._transitions.clock.now()
         for placeholder in due:
