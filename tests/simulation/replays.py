@@ -127,6 +127,8 @@ def _check(plan: Plan, jobs: Mapping[str, Job], replay: Replay, due: Mapping[str
         if sequences != sorted(sequences):
             raise Violation(f"{replay.id}: events of {job_id} came out of order: {sequences}")
     for job_id, up_to in due.items():
+        if replay.selection.until is not None and jobs[job_id].created_at >= replay.selection.until:
+            continue  # the clock was set back since: what is dated after the order is no part of the past
         wanted = {entry.seq for entry in jobs[job_id].history[:up_to] if replay.selection.takes(entry)}
         if missing := wanted - set(came[job_id]):
             raise Violation(f"{replay.id}: events of {job_id} did not come: {sorted(missing)}")
