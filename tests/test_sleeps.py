@@ -14,7 +14,13 @@ _TESTS: Final = Path(__file__).parent
 
 _VIRTUAL: Final = (
     *("simulation/running.py", "engine/world.py", "engine/faulty.py"),
-    *("engine/test_early.py", "engine/test_intake.py", "journal/test_outbox.py", "journal/test_presence.py"),
+    *(
+        "engine/test_early.py",
+        "engine/test_handover.py",
+        "engine/test_intake.py",
+        "journal/test_outbox.py",
+        "journal/test_presence.py",
+    ),
 )
 """Where all of them pass on virtual time, which takes none: see `tests/engine/virtual_time.py`."""
 
@@ -70,6 +76,7 @@ _REASONS: Final = {
     },
     "other processes, a broker or a server's own looks change it, and tell nobody: it is asked for again": {
         "chaos/rounds.py _rest",
+        "execution/test_spares.py started",
         "docs/test_examples.py test_completed_jobs_are_written_down_with_nothing_but_amqp_tools",
         "engine/installation.py _poll",
         "engine/test_outages.py failure",

@@ -266,6 +266,7 @@ class FaultyBus:
         self._consumers: list[_Rebuilt] = []
         self.connected = True
         self.user = bus.user
+        self.vouches = bus.vouches
 
     async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
         def deed() -> Awaitable[None]:

@@ -22,6 +22,7 @@ from batchbus_events import topics
 from batchbus_events.bus import Delivery, Message
 from batchbus_events.event import Event, encode
 from batchbus_events.memory import MemoryBus
+from batchbus_service.domain.bus_rules import BusRules
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import SCHEMA, Job
 from batchbus_service.domain.lifecycle import Decider, Policy
@@ -65,7 +66,7 @@ SUBSCRIBER = topics.Queue(name="subscriber")
 """Somebody's queue, to which events are replayed."""
 _FAST = 5e-5
 """By how much of itself a stopwatch may be too fast or too slow."""
-_POLICY = Policy(lease=timedelta(seconds=30))
+_POLICY = Policy(lease=timedelta(seconds=30), bus=BusRules(unvouched="trusted"))
 
 
 class ExecutorHere:
@@ -147,6 +148,7 @@ class Process:
     outbox: Outbox
     transitions: Transitions
     slots: Slots
+    rescuer: Rescuer
     older: bool = False
     """Whether it is of an older version than the others."""
     replayer: Replayer | None = None
@@ -272,16 +274,18 @@ class World:
             slots=slots,
             limits=limits,
             give_up=lambda reason: None,
+            refusal=_none,
         )
         types = [strategy.batch_type]
         worker = Dispatcher(name, transitions, bus, slots, limits, attempt, lambda _: strategy, types, notifier, log)
         await _in_the_end(presence.start)
         await outbox.start()
-        await Rescuer(transitions, bus, log).start()
+        rescuer = Rescuer(transitions, bus, log)
+        await rescuer.start()
         await worker.start()
         await Intake(bus, transitions, Commands(BUS, transitions, worker, log), log).start()
         await QueueDepths(bus, log, background=background).start()
-        process = Process(name, faults, bus, worker, outbox, transitions, slots, older)
+        process = Process(name, faults, bus, worker, outbox, transitions, slots, rescuer, older)
         if self.folder:
             process.replayer = self._replayer(process, self.folder, clock, background)
             await process.replayer.start()
@@ -308,6 +312,10 @@ class World:
         """As a supervisor does with a process that has ended."""
         await asyncio.sleep(1)
         await self.start_process()
+
+
+async def _none(_: object, __: object) -> None:
+    """Jobs of a world read no files."""
 
 
 async def _in_the_end(start: Callable[[], Awaitable[None]]) -> None:

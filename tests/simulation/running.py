@@ -177,7 +177,8 @@ class _Run:
             elif alive and not self._plan.lost and loop.time() - calm_since > calm:
                 try:
                     now = server_time(loop, world.clock_ahead)
-                    check_waits(self._store.jobs.values(), alive, now, unreadable=self._plan.new_schema)
+                    jobs, slowest = self._store.jobs.values(), self._plan.slowest
+                    check_waits(jobs, alive, now, slowest=slowest, unreadable=self._plan.new_schema)
                     check_replay_waits((world.replays.known(each) for each in self._operator.due), alive, now)
                 except Violation as violation:
                     self._violations.append(violation)

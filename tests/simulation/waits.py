@@ -36,17 +36,25 @@ CALM: Final = _LIMITS[_AFTER_AN_OUTAGE].total_seconds()
 """Seconds after the last fault from which on the limits hold."""
 
 
-def check_waits(jobs: Iterable[Job], processes: Sequence[Process], now: datetime, *, unreadable: bool = False) -> None:
+_CALLS: Final = 4
+"""Calls of the database from the end of a lease until its job is written as lost, which take their time."""
+
+
+def check_waits(
+    jobs: Iterable[Job], processes: Sequence[Process], now: datetime, *, slowest: float, unreadable: bool = False
+) -> None:
     """Called while nothing has been broken for `CALM` seconds. Raises `Violation`.
 
-    `unreadable`: processes of an older version cannot read what the others write, so that their slots are for few jobs.
+    `slowest`: seconds of a call. `unreadable`: processes of an older version cannot read what the others write, so that
+    their slots are for few jobs.
     """
+    noticed_by = _LIMITS[_LOST] + timedelta(seconds=_CALLS * slowest)
     working = [process for process in processes if not (unreadable and process.older)]
     free = {phase for process in working for phase in ("pre_process", "process") if process.free(phase)}
     for job in jobs:
         if job.unpublished and job.unpublished[0].time < now - _LIMITS[_UNPUBLISHED]:
             raise Violation(f"{job.id}: its {job.unpublished[0].type} waits to be published")
-        if job.lease and job.lease.expires_at < now - _LIMITS[_LOST]:
+        if job.lease and job.lease.expires_at < now - noticed_by:
             raise Violation(f"{job.id}: its lease has ended, and nobody has noticed: {job.lease}")
         if job.ready_at and job.ready_at < now - _LIMITS[_READY] and job.phase in free:
             raise Violation(f"{job.id}: it waits for a slot, and slots are free")

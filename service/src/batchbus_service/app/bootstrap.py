@@ -19,6 +19,8 @@ import structlog
 from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
+from batchbus_service.access.files import FileGrants
+from batchbus_service.domain.bus_rules import BusRules
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Stores
@@ -109,7 +111,7 @@ async def open_service(
         worker = None
         if work:
             give_up = give_up or _last_resort(stack, base.log)
-            worker = await _open_worker(base, stack, transitions, notifier, timeouts, give_up)
+            worker = await _open_worker(base, stack, transitions, notifier, rescuer, timeouts, give_up)
         else:
             transitions.outbox.settled.connect(notifier.notify_of)
         queues = QueueDepths(base.bus, base.log, background=base.background)
@@ -223,6 +225,7 @@ async def _open_journal(
         max_attempts=settings.max_attempts,
         publish_grace=timedelta(seconds=timeouts.publish_grace),
         require_plan_digest=settings.require_plan_digest,
+        bus=_bus_rules(settings, base.bus),
     )
     lasts = 2 * policy.publish_grace
     presence = Presence(base.stores.processes, base.clock, base.name, log, lasts=lasts, background=background)
@@ -251,6 +254,7 @@ async def _open_worker(
     stack: AsyncExitStack,
     transitions: Transitions,
     notifier: Notifier,
+    rescuer: Rescuer,
     timeouts: Timeouts,
     give_up: Callable[[str], None],
 ) -> Dispatcher:
@@ -274,14 +278,17 @@ async def _open_worker(
     )
     pool = await stack.enter_async_context(ComputePool(compute, base.log))
     services = SharedServices(limiter.permit, pool.compute)
+    placement = Placement(base.executor, base.clock, setup, services, base.log, all_isolated=all_isolated)
+    await stack.enter_async_context(placement)
     attempt = partial(
         Attempt,
         transitions=transitions,
         bus=base.bus,
-        executions=Placement(base.executor, base.clock, setup, services, all_isolated=all_isolated),
+        executions=placement,
         slots=base.slots,
         limits=limits,
         give_up=give_up,
+        refusal=FileGrants(base.stores.uploads, base.stores.listings, transitions.decider.policy.bus).refusal,
     )
     base.meter.look_at_slots(base.slots)
     worker = Dispatcher(
@@ -298,11 +305,18 @@ async def _open_worker(
         background=base.background,
     )
     await stack.enter_async_context(worker)
+    rescuer.missed.connect(lambda jobs: placement.expect_suspects(worker.could_take(jobs)))
     commands = Commands(BUS, transitions, worker, base.log, early_seconds=settings.early_trigger_seconds)
     await stack.enter_async_context(
         Intake(base.bus, transitions, commands, base.log, last_answers=timeouts.last_answers)
     )
     return worker
+
+
+def _bus_rules(settings: Settings, bus: Bus) -> BusRules:
+    """Without a broker nobody can be vouched for, and everyone who publishes is part of this process."""
+    unvouched = settings.unvouched if bus.vouches else "trusted"
+    return BusRules(unvouched=unvouched, operators=tuple(settings.bus_operators), files=settings.bus_files)
 
 
 def _replayer(base: _Base) -> Replayer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -168,6 +168,13 @@ class Dispatcher(Lifetime):
             self._log.warning("jobs_left_to_their_leases", jobs=len(self._tasks))
         if self._interrupts:
             await self._interrupts.close()
+
+    def could_take(self, jobs: Iterable[Job]) -> int:
+        """How many of the jobs have a type that is served here, and a slot that is free."""
+        if self._closing:
+            return 0
+        phases = Counter(job.phase for job in jobs if job.type in self._types)
+        return sum(min(count, self._slots.free(phase)) for phase, count in phases.items())
 
     def serves(self, job_type: str) -> bool:
         return job_type in self._types

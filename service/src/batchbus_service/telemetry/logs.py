@@ -39,9 +39,9 @@ _SECRETS_IN_TEXT: Final = (
     # ?token=...
     (re.compile(r"([?&][\w-]*(?:token|password|secret|signature|key)=)[^&\s'\"]+", re.I), rf"\1{_HIDDEN}"),
     (re.compile(r"\b(Bearer|Basic) [\w.~+/=-]+", re.I), rf"\1 {_HIDDEN}"),
-    # how pydantic quotes what it could not validate, such as a part of a job's context
-    (re.compile(r"(input_value=).*?(?=, input_type=)", re.S), rf"\1{_HIDDEN}"),
 )
+_INPUT: Final = "input_value="
+_BEHIND_INPUT: Final = ", input_type="
 
 
 def configure(format: LogFormat | None, level: LogLevel, *, stream: TextIO | None = None) -> None:
@@ -137,4 +137,14 @@ def _redacted(value: object) -> object:
     text = str(value)
     for secret, instead in _SECRETS_IN_TEXT:
         text = secret.sub(instead, text)
-    return text
+    return _without_inputs(text)
+
+
+def _without_inputs(text: str) -> str:
+    """Without what pydantic quotes when it could not validate it, such as a part of a job's context.
+
+    Where the end of the quoted value cannot be found, all that follows is hidden.
+    """
+    before, *quoted = text.split(_INPUT)
+    ends = (value.partition(_BEHIND_INPUT) for value in quoted)
+    return before + "".join(f"{_INPUT}{_HIDDEN}{behind}{rest}" for _, behind, rest in ends)

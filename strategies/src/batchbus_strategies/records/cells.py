@@ -31,7 +31,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,20}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE]
 _INTEGER: Final = re.compile(r"[+-]?\d{1,16}(?:\.0*)?", re.ASCII)
 _LARGEST: Final = 2**53 - 1
 """What every reader of the catalogue, JavaScript included, holds exactly."""
-_VALUE: Final = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|\Z)')
+_VALUE: Final = re.compile(r'\s*+(?:"((?:[^"]|"")*+)"\s*+|([^,]*+))(?:,|\Z)')
 
 
 @dataclass(frozen=True, slots=True)
