@@ -54,7 +54,7 @@ class RabbitBus:
     """A `Bus` on RabbitMQ. Open it with `async with RabbitBus.open(url) as bus`."""
 
     def __init__(self, url: URL, *, name: str, declare: bool, publish_timeout: float, look_every: float) -> None:
-        self.user = None if url.query.get("auth", "").lower() == "external" else url.user or "guest"
+        self.user = _user_of(url)
         self._background = Background()
         self._consuming = Link(url, f"{name}: consume", None)
         self._publishing = Link(url, f"{name}: publish", declare_topology if declare else None)
@@ -97,6 +97,10 @@ class RabbitBus:
             yield bus
         finally:
             await bus._close()
+
+    @property
+    def vouches(self) -> bool:
+        return True
 
     @property
     def connected(self) -> bool:
@@ -250,3 +254,10 @@ class RabbitBus:
         await asyncio.gather(*(consumer.close() for consumer in self._consumers))
         await asyncio.gather(self._publishing.close(), self._consuming.close())
         await self._background.finish()
+
+
+def _user_of(url: URL) -> str | None:
+    """Whom the broker takes us for. With a client certificate (`auth=external`) only the address can say so, or nobody does."""
+    if url.query.get("auth", "").lower() == "external":
+        return url.user
+    return url.user or "guest"

@@ -19,6 +19,8 @@ import structlog
 from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
+from batchbus_service.access.files import FileGrants
+from batchbus_service.domain.bus_rules import BusRules
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Stores
@@ -224,6 +226,7 @@ async def _open_journal(
         max_attempts=settings.max_attempts,
         publish_grace=timedelta(seconds=timeouts.publish_grace),
         require_plan_digest=settings.require_plan_digest,
+        bus=_bus_rules(settings, base.bus),
     )
     lasts = 2 * policy.publish_grace
     presence = Presence(base.stores.processes, base.clock, base.name, log, lasts=lasts, background=background)
@@ -286,6 +289,7 @@ async def _open_worker(
         slots=base.slots,
         limits=limits,
         give_up=give_up,
+        refusal=FileGrants(base.stores.uploads, base.stores.listings, transitions.decider.policy.bus).refusal,
     )
     base.meter.look_at_slots(base.slots)
     worker = Dispatcher(
@@ -308,6 +312,12 @@ async def _open_worker(
         Intake(base.bus, transitions, commands, base.log, last_answers=timeouts.last_answers)
     )
     return worker
+
+
+def _bus_rules(settings: Settings, bus: Bus) -> BusRules:
+    """Without a broker nobody can be vouched for, and everyone who publishes is part of this process."""
+    unvouched = settings.unvouched if bus.vouches else "trusted"
+    return BusRules(unvouched=unvouched, operators=tuple(settings.bus_operators), files=settings.bus_files)
 
 
 def _replayer(base: _Base) -> Replayer:

@@ -43,6 +43,8 @@ _LOOK_AHEAD_SHARE: Final = 0.1
 _RUNNING: Final = 1000
 """How many leases are looked at then."""
 _NAME: Final = "rescuer"
+_ROUGHLY: Final = 20.0
+"""Seconds by which the time may be wrong for early triggers to be given up: more than any answer in time leaves open."""
 _OUTAGE: Final = timedelta(seconds=3)
 """How long broker or database have to be away for an outage."""
 _ANSWER_WITHIN: Final = timedelta(seconds=30)
@@ -75,6 +77,8 @@ class Rescuer(Lifetime):
         """When the next lease ends that was missed."""
         self._unrenewed = UnrenewedLeases(lease)
         self._look_ahead_at = float("-inf")
+        self._in_doubt = False
+        """Whether a lease that is over could not be judged by the clock: the database has answered too slowly."""
         self._log = log
         # The times are in the database: there is nothing to wait on but the next round.
         self._rounds = Periodic(
@@ -98,6 +102,7 @@ class Rescuer(Lifetime):
         await self._look_ahead()
         due = self._due_now(await self._transitions.store.due(until=now + self._ahead, want=_WANT), now)
         self._note_whether_well(self._bus.connected and not self._transitions.outbox.failure)
+        self._in_doubt = False
         done = await self._attend_all([each for each in due if isinstance(each, Job)])
         return done + await self._end_all([each for each in due if isinstance(each, Placeholder)])
 
@@ -118,15 +123,18 @@ class Rescuer(Lifetime):
         """Seconds until something is to be done that is known already."""
         clock = self._transitions.clock
         ends = (self._next_end - clock.now()).total_seconds() if self._next_end else math.inf
-        if clock.trusted():
+        if self._judges_by_clock():
             return max(0.0, ends) + random.uniform(*_SPREAD)
         seen_unrenewed = self._unrenewed.next_end(clock.monotonic()) + random.uniform(*_SPREAD)
         return min(seen_unrenewed, max(_SPREAD[1], self._look_ahead_at - clock.monotonic()))
 
+    def _judges_by_clock(self) -> bool:
+        return self._transitions.clock.trusted() and not self._in_doubt
+
     async def _look_ahead(self) -> None:
         """While clocks cannot be trusted, leases are judged by what is seen of them, so they are looked at in time."""
         transitions, clock = self._transitions, self._transitions.clock
-        if clock.trusted():
+        if self._judges_by_clock():
             self._unrenewed.forget()
             return
         began = clock.monotonic()
@@ -148,7 +156,9 @@ class Rescuer(Lifetime):
 
     async def _end_all(self, due: list[Placeholder]) -> int:
         done, reached = 0, self._bus.connected
-        if due and not await self._transitions.clock.sure():
+        # How exact that is says little beside minutes. A database that is always slow gives no better answer.
+        within = max(_ROUGHLY, self._early.total_seconds() / 10)
+        if due and not await self._transitions.clock.sure(within=within):
             # A clock that was set does not tell how long they have waited, so their time begins again.
             self._outage_until = self._transitions.clock.now()
         for placeholder in due:
@@ -231,6 +241,7 @@ class Rescuer(Lifetime):
         if await clock.sure():
             unrenewed.forget()
             return True
+        self._in_doubt = True
         unrenewed.look_at([job], clock.monotonic())
         return unrenewed.has_run_out(job, clock.monotonic())
 

@@ -24,7 +24,7 @@ __all__ = ["ChildProcess"]
 _START_SECONDS: Final = 120.0
 """How long a child may take to import the strategies."""
 _END_SECONDS: Final = 5.0
-_FRAME: Final = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$', re.M)
+_FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)')
 _OURS: Final = "BATCHBUS_"
 """What the names of settings begin with, which hold the credentials of database and broker."""
 
@@ -143,7 +143,8 @@ class ChildProcess:
         """How it ended, and where it was, as far as it could still say so."""
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         self._crashes.seek(0)
-        frames = _FRAME.finditer(self._crashes.read().decode(errors="replace"))
+        lines = self._crashes.read().decode(errors="replace").splitlines()
+        frames = filter(None, map(_FRAME.match, lines))
         said = where((frame["function"], frame["file"], int(frame["line"])) for frame in frames)
         return f"The process of {self._purpose} ended {how}. {said}"
 
