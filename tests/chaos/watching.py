@@ -167,7 +167,8 @@ class Watch:
     async def _command(self, *arguments: str) -> tuple[int, str]:
         """Exit code and output."""
         process = await asyncio.create_subprocess_exec(
-            *(_COMMAND, *arguments),
+            _COMMAND,
+            *arguments,
             env=self._environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT if arguments[0] == "show" else asyncio.subprocess.DEVNULL,
