@@ -21,7 +21,7 @@ from yarl import URL
 __all__ = ["DockerNode", "NoRabbitMQ", "RabbitNode", "find_rabbitmq", "install"]
 
 
-_START_SECONDS: Final = 90
+_START_SECONDS: Final = 300
 _CONFIG: Final = """
 listeners.tcp.1 = 127.0.0.1:{port}
 log.file = false
