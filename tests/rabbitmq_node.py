@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from yarl import URL
 
-__all__ = ["DockerNode", "NoRabbitMQ", "RabbitNode", "find_rabbitmq", "install"]
+__all__ = ["DockerNode", "NoRabbitMQ", "RabbitNode", "find_rabbitmq", "free_port", "install"]
 
 
 _START_SECONDS: Final = 90
@@ -50,7 +50,10 @@ class RabbitNode:
     `with RabbitNode() as node:` starts it; `node.url` is its address. The other methods are for tests that break it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, settings: str = "", plugins: str = "[].") -> None:
+        """`settings` are lines of rabbitmq.conf beside those of every node, `plugins` what stands in enabled_plugins."""
+        self._settings = settings
+        self._plugins = plugins
         self.port, self._dist_port, self._epmd_port = _free_ports(3)
         self._folder = Path(tempfile.mkdtemp(prefix="batchbus-rabbitmq-"))
         self._epmd: _Process | None = None
@@ -77,8 +80,8 @@ class RabbitNode:
         """Start it, unless it runs, and wait until it takes connections."""
         if self._server is not None:
             return
-        (self._folder / "rabbitmq.conf").write_text(_CONFIG.format(port=self.port))
-        (self._folder / "plugins").write_text("[].")
+        (self._folder / "rabbitmq.conf").write_text(_CONFIG.format(port=self.port) + self._settings)
+        (self._folder / "plugins").write_text(self._plugins)
         (self._folder / "env.conf").touch()
         if self._epmd is None:
             epmd = [_required("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"]
@@ -294,6 +297,11 @@ def _free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [int(each.getsockname()[1]) for each in sockets]
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    return _free_ports(1)[0]
 
 
 def _wait_for_amqp(port: int, server: _Process) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "HOLD_SECONDS",
     "LIFECYCLE",
     "LOG_QUEUE",
+    "MARKERS",
     "PARKED",
     "PARKED_QUEUE",
     "TRIGGERS",
@@ -23,6 +24,7 @@ __all__ = [
     "Binding",
     "Exchange",
     "Queue",
+    "client_queue",
     "matches",
     "routing_key",
     "shared_queues",
@@ -36,6 +38,8 @@ TRIGGERS: Final = "batch.triggers"
 EVENTS: Final = "batch.events"
 PARKED: Final = "batch.parked"
 WORKERS: Final = "batch.workers"
+MARKERS: Final = "batch.markers"
+"""Where readers of the log put empty messages, to see where it ends. They need no right to write anywhere else."""
 
 HOLD_SECONDS: Final = 30
 """How long a held message rests before it is delivered again."""
@@ -66,6 +70,8 @@ class Queue:
     durable: bool = True
     exclusive: bool = False
     arguments: Mapping[str, str | int] = field(default_factory=dict)
+    exchanges: tuple[Exchange, ...] = ()
+    """Exchanges of the queue's own, which are declared before it."""
 
 
 EXCHANGES: Final = (
@@ -73,6 +79,7 @@ EXCHANGES: Final = (
     Exchange(EVENTS, "topic"),
     Exchange(PARKED, "fanout"),
     Exchange(WORKERS, "fanout"),
+    Exchange(MARKERS, "fanout"),
 )
 
 TRIGGERS_QUEUE: Final = Queue(
@@ -111,7 +118,7 @@ LIFECYCLE: Final = ("created", "pre_processed", "confirmed", "processing", "comp
 
 LOG_QUEUE: Final = Queue(
     name="batchbus.log",
-    bindings=tuple(Binding(EVENTS, f"batch.{word}.#") for word in LIFECYCLE),
+    bindings=(*(Binding(EVENTS, f"batch.{word}.#") for word in LIFECYCLE), Binding(MARKERS)),
     arguments={
         "x-queue-type": "stream",
         "x-max-age": "14D",
@@ -135,6 +142,11 @@ def worker_queue(worker_id: str) -> Queue:
         exclusive=True,
         arguments={"x-max-length": 1000},
     )
+
+
+def client_queue(user: str | None, name: str) -> str:
+    """The name of a queue that ends with its client. It begins with the client's user, so that permissions can be written."""
+    return f"{user or 'batchbus'}.{name}"
 
 
 def routing_key(event: str, batch_type: str | None = None, job_id: str | None = None) -> str:
