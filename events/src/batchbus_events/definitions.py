@@ -23,6 +23,7 @@ from typing import Final
 from batchbus_events import topics
 from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import Json
+from batchbus_events.topics import Binding, Exchange, Queue
 
 __all__ = ["Account", "client", "definitions", "main", "operator", "publisher", "service", "subscriber"]
 
@@ -97,69 +98,19 @@ def definitions(
     `passwords` are by the names of users; those without one can sign in with a certificate alone.
     """
     given = passwords or {}
-    queues = topics.shared_queues()
     return {
         "vhosts": [{"name": vhost}],
         "users": [_user(account, given.get(account.name)) for account in accounts],
-        "permissions": [
-            {
-                "user": account.name,
-                "vhost": vhost,
-                "configure": account.configure,
-                "write": account.write,
-                "read": account.read,
-            }
-            for account in accounts
-        ],
+        "permissions": [_permission(account, vhost) for account in accounts],
         "topic_permissions": [
             {"user": account.name, "vhost": vhost, "exchange": exchange, "write": write, "read": read}
             for account in accounts
             for exchange, write, read in _topics(account)
         ],
-        "policies": [
-            {
-                "vhost": vhost,
-                "name": _LEADERS,
-                "pattern": _exactly(*(queue.name for queue in queues)),
-                "apply-to": "queues",
-                "definition": {"queue-leader-locator": "balanced"},
-                "priority": 0,
-            }
-        ],
-        "exchanges": [
-            {
-                "name": exchange.name,
-                "vhost": vhost,
-                "type": exchange.kind,
-                "durable": True,
-                "auto_delete": False,
-                "internal": False,
-                "arguments": {},
-            }
-            for exchange in topics.EXCHANGES
-        ],
-        "queues": [
-            {
-                "name": queue.name,
-                "vhost": vhost,
-                "durable": True,
-                "auto_delete": False,
-                "arguments": dict(queue.arguments),
-            }
-            for queue in queues
-        ],
-        "bindings": [
-            {
-                "source": binding.exchange,
-                "vhost": vhost,
-                "destination": queue.name,
-                "destination_type": "queue",
-                "routing_key": binding.pattern,
-                "arguments": {},
-            }
-            for queue in queues
-            for binding in queue.bindings
-        ],
+        "policies": [_policy(vhost)],
+        "exchanges": [_exchange(exchange, vhost) for exchange in topics.EXCHANGES],
+        "queues": [_queue(queue, vhost) for queue in topics.shared_queues()],
+        "bindings": [_binding(binding, queue, vhost) for queue in topics.shared_queues() for binding in queue.bindings],
     }
 
 
@@ -218,6 +169,44 @@ def _user(account: Account, password: str | None) -> dict[str, Json]:
     if not account.is_service:
         user["limits"] = dict(_LIMITS)
     return user
+
+
+def _permission(account: Account, vhost: str) -> dict[str, Json]:
+    rights: dict[str, Json] = {"configure": account.configure, "write": account.write, "read": account.read}
+    return {"user": account.name, "vhost": vhost, **rights}
+
+
+def _policy(vhost: str) -> dict[str, Json]:
+    """In a cluster, the queues do not all have their leaders on the node where batchbus was first connected."""
+    return {
+        "vhost": vhost,
+        "name": _LEADERS,
+        "pattern": _exactly(*(queue.name for queue in topics.shared_queues())),
+        "apply-to": "queues",
+        "definition": {"queue-leader-locator": "balanced"},
+        "priority": 0,
+    }
+
+
+def _exchange(exchange: Exchange, vhost: str) -> dict[str, Json]:
+    kind: dict[str, Json] = {"type": exchange.kind, "durable": True, "auto_delete": False, "internal": False}
+    return {"name": exchange.name, "vhost": vhost, **kind, "arguments": {}}
+
+
+def _queue(queue: Queue, vhost: str) -> dict[str, Json]:
+    arguments: dict[str, Json] = dict(queue.arguments)
+    return {"name": queue.name, "vhost": vhost, "durable": True, "auto_delete": False, "arguments": arguments}
+
+
+def _binding(binding: Binding, queue: Queue, vhost: str) -> dict[str, Json]:
+    return {
+        "source": binding.exchange,
+        "vhost": vhost,
+        "destination": queue.name,
+        "destination_type": "queue",
+        "routing_key": binding.pattern,
+        "arguments": {},
+    }
 
 
 def _hash(password: str) -> str:
