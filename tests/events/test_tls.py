@@ -56,7 +56,9 @@ def secured(_session_node: RabbitNode, tmp_path_factory: pytest.TempPathFactory)
         settings = settings.replace(shipped, ours)
     plugins = "[rabbitmq_auth_mechanism_ssl]."
     assert "rabbitmq_auth_mechanism_ssl" in (DEPLOY / "enabled_plugins").read_text()
-    with RabbitNode(settings=settings, plugins=plugins):
+    node = RabbitNode(plugins=plugins)
+    node.more_config = settings
+    with node:
         yield Secured(folder, port)
 
 

@@ -14,7 +14,14 @@ from batchbus_events.bus import HELD_SINCE, PRINCIPAL, Bus, BusError, Consumer, 
 from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, parse_trigger
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
 from batchbus_service.domain.early import ChangeTrigger
-from batchbus_service.domain.errors import Conflict, NotAllowed, NotStorable, StoreUnavailable, UnknownJob
+from batchbus_service.domain.errors import (
+    Conflict,
+    NotAllowed,
+    NotStorable,
+    StoreUnavailable,
+    UnknownJob,
+    UnreadableJob,
+)
 from batchbus_service.domain.job import plain
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.lifetime import Lifetime
@@ -34,7 +41,8 @@ _PREFETCH: Final = 64
 _TRY_AGAIN: Final = 1.0
 """Seconds until a trigger on which intake broke is put back; the broker counts how often."""
 _HELD_SECONDS: Final = 24 * 3600
-"""How long a trigger of a newer version waits for a process that can read it, before it is parked."""
+"""How long a trigger of a newer version, or of a job that such a one wrote, waits for a process that can read it, before
+it is parked."""
 _BACK_OFF: Final = (0.5, 10.0)
 
 
@@ -105,7 +113,12 @@ class Intake(Lifetime):
             f"{trigger.type} intake", trigger.traceparent, source=trigger.source
         ) as span:
             trigger = replace(trigger, traceparent=span.traceparent)
-            refusal = await self._carried_out(trigger, request, delivery.message)
+            try:
+                refusal = await self._carried_out(trigger, request, delivery.message)
+            except UnreadableJob as error:
+                # Put back, it would come again at once, be counted, and be parked within a minute.
+                await self._hold(delivery, str(error))
+                return
             if refusal:
                 span.ended_as(refusal[0], failed=True)
                 await self._reject(trigger, *refusal)

@@ -31,6 +31,7 @@ __all__ = [
     "read_grant",
     "read_login",
     "read_plan_digest",
+    "refuse_compressed",
 ]
 
 Body = dict[str, Json]
@@ -54,8 +55,7 @@ async def _any_body(request: Request) -> Body | list[Json]:
     charset = str(content_type.get_param("charset") or "utf-8").lower()
     if charset not in ("utf-8", "utf8"):
         raise ApiError(415, "invalid_data", f'unsupported charset "{charset.upper()[:40]}"')
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise ApiError(415, "invalid_data", "a compressed body is not supported")
+    refuse_compressed(request)
     text = bytearray()
     async for chunk in request.stream():
         text += chunk
@@ -118,6 +118,12 @@ def read_create(body: Body) -> CreateRequest:
         raise invalid(", ".join(errors))
     assert isinstance(type_, str) and isinstance(context, dict) and isinstance(dry_run, bool | None)
     return CreateRequest(type_, _without_prototype(context), dry_run)
+
+
+def refuse_compressed(request: Request) -> None:
+    """Nothing inflates the body of a request, which a few kilobytes could fill the memory with. Raises `ApiError`."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ApiError(415, "invalid_data", "a compressed body is not supported")
 
 
 def read_login(body: Body) -> Login:

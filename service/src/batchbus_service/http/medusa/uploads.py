@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
 from batchbus_service.domain.ports import Upload
-from batchbus_service.http.medusa.bodies import JsonBody, read_file_key, read_grant
+from batchbus_service.http.medusa.bodies import JsonBody, read_file_key, read_grant, refuse_compressed
 from batchbus_service.http.medusa.downloads import address
 from batchbus_service.http.medusa.schemas import Deleted, FileGrant, FileKey, UploadedFile, UploadList
 from batchbus_service.http.server.callers import Writer
@@ -61,6 +61,7 @@ async def delete(api: ApiState, caller: Writer, body: JsonBody) -> Response:
 
 async def _received(request: Request, api: Api, user_id: str, *, public: bool) -> Response:
     """Every file of the form, or none of them."""
+    refuse_compressed(request)
     uploads: list[Upload] = []
     parts = read_parts(request.headers.get("content-type", ""), request.stream())
     try:

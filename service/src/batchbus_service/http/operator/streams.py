@@ -79,7 +79,7 @@ async def events_of_all_jobs(
     request: Request,
     api: ApiState,
     caller: Operator,
-    pattern: Annotated[str, Query(max_length=255)] = "batch.#",
+    pattern: Annotated[str, Query(max_length=topics.MAX_KEY)] = "batch.#",
     since: datetime | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
