@@ -49,10 +49,12 @@ check: $(READY) ## format, lint, types, import contracts, generated files
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 	@$(PY) -m batchbus_events.asyncapi --check docs
+	@$(PY) -m batchbus_events.definitions --check deploy/rabbitmq/definitions.json
 	@$(PY) -m batchbus_service.http.openapi --check docs
 
-generate: $(READY) ## docs/asyncapi.json, docs/schemas and docs/openapi.json, anew from the code
+generate: $(READY) ## docs/asyncapi.json, docs/schemas, docs/openapi.json and the broker's definitions, anew from the code
 	@$(PY) -m batchbus_events.asyncapi docs
+	@$(PY) -m batchbus_events.definitions deploy/rabbitmq/definitions.json
 	@$(PY) -m batchbus_service.http.openapi docs
 
 fuzz: $(READY) ## the HTTP API, with thousands of requests made up from its OpenAPI document

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from yarl import URL
 
-__all__ = ["DockerNode", "NoRabbitMQ", "RabbitNode", "find_rabbitmq", "install"]
+__all__ = ["DockerNode", "NoRabbitMQ", "RabbitNode", "find_rabbitmq", "free_port", "install"]
 
 
 _START_SECONDS: Final = 300
@@ -50,10 +50,14 @@ class RabbitNode:
     `with RabbitNode() as node:` starts it; `node.url` is its address. The other methods are for tests that break it.
     """
 
-    def __init__(self, *, epmd_port: int | None = None, cookie: str | None = None) -> None:
-        """`epmd_port` and `cookie`: what the nodes of a cluster share; then somebody else starts the name server."""
+    def __init__(self, *, epmd_port: int | None = None, cookie: str | None = None, plugins: str = "[].") -> None:
+        """`plugins` is what stands in enabled_plugins.
+
+        `epmd_port` and `cookie`: what the nodes of a cluster share; then somebody else starts the name server.
+        """
         self.port, self._dist_port, own_epmd_port = _free_ports(3)
         self._epmd_port = epmd_port or own_epmd_port
+        self._plugins = plugins
         self._has_epmd = epmd_port is None
         self.more_config = ""
         """Lines that the configuration has besides."""
@@ -97,7 +101,7 @@ class RabbitNode:
         if self._server is not None:
             return
         (self._folder / "rabbitmq.conf").write_text(_CONFIG.format(port=self.port) + self.more_config)
-        (self._folder / "plugins").write_text("[].")
+        (self._folder / "plugins").write_text(self._plugins)
         (self._folder / "env.conf").touch()
         if self._epmd is None and self._has_epmd:
             epmd = [_required("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"]
@@ -329,6 +333,11 @@ def _free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [int(each.getsockname()[1]) for each in sockets]
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    return _free_ports(1)[0]
 
 
 def _wait_for_amqp(port: int, server: _Process) -> None:

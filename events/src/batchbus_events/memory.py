@@ -95,7 +95,7 @@ class MemoryBus:
         if not self._open:
             raise BusUnavailable("the memory bus is closed")
         message = self._vouched(exchange, message)
-        if _routed(topics.LOG_QUEUE, exchange, message):
+        if exchange != topics.MARKERS and _routed(topics.LOG_QUEUE, exchange, message):
             self._log.append((datetime.now(UTC), message))
             self._logged += 1
             for tail in self._tails:
