@@ -15,7 +15,17 @@ from rich.table import Table
 
 from batchbus_service.domain.shown import shown
 
-__all__ = ["Refusal", "complain", "error_out", "local_time", "omissions_text", "out", "print_json", "print_table", "status_text"]
+__all__ = [
+    "Refusal",
+    "complain",
+    "error_out",
+    "local_time",
+    "omissions_text",
+    "out",
+    "print_json",
+    "print_table",
+    "status_text",
+]
 
 _PIPE_WIDTH: Final = 1000
 """Columns where the output is no terminal: nothing is cut off for a program."""

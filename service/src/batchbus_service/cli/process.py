@@ -16,6 +16,7 @@ from batchbus_service.cli.output import Refusal, out
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.listen import listen
 from batchbus_service.storage.mongo.embedded import EmbeddedMongo
+from batchbus_service.storage.private import private_folder
 
 if TYPE_CHECKING:
     from socket import socket
@@ -78,6 +79,8 @@ async def _prepared(settings: Settings, parts: Parts, stack: AsyncExitStack) -> 
     The database takes as long to start as the rest does to be imported, so the two go on side by side.
     """
     sock = None
+    if settings.embedded:
+        private_folder(settings.data_dir)
     if parts.http:
         sock = listen(settings.http_host, settings.http_port)
     elif settings.metrics_port is not None:

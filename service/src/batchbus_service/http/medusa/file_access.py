@@ -78,9 +78,8 @@ class FileAccess:
                 await self._uploads.remove(upload.key)
 
     async def remove(self, key: str) -> None:
-        """Does nothing if there is no such file."""
+        """Does nothing if there is no such file. Whose it was stays known: to delete it again is no error, for them alone."""
         await self.files.delete(key)
-        await self._uploads.remove(key)
 
     async def _granted(self, caller: Principal, key: str, *, public: bool) -> bool:
         try:

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from batchbus_service.access import ApiToken, Scope, User
+from batchbus_service.domain.instants import Instant
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import Deleted, OneToken, Token, TokenList
 from batchbus_service.http.server.callers import Operator
@@ -29,7 +30,7 @@ class _NewToken(Form):
     user: str
     """An id or an email address."""
     scopes: frozenset[Scope] = frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE})
-    expires_at: datetime | None = None
+    expires_at: Instant | None = None
 
 
 @router.get("", responses=answers(TokenList))
@@ -49,7 +50,7 @@ async def create(api: ApiState, caller: Operator, body: JsonBody) -> Response:
     """`{user, scopes, expires_at}`: without `scopes` to read and write jobs, without `expires_at` until it is revoked."""
     asked = read_form(_NewToken, body)
     owner = await _owner(api, asked.user)
-    expires_at = asked.expires_at and asked.expires_at.replace(tzinfo=asked.expires_at.tzinfo or UTC)
+    expires_at = asked.expires_at
     if not asked.scopes:
         raise invalid("scopes: there has to be one")
     if beyond := sorted(asked.scopes - owner.role.scopes):

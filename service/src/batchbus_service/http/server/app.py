@@ -27,6 +27,7 @@ from batchbus_service.http.operator import (
 from batchbus_service.http.pages import routes as pages
 from batchbus_service.http.server import errors, origins
 from batchbus_service.http.server.connections import SlowBodies
+from batchbus_service.http.server.framing import Framing
 from batchbus_service.http.server.heads import Heads
 from batchbus_service.http.server.metrics import MeteredRequests
 from batchbus_service.http.server.openapi import describe, operation_id
@@ -72,6 +73,7 @@ def create_app(api: Api) -> FastAPI:
     app.add_middleware(MeteredRequests, meter=api.service.meter)
     app.add_middleware(PathForm)
     app.add_middleware(SlowBodies, timeouts=api.timeouts)
+    app.add_middleware(Framing)
     origins.allow_origins(app, api.service.settings.cors_origins)
     return app
 
