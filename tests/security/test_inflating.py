@@ -28,7 +28,17 @@ _LIMITED: Final = {
     "batchbus_strategies.tables.packing": {"zipfile.ZipFile"},  # it only writes
 }
 """What may inflate, each tried below. A call of `decompress` has to name the most that it may give."""
-_INFLATING: Final = {"zlib", "gzip", "bz2", "lzma", "zipfile", "tarfile", "shutil.unpack_archive", "zstandard", "brotli"}
+_INFLATING: Final = {
+    "zlib",
+    "gzip",
+    "bz2",
+    "lzma",
+    "zipfile",
+    "tarfile",
+    "shutil.unpack_archive",
+    "zstandard",
+    "brotli",
+}
 
 
 def _zip_that_lies() -> bytes:
@@ -56,7 +66,9 @@ def files(tmp_path: Path) -> LocalFiles:
 
 
 @pytest.mark.parametrize("door", _BOMBS)
-async def test_a_file_that_inflates_too_much_is_refused(files: LocalFiles, door: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_inflates_too_much_is_refused(
+    files: LocalFiles, door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in (source, workbook_parts):
         monkeypatch.setattr(module, "BOMB_FREE", 1_000_000)  # as without, in less time
     bomb = _BOMBS[door]()
