@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.execution.isolation.messages import error_from, error_to
 from batchbus_strategies import StrategyError
 from batchbus_strategies.tables import TableError
