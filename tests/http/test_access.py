@@ -17,9 +17,18 @@ from tests.patience import PATIENCE
 
 SIGNING_IN: Final = {("post", "/admin/auth"), ("post", "/admin/auth/token")}
 """Routes for those who have no credential yet."""
-ANY_CREDENTIAL: Final = {("get", "/admin/auth"), ("delete", "/admin/auth")}
+ANY_CREDENTIAL: Final = {
+    ("get", "/admin/auth"),
+    ("delete", "/admin/auth"),
+    ("get", "/admin/auth/sessions"),
+    ("delete", "/admin/auth/sessions/{id}"),
+    ("get", "/admin/auth/tokens"),
+    ("delete", "/admin/auth/tokens/{id}"),
+    ("post", "/admin/auth/password"),
+}
 READS_WITH_POST: Final = {("post", "/admin/uploads/download-url")}
-FOR_OPERATORS: Final = ("events", "parked", "replays", "tokens", "users")
+FOR_USER_ADMINS: Final = ("audit", "tokens", "users")
+FOR_OPERATORS: Final = ("events", "parked", "replays")
 """What comes after `/admin/` in paths that are for operators alone."""
 NOT_YOURS: Final = "Cannot access a batch job that does not belong to the logged in user"
 
@@ -41,7 +50,10 @@ async def _routes(site: Site) -> list[Route]:
 
 def _needed(route: Route) -> Scope:
     method, path = route
-    if path.split("/")[2] in FOR_OPERATORS:
+    area = path.split("/")[2]
+    if area in FOR_USER_ADMINS and not (area == "users" and method == "get"):
+        return Scope.USERS
+    if area in (*FOR_OPERATORS, "users"):
         return Scope.OPERATOR
     return Scope.JOBS_READ if method == "get" or route in READS_WITH_POST else Scope.JOBS_WRITE
 

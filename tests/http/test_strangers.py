@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from batchbus_service.http.server.app import routed_app
@@ -75,14 +77,15 @@ async def test_a_path_that_a_proxy_denies_has_one_spelling(site: Site, path: str
 async def test_nothing_says_which_protected_files_there_are(site: Site, ann: Person, bob: Person) -> None:
     there, not_there = await ann.upload(b"mine"), "01ARZ3NDEKTSV4RRFFQ69G5FAV-rows.txt"
     stranger = await site.client()
-    for ask in (
+    asked: tuple[Callable[[str], Awaitable[httpx.Response]], ...] = (
         lambda key: stranger.get(f"/uploads/{key}"),
         lambda key: stranger.get(f"/uploads/{key}?expires=99999999999&signature=x"),
         lambda key: bob.http.get(f"/uploads/{key}"),
         lambda key: bob.http.request("DELETE", "/admin/uploads", json={"file_key": key}),
         lambda key: bob.http.post("/admin/uploads/download-url", json={"file_key": key}),
         lambda key: bob.http.post("/admin/batch-jobs", json={"type": "product-import", "context": {"fileKey": key}}),
-    ):
+    )
+    for ask in asked:
         one, other = await ask(there), await ask(not_there)
         assert (one.status_code, one.text.replace(there, "")) == (other.status_code, other.text.replace(not_there, ""))
         assert one.status_code >= 400

@@ -90,7 +90,7 @@ def test_a_bad_secret_in_the_data_directory_is_refused(spoil: Callable[[Path], o
 
 def test_a_secret_can_be_replaced_without_voiding_what_the_earlier_one_signed() -> None:
     old, new, other = (f"the secret of number {number}" for number in range(3))
-    bearer = Bearer("usr_ann", 3)
+    bearer = Bearer("usr_ann", 3, "key")
     token, link = Keys(old).access_token(bearer), Keys(old).link("a.csv")
     both = Keys.of(Settings(jwt_secret=f"{new}, {old}"))
     assert both.bearer_of(token) == bearer and both.opens("a.csv", **link)

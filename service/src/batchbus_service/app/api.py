@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from batchbus_service.access import Users
+from batchbus_service.access.audit import AuditTrail
 from batchbus_service.engine.readiness import Readiness
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa.file_access import FileAccess
@@ -34,6 +35,7 @@ def make_api(service: Service, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS) -> 
         plans=LinePages(files),
         parked=ParkedMessages(bus, stores.parked, files, service.transitions.clock, log, background=service.background),
         shares=Shares(),
+        audit=AuditTrail(stores.audit),
     )
     service.meter.look_at_parked(lambda: api.parked.waiting)
     service.meter.look_at_streams(lambda: api.feed.readers)

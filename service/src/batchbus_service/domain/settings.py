@@ -128,8 +128,9 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls) -> Settings:
         """From the environment. Raises: `BadSettings`, naming every variable at fault."""
+        given: dict[str, Any] = {**from_files(os.environ, SECRETS)}  # each goes through the validators of its field
         try:
-            return cls(**from_files(os.environ, SECRETS))
+            return cls(**given)
         except ValidationError as error:
             raise BadSettings(_as_text(error)) from None
 

@@ -71,7 +71,7 @@ def configure(format: LogFormat | None, level: LogLevel, *, stream: TextIO | Non
     if as_json:
         # Never with local variables: those of a strategy hold context values.
         exceptions = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
-        render = [exceptions, redact, structlog.processors.JSONRenderer(ensure_ascii=False), _shown_line]
+        render = [exceptions, redact, _json_line]
     else:
         console = structlog.dev.ConsoleRenderer(
             colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
@@ -156,9 +156,12 @@ def _harmless(value: object, *, lines: bool = False) -> object:
             return value
 
 
-def _shown_line(_logger: WrappedLogger, _method: str, line: str) -> str:
+_as_json: Final = structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
+def _json_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
     """JSON, with the same characters escaped: what it says stays the same."""
-    return shown(line)
+    return shown(str(_as_json(logger, method, event)))
 
 
 def _redacted(value: object) -> object:

@@ -34,6 +34,8 @@ class Bearer:
 
     user_id: str
     generation: int
+    session: str
+    """The key of the session that the token is: once that has ended, so has the token."""
 
 
 class Keys:
@@ -65,7 +67,7 @@ class Keys:
     def access_token(self, bearer: Bearer) -> str:
         """A JWT that lets its bearer act as the user for `ACCESS_SECONDS`."""
         now = int(time.time())
-        claims = {"iss": _ISSUER, "sub": bearer.user_id, "gen": bearer.generation, "iat": now}
+        claims = {"iss": _ISSUER, "sub": bearer.user_id, "gen": bearer.generation, "jti": bearer.session, "iat": now}
         return jwt.encode({**claims, "exp": now + ACCESS_SECONDS}, self._access[0], algorithm=_ALGORITHM)
 
     def bearer_of(self, token: str) -> Bearer | None:
@@ -77,11 +79,11 @@ class Keys:
                     key,
                     algorithms=[_ALGORITHM],
                     issuer=_ISSUER,
-                    options={"require": ["iss", "sub", "gen", "iat", "exp"]},
+                    options={"require": ["iss", "sub", "gen", "jti", "iat", "exp"]},
                 )
             except jwt.InvalidTokenError:
                 continue
-            return Bearer(claims["sub"], claims["gen"])
+            return Bearer(claims["sub"], claims["gen"], claims["jti"])
         return None
 
     def link(self, file_key: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from batchbus_service.access import Users
+from batchbus_service.access.audit import AuditTrail
 from batchbus_service.engine.readiness import Readiness
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa.file_access import FileAccess
@@ -45,6 +46,7 @@ class Api:
     plans: LinePages
     parked: ParkedMessages
     shares: Shares
+    audit: AuditTrail
 
 
 def api_of(request: Request) -> Api:
