@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bson.decimal128 import Decimal128
 
-from batchbus_strategies.records.fields import Field
+from batchbus_strategies.records.fields import Field, trimmed
 
 __all__ = ["ABSENT", "same", "wanted_value"]
 
@@ -50,6 +50,8 @@ def wanted_value(field: Field, value: Any, old: Any) -> Any:
         return _with_what_is_kept(field.parts, value, old)
     if value is None and ((field.unique and field.index is None) or not field.nullable):
         return ABSENT
+    if field.trimmed and isinstance(old, str) and trimmed(old) == value:
+        return old  # the blanks around what is there already are nobody's edit
     return value
 
 
