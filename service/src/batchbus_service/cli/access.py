@@ -85,8 +85,8 @@ def create_token(
         print_json(made)
         return
     token = made["token"]
-    ends = f" until {local_time(token['expires_at'])}" if token["expires_at"] else ""
-    out().print(f"{token['id']} allows {escape(token['email'])} {', '.join(token['scopes'])}{ends}; shown this once:")
+    ends = f", ends {local_time(token['expires_at'])}" if token["expires_at"] else ""
+    out().print(f"{token['id']} allows {escape(token['email'])} {', '.join(token['scopes'])}; shown this once{ends}:")
     out().print(made["secret"], markup=False)
 
 

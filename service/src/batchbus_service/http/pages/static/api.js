@@ -83,7 +83,7 @@ export async function signOut() {
 export async function whoAmI() {
   try {
     const { user } = await get("admin/auth");
-    return { user, operator: user.role === "admin" && (!token.get() || (await allows("admin/replays?limit=1"))) };
+    return { user, operator: ["admin", "operator"].includes(user.role) && (!token.get() || (await allows("admin/replays?limit=1"))) };
   } catch (error) {
     if (error instanceof SignedOut) return null;
     throw error;
