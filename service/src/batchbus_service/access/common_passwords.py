@@ -10,7 +10,7 @@ from typing import Final
 
 __all__ = ["is_common"]
 
-_WORDS: Final = frozenset(
+_COMMON: Final = frozenset(
     """
     abc abcd abcde abcdef abcdefg abcdefgh access admin administrator adobe aaron alexander amanda andrea andrew angel anthony
     apple asdf asdfgh asdfghjk asdfghjkl ashley austin azerty bailey banana baseball basketball batchbus batman beer biteme
@@ -27,7 +27,7 @@ _WORDS: Final = frozenset(
     """.split()  # noqa: SIM905 - a list of two hundred literals says no more
 )
 _LEET: Final = str.maketrans("01345789@$!", "oleastbgasi")
-_AROUND: Final = "0123456789 !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~§€£"
+_AFFIXES: Final = "0123456789 !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~§€£"
 _DIFFERENT: Final = 6
 """Characters that have to differ in a password of digits and signs alone."""
 _NAME: Final = 4
@@ -43,15 +43,15 @@ _RUNS: Final = (
 def is_common(password: str, *own: str) -> bool:
     """Whether it is one of those that are tried first. `own`: what its user is called, which nobody should use."""
     plain = password.casefold()
-    bare, letters = plain.strip(_AROUND), plain.translate(_LEET)
+    bare, letters = plain.strip(_AFFIXES), plain.translate(_LEET)
     if not bare:  # digits and signs alone
         return len(set(plain)) < _DIFFERENT or any(plain in run for run in _RUNS)
-    known = _WORDS | {name.casefold() for name in own if len(name) >= _NAME}
-    forms = {plain, bare, letters, letters.strip(_AROUND), bare.translate(_LEET)}
+    known = _COMMON | {name.casefold() for name in own if len(name) >= _NAME}
+    forms = {plain, bare, letters, letters.strip(_AFFIXES), bare.translate(_LEET)}
     return bool(forms & known) or any(plain in run for run in _RUNS) or _repeated(plain)
 
 
 def _repeated(text: str) -> bool:
     """Whether it is one short piece over and over, or a common word twice."""
     size = (text + text).find(text, 1)
-    return size < len(text) and (size <= _NAME or text[:size].strip(_AROUND) in _WORDS)
+    return size < len(text) and (size <= _NAME or text[:size].strip(_AFFIXES) in _COMMON)

@@ -78,8 +78,8 @@ class Logins:
         self._check = check
         self._limits = limits
         self._now = clock
-        self._strangers = _Lane(AT_A_TIME)
-        self._known = _Lane(1)
+        self._strangers = _WaitingRoom(AT_A_TIME)
+        self._known = _WaitingRoom(1)
         self._of_address: Counter[str] = Counter()
         self._looked_up = 0
         self._seen: dict[str, None] = {}
@@ -96,10 +96,10 @@ class Logins:
             raise _too_many_at_once()
         self._of_address[attempt.anywhere] += 1
         try:
-            lane = self._known if await self._is_known(attempt) else self._strangers
-            with lane.place():
+            room = self._known if await self._is_known(attempt) else self._strangers
+            with room.place():
                 await self._admit(attempt)
-                async with lane.turn:
+                async with room.checking:
                     await self._admit(attempt)  # of many at the same moment, some have failed by now
                     user = await self._check(email, password)
                     await (self._failed(attempt) if user is None else self._succeeded(attempt))
@@ -155,11 +155,11 @@ class Logins:
         self._remember(attempt)
 
 
-class _Lane:
+class _WaitingRoom:
     """Logins that wait for their turn."""
 
     def __init__(self, at_a_time: int) -> None:
-        self.turn = asyncio.Semaphore(at_a_time)
+        self.checking = asyncio.Semaphore(at_a_time)
         self._inside = 0
 
     @property

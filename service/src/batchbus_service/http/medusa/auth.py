@@ -12,7 +12,7 @@ from batchbus_service.http.medusa.keys import Bearer
 from batchbus_service.http.medusa.schemas import OneUser, SignedIn, SignIn
 from batchbus_service.http.medusa.wire import user_on_the_wire
 from batchbus_service.http.server.callers import (
-    HOST_COOKIE,
+    PAGES_COOKIE,
     PAGES_HEADER,
     SESSION_COOKIE,
     Caller,
@@ -34,7 +34,7 @@ async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A session, in a cookie."""
     require_same_origin(request, api.service.settings.cors_origins)
     user = await _user(request, api, body)
-    name = HOST_COOKIE if PAGES_HEADER in request.headers and _behind_tls(request) else SESSION_COOKIE
+    name = PAGES_COOKIE if PAGES_HEADER in request.headers and _behind_tls(request) else SESSION_COOKIE
     response = OneUser(user=user_on_the_wire(user)).response()
     response.set_cookie(
         name,
@@ -67,9 +67,9 @@ async def sign_out(request: Request, api: ApiState, caller: Caller) -> Response:
         await api.users.sessions.end(key)
     await api.audit.note("logout", by=caller.user.id, address=address_of(request))
     response = PlainTextResponse("OK")
-    for name in (SESSION_COOKIE, HOST_COOKIE):
+    for name in (SESSION_COOKIE, PAGES_COOKIE):
         if name == SESSION_COOKIE or name in request.cookies:
-            secure = name == HOST_COOKIE or _behind_tls(request)
+            secure = name == PAGES_COOKIE or _behind_tls(request)
             response.delete_cookie(name, httponly=True, samesite="lax", secure=secure)
     return response
 

@@ -15,7 +15,7 @@ from batchbus_service.http.server.origins import require_same_origin
 from batchbus_service.http.server.state import Api, api_of
 
 __all__ = [
-    "HOST_COOKIE",
+    "PAGES_COOKIE",
     "PAGES_HEADER",
     "SESSION_COOKIE",
     "TOKEN_HEADER",
@@ -34,7 +34,7 @@ __all__ = [
 TOKEN_HEADER: Final = "x-medusa-access-token"
 SESSION_COOKIE: Final = "connect.sid"
 """As with Medusa."""
-HOST_COOKIE: Final = "__Host-batchbus"
+PAGES_COOKIE: Final = "__Host-batchbus"
 """That of the pages behind TLS: a browser takes it from this host alone, and sends it nowhere else (RFC 6265bis, 4.1.3)."""
 PAGES_HEADER: Final = "x-batchbus-pages"
 """What the pages send when they sign in; another site's page cannot, without being asked about by its browser."""
@@ -83,7 +83,7 @@ def address_of(request: Request) -> str:
 
 def session_keys(request: Request) -> list[str]:
     """The keys of the sessions that a request came with: those of its cookies, and of its bearer token."""
-    keys = [request.cookies[name] for name in (HOST_COOKIE, SESSION_COOKIE) if request.cookies.get(name)]
+    keys = [request.cookies[name] for name in (PAGES_COOKIE, SESSION_COOKIE) if request.cookies.get(name)]
     bearer = _bearer(request)
     return [*keys, bearer.session] if bearer else keys
 
@@ -131,7 +131,7 @@ def _bearer(request: Request) -> Bearer | None:
 
 
 async def _by_session(api: Api, request: Request) -> Principal | None:
-    key = request.cookies.get(HOST_COOKIE) or request.cookies.get(SESSION_COOKIE)
+    key = request.cookies.get(PAGES_COOKIE) or request.cookies.get(SESSION_COOKIE)
     principal = await api.users.sessions.holder(key) if key else None
     if principal is not None:
         require_same_origin(request, api.service.settings.cors_origins)
