@@ -25,6 +25,7 @@ from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS as PATIENT
 from batchbus_service.http.server.connections import HttpTimeouts
 from batchbus_service.http.server.listen import listen
 from batchbus_service.http.server.server import serving
+from batchbus_service.http.server.shares import Crowd
 from batchbus_service.http.server.state import Api
 from tests.patience import PATIENCE
 
@@ -138,10 +139,10 @@ def settings(tmp_path: Path, mongo_url: str, database_name: str) -> Settings:
 async def open_site() -> AsyncIterator[Callable[..., Any]]:
     async with AsyncExitStack() as stack:
 
-        async def opened(settings: Settings, *, timeouts: HttpTimeouts = PATIENT) -> Site:
+        async def opened(settings: Settings, *, timeouts: HttpTimeouts = PATIENT, crowd: Crowd | None = None) -> Site:
             service = await stack.enter_async_context(open_service(settings, timeouts=_AT_THE_END))
             sock = listen("127.0.0.1", 0)
-            api = await stack.enter_async_context(serving(make_api(service, timeouts=timeouts), sock))
+            api = await stack.enter_async_context(serving(make_api(service, timeouts=timeouts), sock, crowd=crowd))
             return Site(service, api, f"http://127.0.0.1:{sock.getsockname()[1]}", stack)
 
         yield opened
