@@ -21,7 +21,7 @@ Loss = Literal["kill", "freeze"]
 
 ROWS: Final = 5000 if LONG else 1500
 MOMENTS: Final[Mapping[Loss, Sequence[float]]] = (
-    dict.fromkeys(("kill", "freeze"), [(number + 0.5) / 20 for number in range(20)])
+    {how: [(number + 0.5) / 20 for number in range(20)] for how in ("kill", "freeze")}
     if LONG
     else {"kill": [0.75], "freeze": [0.25]}
 )
