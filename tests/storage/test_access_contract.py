@@ -64,7 +64,7 @@ async def test_the_audit_trail_is_listed_the_newest_first(stores: Stores) -> Non
     assert await stores.audit.page(by=None, what="login", offset=1, limit=9) == (records[:1], 2)
 
 
-def test_the_audit_trail_can_be_added_to_and_read_and_nothing_else(stores: Stores) -> None:
+async def test_the_audit_trail_can_be_added_to_and_read_and_nothing_else(stores: Stores) -> None:
     assert {name for name in dir(stores.audit) if not name.startswith("_")} == {"append", "page", "prepare"}
 
 
