@@ -232,19 +232,23 @@ def _small(name: str, chance: Random) -> Plan:
         actions += _clock_is_set(name, until) + _broker_stumbles(name, until) + _slow_database(name, jobs, until)
     actions += _replays(name, until, faults=faults)
     processes = chance.randint(1, 3)
+    lost = chance.choice([0.0, 0.02, 0.1]) if faults else 0.0
     older, new_schema = 0, False
     if faults:
         older, new_schema, deploys = _versions(name, processes, until)
         actions += deploys
+    actions = _with_plans(actions, name, jobs, until)
+    if lost:
+        actions = [_ending(action) for action in actions]
     return Plan(
         name,
         processes=processes,
-        lost=chance.choice([0.0, 0.02, 0.1]) if faults else 0.0,
+        lost=lost,
         slowest=chance.choice([0.001, 0.05, 0.5]),
         scripts=_some_deadly([_script(chance) for _ in range(jobs)], name)
         if faults
         else [_script(chance) for _ in range(jobs)],
-        actions=sorted(_with_plans(actions, name, jobs, until), key=lambda action: action.at),
+        actions=sorted(actions, key=lambda action: action.at),
         older=older,
         new_schema=new_schema,
     )
@@ -322,6 +326,11 @@ def _slow_database(name: str, jobs: int, until: float) -> list[Action]:
     if chance.random() < 0.5:
         actions.append(Ask(at + chance.uniform(0, 60), jobs, "canceled"))
     return actions
+
+
+def _ending(action: Action) -> Action:
+    """A database that is slow and loses answers, and does so for ever, is away."""
+    return replace(action, seconds=300.0) if isinstance(action, Slow) and action.seconds is None else action
 
 
 def _replays(name: str, until: float, *, faults: bool) -> list[Action]:

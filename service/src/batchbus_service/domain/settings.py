@@ -6,7 +6,7 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -28,8 +28,12 @@ def _scheme(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _list(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+def _list(value: object) -> object:
+    return _parts(value) if isinstance(value, str) else value
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _origin(text: str) -> str:
@@ -59,12 +63,12 @@ def _days_of_files(days: int) -> int:
     return days
 
 
-def _files_by_name(value: Any) -> Any:
+def _files_by_name(value: object) -> object:
     """`shop=feeds/*, billing=invoices/*` as patterns of keys by the names of services."""
     if not isinstance(value, str):
         return value
     files: dict[str, list[str]] = {}
-    for part in _list(value):
+    for part in _parts(value):
         name, equals, pattern = (each.strip() for each in part.partition("="))
         if not (name and equals and pattern):
             raise ValueError(
