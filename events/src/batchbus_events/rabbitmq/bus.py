@@ -29,6 +29,7 @@ from batchbus_events.rabbitmq.connection import (
     Link,
     Wire,
     bus_errors,
+    close_quietly,
     declare_queue,
     declare_topology,
     missing_topology,
@@ -189,6 +190,13 @@ class RabbitBus:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await missing_topology(await self._consuming.connection())
 
+    async def ping(self) -> None:
+        """Ask the broker for next to nothing, to see that it answers. Raises: `BusUnavailable`."""
+        with bus_errors("the broker could not be asked"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                connection = await self._consuming.connection()
+                await close_quietly(await connection.channel(publisher_confirms=False))
+
     async def restore(self) -> None:
         """Declare all that is to be there, with its bindings. Raises: `TopologyMismatch`, `BusUnavailable`."""
         with bus_errors("the topology cannot be declared"):
@@ -204,12 +212,20 @@ class RabbitBus:
                 await asyncio.gather(*(consumer.bind() for consumer in list(self._consumers)))
 
     async def _keep_looking(self) -> None:
-        """Declare anew what was deleted from the broker, and notice when the broker does not answer."""
+        """Declare anew what was deleted from the broker, and notice when the broker does not answer.
+
+        A client that declares nothing does not ask for what there is, either: that is for the service to look after.
+        """
         for round_ in count(1):
             await asyncio.sleep(self._look_every)
             try:
-                missing = await self.missing() if self._consuming.up else []
-                if self._declare and missing:
+                missing: list[str] = []
+                if self._consuming.up:
+                    if self._declare:
+                        missing = await self.missing()
+                    else:
+                        await self.ping()
+                if missing:
                     _logger.warning("gone from the broker, and declared anew: %s", ", ".join(missing))
                 # That a binding is gone cannot be seen, as when another process was faster to declare an exchange anew;
                 # declaring one that is there changes nothing.

@@ -44,7 +44,7 @@ from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.job_files import JobFiles
 from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.operations.service import Service
-from batchbus_service.storage.clock import ServerClock
+from batchbus_service.storage.clock import MEASURED_BY, ServerClock
 from batchbus_service.storage.files import FileStore
 from batchbus_service.storage.metered import MeteredJobStore
 from batchbus_service.storage.mongo.connection import mongo_stores, open_database
@@ -81,6 +81,8 @@ class Timeouts:
     """How long the database may take to answer the engine; a lease of the default length survives it."""
     last_answers: float = 5.0
     """How long each part of a process that stops waits for the answers that are still to come."""
+    clock_measured: float = MEASURED_BY
+    """How long it takes until all processes know that the database's clock was set; until then nothing is judged by it."""
 
 
 @asynccontextmanager
@@ -167,12 +169,12 @@ async def _open_base(
 ) -> _Base:
     log: FilteringBoundLogger = structlog.get_logger("batchbus")
     background = Background(log)
-    if mongo_url is None:
-        mongo_url = await _mongo_url(settings, stack)
+    mongo_url = mongo_url or await _mongo_url(settings, stack)
     opening = open_database(mongo_url, settings.mongodb_database, answer_seconds=timeouts.database)
     database = await stack.enter_async_context(opening)
     server = MongoServer(database)
-    clock = ServerClock(server, log, renewed_every=settings.lease_seconds / 3)
+    renewed_every, measured_by = settings.lease_seconds / 3, timeouts.clock_measured
+    clock = ServerClock(server, log, renewed_every=renewed_every, measured_by=measured_by)
     registry = Registry.load(settings.strategies_folder)
     meter = PrometheusMeter(registry.strategies)
     stores = mongo_stores(database, clock, embedded=settings.embedded)
@@ -180,8 +182,7 @@ async def _open_base(
     await stores.jobs.prepare()
     await clock.measure()
     await stack.enter_async_context(clock.kept_right(background))
-    if bus is None:
-        bus = await _bus(settings, stack)
+    bus = bus or await _bus(settings, stack)
     files_url = settings.files_url or (settings.data_dir / "files").absolute().as_uri()
     files = FileStore.open(files_url)
     await stack.enter_async_context(files.kept_clean(background, log))
@@ -260,7 +261,7 @@ async def _open_worker(
 ) -> Dispatcher:
     """What takes triggers and runs jobs."""
     settings = base.settings
-    setup, all_isolated = await _setup(base), settings.isolation == "all"
+    setup = await _setup(base)
     limits = RunLimits(
         lease=settings.lease_seconds,
         progress_interval=settings.progress_interval_seconds,
@@ -270,16 +271,16 @@ async def _open_worker(
     )
     await base.stores.permits.prepare()
     limiter = Limiter(base.stores.permits, base.clock, base.log)
-    folder = settings.strategies_folder
     compute = ComputeSetup(
-        folder=str(folder.absolute()) if folder else None,
+        folder=str(settings.strategies_folder.absolute()) if settings.strategies_folder else None,
         path=[str(Path(entry).absolute()) for entry in sys.path],
         memory_mib=settings.isolated_memory_mib,
     )
     pool = await stack.enter_async_context(ComputePool(compute, base.log))
     services = SharedServices(limiter.permit, pool.compute)
-    placement = Placement(base.executor, base.clock, setup, services, base.log, all_isolated=all_isolated)
-    await stack.enter_async_context(placement)
+    alone = settings.isolation == "all"
+    placing = Placement(base.executor, base.clock, setup, services, base.log, all_isolated=alone)
+    placement = await stack.enter_async_context(placing)
     attempt = partial(
         Attempt,
         transitions=transitions,

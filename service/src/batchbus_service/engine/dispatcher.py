@@ -152,6 +152,7 @@ class Dispatcher(Lifetime):
     async def close(self) -> None:
         """Take no more jobs, have the running ones stop at their next chunk, and give them back."""
         self._closing = True
+        self._slots.close()
         self._look_now.set()
         for run in self._tasks.values():
             run.interrupt("released")

@@ -14,7 +14,7 @@ from batchbus_service.telemetry.background import Background, Periodic
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["ServerClock", "SystemClock"]
+__all__ = ["MEASURED_BY", "ServerClock", "SystemClock"]
 
 _STOPWATCH: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Counts on while the machine sleeps, where there is such a clock: a lease runs out meanwhile."""
@@ -23,7 +23,7 @@ _NEGLIGIBLE: Final = 0.05
 _MEASURE_EVERY: Final = 30.0
 _STEP: Final = 1.0
 """Seconds from which on it is no drift: somebody has set the server's clock, or another server has taken over."""
-_MEASURED_BY: Final = _MEASURE_EVERY + 20.0
+MEASURED_BY: Final = _MEASURE_EVERY + 20.0
 """Seconds after which every process has learned of that, though the database answers slowly. Then it renews its leases."""
 _DRIFT: Final = 2e-4
 """By how much of the time between two measurements a stopwatch and the server's clock may have drifted apart."""
@@ -60,11 +60,20 @@ class ServerClock(SystemClock):
     learn of it one after the other, and none may judge by its own time what another has written, until all know.
     """
 
-    def __init__(self, server: DatabaseServer, log: FilteringBoundLogger, *, renewed_every: float = 10.0) -> None:
-        """`renewed_every`: seconds within which a process writes each of its leases anew."""
+    def __init__(
+        self,
+        server: DatabaseServer,
+        log: FilteringBoundLogger,
+        *,
+        renewed_every: float = 10.0,
+        measured_by: float = MEASURED_BY,
+    ) -> None:
+        """`renewed_every`: seconds within which a process writes each of its leases anew. `measured_by`: seconds within
+        which every process learns that the clock was set.
+        """
         self._server = server
         self._log = log
-        self._all_know = _MEASURED_BY + renewed_every
+        self._all_know = measured_by + renewed_every
         self._zero = datetime.now(UTC) - timedelta(seconds=self.monotonic())
         """The server's time when the stopwatch was at 0."""
         self._zero_within = 0.0

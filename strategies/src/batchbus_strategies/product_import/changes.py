@@ -6,7 +6,7 @@ or in the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,8 +17,9 @@ from batchbus_strategies.product_import.plan import Counts, OptionChange, PriceC
 from batchbus_strategies.product_import.records import KEPT_FIELDS, Records
 from batchbus_strategies.product_import.rows import ProductRow, RowError, VariantRow
 from batchbus_strategies.product_import.staging import StagedProduct, StagedVariant
+from batchbus_strategies.records.fields import trimmed
 
-__all__ = ["plan_update"]
+__all__ = ["plan_update", "same_options"]
 
 _UNIQUE: Final = {"sku": "Variant SKU", "barcode": "Variant Barcode"}
 
@@ -72,7 +73,7 @@ class _Change:
 
     def __post_init__(self) -> None:
         self.variants = {variant["id"]: variant for variant in living(self.existing.get("variants"))}
-        self.option_ids = {option["title"]: option["id"] for option in living(self.existing.get("options"))}
+        self.option_ids = {trimmed(option["title"]): option["id"] for option in living(self.existing.get("options"))}
         self.keys = {}
 
     # -- the product's own fields ----------------------------------------------------------------------------------
@@ -82,8 +83,8 @@ class _Change:
         fields = dict(row["fields"])
         thumbnail = fields.pop("thumbnail", existing.get("thumbnail")) or None
         self.set |= _differing(fields, existing)
-        if handle != existing.get("handle"):
-            self.set["handle"] = handle
+        if trimmed(handle) != trimmed(existing.get("handle") or ""):
+            self.set["handle"] = trimmed(handle)
         if "collection" in row:
             self._collection(row["collection"] and row["collection"]["id"])
         if "type" in row:
@@ -124,7 +125,7 @@ class _Change:
         now = self.existing.get("type") or references.types.get(self.existing.get("type_id") or "")
         if now and now["id"] in references.deleted_types:
             now = None
-        if wanted != (now["value"] or None if now else None):
+        if wanted != (trimmed(now["value"]) or None if now else None):
             kind = self.records.type(wanted) if wanted else None
             self.set["type"] = kind
             self.set["type_id"] = kind and kind["id"]
@@ -154,6 +155,7 @@ class _Change:
     def usable(self, rows: Sequence[StagedVariant], errors: list[RowError]) -> list[StagedVariant]:
         """The rows without errors. Leaves the unique keys as they will be in `keys`."""
         found = [error for row in rows for error in self._errors_of(row)]
+        found += self._options_of_new(rows)
         while True:
             bad = {error.line for error in found}
             rows = [row for row in rows if row.line not in bad]
@@ -173,6 +175,19 @@ class _Change:
             if title not in self.option_ids and value is not None:
                 message = f"the product {self.existing['_id']} has no option {title}"
                 yield RowError(row.line, None, "unknown_option", message, title)
+
+    def _options_of_new(self, rows: Sequence[StagedVariant]) -> Iterator[RowError]:
+        """Of variants that the file adds: those that there are may be as they are."""
+        titles = {id_: title for title, id_ in self.option_ids.items()}
+        seen: dict[frozenset[tuple[str, str]], str] = {}
+        for one, variant in self.variants.items():
+            values = [(titles.get(each["option_id"], ""), each["value"]) for each in living(variant.get("options"))]
+            seen.setdefault(frozenset(values), f"the variant {one}")
+        new = [row for row in rows if row.id is None]
+        for found in same_options(
+            [row for row in new if any(value for _, value in row.row["options"])], (), seen
+        ).values():
+            yield from found
 
     def _work_out_keys(self, rows: Sequence[StagedVariant]) -> None:
         for key in _UNIQUE:
@@ -224,6 +239,28 @@ class _Change:
                 yield {"was": values.get(option_id), "value": self.records.option_value(option_id, value)}
 
 
+def same_options(
+    rows: Sequence[StagedVariant], titles: Collection[str], seen: Mapping[frozenset[tuple[str, str]], str] | None = None
+) -> dict[int, list[RowError]]:
+    """What is wrong with the options of variants that a file creates, by line: each has a value for every one of `titles`,
+    and none has the same of all as another one, or as one of `seen`, which has names of variants by their values."""
+    errors: dict[int, list[RowError]] = {}
+    names = dict(seen or {})
+    for row in rows:
+        values = {title: value for title, value in row.row["options"] if value is not None}
+        for title in sorted(set(titles) - values.keys()):
+            message = f"there is no value for the option {title}; every variant needs one"
+            errors.setdefault(row.line, []).append(RowError(row.line, None, "missing_option", message, title))
+        if not values:
+            continue
+        other = names.setdefault(frozenset(values.items()), f"line {row.line}")
+        if other != f"line {row.line}":
+            shown = ", ".join(f"{title} {value}" for title, value in values.items())
+            message = f"{other} has the same options: {shown}"
+            errors.setdefault(row.line, []).append(RowError(row.line, None, "duplicate_options", message))
+    return errors
+
+
 def _differing(fields: Mapping[str, Any], record: Mapping[str, Any]) -> Document:
     """The fields that an import changes in a record."""
     changes = {}
@@ -231,6 +268,6 @@ def _differing(fields: Mapping[str, Any], record: Mapping[str, Any]) -> Document
         now = record.get(name)
         if value is None and (name in KEPT_FIELDS or now is None or now == ""):
             continue
-        if value != now:
+        if value != now and not (name in _UNIQUE and value == trimmed(now or "")):
             changes[name] = value
     return changes

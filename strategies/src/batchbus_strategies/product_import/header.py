@@ -18,6 +18,7 @@ from batchbus_strategies.catalog.columns import (
     price_column,
     price_header,
 )
+from batchbus_strategies.catalog.currencies import near_currency
 from batchbus_strategies.catalog.references import Ambiguous, References, Unknown
 from batchbus_strategies.strategy import StrategyError
 from batchbus_strategies.tables import shortened
@@ -171,6 +172,8 @@ def price_cell(
     except Unknown:
         whole = header.removeprefix("Price ")
         if whole == name:
+            if hint:
+                _hint_at_currency(name, references)
             raise
         try:  # brackets may belong to the name
             region, currency = references.find_region(whole, hint=False), None
@@ -182,6 +185,15 @@ def price_cell(
             f"so its column is {price_header(region['name'], region['currency_code'])}"
         )
     return PriceCell(index, header, region["id"], region["currency_code"])
+
+
+def _hint_at_currency(name: str, references: References) -> None:
+    """Raises `Unknown` with a hint if a column names no region, and may be meant to name a currency."""
+    if len(name) != 3:
+        return
+    near = near_currency(name, first=[region["currency_code"] for region in references.regions.values()])
+    hint = f'; did you mean "Price {near.upper()}"?' if near else ""
+    raise Unknown(f"{shortened(name)} is neither a currency of ISO 4217 nor the name of a region{hint}")
 
 
 def _unknown(name: str, *, hint: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bson import decode
@@ -38,14 +38,16 @@ async def look_up_existing(run: JobRun[Any], staging: Staging) -> None:
     if size == 0 and await products.find_one({}) is None:
         return
     read_whole = size <= max(_SMALL_CATALOG, 4 * staging.products)
-    batches = _whole(products) if read_whole else _named(products, staging)
+    batches = _whole(products, LIVING) if read_whole else _named(products, staging)
     async for batch in batches:
         await asyncio.to_thread(_add, staging, batch)
         await run.advance(0, message="Comparing with the catalogue")
 
 
-async def _whole(products: AsyncIOMotorCollection[RawBSONDocument]) -> AsyncIterator[Sequence[RawBSONDocument]]:
-    cursor = products.find(LIVING, batch_size=_BATCH)
+async def _whole(
+    products: AsyncIOMotorCollection[RawBSONDocument], query: Mapping[str, Any]
+) -> AsyncIterator[Sequence[RawBSONDocument]]:
+    cursor = products.find(query, batch_size=_BATCH)
     while batch := await cursor.to_list(_BATCH):
         yield batch
 
@@ -58,6 +60,12 @@ async def _named(
         while batch := await asyncio.to_thread(next, keys, None):
             if found := await products.find({path: {"$in": batch}, **LIVING}).to_list(None):
                 yield found
+    for field, path in (("sku", "skus"), ("barcode", "barcodes")):
+        # Those of other services, which may lack the array that the index is on: read once, without a list of values.
+        lacking = {path: {"$exists": False}, f"variants.{field}": {"$gt": ""}, **LIVING}
+        if await asyncio.to_thread(next, staging.keys(field, 1), None):
+            async for every in _whole(products, lacking):
+                yield every
 
 
 def _add(staging: Staging, batch: Sequence[RawBSONDocument]) -> None:

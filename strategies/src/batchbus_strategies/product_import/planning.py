@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from batchbus_strategies.catalog.ids import Prefix, ulids
 from batchbus_strategies.catalog.references import References
-from batchbus_strategies.product_import.changes import plan_update
+from batchbus_strategies.product_import.changes import plan_update, same_options
 from batchbus_strategies.product_import.header import Layout
 from batchbus_strategies.product_import.plan import Counts, Create, Operation, Update
 from batchbus_strategies.product_import.records import Records
@@ -52,8 +52,11 @@ class Planner:
             errors += _left_out(staged)
             return None
         variants = []
+        found_twice = same_options(
+            staged.variants, {name for each in staged.variants for name, _ in each.row["options"]}
+        )
         for variant in staged.variants:
-            found = list(_errors_of_new(variant))
+            found = [*_errors_of_new(variant), *found_twice.get(variant.line, ())]
             errors += found
             if not found:
                 variants.append(variant.row)

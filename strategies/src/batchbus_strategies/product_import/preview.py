@@ -15,6 +15,7 @@ from batchbus_strategies.product_import.planning import Planner
 from batchbus_strategies.product_import.row_errors import RowErrors
 from batchbus_strategies.product_import.rows import RowError, RowReader
 from batchbus_strategies.product_import.staging import NewProduct, NewVariant, StagedProduct, Staging
+from batchbus_strategies.records.fields import trimmed
 from batchbus_strategies.tables import MAX_COLUMNS, CsvReader, CsvRow, is_header_again
 
 if TYPE_CHECKING:
@@ -115,14 +116,14 @@ class _Stager:
                 errors.append(error)
             else:
                 usable.append((line, cells))
-        known = self._staging.known_products(list({cells[layout.handle] for _, cells in usable}))
         products: list[NewProduct] = []
         variants: list[NewVariant] = []
         id_index = layout.fixed.get("Product Id")
         variant_index = layout.fixed.get("Variant Id")
-        for line, cells in usable:
-            handle = cells[layout.handle]
-            product_id = (cells[id_index] or None) if id_index is not None else None
+        handles = [_handle(cells, layout, id_index) for _, cells in usable]
+        known = self._staging.known_products(list(set(handles)))
+        for handle, (line, cells) in zip(handles, usable, strict=True):
+            product_id = (trimmed(cells[id_index]) or None) if id_index is not None else None
             of_row: list[RowError] = []
             found = known.get(handle)
             if found is None:
@@ -136,11 +137,17 @@ class _Stager:
             before = len(of_row)
             variant = self._rows.variant(line, cells, of_row)
             if len(of_row) == before:
-                variant_id = (cells[variant_index] or None) if variant_index is not None else None
+                variant_id = (trimmed(cells[variant_index]) or None) if variant_index is not None else None
                 variants.append(NewVariant(found[0], line, variant_id, variant))
             errors += of_row
         self._staging.add(products, variants)
         return sorted(errors, key=lambda error: error.line)
+
+
+def _handle(cells: Sequence[str], layout: Layout, id_index: int | None) -> str:
+    """Without blanks around it, which make twins; but products that are there may be such twins, and are named by id."""
+    handle = cells[layout.handle]
+    return handle if id_index is not None and trimmed(cells[id_index]) else trimmed(handle)
 
 
 def _shape_error(line: int, cells: list[str], layout: Layout) -> RowError | None:
@@ -151,7 +158,7 @@ def _shape_error(line: int, cells: list[str], layout: Layout) -> RowError | None
         number = len(cells) if len(cells) <= MAX_COLUMNS else f"more than {MAX_COLUMNS:,}"
         message = f"the row has {number} cells, the header has {layout.width}"
         return RowError(line, None, "ragged_row", message)
-    if not cells[layout.handle].strip():
+    if not trimmed(cells[layout.handle]):
         return RowError(line, "Product Handle", "missing_handle", "every row needs a handle")
     return None
 

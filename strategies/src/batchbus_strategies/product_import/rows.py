@@ -15,6 +15,7 @@ from batchbus_strategies.catalog.money import parse_amount
 from batchbus_strategies.catalog.references import References
 from batchbus_strategies.product_import.cells import boolean, integer, number, split_tags, status
 from batchbus_strategies.product_import.header import Layout
+from batchbus_strategies.records.fields import trimmed
 
 __all__ = ["ProductRow", "RowError", "RowReader", "VariantRow"]
 
@@ -79,7 +80,7 @@ class RowReader:
 
     def variant(self, line: int, cells: list[str], errors: list[RowError]) -> VariantRow:
         """Errors are added to `errors`; if there are any, the row is not to be used."""
-        fields: Document = {field: cells[index] or None for index, field in self._variant_texts}
+        fields: Document = {field: _text(cells[index], field) for index, field in self._variant_texts}
         _read_typed(self._variant_typed, line, cells, fields, errors)
         prices: list[int | None] = []
         for price in self._layout.prices:
@@ -101,11 +102,11 @@ class RowReader:
         row: ProductRow = {"fields": fields}
         self._collection(line, cells, row, errors)
         if (index := layout.fixed.get("Product Type")) is not None:
-            row["type"] = cells[index] or None
+            row["type"] = trimmed(cells[index]) or None
         if (index := layout.fixed.get("Product Tags")) is not None:
             row["tags"] = split_tags(cells[index])
         if layout.images:
-            row["images"] = [cells[index] for index in layout.images if cells[index]]
+            row["images"] = list(dict.fromkeys(cells[index] for index in layout.images if cells[index]))
         if layout.sales_channels:
             row["sales_channels"], skipped = self._sales_channels(cells)
             if skipped:
@@ -117,7 +118,7 @@ class RowReader:
     def _options(self, line: int, cells: list[str], errors: list[RowError]) -> list[tuple[str, str | None]]:
         options: dict[str, str | None] = {}
         for n, name_index, value_index in self._layout.options:
-            name, value = cells[name_index], cells[value_index]
+            name, value = trimmed(cells[name_index]), cells[value_index]
             if name in options and name:
                 message = f"the option {name} is named twice in this row"
                 errors.append(RowError(line, f"Option {n} Name", "duplicate_option", message, name))
@@ -168,6 +169,10 @@ class RowReader:
                 message = "there is no category with this handle"
                 errors.append(RowError(line, name, "unknown_category", message, handle))
         return list(found)
+
+
+def _text(cell: str, field: str) -> str | None:
+    return (trimmed(cell) if field in ("sku", "barcode") else cell) or None
 
 
 _Typed = tuple[int, str, str, Callable[[str], Any]]

@@ -76,7 +76,7 @@ def money_type(currency: str) -> CellType:
         "amount",
         says,
         lambda cell: parse_amount(cell, code),
-        lambda amount: format_amount(int(amount), code),
+        lambda amount: format_amount(amount, code),
         format_amount(1250, code),
     )
 
@@ -173,7 +173,7 @@ def _write_time(value: Any) -> str:
 
 def _write_money(value: Any) -> str:
     code = str(value["currency_code"])
-    major = format_amount(int(value["amount"]), code)
+    major = format_amount(value["amount"], code)
     whole, point, fraction = major.partition(".")
     digits = minor_digits(code)
     return (

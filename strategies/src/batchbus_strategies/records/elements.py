@@ -11,7 +11,7 @@ from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.families import FamilyColumn
-from batchbus_strategies.records.fields import Field, set_at, value_at
+from batchbus_strategies.records.fields import Field, set_at, trimmed, value_at
 from batchbus_strategies.records.keyed import family_changes, new_items
 from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of, of_what_is_null
@@ -67,7 +67,7 @@ def plan_elements(
     planning = _Planning(schema, about, existing, columns, ids)
     wrong = list(wrong)
     planning.match()
-    planning.find_missing({(each.line, each.column) for each in wrong})
+    planning.find_missing({(each.line, each.path) for each in wrong})
     planning.plan()
     if not any(each.code in _OF_NAMES for each in wrong):
         planning.check_combinations()
@@ -115,7 +115,7 @@ class _Planning:
             seen.setdefault(row.id, row.line)
         free = [each for each in self._old if each.get("id") is not None and str(each["id"]) not in seen]
         for unique in self._schema.unique_in_elements:
-            free = self._matched(free, unique.field.path)
+            free = self._matched(free, unique.field)
         if self._combinations is not None:
             combinations = self._combinations
             values = {id(each): _key(combinations.values(self._names, each)) for each in free}
@@ -129,13 +129,14 @@ class _Planning:
     def _unmatched(self) -> list[_Row]:
         return [row for row in self._rows if row.id is None and row.element is None]
 
-    def _matched(self, free: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
-        """Gives rows the elements that have their value at a path. Returns the elements that no row is about still."""
-        by_value = {str(value): each for each in free if (value := value_at(each, path)) is not None}
+    def _matched(self, free: list[dict[str, Any]], field: Field) -> list[dict[str, Any]]:
+        """Gives rows the elements that have their value of a field. Returns the elements that no row is about still."""
+        path = field.path
+        by_value = {trimmed(field.as_key(value)): each for each in free if (value := value_at(each, path)) is not None}
         for row in self._unmatched():
             value = row.values.get(path)
             if value is not None:
-                row.element = by_value.pop(str(value), None)
+                row.element = by_value.pop(field.as_key(value), None)
         taken = {id(row.element) for row in self._rows}
         return [each for each in free if id(each) not in taken]
 
@@ -147,7 +148,7 @@ class _Planning:
                     each.required
                     and each.shape == "one"
                     and row.values.get(each.path) is None
-                    and (row.line, each.column) not in wrong
+                    and (row.line, f"{self._list.path}.{each.path}") not in wrong
                 ):
                     message = f"a new {self._list.part_name} needs a value for {each.column}"
                     self._error(row, each.column, "missing_value", message)
@@ -246,11 +247,11 @@ class _Planning:
             path = unique.field.path
             said = {id(row.element) for row in self._rows if path in row.values}
             values = (value_at(each, path) for each in self._old if id(each) not in said)
-            taken = {str(value) for value in values if value is not None}
+            taken = {unique.field.as_key(value) for value in values if value is not None}
             for row in self._rows:
                 value = row.values.get(path)
                 old = None if row.element is None else value_at(row.element, path)
-                if value is not None and str(value) in taken and not same(value, old):
+                if value is not None and unique.field.as_key(value) in taken and not same(value, old):
                     message = f"another {self._list.part_name} of the {self._schema.name} has it"
                     self._error(row, unique.field.column, "duplicate_value", message, str(value))
 

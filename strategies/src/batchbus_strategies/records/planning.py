@@ -15,7 +15,7 @@ from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
 from batchbus_strategies.records.elements import Columns, ElementPlan, plan_elements
 from batchbus_strategies.records.errors import CellError
-from batchbus_strategies.records.fields import Field, ordered_parts, set_at, value_at
+from batchbus_strategies.records.fields import Field, set_at, value_at
 from batchbus_strategies.records.header import DELETE_COLUMN
 from batchbus_strategies.records.keyed import family_changes, new_items
 from batchbus_strategies.records.merging import Changed, changed_document
@@ -95,10 +95,10 @@ class Planner:
     def _differing(self, staged: StagedRecord) -> Iterator[CellError]:
         """Cells of later rows that say something else of the record than its first row."""
         for row in staged.rows[1:]:
-            wrong = {error.column for error in staged.errors if error.line == staged.line}
+            wrong = {error.path for error in staged.errors if error.line == staged.line}
             for path, value in row.values.items():
                 each = self.schema.by_path[path]
-                if each.shown is None and differs(value, staged.values.get(path)) and each.column not in wrong:
+                if each.shown is None and differs(value, staged.values.get(path)) and path not in wrong:
                     shown = each.write(value) if each.shape == "one" else None
                     yield self._different(staged, row.line, each.column if each.shape == "one" else None, shown)
             if row.id is not None and row.id != staged.id:
@@ -260,11 +260,7 @@ class Planner:
 
     def _can_be_omitted(self, error: CellError) -> bool:
         """Whether it concerns a cell alone, of a field that nothing is found by."""
-        return error.code.startswith("bad_") and not any(
-            field.key or field.unique or field.reference
-            for field in ordered_parts(self.schema.fields)
-            if error.column is None or field.column == error.column
-        )
+        return error.code.startswith("bad_") and error.path is not None and error.path not in self.schema.found_by
 
     def _checked(
         self, staged: StagedRecord, document: Mapping[str, Any], existing: Mapping[str, Any] | None
@@ -325,4 +321,4 @@ def _planned(error: CellError) -> PlannedError:
 
 
 def _is_wrong(field: Field, errors: Iterable[CellError]) -> bool:
-    return any(error.column == field.column for error in errors)
+    return any(error.path == field.path for error in errors)

@@ -122,13 +122,25 @@ class Schema:
         found = document.get(self.rows.path) if self.rows else None
         return [each for each in found if is_living(each)] if isinstance(found, list) else []
 
-    def unique_values(self, document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        """The values of unique fields that a document has, each with the field's name; what elements have, from the
+    def unique_values(self, document: Mapping[str, Any]) -> Iterator[tuple[Unique, Any]]:
+        """The values of unique fields that a document has, each with its field; what elements have, from the
         elements, and not from the field that repeats it."""
         for unique in self.unique:
             for owner in self.elements(document) if unique.of_elements else [document]:
                 if (value := value_at(owner, unique.field.path)) is not None and value != "":
-                    yield unique.name, value
+                    yield unique, value
+
+    @cached_property
+    def found_by(self) -> frozenset[str]:
+        """The paths, from the record on, of fields that something is found by: keys, references and unique fields."""
+        prefix = f"{self.rows.path}." if self.rows else ""
+        own = [(field.path, field) for field in self.fields if field.rows is None]
+        of_elements = [(prefix + field.path, field) for field in (self.rows.parts if self.rows else ())]
+        return frozenset(
+            path
+            for path, field in (*own, *of_elements)
+            if any(each.key or each.unique or each.reference for each in (field, *ordered_parts([field])))
+        )
 
     @cached_property
     def references(self) -> tuple[Field, ...]:
@@ -148,7 +160,7 @@ class Schema:
         values = [value_at(document, field.path) for field in self.keys]
         if any(value is None for value in values):
             return None
-        return tuple(trimmed(field.write(value)) for field, value in zip(self.keys, values, strict=True))
+        return tuple(trimmed(field.as_key(value)) for field, value in zip(self.keys, values, strict=True))
 
 
 @lru_cache(maxsize=256)

@@ -29,6 +29,7 @@ from batchbus_strategies.records.schema import Schema
 __all__ = [
     "AWARE",
     "PARAMETERS",
+    "ReadRow",
     "StagedRecord",
     "StagedRow",
     "Staging",
@@ -54,7 +55,7 @@ _SCHEMA: Final = """
         content BLOB NOT NULL,
         existing TEXT                 -- the id of the document that it is about
     );
-    CREATE TABLE error (number INTEGER, line INTEGER, field TEXT, code TEXT, message TEXT, value TEXT);
+    CREATE TABLE error (number INTEGER, line INTEGER, field TEXT, code TEXT, message TEXT, value TEXT, path TEXT);
     CREATE TABLE line (number INTEGER, line INTEGER, PRIMARY KEY (number, line)) WITHOUT ROWID;
     CREATE TABLE held (field TEXT, value TEXT, number INTEGER, line INTEGER);
     CREATE TABLE taken (field TEXT, value TEXT, owner TEXT, PRIMARY KEY (field, value, owner)) WITHOUT ROWID;
@@ -72,6 +73,10 @@ PARAMETERS: Final = 500
 """Of one statement."""
 _KEY: Final = "key"
 AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
+
+
+ReadRow = tuple[RowValues | None, list[CellError]]
+"""A row with its errors; None for one that names no record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +150,17 @@ class Staging:
 
     # -- while the file is read ------------------------------------------------------------------------------------
 
-    def add(self, rows: Sequence[tuple[RowValues, list[CellError]]], nameless: Sequence[CellError]) -> None:
-        """Rows of records, each with its errors; and errors of rows that name no record, which are records of their own."""
-        names = [_name(row) for row, _ in rows]
-        known = self._known(names)
+    def add(self, rows: Sequence[ReadRow]) -> None:
+        known = self._known([_name(row) for row, _ in rows if row is not None])
         new: list[tuple[object, ...]] = []
         errors: list[tuple[int, CellError]] = []
         lines: list[tuple[int, int]] = []
         held: list[tuple[str, str, int, int]] = []
-        for name, (row, found) in zip(names, rows, strict=True):
+        for row, found in rows:
+            if row is None:
+                self._nameless(found, new, lines, errors)
+                continue
+            name = _name(row)
             place = known.get(name)
             if place is None:
                 self.records += 1
@@ -170,7 +177,21 @@ class Staging:
                 ]
             lines.append((place[0], row.line))
             errors += [(place[0], error) for error in found]
-        self._insert(new, lines, held, errors, nameless)
+        self._insert(new, lines, held, errors)
+
+    def _nameless(
+        self,
+        found: Sequence[CellError],
+        new: list[tuple[object, ...]],
+        lines: list[tuple[int, int]],
+        errors: list[tuple[int, CellError]],
+    ) -> None:
+        """A row that names no record is one of its own, if anything is wrong with it."""
+        if found:
+            self.records += 1
+            new.append((self.records, None, found[0].line, None, None, None, False, b""))
+            lines.append((self.records, found[0].line))
+            errors += [(self.records, error) for error in found]
 
     def _insert(
         self,
@@ -178,13 +199,7 @@ class Staging:
         lines: list[tuple[int, int]],
         held: Sequence[tuple[str, str, int, int]],
         errors: list[tuple[int, CellError]],
-        nameless: Sequence[CellError],
     ) -> None:
-        for error in nameless:
-            self.records += 1
-            new.append((self.records, None, error.line, None, None, None, False, b""))
-            lines.append((self.records, error.line))
-            errors.append((self.records, error))
         execute = self._database.executemany
         execute("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", new)
         execute("INSERT OR IGNORE INTO line VALUES (?, ?)", lines)
@@ -195,7 +210,7 @@ class Staging:
         """The unique values that the record will have."""
         for path in self._unique:
             if (value := row.values.get(path)) is not None:
-                yield path, str(value), number, row.line
+                yield path, self._schema.by_path[path].as_key(value), number, row.line
         if row.id is not None and row.key is not None:
             yield _KEY, json_key(row.key) or "", number, row.line
 
@@ -211,8 +226,11 @@ class Staging:
 
     def _add_errors(self, errors: Iterable[tuple[int, CellError]]) -> None:
         self._database.executemany(
-            "INSERT INTO error VALUES (?, ?, ?, ?, ?, ?)",
-            [(number, each.line, each.column, each.code, each.message, each.value) for number, each in errors],
+            "INSERT INTO error VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (number, each.line, each.column, each.code, each.message, each.value, each.path)
+                for number, each in errors
+            ],
         )
 
     # -- once the file is read -------------------------------------------------------------------------------------
@@ -226,7 +244,8 @@ class Staging:
             several = "count(*) > 1" if of_elements else "count(DISTINCT number) > 1"
             self._database.execute(
                 f"""INSERT INTO error
-                    SELECT held.number, held.line, ?, 'duplicate_value', 'line ' || first || ' has it already', held.value
+                    SELECT held.number, held.line, ?, 'duplicate_value', 'line ' || first || ' has it already', held.value,
+                        NULL
                     FROM (SELECT value, min(line) AS first FROM held WHERE field = ?
                           GROUP BY value HAVING {several}) AS double
                     JOIN held ON held.field = ? AND held.value = double.value AND held.line > first""",
@@ -253,7 +272,9 @@ class Staging:
             id_, raw = str(document["_id"]), self._raw_key(document)
             key = None if raw is None else json_key(tuple(map(trimmed, raw)))
             wanted.append((id_, key, json_key(raw), encoded, id_, key))
-            taken += [(name, str(value), id_) for name, value in self._schema.unique_values(document)]
+            taken += [
+                (unique.name, unique.field.as_key(value), id_) for unique, value in self._schema.unique_values(document)
+            ]
             if key is not None:
                 taken.append((_KEY, key, id_))
         self._database.executemany(
@@ -271,7 +292,7 @@ class Staging:
         values = [value_at(document, each.path) for each in self._schema.keys]
         if not values or any(value is None for value in values):
             return None
-        return tuple(each.write(value) for each, value in zip(self._schema.keys, values, strict=True))
+        return tuple(each.as_key(value) for each, value in zip(self._schema.keys, values, strict=True))
 
     def match(self) -> None:
         """Say of each record which document it is about; of several whose keys differ in blanks alone, the one that has
@@ -286,7 +307,8 @@ class Staging:
         if self._schema.record.id_column is not None:
             self._database.execute(
                 f"""INSERT INTO error SELECT number, line, NULL, 'duplicate_record',
-                        'line ' || first || ' has the same {self._schema.name} already', NULL
+                        'line ' || first || ' has the same {self._schema.name} already', NULL,
+                        NULL
                     FROM (SELECT existing, min(number) AS earliest, min(line) AS first FROM record
                           WHERE existing IS NOT NULL GROUP BY existing HAVING count(*) > 1)
                     JOIN record USING (existing) WHERE number > earliest"""

@@ -15,6 +15,7 @@ from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staging import (
     AWARE,
     PARAMETERS,
+    ReadRow,
     StagedRow,
     Staging,
     in_batches,
@@ -42,9 +43,8 @@ class RowStaging(Staging):
         self._elements_unique = schema.unique_in_elements
         self._run(_SCHEMA)
 
-    def add(self, rows: Sequence[tuple[RowValues, list[CellError]]], nameless: Sequence[CellError]) -> None:
-        """Rows of records, each with its errors; and errors of rows that name no record, which are records of their own."""
-        known = self._numbers([name for row, _ in rows for name in _names(row)])
+    def add(self, rows: Sequence[ReadRow]) -> None:
+        known = self._numbers([name for row, _ in rows if row is not None for name in _names(row)])
         firsts: dict[int, RowValues] = {}
         new: list[tuple[object, ...]] = []
         names: list[tuple[str, int, int]] = []
@@ -53,6 +53,9 @@ class RowStaging(Staging):
         lines: list[tuple[int, int]] = []
         held: list[tuple[str, str, int, int]] = []
         for row, found in rows:
+            if row is None:
+                self._nameless(found, new, lines, errors)
+                continue
             number = next((known[name] for name in _names(row) if name in known), None)
             if number is None:
                 self.records += 1
@@ -74,14 +77,14 @@ class RowStaging(Staging):
             kept.append((number, row.line, row.element_id, row.id, row.delete, content))
             lines.append((number, row.line))
             errors += [(number, error) for error in found]
-        self._insert(new, lines, held, errors, nameless)
+        self._insert(new, lines, held, errors)
         self._database.executemany("INSERT OR IGNORE INTO name VALUES (?, ?, ?)", names)
         self._database.executemany("INSERT OR IGNORE INTO row VALUES (?, ?, ?, ?, ?, ?)", kept)
 
     def _held_by_element(self, number: int, row: RowValues) -> Iterator[tuple[str, str, int, int]]:
         for unique in self._elements_unique:
             if row.element is not None and (value := row.element.get(unique.field.path)) is not None:
-                yield unique.name, str(value), number, row.line
+                yield unique.name, unique.field.as_key(value), number, row.line
 
     def _numbers(self, names: Sequence[str]) -> dict[str, int]:
         """Of the records that have been seen."""
@@ -97,7 +100,8 @@ class RowStaging(Staging):
         super().find_duplicates()
         self._database.execute(
             f"""INSERT INTO error SELECT number, min(line), NULL, 'too_many_rows',
-                    'one {self._schema.name} has ' || count(*) || ' rows; it may have {MOST_ROWS:,}', NULL
+                    'one {self._schema.name} has ' || count(*) || ' rows; it may have {MOST_ROWS:,}', NULL,
+                    NULL
                 FROM row GROUP BY number HAVING count(*) > {MOST_ROWS}"""
         )
         self._database.execute(

@@ -47,7 +47,7 @@ from batchbus_strategies.registry import Strategy
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Isolated", "Placement"]
+__all__ = ["Isolated", "MirroredRun", "Placement"]
 
 
 class Placement(Lifetime):
@@ -98,6 +98,7 @@ class MirroredRun:
         self.progressed: Signal[None] = Signal()
         self.checkpoints: Signal[CheckpointRequest] = Signal()
         self._tell = tell
+        self._phase = first.phase
         self._progress = first.progress()
         self._result: JobResult | None = first.snapshot()
         self._least = first.least_result()
@@ -108,6 +109,9 @@ class MirroredRun:
         """Orders that a child which begins later has to get."""
 
     def take(self, state: Document) -> None:
+        """What the child said last of the phase before may come when this one has begun: that is not its progress."""
+        if state["phase"] != self._phase:
+            return
         self._progress = progress_from(state["progress"])
         self._result, self._least = result_from(state.get("result")), result_from(state["least"])
         self._unkept = state.get("unkept")
