@@ -6,8 +6,9 @@ import pytest
 
 from tests.long import LONG
 from tests.simulation.checks import Violation
+from tests.simulation.draws import planned
 from tests.simulation.minimising import failure, minimised, story
-from tests.simulation.plan import Ask, Crash, Plan, Script, planned
+from tests.simulation.plan import Ask, Crash, Plan, Script
 
 AT_ONCE = 25
 SMALL = range(0, 2000 if LONG else 100, AT_ONCE)
