@@ -132,7 +132,7 @@ def all_at_once(_real: Any) -> Any:
     async def send(self: Any, batch: Any) -> Any:
         from batchbus_events.bus import BusError
 
-        outcomes = await asyncio.gather(*(self._send_one(event, []) for event in batch), return_exceptions=True)
+        outcomes = await asyncio.gather(*(self._send_one(event) for event in batch), return_exceptions=True)
         for number, outcome in enumerate(outcomes):
             if isinstance(outcome, BusError):
                 return number, outcome
