@@ -6,7 +6,7 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls) -> Settings:
         """From the environment. Raises: `BadSettings`, naming every variable at fault."""
-        given: dict[str, object] = {**from_files(os.environ, SECRETS)}  # each goes through the validators of its field
+        given: dict[str, Any] = {**from_files(os.environ, SECRETS)}  # each goes through the validators of its field
         try:
             return cls(**given)
         except ValidationError as error:
