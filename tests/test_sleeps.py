@@ -13,11 +13,12 @@ from typing import Final
 _TESTS: Final = Path(__file__).parent
 
 _VIRTUAL: Final = (
-    *("simulation/running.py", "engine/world.py", "engine/faulty.py"),
+    *("simulation/replays.py", "simulation/running.py", "engine/world.py", "engine/faulty.py"),
     *(
         "engine/test_early.py",
         "engine/test_handover.py",
         "engine/test_intake.py",
+        "engine/test_slow_database.py",
         "journal/test_outbox.py",
         "journal/test_presence.py",
     ),

@@ -29,8 +29,12 @@ def _scheme(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _list(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+def _list(value: object) -> object:
+    return _parts(value) if isinstance(value, str) else value
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _origin(text: str) -> str:
@@ -73,12 +77,12 @@ SECRETS: Final = ("amqp_url", "mongodb_url", "catalog_url", "jwt_secret")
 """Settings that hold a secret. Each may be in a file instead, which `BATCHBUS_..._FILE` names."""
 
 
-def _files_by_name(value: Any) -> Any:
+def _files_by_name(value: object) -> object:
     """`shop=feeds/*, billing=invoices/*` as patterns of keys by the names of services."""
     if not isinstance(value, str):
         return value
     files: dict[str, list[str]] = {}
-    for part in _list(value):
+    for part in _parts(value):
         name, equals, pattern = (each.strip() for each in part.partition("="))
         if not (name and equals and pattern):
             raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
@@ -43,7 +43,7 @@ class _Deal(Form):
 
 
 class _Requeue(_Deal):
-    body: dict[str, Any] | str | None = None
+    body: dict[str, object] | str | None = None
     routing_key: Annotated[str, Field(max_length=255)] | None = None
 
 
