@@ -2,7 +2,7 @@
 // and nothing else; the root user that the image makes is for people.
 db.getSiblingDB("admin").createUser({
   user: "batchbus",
-  pwd: process.env.BATCHBUS_MONGODB_PASSWORD,
+  pwd: process.env.MONGODB_USER_PASSWORD,
   roles: [
     { role: "readWrite", db: "batchbus" },
     { role: "readWrite", db: "catalog" },
