@@ -35,6 +35,10 @@ class Share:
         self.most = most
         self._held: Counter[str] = Counter()
 
+    def held_by(self, user_id: str) -> int:
+        """How many the user has."""
+        return self._held[user_id]
+
     def take(self, user_id: str) -> Callable[[], None]:
         """Returns what gives it back, once. Raises `TryLater` if the user has as many as there may be."""
         if self._held[user_id] >= self.most:
