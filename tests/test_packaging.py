@@ -99,7 +99,9 @@ def test_a_lock_names_hashes_and_no_address(lock: str) -> None:
 
 
 def test_the_image_and_compose_use_settings_that_exist() -> None:
-    deployed = "".join((ROOT / "deploy" / name).read_text() for name in ("Containerfile", "compose.yaml"))
+    deployed = "".join(
+        (ROOT / "deploy" / name).read_text() for name in ("Containerfile", "compose.yaml", "compose.tls.yaml")
+    )
     used = {name.lower() for name in re.findall(r"\bBATCHBUS_(\w+)(?=[:=])", deployed)}
     assert used
     assert used <= set(Settings.model_fields)

@@ -76,6 +76,8 @@ _REASONS: Final = {
         "http/test_flood.py test_jobs_that_are_posted_side_by_side_are_published_once_each.slowly",
     },
     "other processes, a broker or a server's own looks change it, and tell nobody: it is asked for again": {
+        "benchmarks/handover.py run",
+        "benchmarks/handover.py _handed_over",
         "chaos/rounds.py _rest",
         "chaos/watching.py Watch._keep_asking",
         "execution/test_spares.py started",

@@ -42,7 +42,8 @@ class Broker:
             "strategies_dir": _BATCH_TYPES,
             **settings,
         }
-        async with VouchingBus() as bus, open_service(Settings.model_validate(values), bus=bus) as service:
+        bus = VouchingBus()
+        async with bus, open_service(Settings.model_validate(values), bus=bus) as service:
             yield cls(service, bus)
 
     async def publish(self, user: str | None, event: Event, **headers: str) -> str | None:
@@ -56,10 +57,10 @@ class Broker:
         rejected = (event for event in self.bus.events if event.type == "batch.rejected")
         return next((str(event.data["reason"]) for event in rejected if event.causationid == trigger.id), None)
 
-    async def created(self, user: str | None, **data: Json) -> str:
+    async def created(self, user: str | None, *, created_by: str = "Ann") -> str:
         """A job of the type `noop` that waits to be confirmed, asked for by that user. Returns its id."""
         job_id = new_job_id()
-        event = trigger("created", job_id, **{"type": "noop", "dry_run": True, **data})
+        event = trigger("created", job_id, type="noop", dry_run=True, created_by=created_by)
         assert await self.publish(user, event) is None
         await self.until(job_id, Status.PRE_PROCESSED)
         return job_id
@@ -78,6 +79,15 @@ class Broker:
             while not self._reached(job_id, status):
                 await self.bus.something_published()
         return await self.job(job_id)
+
+    async def ended(self, job_id: str) -> tuple[bool, str | None]:
+        """Whether the job has completed, or why it failed, once it has done either."""
+        async with asyncio.timeout(PATIENCE):
+            while not (self._reached(job_id, Status.COMPLETED) or self._reached(job_id, Status.FAILED)):
+                await self.bus.something_published()
+        failed = (event for event in self.bus.events if event.subject == job_id and event.type == "batch.failed")
+        error = next((str(event.data["error"]) for event in failed), None)
+        return error is None, error
 
     def _reached(self, job_id: str, status: Status) -> bool:
         return any(event.subject == job_id and event.type == f"batch.{status}" for event in self.bus.events)

@@ -84,6 +84,7 @@ class Installation:
             "data_dir": self.folder,
             "strategies_dir": _BATCH_TYPES,
             "lease_seconds": 3,
+            "bus_files": "guest=*",
             "progress_interval_seconds": 0.05,
             "isolation": os.environ.get("BATCHBUS_TEST_ISOLATION", "marked"),
             **settings,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from batchbus_events import topics
 from batchbus_events.bus import PRINCIPAL, USER_ID, Message
@@ -21,6 +22,7 @@ from batchbus_service.domain.bus_rules import BusRules, covers
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.lifecycle import Cause, NewJob
 from batchbus_service.domain.requests import from_bus, from_user
+from batchbus_service.domain.settings import Settings
 from batchbus_service.operations.parked.delivered import parked_as
 from batchbus_strategies import Draft
 from tests.engine.broker import Broker, trigger
@@ -85,8 +87,11 @@ async def test_a_trigger_says_who_published_it_and_not_who_it_claims_to_be(broke
     assert await broker.publish("billing", trigger("canceled", job_id, source="shop")) is None
     history = (await broker.job(job_id)).history
     assert {entry.data.get("by") for entry in history if entry.causationid} == {"bus:billing"}
-    unvouched = await broker.job(await broker.created(None))
-    assert unvouched.created_by == unvouched.history[0].data["by"] == "bus:unvouched:shop"
+    for user, name in (("billing", "bus:billing"), (None, "bus:unvouched:shop")):
+        job_id = new_job_id()
+        await broker.publish(user, trigger("created", job_id, type="noop"))
+        job = await broker.job(job_id)
+        assert job.created_by == job.history[0].data["by"] == name
 
 
 async def test_what_comes_before_its_job_is_carried_out_for_its_owner_alone(broker: Broker) -> None:
@@ -131,12 +136,11 @@ async def test_an_event_id_that_another_has_used_first_makes_a_job_of_ones_own(b
 
 
 async def test_nobody_takes_the_key_of_another_by_naming_its_id(broker: Broker) -> None:
-    for taken in (derived_job_id("user-key", "usr_ann", "monday"), derived_job_id("bus-key", "shop", "monday")):
-        refused = trigger("created", taken, type="noop")
-        assert await broker.publish("billing", refused) == "not_allowed"
-    refusal = next(event for event in broker.bus.events if event.causationid == refused.id)
-    assert "new_job_id" in str(refusal.data["message"])
-    assert await broker.publish("ops", trigger("created", taken, type="noop")) is None
+    taken = derived_job_id("user-key", "usr_ann", "monday"), derived_job_id("bus-key", "shop", "monday")
+    for job_id in taken:
+        assert await broker.publish("billing", trigger("created", job_id, type="noop")) == "not_allowed"
+        assert "new_job_id" in str(broker.bus.events[-1].data["message"])
+        assert await broker.publish("ops", trigger("created", job_id, type="noop")) is None
 
 
 async def test_a_job_that_is_there_is_not_taken_over_by_the_same_request_of_another(broker: Broker) -> None:
@@ -220,6 +224,24 @@ def test_patterns_of_names(pattern: str, names: list[str], others: list[str]) ->
     assert [name for name in (*names, *others) if covers(pattern, name)] == names
 
 
+def test_files_are_granted_by_names_and_patterns() -> None:
+    settings = Settings.model_validate({"bus_files": "shop=feeds/*, billing = invoices/*.csv, shop=one.csv"})
+    assert settings.bus_files == {"shop": ["feeds/*", "one.csv"], "billing": ["invoices/*.csv"]}
+    rules = BusRules(files={**settings.bus_files, "unvouched:old": ["old/*"], "*": ["all/*"]})
+    granted = {
+        "shop": ["feeds/a/b.csv", "one.csv", "all/x"],
+        "billing": ["invoices/7.csv", "all/x"],
+        "unvouched:old": ["old/x"],
+        "unvouched:shop": [],
+    }
+    keys = sorted({key for found in granted.values() for key in found})
+    for principal, expected in granted.items():
+        assert [key for key in keys if rules.grants(principal, key)] == sorted(expected), principal
+    for wrong in ("feeds/*", "shop=", "=feeds/*", "shop"):
+        with pytest.raises(ValidationError, match="names of services"):
+            Settings.model_validate({"bus_files": wrong})
+
+
 # -- what was there before principals were kept ------------------------------------------------------------------------
 
 
@@ -243,8 +265,8 @@ def test_ids_and_digests_of_requests_are_what_they_were() -> None:
         keyed == _request(None, None, key="monday").job.id == _request(None, "unvouched:shop", key="monday").earlier_id
     )
     assert keyed == "batch_02778D4VJ21ZVHW47NDZDKZ3XF"
-    user = from_user(Draft("noop", {}, False), Draft("noop", {}, False), "usr_ann", "monday")
-    assert (user.id, user.request_digest) == (
+    over_http = from_user(Draft("noop", {}, False), Draft("noop", {}, False), "usr_ann", "monday")
+    assert (over_http.id, over_http.request_digest) == (
         "batch_4GP5PK4KPXXSE9V15GCJK7MQ1Y",
         "589d6250f09668a5ae4a39c7458fe83cab8e7c8a9e1a5327e34e6ea9c5d46b72",
     )

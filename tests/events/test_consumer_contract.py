@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from batchbus_events import topics
-from batchbus_events.bus import Bus, Delivery, Unroutable
+from batchbus_events.bus import Bus, Delivery, Message, Unroutable
 from batchbus_events.topics import Queue
-from tests.events.conftest import message, subscription, trigger
+from tests.events.conftest import Setup, message, subscription, trigger
 from tests.events.inbox import Inbox
 from tests.patience import PATIENCE
 
@@ -219,3 +219,22 @@ async def test_a_trigger_put_back_too_often_is_parked(bus: Bus) -> None:
     assert delivery.message.body == b"poison"
     assert delivery.message.headers["x-first-death-reason"] == "delivery_limit"
     assert delivery.message.headers["x-first-death-queue"] == topics.TRIGGERS_QUEUE.name
+
+
+async def test_what_was_put_back_and_is_parked_by_the_broker_is_still_its_publishers(setup: Setup) -> None:
+    bus, vouches = setup.bus, setup.features.vouches_for_publishers
+    assert bus.vouches == vouches
+    inbox, parked = Inbox(), Inbox()
+    await bus.consume(topics.TRIGGERS_QUEUE, inbox, prefetch=1)
+    await bus.consume(topics.PARKED_QUEUE, parked, prefetch=1)
+    first = Message(body=b"poison", routing_key="batch.created.noop", user_id="shop")
+    publishing = asyncio.create_task(bus.publish("", first.addressed(topics.TRIGGERS_QUEUE.name), mandatory=True))
+    for _ in range(int(topics.TRIGGERS_QUEUE.arguments["x-delivery-limit"]) + 1):
+        delivery = await inbox.next()
+        assert delivery.message.user_id == ("shop" if vouches else None)
+        await delivery.requeue()
+    delivery = await parked.next()
+    await delivery.ack()
+    await publishing
+    assert delivery.message.routing_key == "batch.created.noop"
+    assert delivery.message.user_id == ("shop" if vouches else None)

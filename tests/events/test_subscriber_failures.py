@@ -9,7 +9,7 @@ from batchbus_events.client import Client
 from batchbus_events.deduplication import Key, MemoryDeduplication, Record
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id
-from batchbus_events.parking import parked_queue, subscriber_queue
+from batchbus_events.parking import parked_queue, queue_of_earlier_versions, subscriber_queue
 from batchbus_events.subscriber import Retry, Subscriber
 from tests.events.diary import AT_ONCE, EVERYTHING, Diary, fact, parked_in, publish, ready, running
 from tests.patience import PATIENCE
@@ -54,6 +54,18 @@ async def test_what_fails_too_often_is_parked_with_the_reason_and_the_next_event
     assert message.headers["x-batchbus-failures"] == AT_ONCE.tries
     assert message.headers["x-batchbus-queue"] == "billing"
     assert str(message.headers["x-batchbus-first-failure-at"]) <= str(message.headers["x-batchbus-parked-at"])
+
+
+async def test_a_queue_of_an_earlier_version_is_read_on_as_it_is(bus: Bus, client: Client) -> None:
+    async def fail(_: Event) -> None:
+        raise ValueError("no price")
+
+    await bus.declare(queue_of_earlier_versions("billing", EVERYTHING, crashes=20))
+    event = fact(new_job_id(), 1)
+    await publish(bus, event)
+    async with running(client.subscriber("billing", EVERYTHING, retry=AT_ONCE), fail):
+        parked = await parked_in(bus, "billing")
+    assert parked.body == encode(event)
 
 
 async def test_a_parked_event_that_is_given_back_has_all_its_tries_again(bus: Bus, client: Client) -> None:

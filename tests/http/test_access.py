@@ -12,15 +12,19 @@ from batchbus_events.ids import new_job_id
 from batchbus_service.access import Role, Scope
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.connections import HttpTimeouts
+from tests.docs.tables import table_of
 from tests.http.conftest import Person, Site
 from tests.patience import PATIENCE
 
-SIGNING_IN: Final = {("post", "/admin/auth"), ("post", "/admin/auth/token")}
+TABLE: Final = {
+    (method.lower(), path): row["what it needs"]
+    for route, row in table_of("docs/access.md", "route over HTTP").items()
+    for method, _, path in [route.partition(" ")]
+}
+"""What each route needs, as the documentation has it."""
+SIGNING_IN: Final = {route for route, needed in TABLE.items() if needed == "a password"}
 """Routes for those who have no credential yet."""
-ANY_CREDENTIAL: Final = {("get", "/admin/auth"), ("delete", "/admin/auth")}
-READS_WITH_POST: Final = {("post", "/admin/uploads/download-url")}
-FOR_OPERATORS: Final = ("events", "parked", "replays", "tokens", "users")
-"""What comes after `/admin/` in paths that are for operators alone."""
+ANY_CREDENTIAL: Final = {route for route, needed in TABLE.items() if needed == "any credential"}
 NOT_YOURS: Final = "Cannot access a batch job that does not belong to the logged in user"
 
 Route = tuple[str, str]
@@ -39,11 +43,11 @@ async def _routes(site: Site) -> list[Route]:
     ]
 
 
-def _needed(route: Route) -> Scope:
-    method, path = route
-    if path.split("/")[2] in FOR_OPERATORS:
-        return Scope.OPERATOR
-    return Scope.JOBS_READ if method == "get" or route in READS_WITH_POST else Scope.JOBS_WRITE
+async def test_every_route_is_in_the_table_of_the_documentation(site: Site) -> None:
+    stranger = await site.client()
+    paths: dict[str, dict[str, Any]] = (await stranger.get("/openapi.json")).json()["paths"]
+    there = {(method, path) for path, methods in paths.items() for method in methods if method != "options"}
+    assert there == TABLE.keys(), "each route has a row in docs/access.md, and each row a route"
 
 
 async def _asked(client: httpx.AsyncClient, route: Route, **names: str) -> tuple[int, dict[str, str]]:
@@ -63,10 +67,10 @@ async def test_every_route_needs_its_scope_and_no_other(site: Site) -> None:
     routes = set(await _routes(site)) - SIGNING_IN - ANY_CREDENTIAL
     assert len(routes) > 15
     for route in sorted(routes):
-        needed = _needed(route)
+        needed = TABLE[route]
         for scope, client in only.items():
             status, body = await _asked(client, route)
-            if scope is needed:
+            if scope == needed:
                 assert status not in (401, 403), (route, scope, body)
             else:
                 message = f"This needs the scope {needed}, which your credential does not have"
@@ -158,7 +162,7 @@ async def test_an_export_is_for_whoever_made_the_job(site: Site, ann: Person, bo
     }
     stranger = await site.client()
     assert (await stranger.get(links["ann@example.com"].json()["download_url"])).status_code == 200
-    assert (await stranger.get(f"/uploads/{asked['file_key']}")).status_code == 403
+    assert (await stranger.get(f"/uploads/{asked['file_key']}")).status_code == 404
     refused = await bob.http.request("DELETE", "/admin/uploads", json=asked)
     assert (refused.status_code, refused.json()["type"]) == (400, "not_allowed")
     assert (await ann.http.request("DELETE", "/admin/uploads", json=asked)).status_code == 200

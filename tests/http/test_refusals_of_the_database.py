@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
@@ -19,8 +19,8 @@ from tests.storage.refusing import CODES, RefusingServer
 
 
 @pytest.fixture
-async def database(mongo_url: str) -> AsyncIterator[RefusingServer]:
-    async with RefusingServer.to(mongo_url) as server:
+def database(mongo_url: str) -> Iterator[RefusingServer]:
+    with RefusingServer.to(mongo_url) as server:
         yield server
 
 
@@ -125,7 +125,7 @@ async def test_a_replay_outlives_a_refused_call(site: Site, olga: Person, databa
             olga.http.post("/admin/replays", json={"destination": {"queue": "tests.billing"}, **_REASON})
         )
         async with asyncio.timeout(PATIENCE):
-            await database.refused.wait()
+            await asyncio.to_thread(database.refused.wait)
         database.refuse_nothing()
         replay = (await planning).json()["replay"]
         assert (replay["status"], replay["plan"]["events"]) == ("planned", 100)

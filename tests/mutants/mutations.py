@@ -444,4 +444,32 @@ MUTATIONS: Final = (
         _always(None),
         ("tests/strategies/test_waiting.py", "tests/engine/test_kit.py ends_what_a_run_waits_for"),
     ),
+    Mutation(
+        "anyone's job",
+        "a service confirms and cancels the jobs of others",
+        "batchbus_service.domain.bus_rules:BusRules.check_change",
+        _always(None),
+        ("tests/engine/test_principals.py", "tests/engine/test_bus_matrix.py"),
+    ),
+    Mutation(
+        "anyone's file",
+        "a service reads any file by naming it",
+        "batchbus_service.access.files:FileGrants.refusal",
+        _asynchronously(None),
+        ("tests/http/test_file_doors.py on_the_bus",),
+    ),
+    Mutation(
+        "anyone's key",
+        "a job of another is taken for the one that was asked for",
+        "batchbus_service.domain.requests:is_of_another",
+        _always(False),
+        ("tests/engine/test_principals.py",),
+    ),
+    Mutation(
+        "any id is new",
+        "an id that comes of somebody's key is taken before they use it",
+        "batchbus_service.domain.requests:is_fresh",
+        _always(True),
+        ("tests/engine/test_principals.py", "tests/engine/test_bus_matrix.py"),
+    ),
 )

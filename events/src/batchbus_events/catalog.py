@@ -118,7 +118,8 @@ class JobData(_Fact):
     )
     by: str | None = Field(
         None,
-        description="Who asked for this: a user's id, or `bus:` and the source of a trigger. Absent if nobody did.",
+        description="Who asked for this: a user's id, or `bus:` and who published the trigger: a user of the broker, or "
+        "`unvouched:` and the trigger's source. Absent if nobody did.",
     )
 
 

@@ -148,7 +148,7 @@ class Client:
 
     @asynccontextmanager
     async def _live(self, pattern: str, queue: str | None) -> AsyncIterator[AsyncGenerator[Event, None]]:
-        spec = _own_queue(pattern) if queue is None else _durable_queue(queue, pattern)
+        spec = _own_queue(self._bus.user, pattern) if queue is None else _durable_queue(queue, pattern)
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
         consumer = await self._bus.consume(spec, arrived.put, prefetch=_PREFETCH)
         try:
@@ -206,7 +206,7 @@ class Client:
         def look_back() -> None:
             arrived.put_nowait(None)
 
-        live = _own_queue(f"batch.*.*.{job_id}")
+        live = _own_queue(self._bus.user, f"batch.*.*.{job_id}")
         consumer = await self._bus.consume(live, take, prefetch=_PREFETCH, on_rebuilt=look_back)
         try:
             look_back()
@@ -290,9 +290,9 @@ def _may_pass(pattern: str) -> bool:
     return "#" in words[:2] or len(words) < 2 or words[1] not in topics.LIFECYCLE
 
 
-def _own_queue(pattern: str) -> Queue:
+def _own_queue(user: str | None, pattern: str) -> Queue:
     return Queue(
-        name=f"batchbus.client.{new_ulid()}",
+        name=topics.client_queue(user, f"client.{new_ulid()}"),
         bindings=(Binding(topics.EVENTS, pattern),),
         durable=False,
         exclusive=True,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from batchbus_events import topics
 from batchbus_events.bus import (
@@ -63,7 +63,7 @@ class MemoryBus:
         self._timers: set[asyncio.TimerHandle] = set()
         self._open = False
 
-    async def __aenter__(self) -> MemoryBus:
+    async def __aenter__(self) -> Self:
         self._open = True
         self._declare(topics.TRIGGERS_QUEUE)
         self._declare(topics.PARKED_QUEUE)
@@ -95,7 +95,7 @@ class MemoryBus:
         if not self._open:
             raise BusUnavailable("the memory bus is closed")
         message = self._vouched(exchange, message)
-        if _routed(topics.LOG_QUEUE, exchange, message):
+        if exchange != topics.MARKERS and _routed(topics.LOG_QUEUE, exchange, message):
             self._log.append((datetime.now(UTC), message))
             self._logged += 1
             for tail in self._tails:

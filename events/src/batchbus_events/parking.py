@@ -12,9 +12,19 @@ from batchbus_events.bus import Delivery, Message
 from batchbus_events.deduplication import Record
 from batchbus_events.event import Event, encode
 from batchbus_events.reading import key_of
-from batchbus_events.topics import Binding, Queue
+from batchbus_events.topics import Binding, Exchange, Queue
 
-__all__ = ["PARKED_AT", "PARKED_KEY", "PARKED_REASON", "parked", "parked_queue", "reason_headers", "subscriber_queue"]
+__all__ = [
+    "PARKED_AT",
+    "PARKED_KEY",
+    "PARKED_REASON",
+    "parked",
+    "parked_queue",
+    "parking_exchange",
+    "queue_of_earlier_versions",
+    "reason_headers",
+    "subscriber_queue",
+]
 
 PARKED_REASON: Final = "x-batchbus-reason"
 PARKED_AT: Final = "x-batchbus-parked-at"
@@ -26,6 +36,14 @@ _REASON_LENGTH: Final = 1000
 
 def subscriber_queue(name: str, patterns: Sequence[str], *, crashes: int) -> Queue:
     """The queue that a subscriber reads. What was given to a consumer `crashes` times in vain, the broker parks."""
+    queue = queue_of_earlier_versions(name, patterns, crashes=crashes)
+    others = {key: value for key, value in queue.arguments.items() if not key.startswith("x-dead-letter-")}
+    parking = {"x-dead-letter-exchange": parking_exchange(name), "x-dead-letter-strategy": "at-least-once"}
+    return replace(queue, arguments={**others, **parking})
+
+
+def queue_of_earlier_versions(name: str, patterns: Sequence[str], *, crashes: int) -> Queue:
+    """The same, as it was declared before subscribers had exchanges of their own: it took a right to the default exchange."""
     return Queue(
         name=name,
         bindings=tuple(Binding(topics.EVENTS, pattern) for pattern in patterns),
@@ -42,8 +60,18 @@ def subscriber_queue(name: str, patterns: Sequence[str], *, crashes: int) -> Que
 
 
 def parked_queue(name: str) -> Queue:
-    """Where what the subscriber of that name could not handle waits."""
-    return Queue(name=f"{name}.parked", arguments={"x-queue-type": "quorum"})
+    """Where what the subscriber of that name could not handle waits, with the exchange that leads there."""
+    return Queue(
+        name=f"{name}.parked",
+        bindings=(Binding(parking_exchange(name)),),
+        arguments={"x-queue-type": "quorum"},
+        exchanges=(Exchange(parking_exchange(name), "fanout"),),
+    )
+
+
+def parking_exchange(name: str) -> str:
+    """The exchange to which the subscriber of that name publishes what it parks. Nobody else needs a right to it."""
+    return f"{name}.parking"
 
 
 def reason_headers(message: Message, reason: str, now: datetime) -> dict[str, str | int | bool]:
@@ -66,4 +94,4 @@ def parked(what: Delivery | Event, name: str, reason: str, record: Record, now: 
     headers |= {"x-batchbus-queue": name, "x-batchbus-failures": record.failures}
     if record.first_failure_at is not None:
         headers["x-batchbus-first-failure-at"] = record.first_failure_at.isoformat()
-    return replace(message, headers=headers).addressed(parked_queue(name).name)
+    return replace(message, headers=headers)

@@ -35,12 +35,12 @@ from typing import Final, Literal, TypeVar
 
 from batchbus_events import topics
 from batchbus_events.backoff import Backoff, delay
-from batchbus_events.bus import Bus, BusError, Delivery
+from batchbus_events.bus import Bus, BusError, Delivery, TopologyMismatch
 from batchbus_events.deduplication import Deduplication, Key, Record
 from batchbus_events.event import Event, InvalidEvent
 from batchbus_events.history import HistoryUnavailable
 from batchbus_events.keyed_executor import KeyedExecutor
-from batchbus_events.parking import parked, parked_queue, subscriber_queue
+from batchbus_events.parking import parked, parked_queue, parking_exchange, queue_of_earlier_versions, subscriber_queue
 from batchbus_events.reading import event_in, key_of
 from batchbus_events.since import Positions
 
@@ -150,6 +150,7 @@ class Subscriber:
         """The name of its durable queue, and what events are remembered under."""
         self._bus = bus
         self._queue = subscriber_queue(name, patterns, crashes=crashes)
+        self._earlier_queue = queue_of_earlier_versions(name, patterns, crashes=crashes)
         self._deduplication = deduplication
         self._concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
@@ -222,7 +223,14 @@ class Subscriber:
     async def _consuming(self) -> AsyncIterator[None]:
         await self._bus.declare(parked_queue(self.name))
         prefetch = self._concurrency * _IN_ADVANCE
-        consumer = await self._bus.consume(self._queue, self._take, prefetch=prefetch)
+        try:
+            consumer = await self._bus.consume(self._queue, self._take, prefetch=prefetch)
+        except TopologyMismatch as mismatch:
+            # It may be there from before subscribers had an exchange to park with, and is as good.
+            try:
+                consumer = await self._bus.consume(self._earlier_queue, self._take, prefetch=prefetch)
+            except TopologyMismatch:
+                raise mismatch from None
         try:
             yield
         finally:
@@ -310,7 +318,7 @@ class Subscriber:
 
         async def put_aside() -> None:
             await self._bus.declare(parked_queue(self.name))
-            await self._bus.publish("", message, mandatory=True)
+            await self._bus.publish(parking_exchange(self.name), message, mandatory=True)
 
         await self._until_it_works(put_aside)
 

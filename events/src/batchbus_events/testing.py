@@ -79,7 +79,10 @@ async def recorded(bus: Bus, pattern: str = "batch.#", *, exchange: str = topics
         await delivery.ack()
 
     queue = Queue(
-        name=f"batchbus.recording.{new_ulid()}", bindings=(Binding(exchange, pattern),), durable=False, exclusive=True
+        name=topics.client_queue(bus.user, f"recording.{new_ulid()}"),
+        bindings=(Binding(exchange, pattern),),
+        durable=False,
+        exclusive=True,
     )
     consumer = await bus.consume(queue, record, prefetch=100)
     try:

@@ -16,6 +16,7 @@ __all__ = [
     "HOLD_SECONDS",
     "LIFECYCLE",
     "LOG_QUEUE",
+    "MARKERS",
     "MAX_KEY",
     "PARKED",
     "PARKED_QUEUE",
@@ -25,6 +26,7 @@ __all__ = [
     "Binding",
     "Exchange",
     "Queue",
+    "client_queue",
     "matches",
     "routing_key",
     "shared_queues",
@@ -38,6 +40,8 @@ TRIGGERS: Final = "batch.triggers"
 EVENTS: Final = "batch.events"
 PARKED: Final = "batch.parked"
 WORKERS: Final = "batch.workers"
+MARKERS: Final = "batch.markers"
+"""Where readers of the log put empty messages, to see where it ends. They need no right to write anywhere else."""
 
 MAX_KEY: Final = 255
 """Bytes that a routing key or a pattern may have: section 4.2.5.3 of AMQP 0-9-1."""
@@ -71,6 +75,8 @@ class Queue:
     durable: bool = True
     exclusive: bool = False
     arguments: Mapping[str, str | int] = field(default_factory=dict)
+    exchanges: tuple[Exchange, ...] = ()
+    """Exchanges of the queue's own, which are declared before it."""
 
 
 EXCHANGES: Final = (
@@ -78,6 +84,7 @@ EXCHANGES: Final = (
     Exchange(EVENTS, "topic"),
     Exchange(PARKED, "fanout"),
     Exchange(WORKERS, "fanout"),
+    Exchange(MARKERS, "fanout"),
 )
 
 TRIGGERS_QUEUE: Final = Queue(
@@ -116,7 +123,7 @@ LIFECYCLE: Final = ("created", "pre_processed", "confirmed", "processing", "comp
 
 LOG_QUEUE: Final = Queue(
     name="batchbus.log",
-    bindings=tuple(Binding(EVENTS, f"batch.{word}.#") for word in LIFECYCLE),
+    bindings=(*(Binding(EVENTS, f"batch.{word}.#") for word in LIFECYCLE), Binding(MARKERS)),
     arguments={
         "x-queue-type": "stream",
         "x-max-age": "14D",
@@ -140,6 +147,11 @@ def worker_queue(worker_id: str) -> Queue:
         exclusive=True,
         arguments={"x-max-length": 1000},
     )
+
+
+def client_queue(user: str | None, name: str) -> str:
+    """The name of a queue that ends with its client. It begins with the client's user, so that permissions can be written."""
+    return f"{user or 'batchbus'}.{name}"
 
 
 def routing_key(event: str, batch_type: str | None = None, job_id: str | None = None) -> str:

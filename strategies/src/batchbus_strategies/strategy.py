@@ -75,6 +75,9 @@ SyncCatalogCollection: TypeAlias = "Collection[dict[str, Any]]"
 class StrategyError(Exception):
     """A job cannot go on, and trying again would not help. The message is shown to the user who made the job."""
 
+    without_values: str | None = None
+    """The message without what cells of the file say, where it has that in it: events and logs get this one."""
+
 
 class JobRefused(StrategyError):
     """The job is refused before it exists; over HTTP a 400, over the bus `batch.failed`. Raised by `prepare`.

@@ -146,6 +146,8 @@ async def missing_topology(connection: AbstractConnection) -> list[str]:
 
 
 async def declare_queue(channel: AbstractChannel, queue: Queue) -> None:
+    for exchange in queue.exchanges:
+        await channel.declare_exchange(exchange.name, exchange.kind, durable=queue.durable)
     declared = await channel.declare_queue(
         queue.name, durable=queue.durable, exclusive=queue.exclusive, arguments=dict(queue.arguments)
     )

@@ -2,8 +2,9 @@
 
 What a stream does not tell over AMQP 0-9-1, and how it is found out (as RabbitMQ 3.10 does it):
 
-* Where it ends. An empty message, a marker, is put at its end, and reading goes up to that. Every reader skips messages
-  that came through no exchange. It takes the permission to write to the default exchange.
+* Where it ends. An empty message, a marker, is put at its end, and reading goes up to that. Markers have an exchange of
+  their own, so that a reader needs no right to write to another; earlier versions put them there through the default
+  exchange. Every reader skips what has come through either.
 * Where it begins, and whether that is before a time. The first entry there is is asked for as well: if reading from a
   time begins with that same entry, the log may not reach back to the time.
 * That entries are gone. Retention removes whole segments, under a reader too, and a reader is then handed the first
@@ -67,7 +68,7 @@ class LogReader:
             marker = await self._mark()
             while True:
                 message = await attached.next()
-                if message.exchange:
+                if _is_entry(message):
                     yield received(message, self._bus.user)
                 elif message.header.properties.message_id == marker:
                     return
@@ -122,12 +123,12 @@ class LogReader:
                     yield LogGap(certain=True)
                 elif before is not None and self._last.offset > before.offset + _NEW_SEGMENT:
                     yield LogGap(certain=True)
-                if message.exchange:
+                if _is_entry(message):
                     yield received(message, self._bus.user)
 
     async def _mark(self) -> str:
         marker = Message(body=b"", routing_key=topics.LOG_QUEUE.name, message_id=new_ulid())
-        await self._bus.publish("", marker, mandatory=True)
+        await self._bus.publish(topics.MARKERS, marker, mandatory=True)
         return str(marker.message_id)
 
     async def _probe(self, start: _Start) -> _Place:
@@ -180,6 +181,11 @@ class _Attached:
 
     def _lost(self, _: object) -> None:
         self._arrived.put_nowait(None)
+
+
+def _is_entry(message: DeliveredMessage) -> bool:
+    """Whether it was published as an event, and is no marker."""
+    return message.exchange not in ("", topics.MARKERS)
 
 
 def _place(message: DeliveredMessage) -> _Place:

@@ -71,11 +71,15 @@ class BusRules:
             raise NotAllowed(_OTHERS_JOB.format(who=principal))
 
     def grants(self, principal: str, key: str) -> bool:
-        """Whether the settings let the principal read a file that nobody has uploaded, and no job has made."""
+        """Whether the settings let the principal read a file that nobody has uploaded, and no job has made.
+
+        Sources that nobody vouches for are meant only where the settings say so.
+        """
+        unvouched = principal.startswith(UNVOUCHED)
         return any(
             covers(pattern, key)
             for name, patterns in self.files.items()
-            if covers(name, principal)
+            if covers(name, principal) and name.startswith(UNVOUCHED) == unvouched
             for pattern in patterns
         )
 

@@ -141,7 +141,14 @@ def error_to(error: BaseException, traceback: str, *, full: bool = False) -> Doc
         kind, text = "memory", where(frames)
     elif kind == "other":
         text = error_text(error)
-    return {"kind": kind, "text": plain(text, 10_000), "full": full, "traceback": plain(traceback, _TRACEBACK)}
+    public = error.without_values if isinstance(error, StrategyError) else None
+    return {
+        "kind": kind,
+        "text": plain(text, 10_000),
+        "without_values": None if public is None else plain(public, 10_000),
+        "full": full,
+        "traceback": plain(traceback, _TRACEBACK),
+    }
 
 
 def where(frames: Iterable[tuple[str, str, int]]) -> str:
@@ -163,6 +170,8 @@ def error_from(document: Document) -> BaseException:
         error = OutOfMemory(text)
     else:
         error = RaisedInChild(text, full=bool(document["full"]))
+    if isinstance(error, StrategyError):
+        error.without_values = document["without_values"]
     if document["traceback"]:
         error.__cause__ = _Remote(document["traceback"])
     return error

@@ -29,7 +29,9 @@ def parked_as(delivered: Message, own_user: str | None, now: datetime) -> Parked
     headers = delivered.headers
     failed_at = min(_failed_at(headers) or now, now)
     user = delivered.user_id
-    if user == own_user and PARKED_USER in headers:  # else the broker has parked what we published ourselves
+    if (
+        own_user is not None and user == own_user and PARKED_USER in headers
+    ):  # else the broker has parked what we published ourselves
         user = str(headers[PARKED_USER]) or None
     key, body = str(headers.get(PARKED_KEY, delivered.routing_key)), delivered.body
     return ParkedMessage(
