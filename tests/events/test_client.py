@@ -99,6 +99,33 @@ async def test_a_dry_run_goes_on_when_it_is_confirmed(bus: Bus, client: Client) 
         assert await types_of(client.follow(job_id)) == WHOLE_LIFE
 
 
+async def test_a_confirmation_of_another_plan_is_rejected_and_that_of_the_plan_is_not(bus: Bus, client: Client) -> None:
+    async with FakeBatchbus(bus, require_plan_digest=True), recorded(bus) as recording:
+        job_id = await client.create("product-import", dry_run=True)
+        planned = await recording.until("batch.pre_processed", job_id=job_id)
+        digest = planned.data["plan_digest"]
+        assert isinstance(digest, str)
+
+        for other in ("d" * 64, None):
+            await client.confirm(job_id, plan_digest=other)
+        await client.confirm(job_id, plan_digest=digest)
+
+        assert await types_of(client.follow(job_id)) == WHOLE_LIFE
+    rejected = [event for event in recording.events if event.type == "batch.rejected"]
+    assert [(event.subject, event.data["reason"]) for event in rejected] == [(job_id, "not_allowed")] * 2
+
+
+async def test_two_jobs_have_two_plans_and_a_digest_may_be_left_out(bus: Bus, client: Client) -> None:
+    async with FakeBatchbus(bus) as batchbus, recorded(bus) as recording:
+        first, second = [await client.create("product-import", dry_run=True) for _ in range(2)]
+        await recording.until("batch.pre_processed", job_id=second)
+        await client.confirm(second, plan_digest=batchbus.jobs[first].plan_digest)
+        rejected = await recording.until("batch.rejected")
+        assert (rejected.subject, batchbus.jobs[second].status) == (second, "pre_processed")
+        await client.confirm(second)
+        assert await types_of(client.follow(second)) == WHOLE_LIFE
+
+
 async def test_a_dry_run_can_be_canceled(bus: Bus, client: Client) -> None:
     async with FakeBatchbus(bus):
         job_id = await client.create("product-import", dry_run=True)

@@ -6,7 +6,7 @@ import { test } from "node:test";
 const pages = process.env.PAGES;
 const format = await import(`${pages}/format.js`);
 const { brief, bytes, cell, clock, counted, duration, number, percent, pieces, progressLine, ago, words } = format;
-const { firstOf, isDryRun, tensed } = format;
+const { firstOf, isDryRun, notApplied, tensed } = format;
 const { address, readAddress } = await import(`${pages}/routes.js`);
 const { contextOf, fieldsOf, valueOf } = await import(`${pages}/schema.js`);
 const { EventParser } = await import(`${pages}/sse.js`);
@@ -36,6 +36,15 @@ test("durations have two units at most", () => {
 test("only what is done is 100 %", () => {
   assert.deepEqual([0, 0.29, 0.999999, 1, 1.2, -1].map(percent), ["0 %", "29 %", "99 %", "100 %", "100 %", "0 %"]);
   assert.equal(percent(null), "");
+});
+
+test("what was not applied is said in a sentence, and nothing where all was", () => {
+  const said = (status, result) => notApplied({ status, result });
+  assert.equal(said("completed", { left_out: 2 }), "2 records were not applied. All others were.");
+  assert.equal(said("completed", { left_out: 1, operations: { error: 0 } }), "1 record was not applied. All others were.");
+  assert.equal(said("pre_processed", { operations: { error: 3 } }), "3 records cannot be used, and will be left out.");
+  assert.equal(said("failed", { operations: { error: 3 } }), "3 records cannot be used. Nothing more is applied.");
+  assert.deepEqual([said("completed", {}), said("created", undefined), said("completed", { left_out: 0 })], [null, null, null]);
 });
 
 test("numbers and sizes are easy to read", () => {

@@ -14,6 +14,8 @@ async def test_mending_the_error_file_imports_exactly_what_was_missing(ann: Pers
     answer = await ann.http.get(f"/admin/batch-jobs/{job['id']}/error-file")
     assert answer.status_code == 200
     assert answer.headers["content-disposition"] == f'attachment; filename="{job["id"]}-errors.csv"'
+    known = (await ann.http.get(f"/admin/batch-jobs/{job['id']}/history")).json()
+    assert (known["error_file"], known["outcome"]) == (f"{job['id']}-errors.csv", True)
     head, row = answer.text.splitlines()
     assert head == "_errors;Email;First Name;Country Code"
     assert row.endswith(";bob@example.com;Bob;Britain")
@@ -23,6 +25,7 @@ async def test_mending_the_error_file_imports_exactly_what_was_missing(ann: Pers
     await ann.until(again["id"], "batch.completed")
     result = (await ann.http.get(f"/admin/batch-jobs/{again['id']}")).json()["batch_job"]["result"]
     assert result["outcome"] == {"created": 1}
+    assert (await ann.http.get(f"/admin/batch-jobs/{again['id']}/history")).json()["error_file"] is None
     none = await ann.http.get(f"/admin/batch-jobs/{again['id']}/error-file")
     assert (none.status_code, none.json()["type"]) == (404, "not_found")
 

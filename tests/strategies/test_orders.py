@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from batchbus_strategies import JobRefused, Json, Services
 from batchbus_strategies.orders import OrderExport, OrderImport
-from batchbus_strategies.testing import FakeJob, LocalFiles, RecordContract
+from batchbus_strategies.testing import Crash, FakeJob, LocalFiles, RecordContract
 
 HEADER = (
     "Order_ID;Display_ID;Order status;Date;Customer First name;Customer Last name;Customer Email;Customer ID;"
@@ -252,3 +252,47 @@ class TestOrders(RecordContract):
     async def furnish(self) -> None:
         example = order(5, _id="order_01JZ0000000000000000000000")
         await self.catalog["orders"].insert_many([order(1), order(2, "jpy"), order(3), order(4), example])
+
+
+async def test_a_sales_channel_that_is_named_by_its_id_is_looked_up(orders: Services) -> None:
+    await orders.catalog["sales_channels"].insert_many(
+        [
+            {"_id": "sc_web", "name": "Web shop", "description": "All over the web"},
+            {"_id": "sc_fair", "name": "Fairs", "deleted_at": datetime.now(UTC)},
+        ]
+    )
+    collection = orders.catalog["orders"]
+    await collection.update_one({"_id": "order_1"}, {"$set": {"sales_channel_id": "sc_web"}})
+    await collection.update_one({"_id": "order_2"}, {"$set": {"sales_channel_id": "sc_fair"}})
+    copy = {"id": "sc_web", "name": "As it was then", "description": None}
+    await collection.update_one({"_id": "order_3"}, {"$set": {"sales_channel_id": "sc_web", "sales_channel": copy}})
+    before = await collection.find().to_list(None)
+
+    header, third, second, first = (await export(orders))[1].decode().split("\r\n")[:4]
+
+    assert header == f"{HEADER};Sales channel name;Sales channel description"
+    assert third.endswith(";As it was then;")
+    assert second.endswith(";Fairs;"), "it has been deleted since, and the order was made there all the same"
+    assert first.endswith(";Web shop;All over the web")
+    job = await carried_out(import_job(orders, (await export(orders))[1]))
+    assert job.result["outcome"] == {"unchanged": 3}
+    other = b"Order_ID,Sales channel name\norder_1,Fairs\n"
+    job = await carried_out(import_job(orders, other, on_error="skip"))
+    assert [(error.column, error.code) for error in job.errors] == [("Sales channel name", "read_only")]
+    assert await collection.find().to_list(None) == before
+
+
+async def test_of_an_export_that_is_killed_there_is_no_file_and_the_next_run_makes_it_whole(orders: Services) -> None:
+    assert isinstance(orders.files, LocalFiles)
+    job, whole = await export(orders)
+    for stop in range(1, len(job.runs[-1].calls) + 1):
+        there = orders.files.all_keys()
+        killed: FakeJob[Any] = FakeJob(OrderExport(), {}, orders)
+        await killed.prepare()
+        await killed.pre_process()
+        with pytest.raises(Crash):
+            await killed.process(stop_at=stop)
+        assert orders.files.all_keys() == there
+        await killed.process()
+        assert orders.files.get(killed.result["file_key"]) == whole
+        assert (killed.result["count"], killed.result["advancement_count"]) == (3, 3)

@@ -8,6 +8,7 @@ async with MemoryBus() as bus, FakeBatchbus(bus), recorded(bus) as recording:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -103,18 +104,28 @@ class FakeJob:
     history: list[Event] = field(default_factory=list)
     """The events that were published of it, the oldest first."""
 
+    @property
+    def plan_digest(self) -> str:
+        """That of its plan, as its events have it once it is pre-processed: another one for each job."""
+        return hashlib.sha256(self.id.encode()).hexdigest()
+
 
 class FakeBatchbus:
     """Answers triggers with the events that batchbus would publish, and runs nothing: every job ends at once.
 
-    A job of a type named in `failing` fails with the error given there. Use it as `async with FakeBatchbus(bus)`.
+    A job of a type named in `failing` fails with the error given there. Each job has a plan with a digest of its own, and a
+    confirmation of another plan is rejected; with `require_plan_digest`, one that names none is, too. Use it as
+    `async with FakeBatchbus(bus)`.
     """
 
-    def __init__(self, bus: Bus, *, failing: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, bus: Bus, *, failing: Mapping[str, str] | None = None, require_plan_digest: bool = False
+    ) -> None:
         self.jobs: dict[str, FakeJob] = {}
         """Every job by its id."""
         self._bus = bus
         self._failing = failing or {}
+        self._require_plan_digest = require_plan_digest
         self._consumer: Consumer | None = None
 
     async def __aenter__(self) -> FakeBatchbus:
@@ -136,7 +147,10 @@ class FakeBatchbus:
             await self._reject(trigger, request.job_id, None, "unknown_job")
         else:
             job = self.jobs[request.job_id]
-            await (self._confirm if isinstance(request, ConfirmBatch) else self._cancel)(trigger, job)
+            if isinstance(request, ConfirmBatch):
+                await self._confirm(trigger, job, request.plan_digest)
+            else:
+                await self._cancel(trigger, job)
         await delivery.ack()
 
     def _id_of(self, trigger: Event, request: CreateBatch, user: str | None) -> str:
@@ -153,9 +167,12 @@ class FakeBatchbus:
         elif job.request != request:
             await self._reject(trigger, job_id, request.type, "conflict")
 
-    async def _confirm(self, trigger: Event, job: FakeJob) -> None:
+    async def _confirm(self, trigger: Event, job: FakeJob, plan_digest: str | None) -> None:
         if job.status == "pre_processed":
-            await self._run(job, trigger)
+            if plan_digest == job.plan_digest or (plan_digest is None and not self._require_plan_digest):
+                await self._run(job, trigger)
+            else:
+                await self._reject(trigger, job.id, job.request.type, "not_allowed")
         elif job.status == "canceled":
             await self._reject(trigger, job.id, job.request.type, "not_allowed")
 
@@ -183,6 +200,7 @@ class FakeBatchbus:
             "dry_run": job.request.dry_run,
             "created_by": job.request.created_by,
             "run": 0 if job.status == "created" else 1,
+            **({} if job.status == "created" else {"plan_digest": job.plan_digest}),
             **more,
         }
         event = _fact(event_type, job.id, data, cause, sequence=len(job.history) + 1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic_core import from_json
 
-from batchbus_strategies import JobRefused
+from batchbus_strategies import JobRefused, StrategyError
 from batchbus_strategies.testing import FakeJob
 from tests.strategies.records.customers import CustomerExport, Customers
 
@@ -117,3 +117,57 @@ async def test_of_an_empty_collection_there_is_a_header(customers: Customers) ->
     content = (await customers.export()).decode()
     assert content.startswith("Email,First Name,Group")
     assert content.count("\r\n") == 1
+
+
+async def planned_export(customers: Customers) -> FakeJob[Any]:
+    job = FakeJob(CustomerExport(), {"order": "Email"}, customers.services)
+    await job.prepare()
+    await job.pre_process()
+    return job
+
+
+def rows_of(customers: Customers, job: FakeJob[Any]) -> list[dict[str, str]]:
+    content = customers.files.get(job.result["file_key"]).decode()
+    return list(csv.DictReader(io.StringIO(content, newline="")))
+
+
+async def test_what_others_add_while_an_export_is_made_has_columns_too(customers: Customers) -> None:
+    await customers.run(CONTENT)
+    job = await planned_export(customers)
+    added = {"pictures": ["1", "2", "3"], "attributes": {"Cut": "wide"}}
+    await customers.services.catalog["customers"].update_one({"email": "bob@example.com"}, {"$set": added})
+    await customers.services.catalog["customers"].insert_one({"_id": "cus_9", "email": "cleo@example.com"})
+    await job.process()
+    rows = rows_of(customers, job)
+    assert [rows[1][name] for name in ("Picture 1", "Picture 3", "Attribute Cut")] == ["1", "3", "wide"]
+    assert (job.result["count"], job.result["advancement_count"], len(rows)) == (3, 3, 3)
+    assert [key for key in customers.files.all_keys() if key.startswith("exports/")] == [job.result["file_key"]]
+
+
+async def test_others_who_add_again_and_again_fail_an_export_that_leaves_no_file(
+    customers: Customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await customers.run(CONTENT)
+    job = await planned_export(customers)
+    pictures = 1
+
+    async def with_shown(self: CustomerExport, run: Any, documents: Any) -> Any:
+        nonlocal pictures
+        pictures += 1
+        return [{**each, "pictures": [str(number) for number in range(pictures)]} for each in documents]
+
+    monkeypatch.setattr(CustomerExport, "with_shown", with_shown)
+    with pytest.raises(StrategyError, match="Others gave customer records more values than the file had columns for"):
+        await job.process()
+    assert not [key for key in customers.files.all_keys() if key.startswith("exports/")]
+
+
+async def test_a_value_that_no_cell_can_hold_is_named_with_its_record_and_its_column(customers: Customers) -> None:
+    await customers.services.catalog["customers"].insert_one(
+        {"_id": "cus_7", "email": "a@example.com", "discount": 1.5}
+    )
+    job = await planned_export(customers)
+    with pytest.raises(
+        StrategyError, match=r'The customer cus_7 cannot be exported, as its "Discount" .*1\.5 is no amount'
+    ):
+        await job.process()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from batchbus_strategies import JobRefused, StrategyError
@@ -117,6 +119,28 @@ async def test_a_header_that_leaves_a_doubt_is_refused_before_the_job_exists(
 ) -> None:
     with pytest.raises(JobRefused) as refused:
         await customers.job(f"{header}\na@example.com,b\n").prepare()
+    assert says in str(refused.value)
+    assert refused.value.field == "fileKey"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            b'Email,First Name\na@example.com,A\nb@example.com,"B\n',
+            "Line 3: a quoted cell that begins in this row is never",
+        ),
+        (b"Email,First Name\na@example.com,A\nb@example.com,W\xc3\xbcrfel,\xff\n", "Line 3: the byte 0xFF"),
+        (b'{"Email": "a@example.com"}\n{"Email": {"a": 1}}\n', 'Line 2, column "Email": an object cannot be in a cell'),
+        (gzip.compress(b"Email\n" + b"a@example.com\n" * 9)[:-9], "The gzip file breaks off"),
+    ],
+    ids=["quote", "encoding", "object", "gzip"],
+)
+async def test_a_small_file_that_breaks_off_further_down_is_refused_before_the_job_exists(
+    customers: Customers, content: bytes, says: str
+) -> None:
+    with pytest.raises(JobRefused) as refused:
+        await customers.job(content, name="c.csv").prepare()
     assert says in str(refused.value)
     assert refused.value.field == "fileKey"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batchbus_strategies import StrategyError
+from batchbus_strategies import Json, StrategyError
 from batchbus_strategies.testing import FakeJob
 from tests.strategies.records.customers import Customers, DeletingImport
 from tests.strategies.records.goods import Goods, ProductImport, stool, table
@@ -43,7 +43,7 @@ async def test_keep_leaves_out_a_cell_whose_column_has_another_name_in_the_file(
     ids=["synonym", "mapping"],
 )
 async def test_keep_never_leaves_out_a_key_whatever_the_file_calls_it(
-    customers: Customers, row: dict[str, str], columns: dict[str, str]
+    customers: Customers, row: dict[str, str], columns: dict[str, Json]
 ) -> None:
     await customers.services.catalog["customers"].insert_one({"_id": "cus_1", "email": "x" * 101})
     job = customers.job(table({**row, "First Name": "Ada"}), on_error="keep", columns={**columns})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel
 
 from batchbus_strategies.list_config import ListConfig, complete_list_config, export_key
+from batchbus_strategies.orders.channels import with_channels
 from batchbus_strategies.orders.record import Order
 from batchbus_strategies.records import RecordExport, RecordExportContext, Selection
 from batchbus_strategies.records.selecting import order_of, query_of
@@ -52,6 +54,9 @@ class OrderExport(RecordExport[Order]):
             raise JobRefused(f"The direction of an order is ASC or DESC, not {direction!r}", field="order")
         sort = order_of(self.schema, f"-{name}" if direction == "DESC" else name)
         return Selection(query_of(self.schema, context.filterable_fields), sort, config.skip, context.batch_size)
+
+    async def with_shown(self, run: JobRun[Any], documents: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        return await with_channels(run.catalog, documents)
 
     def description(self, count: int) -> tuple[str, str]:
         return "Order count to export", f"There will be {count} orders exported by this action"

@@ -1,7 +1,8 @@
 """An order, as the record whose columns the files of Medusa v1 have.
 
 In its document are copies of what it was made with: `customer`, `shipping_address` and `sales_channel`. Beside them stand
-`customer_id`, `email`, `region_id` and `sales_channel_id`, as Medusa has them. Totals are in the minor unit of the order's
+`customer_id`, `email`, `region_id` and `sales_channel_id`, as Medusa has them; a channel of which there is no copy is looked
+up by its id. Totals are in the minor unit of the order's
 `currency_code`.
 
 What a file may set is what somebody who ships and books orders knows better than the shop: the three statuses, and where

@@ -19,7 +19,7 @@ from batchbus_strategies.price_lists.preview import plan_prices
 from batchbus_strategies.records import RecordImport, RecordImportContext
 from batchbus_strategies.records.header import known_names
 from batchbus_strategies.strategy import Actor, ColumnHelp, Draft, JobRefused, JobRun
-from batchbus_strategies.tables import open_table
+from batchbus_strategies.tables import Table, open_table
 
 __all__ = ["PriceListImport", "PriceListImportContext"]
 
@@ -39,10 +39,11 @@ class PriceListImport(RecordImport[PricedVariant]):
             raise JobRefused(f"There is no price list with the id {id_}", field="price_list_id")
         await super().prepare(draft, actor)
 
-    async def _look_into(self, context: RecordImportContext) -> None:
+    async def _look_into(self, context: RecordImportContext) -> Table:
         table = await open_table(self.services.files, context.fileKey, context.table, known=known_names(self.schema))
         references = await load_references(self.services.catalog)
         read_price_header(table.header, references, line=table.header_line, mapping=context.columns)
+        return table
 
     async def pre_process(self, run: JobRun[RecordImportContext]) -> None:
         assert isinstance(run.context, PriceListImportContext)

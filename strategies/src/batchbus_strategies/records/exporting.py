@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -14,9 +14,24 @@ from batchbus_strategies.records.of_record import OfRecord
 from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.schema import DeclaredColumn
 from batchbus_strategies.records.selecting import RecordExportContext, Selection, chosen_columns, order_of, query_of
-from batchbus_strategies.records.written_columns import ReferencedNames, Shape, columns_of, rows_of
-from batchbus_strategies.strategy import Actor, Draft, JobRun
-from batchbus_strategies.tables import WriteOptions, csv_cell, csv_line, file_ending, write_table
+from batchbus_strategies.records.written_columns import (
+    ReferencedNames,
+    Shape,
+    WrittenColumn,
+    WrittenRow,
+    columns_of,
+    rows_of,
+)
+from batchbus_strategies.strategy import Actor, Draft, FileWriter, JobRun, StrategyError
+from batchbus_strategies.tables import (
+    WriteOptions,
+    WrittenCell,
+    csv_cell,
+    csv_line,
+    file_ending,
+    shortened,
+    write_table,
+)
 
 __all__ = ["RecordExport"]
 
@@ -24,7 +39,17 @@ R = TypeVar("R", bound=Record)
 
 _CHUNK: Final = 1000
 
-Document = dict[str, Any]
+_TRIES: Final = 5
+
+Document = Mapping[str, Any]
+
+
+class _Outgrown(Exception):
+    """A record has more values than the file has columns for."""
+
+    def __init__(self, advanced: int) -> None:
+        super().__init__()
+        self.advanced = advanced
 
 
 class RecordExport(OfRecord[RecordExportContext], Generic[R]):
@@ -80,27 +105,84 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
         run.describe(f"{run.job_type}-count", *self.description(count))
 
     async def process(self, run: JobRun[RecordExportContext]) -> None:
+        """Writes the file from its beginning, in every run and as often as it takes: it appears when it is whole.
+
+        Raises `StrategyError` for a record that has a value which no cell can hold.
+        """
         context, shape = run.context, Shape.from_json(run.result["shape"])
         families = await load_families(self.schema, run.catalog)
-        columns = list(columns_of(self._chosen(context), shape, families))
         key = self.file_key(run, file_ending(context.format, context.compression))
-        options = WriteOptions(format=context.format, compression=context.compression, delimiter=self.delimiter)
+        advanced = 0
+        for _ in range(_TRIES):
+            columns = list(columns_of(self._chosen(context), shape, families))
+            try:
+                async with run.files.write(key) as file:
+                    written = await self._write(run, file, columns, shape, advanced)
+                    size = file.size
+            except _Outgrown as outgrown:
+                advanced = outgrown.advanced
+                continue
+            run.expect(max(advanced, written))
+            run.result["shape"] = shape.as_json()
+            run.result["file_key"] = key
+            run.result["file_size"] = size
+            return
+        raise StrategyError(
+            f"Others gave {self.schema.name} records more values than the file had columns for, {_TRIES} times while it was "
+            "written; export them again when that is over"
+        )
+
+    async def _write(
+        self,
+        run: JobRun[RecordExportContext],
+        file: FileWriter,
+        columns: Sequence[WrittenColumn],
+        shape: Shape,
+        advanced: int,
+    ) -> int:
+        """Returns how many rows there are. Raises `_Outgrown`, with the shape that all of them have by then, if a record
+        does not fit: without that, what others have added since the columns were counted would be missing."""
+        options = WriteOptions(format=run.context.format, compression=run.context.compression, delimiter=self.delimiter)
         references = ReferencedNames(run.catalog, self.schema)
-        async with run.files.write(key) as file:
-            async with write_table(file, [column.header for column in columns], options) as table:
-                async for documents in self._documents(run):
-                    await references.look_up(documents)
-                    rows = [
-                        [column.cell(row, references) for column in columns]
-                        for document in documents
-                        for row in rows_of(self.schema, document)
-                    ]
-                    for first in range(0, len(rows), _CHUNK):
-                        await table.write(rows[first : first + _CHUNK])
-                    await run.advance(len(rows))
-            size = file.size
-        run.result["file_key"] = key
-        run.result["file_size"] = size
+        written, fits = 0, True
+        async with write_table(file, [column.header for column in columns], options) as table:
+            async for documents in self._documents(run):
+                before = shape.as_json()
+                count = sum(shape.fit(self.schema, document) for document in documents)
+                fits = fits and shape.as_json() == before
+                if not fits:
+                    await run.advance(0, message="Others add values; beginning anew")
+                    continue
+                await references.look_up(documents)
+                rows = [
+                    self._cells(row, columns, references)
+                    for document in documents
+                    for row in rows_of(self.schema, document)
+                ]
+                for first in range(0, len(rows), _CHUNK):
+                    await table.write(rows[first : first + _CHUNK])
+                written += count
+                await run.advance(max(0, written - advanced))
+                advanced = max(advanced, written)
+            if not fits:
+                raise _Outgrown(advanced)
+        return written
+
+    def _cells(
+        self, row: WrittenRow, columns: Sequence[WrittenColumn], references: ReferencedNames
+    ) -> list[WrittenCell]:
+        cells: list[WrittenCell] = []
+        try:
+            for column in columns:
+                cells.append(column.cell(row, references))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # The same would come of every further try, and nobody would learn which record it is.
+            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise StrategyError(
+                f"The {self.schema.name} {row.document.get('_id')} cannot be exported, as its "
+                f'"{columns[len(cells)].header}" is not what it has to be: {shortened(reason, 200)}'
+            ) from error
+        return cells
 
     async def build_template(self) -> bytes:
         """The header."""
@@ -124,4 +206,4 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
         if selection.limit is not None:
             cursor = cursor.limit(selection.limit)
         while found := await cursor.to_list(_CHUNK):
-            yield found
+            yield await self.with_shown(run, found)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from batchbus_strategies.records.cells import CellType
 from batchbus_strategies.records.columns import Combination, Empty, Family, Reference, Rows, Shown
+from batchbus_strategies.records.limit_messages import message_of
 
 __all__ = [
     "Field",
@@ -89,7 +90,9 @@ class Field:
             try:
                 self.check(value)
             except ValidationError as error:
-                raise ValueError(error.errors()[0]["msg"]) from None
+                example = self.example if self.example != self.type.example else ""  # that one fits the type alone
+                message = message_of(error.errors()[0], description=self.description, example=example)
+                raise ValueError(message) from None
         return value
 
     def write(self, value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -18,7 +19,7 @@ from batchbus_strategies.records.preview import Preview
 from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.templates import explained
 from batchbus_strategies.strategy import Actor, ColumnHelp, Draft, FileMissing, JobRefused, JobRun
-from batchbus_strategies.tables import NotATable, TableError, TableFacts, open_table
+from batchbus_strategies.tables import NotATable, Table, TableError, TableFacts, open_table
 from batchbus_strategies.templates import csv_template
 
 __all__ = ["RecordImport"]
@@ -27,6 +28,10 @@ R = TypeVar("R", bound=Record)
 
 _LOOKED_INTO: Final = 4 * 1024 * 1024
 """Bytes up to which a file is opened before the job exists; a larger one takes too long for whoever waits for an answer."""
+_READ_WHOLE: Final = 256 * 1024
+"""Bytes up to which the rows of the file are looked at, too: that it stops being a table further down is known at once."""
+_ROWS_LOOKED_AT: Final = 10_000
+"""Of a small file: one that is compressed may have any number of them."""
 
 
 class RecordImport(OfRecord[RecordImportContext], Generic[R]):
@@ -65,14 +70,17 @@ class RecordImport(OfRecord[RecordImportContext], Generic[R]):
         context = checked_context(self.context_model, draft.context)
         assert isinstance(context, RecordImportContext)
         try:
-            if await self.services.files.size(context.fileKey) <= _LOOKED_INTO:
-                await self._look_into(context)
+            size = await self.services.files.size(context.fileKey)
+            if size <= _LOOKED_INTO:
+                table = await self._look_into(context)
+                await _look_at_rows(table, _ROWS_LOOKED_AT if size <= _READ_WHOLE else 0)
         except FileMissing:
             raise JobRefused(f"There is no file with the key {context.fileKey}", field="fileKey") from None
         except (NotATable, TableError, HeaderRefused) as error:
             raise JobRefused(str(error), field="fileKey") from error
 
-    async def _look_into(self, context: RecordImportContext) -> None:
+    async def _look_into(self, context: RecordImportContext) -> Table:
+        """The file, whose header is right. Raises `NotATable`, `TableError`, `HeaderRefused`."""
         table = await open_table(self.services.files, context.fileKey, context.table, known=known_names(self.schema))
         read_header(
             table.header,
@@ -82,9 +90,17 @@ class RecordImport(OfRecord[RecordImportContext], Generic[R]):
             deletes=self.deletes,
             families=await load_families(self.schema, self.services.catalog),
         )
+        return table
 
     async def pre_process(self, run: JobRun[RecordImportContext]) -> None:
-        preview = Preview(run, self.schema, check=self.check, deletes=self.deletes, chunk_size=self.chunk_size)
+        preview = Preview(
+            run,
+            self.schema,
+            check=self.check,
+            deletes=self.deletes,
+            chunk_size=self.chunk_size,
+            with_shown=partial(self.with_shown, run),
+        )
         table = await preview.open()
         await self.before_plan(run, table.facts)
         await preview.write(table)
@@ -101,3 +117,13 @@ class RecordImport(OfRecord[RecordImportContext], Generic[R]):
 
     def explain_columns(self) -> Sequence[ColumnHelp]:
         return explained(self.schema)
+
+
+async def _look_at_rows(table: Table, most: int) -> None:
+    """Raises `NotATable`, `TableError` where one of the first rows cannot be read."""
+    seen = 0
+    if most:
+        async for batch in table.batches():
+            seen += len(batch)
+            if seen >= most:
+                return

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from batchbus_strategies.records.plan import PlannedError
-from batchbus_strategies.tables import write_reduced
+from batchbus_strategies.tables import CellTooLong, write_reduced
 
 if TYPE_CHECKING:
     from batchbus_strategies.records.context import RecordImportContext
@@ -17,12 +17,19 @@ __all__ = ["messages_by_line", "write_error_file"]
 
 
 async def write_error_file(run: JobRun[RecordImportContext], lines: Mapping[int, str]) -> str | None:
-    """Returns its key; None, and no file, if there are no such lines. The words go into its column `_errors`."""
+    """Returns its key; None, and no file, if there are no such lines. The words go into its column `_errors`.
+
+    A workbook with a cell that no XLSX can hold, as an ODS may have, is answered as CSV.
+    """
     if not lines:
         return None
     endings = "".join(PurePosixPath(run.context.fileKey).suffixes[-2:]) or ".csv"
     key = f"imports/{run.job_type}/errors/{run.run_number}-{run.job_id}-errors{endings.replace('.ods', '.xlsx')}"
-    await write_reduced(run.files, run.context.fileKey, run.context.table, lines, key)
+    try:
+        await write_reduced(run.files, run.context.fileKey, run.context.table, lines, key)
+    except CellTooLong:
+        key = f"{key.removesuffix(endings.replace('.ods', '.xlsx'))}.csv"
+        await write_reduced(run.files, run.context.fileKey, run.context.table, lines, key, sheet_as_csv=True)
     return key
 
 

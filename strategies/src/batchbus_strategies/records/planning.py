@@ -18,6 +18,7 @@ from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.fields import Field, set_at, value_at
 from batchbus_strategies.records.header import DELETE_COLUMN
 from batchbus_strategies.records.keyed import family_changes, new_items
+from batchbus_strategies.records.limit_messages import message_of
 from batchbus_strategies.records.merging import Changed, changed_document
 from batchbus_strategies.records.plan import (
     Change,
@@ -241,7 +242,7 @@ class Planner:
         for field in self.schema.fields:
             if field.shown is None:
                 continue
-            shown = field.cell(existing)
+            shown = field.cell(staged.shown or existing)
             said = [(staged.line, staged.values.get(field.path))]
             said += [(row.line, row.values.get(field.path)) for row in staged.rows[1:]]
             for line, cell in said:
@@ -271,7 +272,7 @@ class Planner:
             try:
                 self.schema.record.model_validate(document)
             except ValidationError as error:
-                messages += [each["msg"] for each in error.errors()]
+                messages += [message_of(each) for each in error.errors()]
         return [CellError(staged.line, None, "refused", message) for message in messages]
 
     def _delete(self, staged: StagedRecord, existing: dict[str, Any]) -> Delete:

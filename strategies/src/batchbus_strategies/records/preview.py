@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -36,16 +36,28 @@ _ABORT_AFTER: Final = 1000
 """Records that cannot be used, after which an import that will be refused anyway gives up."""
 
 
+WithShown = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Sequence[Mapping[str, Any]]]]
+
+
 class Preview:
     """The preview of one job."""
 
     def __init__(
-        self, run: JobRun[RecordImportContext], schema: Schema, *, check: Check, deletes: bool, chunk_size: int
+        self,
+        run: JobRun[RecordImportContext],
+        schema: Schema,
+        *,
+        check: Check,
+        deletes: bool,
+        chunk_size: int,
+        with_shown: WithShown | None = None,
     ) -> None:
+        """`with_shown`: documents as `Shown` columns show them; as they are if it is None."""
         self._run = run
         self._context = run.context
         self._schema = schema
         self._deletes = deletes
+        self._with_shown = with_shown
         self._chunk_size = chunk_size
         self._references = References(run.catalog, schema.references)
         self._planner = Planner(schema, run.job_id, _ulids(), run.context.on_error, check)
@@ -114,6 +126,7 @@ class Preview:
         batches = staging.batches(self._chunk_size)
         done = 0
         while batch := await asyncio.to_thread(next, batches, None):
+            await self._show(batch)
             resolved = await self._references.resolve([each.values for each in batch])
 
             def plan(batch: Sequence[StagedRecord] = batch, resolved: Any = resolved) -> bytes:
@@ -123,6 +136,14 @@ class Preview:
             done += len(batch)
             share = _READING + (1 - _READING) * done / max(staging.records, done)
             await self._run.advance(0, message=f"{done:,} records planned", share=share)
+
+    async def _show(self, batch: Sequence[StagedRecord]) -> None:
+        if self._with_shown is None or not any(field.shown for field in self._schema.fields):
+            return
+        existing = [(each, each.existing) for each in batch if each.existing is not None]
+        shown = await self._with_shown([document for _, document in existing])
+        for (each, _), document in zip(existing, shown, strict=True):
+            each.shown = document
 
     def _lines(self, batch: Sequence[StagedRecord], resolved: Sequence[Any]) -> Iterator[bytes]:
         for staged, references in zip(batch, resolved, strict=True):

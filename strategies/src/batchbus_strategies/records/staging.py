@@ -121,6 +121,8 @@ class StagedRecord:
     values: dict[str, Any]
     errors: list[CellError]
     existing: dict[str, Any] | None
+    shown: Mapping[str, Any] | None = None
+    """What there is, as `Shown` columns show it; None if that is `existing`."""
     taken: list[Taken] = field(default_factory=list)
     rows: list[StagedRow] = field(default_factory=list)
     """In the order of the file; empty for records of one row."""

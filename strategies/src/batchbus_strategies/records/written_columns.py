@@ -18,7 +18,7 @@ __all__ = ["ReferencedNames", "Shape", "WrittenColumn", "WrittenRow", "columns_o
 
 _COMBINATION: Final = "combination"
 
-Document = dict[str, Any]
+Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Shape:
     there: set[str] = field(default_factory=set)
     """The paths that `only_with` names, and that some record has something at."""
 
-    def fit(self, schema: Schema, document: Document) -> int:
+    def fit(self, schema: Schema, document: Mapping[str, Any]) -> int:
         """Widen it so that the record fits. Returns how many rows it has."""
         self._fit(schema.fields, "", document)
         for each in schema.fields:
@@ -88,7 +88,7 @@ class Shape:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "numbers": self.numbers,
+            "numbers": dict(self.numbers),
             "names": {name: sorted(found) for name, found in self.names.items()},
             "there": sorted(self.there),
         }

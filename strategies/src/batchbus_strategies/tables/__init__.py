@@ -4,7 +4,7 @@ runs nothing."""
 from batchbus_strategies.tables.csv_reader import CsvReader, CsvRow
 from batchbus_strategies.tables.csv_writer import csv_cell, csv_line
 from batchbus_strategies.tables.decoding import TEXT_ENCODINGS, text_encoding
-from batchbus_strategies.tables.errors import NotATable, TableError, shortened
+from batchbus_strategies.tables.errors import CellTooLong, NotATable, TableError, shortened
 from batchbus_strategies.tables.formulas import guarded, unguarded
 from batchbus_strategies.tables.limits import MAX_CELL, MAX_COLUMNS, MAX_ROWS
 from batchbus_strategies.tables.opening import check_options, open_table
@@ -26,6 +26,7 @@ __all__ = [
     "MAX_COLUMNS",
     "MAX_ROWS",
     "TEXT_ENCODINGS",
+    "CellTooLong",
     "Compression",
     "CsvReader",
     "CsvRow",

@@ -7,7 +7,7 @@ from typing import Final
 from batchbus_strategies.strategy import StrategyError
 from batchbus_strategies.tables.options import Unit
 
-__all__ = ["NotATable", "TableError", "shortened"]
+__all__ = ["CellTooLong", "NotATable", "TableError", "shortened"]
 
 _SHOWN: Final = 80
 
@@ -38,3 +38,7 @@ class TableError(StrategyError):
 
 class NotATable(StrategyError):
     """The file is no table at all, or none that can be read with the options given."""
+
+
+class CellTooLong(NotATable):
+    """A cell has more characters than the format that is to be written can hold."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from batchbus_strategies.tables.errors import NotATable, TableError
@@ -70,9 +70,11 @@ class Objects(ABC):
         try:
             value, end = self._decode(text, at)
         except RecursionError:
-            raise self._error(f"JSON may be nested {MAX_JSON_DEPTH} levels deep at most", number) from None
+            raise self._too_deep(number) from None
         if end - at > MAX_RECORD:
             raise self._too_large(number)
+        if text.count("[", at, end) + text.count("{", at, end) > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
+            raise self._too_deep(number)
         return JsonObject(number, value, end - at, escaped), end
 
     def _error(self, reason: str, number: int, value: str | None = None) -> TableError:
@@ -80,6 +82,9 @@ class Objects(ABC):
 
     def _too_large(self, number: int) -> TableError:
         return self._error(f"an object may have {MAX_RECORD:,} characters at most", number)
+
+    def _too_deep(self, number: int) -> TableError:
+        return self._error(f"JSON may be nested {MAX_JSON_DEPTH} levels deep at most", number)
 
     def _syntax(self, error: json.JSONDecodeError, at: int, number: int) -> TableError:
         return self._error(f"this is not JSON: {error.msg} at character {error.pos - at + 1:,}", number)
@@ -191,6 +196,23 @@ class ArrayElements(Objects):
 def _end_of_blanks(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
     return match.end() if match else at
+
+
+def _depth(value: Value) -> int:
+    """How many levels there are in an object, itself included."""
+    level: list[Value] = [value]
+    depth = 0
+    while level := [each for each in level if isinstance(each, tuple | list)]:
+        depth += 1
+        level = [item for each in level for item in _items(each)]
+    return depth
+
+
+def _items(value: Value) -> Iterator[Value]:
+    if isinstance(value, tuple):
+        yield from (item for _, item in value)
+    elif isinstance(value, list):
+        yield from value
 
 
 def _refuse_constant(name: str) -> str:

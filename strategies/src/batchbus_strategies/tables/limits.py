@@ -7,6 +7,7 @@ from typing import Final
 __all__ = [
     "BOMB_FREE",
     "BOMB_RATIO",
+    "MAX_ARCHIVE",
     "MAX_CELL",
     "MAX_COLUMNS",
     "MAX_JSON_DEPTH",
@@ -36,6 +37,8 @@ MAX_JSON_DEPTH: Final = 62
 """Levels of nesting in JSON."""
 MAX_SHEET_MEMORY: Final = 1024 * 1024 * 1024
 """Bytes that loading a sheet may take, as they are estimated from its cells and texts."""
+MAX_ARCHIVE: Final = 1024 * 1024 * 1024
+"""Bytes that a workbook may have that is compressed once more, when it is inflated into a temporary file."""
 BOMB_RATIO: Final = 200
 """How many times larger than itself a compressed file may be when it is inflated."""
 BOMB_FREE: Final = 64 * 1024 * 1024

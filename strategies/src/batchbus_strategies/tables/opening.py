@@ -14,7 +14,7 @@ from batchbus_strategies.tables.errors import NotATable, shortened
 from batchbus_strategies.tables.json_table import JsonTable
 from batchbus_strategies.tables.options import Format, TableOptions
 from batchbus_strategies.tables.sheet_table import SheetTable
-from batchbus_strategies.tables.source import GZIP, ZIP, open_source
+from batchbus_strategies.tables.source import GZIP, ZIP, Source, open_source, workbook_format
 from batchbus_strategies.tables.table import Table
 
 __all__ = ["check_options", "find_format", "open_table"]
@@ -35,7 +35,7 @@ async def open_table(
     """
     check_options(options)
     source, start = await open_source(files, key)
-    match find_format(start, key, options):
+    match await find_format(source, start, key, options):
         case "csv" | "tsv" as found:
             return await CsvTable.open(source, options, found, known)
         case "json" | "jsonl" as found:
@@ -58,10 +58,13 @@ def check_options(options: TableOptions) -> None:
         )
 
 
-def find_format(start: bytes, key: str, options: TableOptions) -> Format:
+async def find_format(source: Source, start: bytes, key: str, options: TableOptions) -> Format:
     """The format of content that starts so, inflated. Raises `NotATable` for what is none, or not the one asked for."""
     if start.startswith(ZIP):
-        return _of_a_workbook(start, options)
+        found = await workbook_format(source, start)
+        if options.format not in (None, found):
+            raise NotATable(f"The file is no {options.format} but {found.upper()}")
+        return found
     if start.startswith(GZIP):
         raise NotATable("The file is compressed twice; upload it compressed once, or not at all")
     if options.format in ("xlsx", "ods"):
@@ -76,14 +79,6 @@ def find_format(start: bytes, key: str, options: TableOptions) -> Format:
         case "{":
             return "jsonl"
     return "tsv" if _hints_at_tabs(key) and "\t" in text.lstrip().partition("\n")[0] else "csv"
-
-
-def _of_a_workbook(start: bytes, options: TableOptions) -> Format:
-    """The archive's members tell the two formats apart; an ODS begins with one that says so, uncompressed."""
-    found: Format = "ods" if b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet" in start[:200] else "xlsx"
-    if options.format not in (None, found):
-        raise NotATable(f"The file is no {options.format} but {found.upper()}")
-    return found
 
 
 def _hints_at_tabs(key: str) -> bool:

@@ -21,7 +21,7 @@ from batchbus_strategies.tables.csv_reader import CsvReader
 from batchbus_strategies.tables.csv_table import csv_delimiter
 from batchbus_strategies.tables.decoding import Decoder, is_unicode
 from batchbus_strategies.tables.errors import TableError
-from batchbus_strategies.tables.formulas import guarded
+from batchbus_strategies.tables.formulas import guarded, unguarded
 from batchbus_strategies.tables.json_objects import ArrayElements, LineObjects, Value
 from batchbus_strategies.tables.json_table import objects_of
 from batchbus_strategies.tables.loaded_sheet import LoadedSheet
@@ -51,16 +51,20 @@ async def write_reduced(
     target_key: str,
     *,
     known: Collection[str] = (),
+    sheet_as_csv: bool = False,
 ) -> int:
     """Write those rows of a table file which `keep` names, in the order of the file, and return how many there were.
 
     `keep` has the text for `_errors` by the line of the row, as `Table.batches` counts; `known` is what `open_table` was
     given. The format stays, but for ODS, which is written as XLSX; of a workbook, the sheet that was read stays, with its
-    values as text, and as much of its name as an XLSX may have. Raises what `open_table` and `Table.batches` raise, up to the last row that is kept.
+    values as text, and as much of its name as an XLSX may have.
+
+    Raises what `open_table` and `Table.batches` raise, up to the last row that is kept; and `CellTooLong` for a cell of a
+    workbook that no XLSX may have. `sheet_as_csv` writes CSV for a workbook instead, in UTF-8 with a mark, which holds it.
     """
     check_options(options)
     source, start = await open_source(files, key)
-    found = find_format(start, key, options)
+    found = await find_format(source, start, key, options)
     written = WriteOptions(format=found, compression=source.compression, name=file_name(key), guard=False)
     async with files.write(target_key) as file:
         match found:
@@ -69,7 +73,9 @@ async def write_reduced(
             case "json" | "jsonl":
                 return await _reduce_json(source, file, options, written, keep)
             case "xlsx" | "ods":
-                return await _reduce_sheet(source, file, await load_sheet(source, options, found), written, keep)
+                if sheet_as_csv:
+                    written = replace(written, format="csv", delimiter=",", preamble="\ufeff", guard=True)
+                return await _reduce_sheet(file, await load_sheet(source, options, found), written, keep)
 
 
 async def _reduce_csv(
@@ -101,12 +107,12 @@ async def _reduce_csv(
     return column.done
 
 
-async def _reduce_sheet(
-    source: Source, file: FileWriter, sheet: LoadedSheet, written: WriteOptions, keep: Mapping[int, str]
-) -> int:
+async def _reduce_sheet(file: FileWriter, sheet: LoadedSheet, written: WriteOptions, keep: Mapping[int, str]) -> int:
     column = _Column([name.strip() for name in sheet.header], keep, "utf-8")
     async with write_table(file, column.header(sheet.header), replace(written, sheet=_sheet_name(sheet.name))) as table:
         rows = (column.row(line, cells) for line, cells in sheet.rows() if line in keep)
+        if written.guard:  # which puts the apostrophes on anew
+            rows = ([unguarded(cell) for cell in cells] for cells in rows)
         while batch := await asyncio.to_thread(lambda: list(islice(rows, _BATCH))):
             await table.write(batch)
             if column.is_complete:

@@ -11,18 +11,25 @@ import zipfile
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import PurePosixPath
-from typing import IO, Final, Protocol
+from typing import IO, Final, Literal, Protocol
 
 from batchbus_strategies.strategy import Files
+from batchbus_strategies.tables import limits
 from batchbus_strategies.tables.errors import NotATable, shortened
 from batchbus_strategies.tables.limits import BOMB_FREE, BOMB_RATIO
 from batchbus_strategies.tables.options import Compression
 
-__all__ = ["GZIP", "ZIP", "Source", "file_name", "open_source", "spooled"]
+__all__ = ["GZIP", "ZIP", "Source", "file_name", "open_source", "spooled", "workbook_format"]
 
 GZIP: Final = b"\x1f\x8b"
 ZIP: Final = b"PK\x03\x04"
 _EMPTY_ZIP: Final = b"PK\x05\x06"
+_XLSX_PART: Final = "[Content_Types].xml"
+_ODS_PARTS: Final = frozenset({"mimetype", "content.xml"})
+_ODS_START: Final = b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"
+"""What an ODS begins with behind the first member's head, section 3.3 of the Open Document Format, part 2."""
+_NAME_IN_ZIP: Final = 30
+"""Bytes in front of the name of the first member."""
 _PIECE: Final = 256 * 1024
 """Bytes that are inflated, or read from a temporary file, at a time."""
 _START: Final = 64 * 1024
@@ -49,8 +56,8 @@ class Source(Protocol):
 async def open_source(files: Files, key: str) -> tuple[Source, bytes]:
     """The content of the file, and the beginning of it.
 
-    A ZIP with one file in it is that file, unless it is a workbook, which is a ZIP itself. Raises `FileMissing`, and
-    `NotATable` for a ZIP that has no file, or several.
+    A ZIP with one file in it is that file, unless it is a workbook, which is a ZIP itself: `workbook_format` says which.
+    Raises `FileMissing`, and `NotATable` for a ZIP that has no file, or several.
     """
     plain = _Plain(files, key, await files.size(key))
     start = await _beginning(plain)
@@ -68,11 +75,40 @@ async def open_source(files: Files, key: str) -> tuple[Source, bytes]:
     return source, await _beginning(source)
 
 
+async def workbook_format(source: Source, start: bytes) -> Literal["xlsx", "ods"]:
+    """Which of the two a workbook is that begins so. Raises `NotATable`.
+
+    Programs put a part first that tells it; one that was unpacked and packed again is told by the names of its parts.
+    """
+    if _ODS_START in start[:200]:
+        return "ods"
+    if start[_NAME_IN_ZIP:].startswith(_XLSX_PART.encode()):
+        return "xlsx"
+    with await spooled(source) as archive:
+        names = await asyncio.to_thread(_names_in, archive)
+    return "xlsx" if _XLSX_PART in names or not names >= _ODS_PARTS else "ods"
+
+
 async def spooled(source: Source) -> IO[bytes]:
-    """The content as a temporary file, which goes away when it is closed or forgotten."""
+    """The content as a temporary file, which goes away when it is closed or forgotten.
+
+    Raises `NotATable` for content that is larger than `MAX_ARCHIVE` when it is inflated; a file that is not compressed may
+    have any size, as it has taken that already.
+    """
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - whoever asked for it closes it
-    async for chunk in source.chunks():
-        await asyncio.to_thread(file.write, chunk)
+    try:
+        made = 0
+        async for chunk in source.chunks():
+            made += len(chunk)
+            if source.compression is not None and made > limits.MAX_ARCHIVE:
+                raise NotATable(
+                    f"The file has an archive in it that is larger than {limits.MAX_ARCHIVE // 1024**2:,} MiB, the most that "
+                    "one may have which is compressed once more; upload it as it is"
+                )
+            await asyncio.to_thread(file.write, chunk)
+    except BaseException:
+        file.close()
+        raise
     file.seek(0)
     return file
 
@@ -195,13 +231,9 @@ def file_name(key: str) -> str:
 
 def _only_member(archive: IO[bytes]) -> zipfile.ZipInfo | None:
     """The one file of a ZIP; None if it is a workbook. Raises `NotATable`."""
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            members = opened.infolist()
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise NotATable(f"The ZIP archive cannot be read: {error}") from None
+    members = _members_of(archive)
     names = {member.filename for member in members}
-    if "[Content_Types].xml" in names or {"mimetype", "content.xml"} <= names:
+    if _XLSX_PART in names or names >= _ODS_PARTS:
         return None
     found = [member for member in members if not _is_hidden(member)]
     if len(found) != 1:
@@ -214,6 +246,18 @@ def _only_member(archive: IO[bytes]) -> zipfile.ZipInfo | None:
         # `zipfile` inflates the others without a limit: a few kilobytes of LZMA become gigabytes in one read.
         raise NotATable("The ZIP archive is compressed by something else than deflate; make an ordinary one, or a gzip")
     return found[0]
+
+
+def _members_of(archive: IO[bytes]) -> list[zipfile.ZipInfo]:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        raise NotATable(f"The ZIP archive cannot be read: {error}") from None
+
+
+def _names_in(archive: IO[bytes]) -> frozenset[str]:
+    return frozenset(member.filename for member in _members_of(archive))
 
 
 def _is_hidden(member: zipfile.ZipInfo) -> bool:

@@ -12,7 +12,7 @@ from typing import IO, Final, Self
 import xlsxwriter
 from xlsxwriter.exceptions import XlsxWriterException
 
-from batchbus_strategies.tables.errors import NotATable
+from batchbus_strategies.tables.errors import CellTooLong, NotATable
 from batchbus_strategies.tables.formulas import guarded
 from batchbus_strategies.tables.limits import MAX_ROWS
 
@@ -80,7 +80,7 @@ class XlsxSheet:
         if self._guard:
             text = guarded(text)
         if len(text) > _MAX_TEXT:
-            raise NotATable(
+            raise CellTooLong(
                 f"Row {self._rows + 1} has a cell of {len(text):,} characters; a cell of XLSX may have {_MAX_TEXT:,}. Write "
                 "CSV instead"
             )

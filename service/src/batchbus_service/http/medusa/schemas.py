@@ -224,6 +224,8 @@ class History(Answer):
     """Whether there is a plan to read, row by row."""
     outcome: bool
     """Whether it can be read what became of each record."""
+    error_file: str | None
+    """The name of the file with what was not applied, which `error-file` answers with; None if there is none."""
 
 
 class PlanPage(Page):

@@ -9,6 +9,7 @@ from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.job import HistoryEntry
 from batchbus_service.http.medusa.access import job_for
 from batchbus_service.http.medusa.schemas import History, HistoryEvent
+from batchbus_service.http.operator.error_file import error_file_name
 from batchbus_service.http.operator.outcome import outcome_key
 from batchbus_service.http.operator.plan import plan_key
 from batchbus_service.http.server.callers import Reader
@@ -35,7 +36,14 @@ async def history(id: str, api: ApiState, caller: Reader) -> Response:
         file_fields=api.service.registry.declared(job.type).file_fields,
     )
     plan, outcome = plan_key(api, job) is not None, outcome_key(api, job) is not None
-    answer = History(history=entries, why=explanation.why, way_out=explanation.hint, plan=plan, outcome=outcome)
+    answer = History(
+        history=entries,
+        why=explanation.why,
+        way_out=explanation.hint,
+        plan=plan,
+        outcome=outcome,
+        error_file=error_file_name(api, job),
+    )
     return answer.response()
 
 

@@ -79,6 +79,15 @@ export function progressLine({ advancement_count: done, count, progress, rate, s
 /** The terminal statuses, as the domain has them. */
 export const ENDED = ["completed", "failed", "canceled"];
 
+/** What of a file was not applied, or cannot be, in a sentence; nothing if all of it was, or will be. */
+export function notApplied({ status, result }) {
+  const count = result?.left_out ?? result?.operations?.error;
+  if (typeof count !== "number" || count <= 0) return null;
+  if (status === "failed" || status === "canceled") return `${counted(count, "record")} cannot be used. Nothing more is applied.`;
+  if (status === "completed") return `${counted(count, "record")} ${count === 1 ? "was" : "were"} not applied. All others were.`;
+  return `${counted(count, "record")} cannot be used, and will be left out.`;
+}
+
 /** Whether a job is a dry run still: once it was confirmed, it does what it says. */
 export function isDryRun({ dry_run: dryRun, confirmed_at: confirmedAt }) {
   return Boolean(dryRun) && !confirmedAt;

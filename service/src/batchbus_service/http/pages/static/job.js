@@ -2,7 +2,8 @@
 
 import { get, post, save, saveFile, upload } from "./api.js";
 import { ask, badge, busy, button, facts, fill, h, leftOut, prose, row, table, tell, time } from "./dom.js";
-import { ENDED, bytes, cell, firstOf, isDryRun, number, percent, progressLine, tensed, words } from "./format.js";
+import { ENDED, bytes, cell, firstOf, isDryRun, notApplied, number, percent } from "./format.js";
+import { progressLine, tensed, words } from "./format.js";
 import { person } from "./people.js";
 import { outcome, plan } from "./plan.js";
 import { address } from "./routes.js";
@@ -69,7 +70,7 @@ class JobView {
     this.#put(this.#kind, isDryRun(job), (dry) => dry && h("span", { class: "badge plain" }, "dry run"));
     this.#put(this.#status, [job.status, told.why, told.way_out, job.result?.left_out], () => standing(job, told));
     this.#put(this.#actions, [job.status, job.confirmed_at], () => this.#offers());
-    this.#put(this.#result, [job.result, job.status], () => result(job, this.path));
+    this.#put(this.#result, [job.result, job.status, told.error_file], () => result(job, this.path, told.error_file));
     const onDigest = (digest) => {
       this.#planShown = digest;
     };
@@ -235,7 +236,7 @@ function standing(job, { why, way_out: wayOut }) {
 }
 
 /** What has come of it: numbers, the file to fetch, and the records that could not be used. */
-function result(job, path) {
+function result(job, path, errorFile) {
   const { result: told } = job;
   if (!told) return null;
   const { errors = [], warnings = [], stat_descriptors: described, file_key: file } = told;
@@ -247,6 +248,7 @@ function result(job, path) {
       ["Done", typeof told.advancement_count === "number" ? number(told.advancement_count) : null],
       ["File", file && button(`Download (${bytes(told.file_size)})`, () => saveFile(file))],
     ]),
+    leftOver(job, path, errorFile),
     warned(Array.isArray(warnings) ? warnings : [warnings]),
     errors.length > 0 && [
       h(
@@ -256,6 +258,24 @@ function result(job, path) {
         button("All row errors as CSV", () => save(`${path}/errors`, `${job.id}-errors.csv`)),
       ),
       errorTable(errors),
+    ],
+  ];
+}
+
+/** What of the file was not applied, as a file to mend and send again. */
+function leftOver(job, path, errorFile) {
+  const sentence = notApplied(job);
+  if (!sentence && !errorFile) return null;
+  return [
+    sentence && h("p", { class: "hint" }, h("strong", {}, sentence)),
+    errorFile && [
+      h("p", {}, "They come back as they were uploaded, with what is wrong in the column ", h("code", {}, "_errors"), "."),
+      h(
+        "div",
+        { class: "actions" },
+        button("Download what was not applied", () => save(`${path}/error-file`, errorFile)),
+        h("a", { class: "button", href: address("new", "", { type: job.type }) }, "Send it mended"),
+      ),
     ],
   ];
 }
