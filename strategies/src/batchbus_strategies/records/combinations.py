@@ -25,6 +25,10 @@ class Combinations:
     def __init__(self, schema: Schema) -> None:
         assert schema.combination is not None and schema.combination.combination is not None
         self.field: Field = schema.combination
+        self.grows = schema.combination.combination.grows
+        before = schema.combination.combination.name_column.partition("<n>")[0]
+        self.noun = before.strip().lower() or "name"
+        """What a name is of, for people: `option` for `Option <n> Name`."""
         self._schema = schema
         self._list: NameList | None = schema.combination.combination.names
 
