@@ -50,9 +50,18 @@ class RabbitNode:
     `with RabbitNode() as node:` starts it; `node.url` is its address. The other methods are for tests that break it.
     """
 
-    def __init__(self) -> None:
-        self.port, self._dist_port, self._epmd_port = _free_ports(3)
+    def __init__(self, *, epmd_port: int | None = None, cookie: str | None = None) -> None:
+        """`epmd_port` and `cookie`: what the nodes of a cluster share; then somebody else starts the name server."""
+        self.port, self._dist_port, own_epmd_port = _free_ports(3)
+        self._epmd_port = epmd_port or own_epmd_port
+        self._has_epmd = epmd_port is None
+        self.more_config = ""
+        """Lines that the configuration has besides."""
         self._folder = Path(tempfile.mkdtemp(prefix="batchbus-rabbitmq-"))
+        if cookie is not None:
+            place = self._folder / ".erlang.cookie"
+            place.write_text(cookie)
+            place.chmod(0o400)
         self._epmd: _Process | None = None
         self._server: _Process | None = None
         self._fresh_vhosts: list[str] = []
@@ -70,17 +79,27 @@ class RabbitNode:
         self.close()
 
     @property
+    def epmd_port(self) -> int:
+        """Where the name server listens that knows this node's port."""
+        return self._epmd_port
+
+    @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    @property
+    def name(self) -> str:
+        """As Erlang has it."""
+        return f"batchbus-{self.port}@localhost"
 
     def start(self) -> None:
         """Start it, unless it runs, and wait until it takes connections."""
         if self._server is not None:
             return
-        (self._folder / "rabbitmq.conf").write_text(_CONFIG.format(port=self.port))
+        (self._folder / "rabbitmq.conf").write_text(_CONFIG.format(port=self.port) + self.more_config)
         (self._folder / "plugins").write_text("[].")
         (self._folder / "env.conf").touch()
-        if self._epmd is None:
+        if self._epmd is None and self._has_epmd:
             epmd = [_required("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"]
             self._epmd = _Process(epmd, self._environment, self._folder)
         self._server = _Process([_required("rabbitmq-server")], self._environment, self._folder)
@@ -151,7 +170,7 @@ class RabbitNode:
             "LANG": "C.UTF-8",
             "HOME": str(self._folder),
             "ERL_EPMD_PORT": str(self._epmd_port),
-            "RABBITMQ_NODENAME": f"batchbus-{self.port}@localhost",
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_DIST_PORT": str(self._dist_port),
             "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
             "RABBITMQ_LOG_BASE": str(self._folder / "log"),

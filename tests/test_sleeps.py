@@ -14,7 +14,13 @@ _TESTS: Final = Path(__file__).parent
 
 _VIRTUAL: Final = (
     *("simulation/running.py", "engine/world.py", "engine/faulty.py"),
-    *("engine/test_early.py", "engine/test_intake.py", "journal/test_outbox.py", "journal/test_presence.py"),
+    *(
+        "engine/test_early.py",
+        "engine/test_handover.py",
+        "engine/test_intake.py",
+        "journal/test_outbox.py",
+        "journal/test_presence.py",
+    ),
 )
 """Where all of them pass on virtual time, which takes none: see `tests/engine/virtual_time.py`."""
 
@@ -57,6 +63,7 @@ _REASONS: Final = {
         "chaos/faults.py _broker_out_of_memory",
         "chaos/faults.py _connections_cut",
         "chaos/faults.py _connections_silent",
+        "chaos/faults.py _node_cut_off",
         "chaos/faults.py _database_frozen",
         "chaos/faults.py _worker_frozen",
         "chaos/rounds.py _ask",
@@ -70,6 +77,8 @@ _REASONS: Final = {
     },
     "other processes, a broker or a server's own looks change it, and tell nobody: it is asked for again": {
         "chaos/rounds.py _rest",
+        "chaos/watching.py Watch._keep_asking",
+        "execution/test_spares.py started",
         "docs/test_examples.py test_completed_jobs_are_written_down_with_nothing_but_amqp_tools",
         "engine/installation.py _poll",
         "engine/test_outages.py failure",
@@ -77,6 +86,7 @@ _REASONS: Final = {
         "events/test_rabbitmq.py disconnected",
         "events/test_rabbitmq.py published_to_a_queue",
         "events/test_rabbitmq.py test_a_broker_that_does_not_answer_any_more_is_not_connected",
+        "events/test_rabbitmq_topology.py test_a_client_that_declares_nothing_notices_a_broker_that_does_not_answer",
         "events/test_rabbitmq_topology.py test_what_somebody_deletes_from_the_broker_is_declared_anew_with_its_bindings",
         "http/test_metrics.py scraped_until",
         "http/test_parked.py parked",

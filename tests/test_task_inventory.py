@@ -43,6 +43,9 @@ _ENDS_WITH_ITS_WORK: Final = {
     "service/execution/isolation/child.py Child._progressed": "tells of one burst of progress; the next begins anew",
     "service/execution/isolation/isolated.py Isolated._heard": "one checkpoint; what it raises is told to the child",
     "service/execution/isolation/isolated.py Isolated._ready": "one start, awaited",
+    "service/execution/isolation/process.py _executed": "one start, awaited",
+    "service/execution/isolation/spares.py SpareProcesses.expect": "one start, awaited by the run that gets the process",
+    "service/execution/isolation/spares.py SpareProcesses._end": "one end of a process, which `close` waits for",
     "service/execution/isolation/requests.py RequestServer.heard": "one request; what it raises is told to the child",
     "service/execution/isolation/process.py ChildProcess.start": "to the end of the child, and every Exception ends that",
     "service/journal/transitions.py _unbroken": "one write, awaited",
@@ -51,6 +54,7 @@ _ENDS_WITH_ITS_WORK: Final = {
     "service/execution/heartbeat.py Heartbeat._spawn": "one beat or message, which begins the next in any case",
     "service/engine/readiness.py Readiness._ask_database": "one ping, awaited",
     "service/operations/replay/replay_attempt.py ReplayAttempt._in_a_thread": "one piece of reading, awaited",
+    "service/operations/replay/replay_attempt.py ReplayAttempt._send": "one event, awaited with the others of its batch",
     "service/engine/dispatcher.py Dispatcher.take": "one run; `_ended` logs what it raises",
 }
 

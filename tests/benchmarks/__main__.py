@@ -7,7 +7,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from tests.benchmarks import backlog, bus, imports, jobs, latency, listing, queries, records, replay, streams, uploads
+from tests.benchmarks import (
+    backlog,
+    bus,
+    handover,
+    imports,
+    jobs,
+    latency,
+    listing,
+    queries,
+    records,
+    replay,
+    streams,
+    uploads,
+)
 from tests.benchmarks.ground import Ground, open_ground
 
 BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
@@ -22,6 +35,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
     "streams": streams.run,
     "uploads": uploads.run,
     "latency": latency.run,
+    "handover": handover.run,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -12,8 +12,10 @@ import psutil
 
 from batchbus_events import topics
 from tests.chaos.fleet import Fleet
+from tests.chaos.watching import Watcher
 from tests.engine.installation import Installation
 from tests.events.proxy import Proxy
+from tests.rabbitmq_cluster import RabbitCluster
 from tests.rabbitmq_node import RabbitNode
 
 __all__ = ["FAULTS", "Fault", "Parts"]
@@ -25,13 +27,20 @@ class Parts:
 
     installation: Installation
     node: RabbitNode
-    """The broker."""
+    """The broker; of a cluster, one of its nodes."""
+    cluster: RabbitCluster | None
     database: psutil.Process
     fleet: Fleet
     proxy: Proxy
-    """The way of the workers to the broker."""
+    """The way of the workers and of the server to the broker."""
     lease: float
     random: Random
+    watch: Watcher
+    fault: Fault
+
+    async def look(self) -> None:
+        """While it is broken: what is wrong has to be named, and nothing else."""
+        await self.watch.broken(self.fault.names, within=self.fault.within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +50,17 @@ class Fault:
     name: str
     happen: Callable[[Parts], Awaitable[None]]
     """From its beginning to its end."""
+    names: tuple[str, ...] = ()
+    """The checks of readiness that have to name it while it lasts."""
+    within: float = 10.0
+    """After how many seconds."""
+    may_name: tuple[str, ...] = ()
+    """Further checks that it concerns, and that may name it, or not."""
     dying_jobs: int = 0
     """Jobs in the load that end their process."""
-    recorder_may_miss: bool = field(default=False)
+    recorder_may_miss: bool = False
     """Events may be published while nothing of the recorder is bound to their exchange."""
+    needs_cluster: bool = False
 
 
 async def _nothing(_: Parts) -> None:
@@ -76,12 +92,14 @@ async def _database_killed(parts: Parts) -> None:
 
 async def _database_frozen(parts: Parts) -> None:
     parts.database.suspend()
+    await parts.look()
     await asyncio.sleep(parts.random.uniform(1, parts.lease + 3))  # for less than a lease, or for more
     parts.database.resume()
 
 
 async def _broker_killed(parts: Parts) -> None:
     await asyncio.to_thread(parts.node.kill)
+    await parts.look()
     await asyncio.sleep(parts.random.uniform(0, 5))  # how long the broker is away
     await asyncio.to_thread(parts.node.start)
 
@@ -92,7 +110,8 @@ async def _broker_restarted(parts: Parts) -> None:
 
 async def _broker_frozen(parts: Parts) -> None:
     parts.node.pause()
-    await asyncio.sleep(parts.random.uniform(1, 25))  # how long it is frozen
+    await parts.look()
+    await asyncio.sleep(parts.random.uniform(0, 5))  # how long it stays frozen
     parts.node.resume()
 
 
@@ -111,7 +130,8 @@ async def _connections_cut(parts: Parts) -> None:
 
 async def _connections_silent(parts: Parts) -> None:
     parts.proxy.silence()
-    await asyncio.sleep(parts.random.uniform(5, 45))  # how long nothing is heard
+    await parts.look()
+    await asyncio.sleep(parts.random.uniform(0, 15))  # how long nothing is heard any more
     parts.proxy.speak()
 
 
@@ -124,6 +144,53 @@ async def _exchanges_deleted(parts: Parts) -> None:
         await asyncio.to_thread(parts.node.eval, delete)
 
 
+# -- of a cluster of three nodes ---------------------------------------------------------------------------------------
+
+
+async def _node_killed(parts: Parts) -> None:
+    await _without(parts, parts.random.choice(_cluster_of(parts).nodes))
+
+
+async def _leader_killed(parts: Parts) -> None:
+    virtual_host = parts.installation.amqp_url.rpartition("/")[2]
+    queue = topics.TRIGGERS_QUEUE.name
+    await _without(parts, await asyncio.to_thread(_cluster_of(parts).leader, virtual_host, queue))
+
+
+async def _without(parts: Parts, node: RabbitNode) -> None:
+    """Two of three are enough: those who were connected to the other one connect anew."""
+    await asyncio.to_thread(node.kill)
+    await parts.watch.well(within=_TWO_ARE_ENOUGH)
+    await asyncio.to_thread(node.start)
+
+
+async def _node_cut_off(parts: Parts) -> None:
+    cluster = _cluster_of(parts)
+    node = parts.random.choice(cluster.nodes)
+    await asyncio.to_thread(cluster.cut_off, node)
+    await asyncio.sleep(parts.random.uniform(1, 10))  # how long it is cut off
+    await asyncio.to_thread(cluster.heal, node)
+
+
+async def _all_nodes_killed(parts: Parts) -> None:
+    cluster = _cluster_of(parts)
+    await asyncio.to_thread(cluster.kill)
+    await parts.look()
+    await asyncio.to_thread(cluster.start)
+
+
+def _cluster_of(parts: Parts) -> RabbitCluster:
+    assert parts.cluster is not None
+    return parts.cluster
+
+
+_TWO_ARE_ENOUGH: Final = 60.0
+"""Seconds after which nothing is named though a node is down. Queues elect leaders, and connections are made anew."""
+_BROKER: Final = ("broker",)
+_OUTBOX: Final = ("outbox",)
+_FROZEN_BROKER: Final = 25.0
+"""Seconds until a broker that answers nothing is named; see docs/reliability.md."""
+
 FAULTS: Final = (
     Fault("none", _nothing),
     Fault("a worker is killed", _worker_killed),
@@ -131,13 +198,23 @@ FAULTS: Final = (
     Fault("a worker is frozen past its leases", _worker_frozen),
     Fault("all workers are killed", _all_workers_killed),
     Fault("jobs end their workers", _nothing, dying_jobs=2),
-    Fault("the database is killed", _database_killed),
-    Fault("the database is frozen", _database_frozen),
-    Fault("the broker is killed", _broker_killed),
-    Fault("the broker is restarted", _broker_restarted),
-    Fault("the broker is frozen", _broker_frozen),
-    Fault("the broker is out of memory", _broker_out_of_memory),
-    Fault("connections to the broker are cut", _connections_cut),
-    Fault("connections to the broker fall silent", _connections_silent),
-    Fault("exchanges are deleted", _exchanges_deleted, recorder_may_miss=True),
+    Fault("the database is killed", _database_killed, may_name=("database",)),
+    Fault("the database is frozen", _database_frozen, names=("database",)),
+    Fault("the broker is killed", _broker_killed, names=_BROKER, may_name=_OUTBOX),
+    Fault("the broker is restarted", _broker_restarted, may_name=(*_BROKER, *_OUTBOX)),
+    Fault("the broker is frozen", _broker_frozen, names=_BROKER, within=_FROZEN_BROKER, may_name=_OUTBOX),
+    Fault("the broker is out of memory", _broker_out_of_memory, may_name=(*_BROKER, *_OUTBOX)),
+    Fault("connections to the broker are cut", _connections_cut, may_name=(*_BROKER, *_OUTBOX)),
+    Fault(
+        "connections to the broker fall silent",
+        _connections_silent,
+        names=_BROKER,
+        within=_FROZEN_BROKER,
+        may_name=_OUTBOX,
+    ),
+    Fault("exchanges are deleted", _exchanges_deleted, may_name=(*_BROKER, *_OUTBOX), recorder_may_miss=True),
+    Fault("a node of three is killed", _node_killed, may_name=(*_BROKER, *_OUTBOX), needs_cluster=True),
+    Fault("the leader of three is killed", _leader_killed, may_name=(*_BROKER, *_OUTBOX), needs_cluster=True),
+    Fault("a node of three is cut off", _node_cut_off, may_name=(*_BROKER, *_OUTBOX), needs_cluster=True),
+    Fault("all three nodes are killed", _all_nodes_killed, names=_BROKER, may_name=_OUTBOX, needs_cluster=True),
 )

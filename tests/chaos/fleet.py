@@ -54,10 +54,10 @@ class Fleet:
                     self.workers.append(worker)
                     self._started.set()
                     try:
-                        await worker.ended()
+                        await worker.ended(within=None)
                     finally:
                         self.workers.remove(worker)
                         self.ended += 1
             except (AssertionError, TimeoutError):
-                pass  # while broker or database are away it does not start; nor may it run for ever
+                pass  # while broker or database are away it does not start
             await asyncio.sleep(_AGAIN_SECONDS)  # as a supervisor does

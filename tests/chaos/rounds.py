@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -15,8 +17,10 @@ from batchbus_events.event import Event
 from batchbus_events.ids import new_job_id
 from tests.chaos.faults import Fault, Parts
 from tests.chaos.fleet import Fleet
+from tests.chaos.watching import Nobody, Watch, Watcher
 from tests.engine.installation import Installation
 from tests.events.proxy import Proxy
+from tests.rabbitmq_cluster import RabbitCluster
 from tests.rabbitmq_node import RabbitNode
 
 __all__ = ["Judgment", "play"]
@@ -24,6 +28,8 @@ __all__ = ["Judgment", "play"]
 _LEASE: Final = 3.0
 _REST_SECONDS: Final = 300.0
 """How long after the fault everything may take to come to rest."""
+_WELL_SECONDS: Final = 60.0
+"""How long after that readiness may name what is over: a task's trouble counts for half a minute."""
 _STEP: Final = 0.2
 
 
@@ -35,10 +41,12 @@ class Judgment:
     doubled: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     disordered: list[str] = field(default_factory=list)
+    said_wrong: list[str] = field(default_factory=list)
+    """By readiness, `doctor`, `batchbus show` or the metrics."""
 
     @property
     def faults(self) -> list[str]:
-        return [*self.lost, *self.doubled, *self.stuck, *self.disordered]
+        return [*self.lost, *self.doubled, *self.stuck, *self.disordered, *self.said_wrong]
 
 
 @dataclass
@@ -52,24 +60,53 @@ class _Load:
 
 
 async def play(
-    fault: Fault, seed: int, installation: Installation, node: RabbitNode, database: psutil.Process, *, jobs: int = 40
+    fault: Fault,
+    seed: int,
+    installation: Installation,
+    broker: RabbitNode | RabbitCluster,
+    database: psutil.Process,
+    *,
+    jobs: int = 40,
+    watched: bool = True,
 ) -> Judgment:
-    """`database`: the process of the database server, which somebody starts again when it ends."""
+    """`database`: the process of the database server, which somebody starts again when it ends. `watched`: whether it is
+    judged, too, what is said meanwhile.
+    """
     random = Random(f"{fault.name} {seed}")
     load = _Load()
+    cluster = broker if isinstance(broker, RabbitCluster) else None
+    node = broker if isinstance(broker, RabbitNode) else broker.nodes[0]
     async with (
         Proxy.to(installation.amqp_url) as proxy,
+        _watch(fault, installation, proxy, watched=watched) as watch,
         Fleet.of(2, installation, lease_seconds=_LEASE, amqp_url=proxy.url) as fleet,
     ):
-        parts = Parts(installation, node, database, fleet, proxy, _LEASE, random)
+        parts = Parts(installation, node, cluster, database, fleet, proxy, _LEASE, random, watch, fault)
         asking = asyncio.create_task(_ask(load, installation, Random(random.random()), jobs, fault.dying_jobs))
         await asyncio.sleep(random.uniform(0.5, 4))  # somewhere in the load
+        watch.job = await _some_job(installation)
         await fault.happen(parts)
         await asking
         stuck = await _rest(load, installation)
         await installation.bus.missing()  # the broker answers, so what was published has arrived
         await asyncio.sleep(_STEP)  # deliveries of ours are on their way; that there are no more is told by nothing
-    return await _judged(fault, load, installation, stuck)
+        await watch.well(within=_WELL_SECONDS)
+    return await _judged(fault, load, installation, stuck, watch.faults)
+
+
+@asynccontextmanager
+async def _watch(fault: Fault, installation: Installation, proxy: Proxy, *, watched: bool) -> AsyncIterator[Watcher]:
+    if not watched:
+        yield Nobody()
+        return
+    async with Watch.over(installation, proxy.url, may_name={*fault.names, *fault.may_name}) as watch:
+        yield watch
+
+
+async def _some_job(installation: Installation) -> str:
+    """The id of a job that is in the database."""
+    await installation.followed.until(lambda: installation.followed.counts["batch.created"] > 0)
+    return next(event.subject or "" for event in installation.followed.all("batch.created"))
 
 
 # -- the load ----------------------------------------------------------------------------------------------------------
@@ -143,8 +180,10 @@ def _in_words(job: dict[str, Any] | None) -> str:
 # -- the judgment ------------------------------------------------------------------------------------------------------
 
 
-async def _judged(fault: Fault, load: _Load, installation: Installation, stuck: list[str]) -> Judgment:
-    judgment = Judgment(stuck=stuck)
+async def _judged(
+    fault: Fault, load: _Load, installation: Installation, stuck: list[str], said_wrong: list[str]
+) -> Judgment:
+    judgment = Judgment(stuck=stuck, said_wrong=said_wrong)
     jobs = {each["_id"]: each async for each in installation.database.jobs.find({"status": {"$exists": True}})}
     events = installation.followed.events
     _judge_triggers(judgment, load, jobs, events, unheard=fault.recorder_may_miss)

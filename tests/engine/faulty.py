@@ -1,10 +1,10 @@
-"""The ports of a process that misbehave by a seeded chance: store, presence, clock of the database, bus."""
+"""The ports of a process that misbehave by a seeded chance: store, presence, replays, clock of the database, bus."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random
 from typing import Any, cast
@@ -15,14 +15,46 @@ from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.ports import JobStore, ProcessStore, Renewal
+from batchbus_service.domain.ports import HistoryReader, JobStore, ProcessStore, RecordedHistory, Renewal, ReplayStore
+from batchbus_service.domain.replay import Replay
+from batchbus_service.domain.selection import Selection
 from batchbus_strategies import Phase
 from tests.engine.virtual_time import server_time
 
-__all__ = ["Faults", "FaultyBus", "FaultyProcesses", "FaultyServer", "FaultyStore"]
+__all__ = [
+    "Fate",
+    "Faults",
+    "FaultyBus",
+    "FaultyHistories",
+    "FaultyProcesses",
+    "FaultyReplays",
+    "FaultyServer",
+    "FaultyStore",
+    "Surroundings",
+]
 
 _NO_CONFIRM_SECONDS = 10.0
 """After which a publisher gives up on a broker that confirms nothing."""
+
+
+@dataclass
+class Surroundings:
+    """What all processes share at the moment."""
+
+    away: set[str] = field(default_factory=set)
+    """What nobody reaches: `broker`, `database`."""
+    slow: float = 0.0
+    """How long the database takes to answer at most, in seconds, if that is longer than usual."""
+    over: bool = False
+    """The simulation has ended: what a killed process still waits for, it need not wait for any more."""
+
+
+@dataclass
+class Fate:
+    """What has become of one process."""
+
+    crashed: bool = False
+    frozen_until: float = 0.0
 
 
 @dataclass
@@ -32,18 +64,25 @@ class Faults:
     random: Random
     chance: float = 0.02
     slowest: float = 0.05
-    away: set[str] = field(default_factory=set)
-    """What nobody reaches at the moment: `broker`, `database`. Shared by all processes."""
-    crashed: bool = False
-    frozen_until: float = 0.0
+    around_all: Surroundings = field(default_factory=Surroundings)
+    fate: Fate = field(default_factory=Fate)
+
+    def apart(self, seed: str) -> Faults:
+        """The faults of the same process, by a chance of their own: what they hit does not move those of others."""
+        return replace(self, random=Random(seed))
+
+    @property
+    def away(self) -> set[str]:
+        return self.around_all.away
 
     async def around(self, what: str, deed: Callable[[], Awaitable[Any]], lost: Callable[[], Exception]) -> Any:
         """Do the deed, after a while; or fail before it, or after it."""
-        await self.pause()
+        slowest = max(self.slowest, self.around_all.slow) if what == "database" else self.slowest
+        await self.pause(slowest)
         if what in self.away or self.random.random() < self.chance:
             raise lost()
         done = await deed()
-        await self.pause()
+        await self.pause(slowest)
         if self.random.random() < self.chance:
             raise lost()
         return done
@@ -51,17 +90,20 @@ class Faults:
     @property
     def hinder(self) -> bool:
         """Whether a call to the database would fail or hang at the moment, other than by chance."""
-        return self.crashed or "database" in self.away or self.frozen_for() > 0
+        return self.fate.crashed or "database" in self.away or self.around_all.slow > 0 or self.frozen_for() > 0
 
     def frozen_for(self) -> float:
         """Seconds. Asking for the loop is a system call, and most processes are never frozen."""
-        return self.frozen_until - asyncio.get_running_loop().time() if self.frozen_until else 0.0
+        until = self.fate.frozen_until
+        return until - asyncio.get_running_loop().time() if until else 0.0
 
-    async def pause(self) -> None:
-        await asyncio.sleep(self.random.uniform(0, self.slowest))
+    async def pause(self, slowest: float) -> None:
+        await asyncio.sleep(self.random.uniform(0, slowest))
         if (frozen := self.frozen_for()) > 0:
             await asyncio.sleep(frozen)
-        if self.crashed:
+        if self.fate.crashed:
+            if self.around_all.over:
+                raise asyncio.CancelledError
             await asyncio.get_running_loop().create_future()
 
 
@@ -69,67 +111,67 @@ class FaultyStore:
     """The shared store, as one process reaches it."""
 
     def __init__(self, store: JobStore, faults: Faults) -> None:
-        self._store = store
-        self._faults = faults
+        self.store = store
+        self.faults = faults
 
     async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._faults.around("database", deed, lambda: StoreUnavailable("simulated"))
+        return await self.faults.around("database", deed, lambda: StoreUnavailable("simulated"))
 
     async def _look(self, deed: Callable[[], Awaitable[Any]]) -> Any:
         """A look that finds nothing takes no time: most looks find nothing, and the simulation would be busy with them."""
-        if self._faults.hinder or (found := await deed()):
+        if self.faults.hinder or (found := await deed()):
             return await self._do(deed)
         return found
 
     async def prepare(self) -> None:
-        await self._store.prepare()
+        await self.store.prepare()
 
     async def insert(self, job: Job) -> None:
-        await self._do(lambda: self._store.insert(job))
+        await self._do(lambda: self.store.insert(job))
 
     async def get(self, job_id: str) -> Job | None:
-        return cast("Job | None", await self._do(lambda: self._store.get(job_id)))
+        return cast("Job | None", await self._do(lambda: self.store.get(job_id)))
 
     async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
-        return bool(await self._do(lambda: self._store.update(old, new, same_lease=same_lease, by_owner=by_owner)))
+        return bool(await self._do(lambda: self.store.update(old, new, same_lease=same_lease, by_owner=by_owner)))
 
     async def renew(self, renewal: Renewal) -> bool:
-        return bool(await self._do(lambda: self._store.renew(renewal)))
+        return bool(await self._do(lambda: self.store.renew(renewal)))
 
     async def settle(self, jobs: Sequence[Job]) -> None:
-        await self._do(lambda: self._store.settle(jobs))
+        await self._do(lambda: self.store.settle(jobs))
 
     async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
-        return bool(await self._do(lambda: self._store.move_wake_at(job, wake_at)))
+        return bool(await self._do(lambda: self.store.move_wake_at(job, wake_at)))
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
-        await self._do(lambda: self._store.put_off(jobs, wake_at))
+        await self._do(lambda: self.store.put_off(jobs, wake_at))
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
-        found = await self._look(lambda: self._store.waiting(phase, job_type, until=until, want=want))
+        found = await self._look(lambda: self.store.waiting(phase, job_type, until=until, want=want))
         return cast("list[Job]", found)
 
     async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
-        return cast("list[Job | Placeholder]", await self._look(lambda: self._store.due(until=until, want=want)))
+        return cast("list[Job | Placeholder]", await self._look(lambda: self.store.due(until=until, want=want)))
 
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
-        return cast("Kept", await self._do(lambda: self._store.keep_early(job_id, trigger, wake_at)))
+        return cast("Kept", await self._do(lambda: self.store.keep_early(job_id, trigger, wake_at)))
 
     async def placeholder(self, job_id: str) -> Placeholder | None:
-        return cast("Placeholder | None", await self._do(lambda: self._store.placeholder(job_id)))
+        return cast("Placeholder | None", await self._do(lambda: self.store.placeholder(job_id)))
 
     async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
-        moved = await self._do(lambda: self._store.move_placeholder(old, wake_at=wake_at, ended=ended))
+        moved = await self._do(lambda: self.store.move_placeholder(old, wake_at=wake_at, ended=ended))
         return cast("Placeholder | None", moved)
 
     async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
-        return bool(await self._do(lambda: self._store.fill_placeholder(placeholder, job)))
+        return bool(await self._do(lambda: self.store.fill_placeholder(placeholder, job)))
 
     async def drop_placeholder(self, placeholder: Placeholder) -> None:
-        await self._do(lambda: self._store.drop_placeholder(placeholder))
+        await self._do(lambda: self.store.drop_placeholder(placeholder))
 
     async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
-        return int(await self._do(lambda: self._store.early_of(sender, since=since, until=until, up_to=up_to)))
+        return int(await self._do(lambda: self.store.early_of(sender, since=since, until=until, up_to=up_to)))
 
 
 class FaultyProcesses:
@@ -152,6 +194,53 @@ class FaultyProcesses:
 
     async def leave(self, name: str) -> None:
         await self._do(lambda: self._processes.leave(name))
+
+
+class FaultyReplays:
+    """The replays, as one process reaches them."""
+
+    def __init__(self, replays: ReplayStore, faults: Faults) -> None:
+        self._replays = replays
+        self._faults = faults
+
+    async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
+        return await self._faults.around("database", deed, lambda: StoreUnavailable("simulated"))
+
+    async def insert(self, replay: Replay) -> None:
+        await self._do(lambda: self._replays.insert(replay))
+
+    async def get(self, replay_id: str) -> Replay:
+        return cast("Replay", await self._do(lambda: self._replays.get(replay_id)))
+
+    async def newest(self, *, offset: int, limit: int) -> tuple[list[Replay], int]:
+        newest = await self._do(lambda: self._replays.newest(offset=offset, limit=limit))
+        return cast("tuple[list[Replay], int]", newest)
+
+    async def change(self, old: Replay, new: Replay) -> bool:
+        return bool(await self._do(lambda: self._replays.change(old, new)))
+
+    async def claim(self, worker: str, now: datetime, expires_at: datetime) -> Replay | None:
+        return cast("Replay | None", await self._do(lambda: self._replays.claim(worker, now, expires_at)))
+
+    async def carry_on(self, replay: Replay, expires_at: datetime) -> bool:
+        return bool(await self._do(lambda: self._replays.carry_on(replay, expires_at)))
+
+    async def release(self, replay: Replay) -> None:
+        await self._do(lambda: self._replays.release(replay))
+
+
+class FaultyHistories:
+    """The histories, as one process reads them in a thread: all of them, or none."""
+
+    def __init__(self, histories: HistoryReader, faults: Faults) -> None:
+        self._histories = histories
+        self._faults = faults
+
+    def read(self, selection: Selection) -> Iterator[RecordedHistory]:
+        faults = self._faults
+        if "database" in faults.away or faults.random.random() < faults.chance:
+            raise StoreUnavailable("simulated")
+        return self._histories.read(selection)
 
 
 class FaultyServer:
@@ -177,6 +266,7 @@ class FaultyBus:
         self._consumers: list[_Rebuilt] = []
         self.connected = True
         self.user = bus.user
+        self.vouches = bus.vouches
 
     async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
         def deed() -> Awaitable[None]:
@@ -197,7 +287,7 @@ class FaultyBus:
         self, queue: topics.Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None
     ) -> Consumer:
         async def unless_crashed(delivery: Delivery) -> None:
-            if not self._faults.crashed:
+            if not self._faults.fate.crashed:
                 # A task of its own: a crashed process's handler hangs for ever, and must not keep the bus waiting.
                 tasks.append(asyncio.ensure_future(handler(delivery)))
 

@@ -53,7 +53,10 @@ class Installation:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, amqp_url: str, mongo_url: str, folder: Path) -> AsyncIterator[Installation]:
+    async def open(
+        cls, amqp_url: str, mongo_url: str, folder: Path, *, may_miss: bool = False, replicated: bool = False
+    ) -> AsyncIterator[Installation]:
+        """`may_miss` and `replicated`: see `Followed.open`."""
         async with AsyncExitStack() as stack:
             client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongo_url, tz_aware=True, tzinfo=UTC)
             stack.callback(client.close)
@@ -61,7 +64,7 @@ class Installation:
             for name in (database.name, f"{database.name}_c"):
                 stack.push_async_callback(client.drop_database, name)
             bus = await stack.enter_async_context(RabbitBus.open(amqp_url, name="tests"))
-            followed = await stack.enter_async_context(Followed.open(bus))
+            followed = await stack.enter_async_context(Followed.open(bus, may_miss=may_miss, replicated=replicated))
             yield cls(amqp_url, mongo_url, database, folder, bus, followed, MongoJobStore(database))
 
     @property

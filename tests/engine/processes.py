@@ -59,9 +59,9 @@ class WorkerProcess:
         self._process.send_signal(signal.SIGTERM)
         return await self.ended()
 
-    async def ended(self) -> int:
-        """Wait until it has ended by itself. Returns the exit code."""
-        async with asyncio.timeout(_STOP_SECONDS):
+    async def ended(self, *, within: float | None = _STOP_SECONDS) -> int:
+        """Wait until it has ended by itself, for so many seconds or for ever. Returns the exit code."""
+        async with asyncio.timeout(within):
             return await self._process.wait()
 
     async def kill(self) -> None:

@@ -14,6 +14,7 @@ from batchbus_events.bus import HELD_SINCE, Delivery, Message, PublishRefused
 from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import Event, encode
 from batchbus_events.memory import MemoryBus
+from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.engine.commands import BUS, Commands
@@ -24,6 +25,13 @@ from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.parked.delivered import parked_as
 from tests.engine.virtual_time import VirtualClock, run_virtually
 from tests.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
+
+
+class NewerStore(MemoryJobStore):
+    """Every job in it is of a form that this process cannot read."""
+
+    async def get(self, job_id: str) -> Job | None:
+        raise UnreadableJob(job_id, "a newer batchbus wrote it (schema 2)")
 
 
 class BrokenStore(MemoryJobStore):
@@ -95,7 +103,7 @@ class Taken:
         self.answers.append("hold")
 
 
-async def _handled(delivery: Taken) -> list[Message]:
+async def _handled(delivery: Taken, store: MemoryJobStore | None = None) -> list[Message]:
     """What was parked of it."""
     parked: list[Message] = []
 
@@ -103,7 +111,8 @@ async def _handled(delivery: Taken) -> list[Message]:
         parked.append(parked_delivery.message)
         await parked_delivery.ack()
 
-    log, store, clock, policy = structlog.get_logger(), MemoryJobStore(), _clock(), Policy()
+    log, clock, policy = structlog.get_logger(), _clock(), Policy()
+    store = store or MemoryJobStore()
     async with MemoryBus() as bus:
         await bus.consume(topics.PARKED_QUEUE, note, prefetch=10)
         presence = Presence(MemoryProcessStore(), clock, "worker-1", log, lasts=timedelta(seconds=20))
@@ -120,11 +129,15 @@ def _clock() -> VirtualClock:
 
 
 def _newer(held_hours: float | None) -> Message:
+    return _message(NEWER, held_hours)
+
+
+def _message(event: Event, held_hours: float | None) -> Message:
     async def now() -> float:
         return _clock().now().timestamp()
 
     headers = {} if held_hours is None else {HELD_SINCE: int(run_virtually(now()) - held_hours * 3600)}
-    return Message(body=encode(NEWER), routing_key="batch.created", headers=headers)
+    return Message(body=encode(event), routing_key=event.type, headers=headers)
 
 
 def test_a_trigger_that_cannot_be_held_at_the_moment_waits_until_it_can_be_and_counts_as_no_failure() -> None:
@@ -144,6 +157,19 @@ def test_a_trigger_of_a_newer_version_is_parked_when_no_process_has_read_it_for_
         parked = run_virtually(_handled(delivery))
     assert delivery.answers == [answer]
     assert [message.body for message in parked] == ([encode(NEWER)] if answer == "ack" else [])
+
+
+@pytest.mark.parametrize(("hours", "answer"), [(None, "hold"), (23.9, "hold"), (24.1, "ack")])
+def test_a_trigger_for_a_job_that_a_newer_version_wrote_is_held_for_a_process_that_can_read_it(
+    hours: float | None, answer: str
+) -> None:
+    event = Event(type="batch.canceled", source="/tests", id="one", data={}, subject=f"batch_{'0' * 26}")
+    delivery = Taken(_message(event, hours))
+    with structlog.testing.capture_logs() as logs:
+        parked = run_virtually(_handled(delivery, NewerStore()))
+    assert delivery.answers == [answer]
+    assert [message.body for message in parked] == ([encode(event)] if answer == "ack" else [])
+    assert not [line for line in logs if line["event"] == "trigger_broke"]
 
 
 def test_a_trigger_that_an_operator_puts_back_has_another_day() -> None:

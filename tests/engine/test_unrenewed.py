@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -28,7 +29,8 @@ JOB = Job(
 
 
 def leased(until: float) -> Job:
-    return replace(JOB, lease=Lease("worker-1", NOW + timedelta(seconds=until)))
+    ends = NOW + timedelta(seconds=until)
+    return replace(JOB, lease=Lease("worker-1", ends), wake_at=ends)
 
 
 def test_a_lease_has_run_out_when_it_was_seen_unrenewed_for_longer_than_it_lasts() -> None:
@@ -64,6 +66,7 @@ class SlowEngine:
     def __init__(self, answers_after: float) -> None:
         self.at = 0.0
         self.taken_over = False
+        self.can_be_trusted = False
         self.answers_after = answers_after
         self.clock = self.store = self.outbox = self.decider = self.bus = self.meter = self
         self.policy = SimpleNamespace(lease=timedelta(seconds=30))
@@ -77,7 +80,7 @@ class SlowEngine:
         return self.at
 
     def trusted(self) -> bool:
-        return False
+        return self.can_be_trusted
 
     async def sure(self) -> bool:
         return False
@@ -89,7 +92,7 @@ class SlowEngine:
         return replace(job)
 
     async def due(self, *, until: datetime, want: int) -> list[Job]:
-        if until > self.now():  # the look ahead
+        if until - self.now() >= self.policy.lease:  # the look at all leases
             self.at += self.answers_after
             return [leased(10)]
         return [leased(10)] if self.at > 30 else []
@@ -108,3 +111,27 @@ async def test_a_lease_is_unrenewed_since_it_was_seen_and_not_since_it_was_asked
     engine.at = 55.0
     await rescuer.round()
     assert engine.taken_over
+
+
+async def test_what_was_seen_of_leases_is_forgotten_once_the_clock_can_be_trusted() -> None:
+    engine: Any = SlowEngine(answers_after=0)
+    rescuer = Rescuer(engine, engine, structlog.get_logger())
+    await rescuer.round()
+    engine.at, engine.can_be_trusted = 5.0, True
+    await rescuer.round()
+    engine.at, engine.can_be_trusted = 32.0, False
+    await rescuer.round()
+    assert not engine.taken_over
+    engine.at = 62.5
+    await rescuer.round()
+    assert engine.taken_over
+
+
+def test_the_next_end_is_that_of_the_lease_that_was_seen_unrenewed_for_longest() -> None:
+    leases = UnrenewedLeases(timedelta(seconds=30))
+    assert leases.next_end(0.0) == math.inf
+    leases.look_at([leased(1)], 100.0)
+    leases.look_at([replace(leased(1), id="batch_2")], 110.0)
+    assert leases.next_end(112.0) == 18.0
+    assert leases.next_end(131.0) == 9.0, "the first has run out"
+    assert leases.next_end(150.0) == math.inf

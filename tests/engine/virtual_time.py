@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
@@ -38,6 +38,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def jump(self, seconds: float) -> None:
         self._now += seconds
+
+    def run_in_executor(self, executor: object, function: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        """What would be done in a thread is done at once: a thread would live in another time."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:  # noqa: BLE001 - whoever waits for the future gets it
+            future.set_exception(error)
+        return future
 
 
 class _JumpingSelector(selectors.SelectSelector):

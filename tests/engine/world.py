@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any, cast
 
@@ -21,8 +22,9 @@ from batchbus_events import topics
 from batchbus_events.bus import Delivery, Message
 from batchbus_events.event import Event, encode
 from batchbus_events.memory import MemoryBus
+from batchbus_service.domain.bus_rules import BusRules
 from batchbus_service.domain.errors import StoreUnavailable
-from batchbus_service.domain.job import Job
+from batchbus_service.domain.job import SCHEMA, Job
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.engine.commands import BUS, Commands
 from batchbus_service.engine.dispatcher import Dispatcher, kept_for
@@ -39,17 +41,32 @@ from batchbus_service.journal.notifier import Notifier
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
+from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.telemetry.background import Background
+from batchbus_service.telemetry.queues import QueueDepths
 from batchbus_strategies import BatchStrategy, Draft, Json, Phase, Services
-from tests.engine.faulty import Faults, FaultyBus, FaultyProcesses, FaultyServer, FaultyStore
+from tests.engine.faulty import (
+    Faults,
+    FaultyBus,
+    FaultyHistories,
+    FaultyProcesses,
+    FaultyReplays,
+    FaultyServer,
+    FaultyStore,
+    Surroundings,
+)
+from tests.engine.older import OlderBus, OlderStore
 from tests.engine.virtual_time import VirtualClock
 from tests.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
+from tests.storage.memory.operations import MemoryHistoryReader, MemoryReplayStore
 
-__all__ = ["EndsProcess", "Process", "World"]
+__all__ = ["SUBSCRIBER", "EndsProcess", "Process", "World"]
 
+SUBSCRIBER = topics.Queue(name="subscriber")
+"""Somebody's queue, to which events are replayed."""
 _FAST = 5e-5
 """By how much of itself a stopwatch may be too fast or too slow."""
-_POLICY = Policy(lease=timedelta(seconds=30))
+_POLICY = Policy(lease=timedelta(seconds=30), bus=BusRules(unvouched="trusted"))
 
 
 class ExecutorHere:
@@ -131,6 +148,10 @@ class Process:
     outbox: Outbox
     transitions: Transitions
     slots: Slots
+    rescuer: Rescuer
+    older: bool = False
+    """Whether it is of an older version than the others."""
+    replayer: Replayer | None = None
 
     def free(self, phase: Phase) -> int:
         """Slots of its worker that wait for a job."""
@@ -138,7 +159,7 @@ class Process:
 
     async def crash(self) -> None:
         """As `kill -9`: nothing of it does anything any more, and its deliveries go back to the queue."""
-        self.faults.crashed = True
+        self.faults.fate.crashed = True
         await self.bus.vanish()
 
     @property
@@ -147,7 +168,8 @@ class Process:
 
     def freeze(self, seconds: float) -> None:
         """Its calls hang for so long, while its strategies think that nothing has happened."""
-        self.faults.frozen_until = max(self.faults.frozen_until, asyncio.get_running_loop().time() + seconds)
+        fate = self.faults.fate
+        fate.frozen_until = max(fate.frozen_until, asyncio.get_running_loop().time() + seconds)
 
 
 @dataclass
@@ -167,9 +189,14 @@ class World:
     chance: float = 0.02
     """See `Faults`, as are the next two."""
     slowest: float = 0.05
-    away: set[str] = field(default_factory=set)
+    surroundings: Surroundings = field(default_factory=Surroundings)
     clock_ahead: float = 0.0
     """By how much somebody has set the database server's clock ahead, in seconds."""
+    replays: MemoryReplayStore = field(default_factory=MemoryReplayStore)
+    folder: Path | None = None
+    """Where replays find room for their events; without one, no process carries replays out."""
+    older_schema: int = SCHEMA
+    """The newest schema of jobs that an older process can read."""
 
     async def listen(self) -> None:
         async def note(delivery: Delivery) -> None:
@@ -178,6 +205,7 @@ class World:
 
         everything = topics.Queue(name="world", bindings=(topics.Binding(topics.EVENTS, "batch.#"),))
         await self.bus.consume(everything, note, prefetch=1000)
+        await self.bus.consume(SUBSCRIBER, note, prefetch=1000)
 
     async def trigger(self, word: str, job_id: str, event_id: str, *, source: str = "/tests", **data: Json) -> None:
         """Publish `batch.created`, `batch.confirmed` or `batch.canceled`."""
@@ -186,7 +214,11 @@ class World:
 
     @property
     def alive(self) -> list[Process]:
-        return [process for process in self.processes if not process.faults.crashed]
+        return [process for process in self.processes if not process.faults.fate.crashed]
+
+    @property
+    def away(self) -> set[str]:
+        return self.surroundings.away
 
     async def take_away(self, what: str) -> None:
         """`broker` or `database`, for every process."""
@@ -201,13 +233,16 @@ class World:
             for process in self.alive:
                 await process.bus.come_back()
 
-    async def start_process(self) -> Process:
+    async def start_process(self, *, older: bool = False) -> Process:
         name = f"process-{next(self.numbers)}"
         log = structlog.get_logger(name)
         while self.away:  # noqa: ASYNC110 - the time is virtual
             await asyncio.sleep(1)  # it does not start without
-        faults = Faults(Random(self.random.random()), self.chance, self.slowest, self.away)
+        faults = Faults(Random(self.random.random()), self.chance, self.slowest, self.surroundings)
         bus, store = FaultyBus(self.bus, faults), FaultyStore(self.store, faults)
+        if older:
+            bus, store = OlderBus(self.bus, faults), OlderStore(store, self.older_schema)
+        background = Background(log)
         clock = VirtualClock(
             asyncio.get_running_loop(),
             FaultyServer(lambda: self.clock_ahead, faults),
@@ -216,7 +251,7 @@ class World:
             fast=self.random.uniform(-_FAST, _FAST),
         )
         await _in_the_end(clock.measure)
-        await clock.kept_right(Background(log)).start()
+        await clock.kept_right(background).start()
         lasts = 2 * _POLICY.publish_grace
         presence = Presence(FaultyProcesses(self.present, faults), clock, name, log, lasts=lasts)
         strategy = self.strategy(name)
@@ -239,24 +274,48 @@ class World:
             slots=slots,
             limits=limits,
             give_up=lambda reason: None,
+            refusal=_none,
         )
         types = [strategy.batch_type]
         worker = Dispatcher(name, transitions, bus, slots, limits, attempt, lambda _: strategy, types, notifier, log)
         await _in_the_end(presence.start)
         await outbox.start()
-        await Rescuer(transitions, bus, log).start()
+        rescuer = Rescuer(transitions, bus, log)
+        await rescuer.start()
         await worker.start()
         await Intake(bus, transitions, Commands(BUS, transitions, worker, log), log).start()
-        process = Process(name, faults, bus, worker, outbox, transitions, slots)
+        await QueueDepths(bus, log, background=background).start()
+        process = Process(name, faults, bus, worker, outbox, transitions, slots, rescuer, older)
+        if self.folder:
+            process.replayer = self._replayer(process, self.folder, clock, background)
+            await process.replayer.start()
         self.processes.append(process)
         if "broker" in self.away:  # since a moment ago
             await bus.vanish()
         return process
 
+    def _replayer(self, process: Process, folder: Path, clock: VirtualClock, background: Background) -> Replayer:
+        faults = process.faults.apart(f"{process.name} replays")
+        return Replayer(
+            FaultyReplays(self.replays, faults),
+            FaultyHistories(MemoryHistoryReader(self.store), faults),
+            process.bus,
+            clock,
+            worker=process.name,
+            folder=folder,
+            claim=_POLICY.lease,
+            log=structlog.get_logger(process.name),
+            background=background,
+        )
+
     async def _restart(self) -> None:
         """As a supervisor does with a process that has ended."""
         await asyncio.sleep(1)
         await self.start_process()
+
+
+async def _none(_: object, __: object) -> None:
+    """Jobs of a world read no files."""
 
 
 async def _in_the_end(start: Callable[[], Awaitable[None]]) -> None:

@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and a broker, whose connections a test can cut at once."""
+"""A TCP proxy between a client and a broker, whose connections a test can cut at once, and which balances their load."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ __all__ = ["Proxy"]
 
 
 class Proxy:
-    """Use it as `async with Proxy.to(url) as proxy`; `proxy.url` is the same address by way of it."""
+    """Use it as `async with Proxy.to(url) as proxy`; `proxy.url` is the same address by way of it.
 
-    def __init__(self, target: URL) -> None:
-        self._target = target
+    Of several addresses each connection goes to the next one that accepts it.
+    """
+
+    def __init__(self, targets: list[URL]) -> None:
+        self._targets = targets
         self._writers: set[asyncio.StreamWriter] = set()
         self._speaks = asyncio.Event()
         self._speaks.set()
@@ -23,8 +26,8 @@ class Proxy:
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, url: str) -> AsyncIterator[Proxy]:
-        proxy = cls(URL(url))
+    async def to(cls, url: str, *others: str) -> AsyncIterator[Proxy]:
+        proxy = cls([URL(each) for each in (url, *others)])
         server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
         proxy.url = str(URL(url).with_port(server.sockets[0].getsockname()[1]))
         try:
@@ -48,10 +51,19 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            far_reader, far_writer = await asyncio.open_connection(self._target.host, self._target.port)
+            far_reader, far_writer = await self._connect()
             self._writers |= {writer, far_writer}
             await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
         writer.transport.abort()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Raises `OSError` if none of them accepts the connection."""
+        for _ in self._targets:
+            target = self._targets[0]
+            self._targets.append(self._targets.pop(0))
+            with suppress(OSError):
+                return await asyncio.open_connection(target.host, target.port)
+        raise ConnectionRefusedError
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

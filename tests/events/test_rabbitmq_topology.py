@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from batchbus_events.topics import Queue
 from tests.events.conftest import message
 from tests.events.inbox import Inbox
 from tests.patience import PATIENCE
+from tests.rabbitmq_node import RabbitNode
 
 
 async def test_another_queue_of_the_same_name_is_reported_in_words_with_the_way_out(url: str) -> None:
@@ -91,13 +93,13 @@ async def test_what_somebody_deletes_from_the_broker_is_declared_anew_with_its_b
 
 
 class _Looks:
-    """Counts how often the bus has looked at the topology."""
+    """Counts how often the bus has looked at the topology, or only whether the broker is there, by `ping`."""
 
-    def __init__(self, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch, method: str = "missing") -> None:
         self.count = 0
-        self._look = bus.missing
+        self._look: Callable[[], Awaitable[object]] = getattr(bus, method)
         self._looked = asyncio.Event()
-        monkeypatch.setattr(bus, "missing", self._counted)
+        monkeypatch.setattr(bus, method, self._counted)
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -105,7 +107,7 @@ class _Looks:
                 self._looked.clear()
                 await self._looked.wait()
 
-    async def _counted(self) -> list[str]:
+    async def _counted(self) -> object:
         found = await self._look()
         self.count += 1
         self._looked.set()
@@ -127,9 +129,24 @@ async def test_who_finds_everything_there_again_binds_its_own_queues_all_the_sam
         assert looks.count < 5, "only one of several looks declares everything anew"
 
 
-async def test_who_only_looks_declares_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_declares_nothing_asks_for_nothing_but_an_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with RabbitBus.open(url, declare=False, look_every=0.05) as bus:
         missing = await bus.missing()
         assert {"exchange batch.triggers", "queue batchbus.log"} < set(missing)
-        await _Looks(bus, monkeypatch).until(4)
+        topology = _Looks(bus, monkeypatch)
+        await _Looks(bus, monkeypatch, "ping").until(8)
+        assert topology.count == 0
         assert await bus.missing() == missing
+
+
+async def test_a_client_that_declares_nothing_notices_a_broker_that_does_not_answer(
+    rabbit_node: RabbitNode, url: str
+) -> None:
+    async with RabbitBus.open(url, declare=False, look_every=0.1) as bus:
+        rabbit_node.pause()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while bus.connected:  # noqa: ASYNC110 - the port has no signal for it
+                    await asyncio.sleep(0.05)  # asked again
+        finally:
+            rabbit_node.resume()

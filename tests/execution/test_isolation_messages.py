@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +15,7 @@ from batchbus_service.domain.errors import NotStorable
 from batchbus_service.domain.job import Checkpoint, Job, Lease, Status
 from batchbus_service.domain.result import JobResult
 from batchbus_service.execution.execution import RaisedInChild, RunStalled, error_text
+from batchbus_service.execution.isolation.isolated import MirroredRun
 from batchbus_service.execution.isolation.messages import (
     OutOfMemory,
     checkpoint_from,
@@ -22,9 +25,17 @@ from batchbus_service.execution.isolation.messages import (
     job_to,
     packed,
     read,
+    state_of,
 )
 from batchbus_service.execution.isolation.setup import Setup
+from batchbus_service.execution.job_run import EngineJobRun
+from batchbus_service.execution.lease import Lease as HeldLease
+from batchbus_service.storage.clock import SystemClock
 from batchbus_strategies import JobRefused, LeaseLost, RunCanceled, StrategyError
+
+if TYPE_CHECKING:
+    from batchbus_service.execution.worker_services import WorkerServices
+    from batchbus_strategies import Services
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0."), min_size=1).filter(
     lambda text: not text.startswith("$")
@@ -140,3 +151,32 @@ def test_the_setup_of_a_child_is_the_same_on_both_sides() -> None:
         path=["/a"],
     )
     assert Setup.from_document(setup.to_document()) == setup
+
+
+async def test_what_a_child_said_of_the_phase_before_is_not_the_progress_of_this_one() -> None:
+    def run_in(status: Status) -> EngineJobRun:
+        job = Job(
+            id="batch_1",
+            type="chunks",
+            dry_run=False,
+            context={},
+            created_by="bus:tests",
+            request_digest="",
+            status=status,
+            created_at=_NOW,
+            updated_at=_NOW,
+            result=JobResult(count=3),
+        )
+        clock = SystemClock()
+        lease = HeldLease(clock, clock.monotonic() + 30)
+        unused = cast("Services", None), structlog.get_logger()
+        return EngineJobRun(job, *unused, clock, lease=lease, worker=cast("WorkerServices", None))
+
+    before, now = run_in(Status.CREATED), run_in(Status.PROCESSING)
+    mirrored = MirroredRun(now, lambda _: None)
+    await before.advance(2)
+    mirrored.take(state_of(before))
+    assert (mirrored.progress().advanced, mirrored.progress().share) == (0, 0.0)
+    await now.advance(1)
+    mirrored.take(state_of(now))
+    assert mirrored.progress().advanced == 1

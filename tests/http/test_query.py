@@ -188,3 +188,9 @@ def test_a_bad_comparison_of_created_at_is_all_that_is_spoken_of(query: str, fau
         "message": "created_at must be one of: DateComparisonOperator",
         "details": {"DateComparisonOperator": faults},
     }
+
+
+def test_an_index_of_thousands_of_digits_is_a_name() -> None:
+    """Python refuses to read such a number, which once was a 500."""
+    digits = b"1" * 5000
+    assert parse_query(b"a[" + digits + b"]=x") == {"a": {digits.decode(): "x"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,12 @@ async def test_a_key_does_not_leave_the_store(site: Site, olga: Person, key: str
     ]
     assert all(answer.status_code in (400, 404) for answer in answers)
     assert (site.service.settings.data_dir / "jwt.secret").exists()
+
+
+@pytest.mark.parametrize("path", ["/admin/batch-jobs", "/admin/auth", "/admin/uploads", "/admin/uploads/protected"])
+async def test_a_compressed_body_is_refused(ann: Person, path: str) -> None:
+    for encoding in ("gzip", "deflate", "br", "zstd"):
+        kind = "multipart/form-data; boundary=B" if "uploads" in path else "application/json"
+        headers = {"content-encoding": encoding, "content-type": kind}
+        answer = await ann.http.post(path, content=gzip.compress(b"{}"), headers=headers)
+        assert (answer.status_code, answer.json()["message"]) == (415, "a compressed body is not supported")

@@ -169,7 +169,7 @@ def test_who_waits_for_another_process_to_publish_still_waits_after_writing_more
         async with (world := _world()).bus:
             await world.listen()
             one, other = await _start(world), await _start(world)
-            other.faults.frozen_until = asyncio.get_running_loop().time() + 1
+            other.freeze(1)
             (job_id,) = await _ask(world, 1)
             while (job := world.store.jobs.get(job_id)) is None or job.status is not Status.PRE_PROCESSED:  # noqa: ASYNC110 - the time is virtual
                 await asyncio.sleep(0.01)

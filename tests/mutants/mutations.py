@@ -118,6 +118,35 @@ def _for_unpublished_only_if_leased(real: Any) -> Any:
     return lambda job, now, policy: real(job, now, policy) if job.lease or job.confirm_by else None
 
 
+def _however_exact(real: Any) -> Any:
+    async def sure(self: Any, *, within: float = 0.0) -> Any:
+        return await real(self, within=float("inf"))
+
+    return sure
+
+
+def _all_at_once(_real: Any) -> Any:
+    async def send(self: Any, batch: Any) -> Any:
+        from batchbus_events.bus import BusError
+
+        outcomes = await asyncio.gather(*(self._send_one(event, []) for event in batch), return_exceptions=True)
+        for number, outcome in enumerate(outcomes):
+            if isinstance(outcome, BusError):
+                return number, outcome
+        return len(batch), None
+
+    return send
+
+
+def _only_newer_triggers(real: Any) -> Any:
+    async def hold(self: Any, delivery: Any, reason: str) -> None:
+        if "dataschema" not in reason:
+            raise ValueError(reason)
+        await real(self, delivery, reason)
+
+    return hold
+
+
 def _any_version(real: Any) -> Any:
     async def update(self: Any, old: Any, new: Any, **more: Any) -> bool:
         stored = await self.get(old.id)
@@ -217,6 +246,27 @@ MUTATIONS: Final = (
         "batchbus_service.storage.clock:ServerClock.sure",
         _asynchronously(True),
         ("tests/storage/test_clock.py", SIMULATION),
+    ),
+    Mutation(
+        "slow answers prove the time",
+        "a clock that was set while its answer was on the way takes leases away",
+        "batchbus_service.storage.clock:ServerClock.sure",
+        _however_exact,
+        ("tests/storage/test_clock.py", SIMULATION),
+    ),
+    Mutation(
+        "replays are sent side by side",
+        "an event that the broker refuses comes behind what follows it of the same job",
+        "batchbus_service.operations.replay.replay_attempt:ReplayAttempt._send",
+        _all_at_once,
+        ("tests/operations/replay/test_replayer.py holds_a_replay_up", SIMULATION),
+    ),
+    Mutation(
+        "what a newer version wrote breaks triggers",
+        "an older process has triggers parked that the newer ones beside it could carry out",
+        "batchbus_service.engine.intake:Intake._hold",
+        _only_newer_triggers,
+        ("tests/engine/test_intake.py", SIMULATION),
     ),
     Mutation(
         "the machine's own clock",

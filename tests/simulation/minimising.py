@@ -44,7 +44,7 @@ def story(plan: Plan, violation: Violation) -> str:
     return "\n".join(
         [
             f"{plan.name} does not hold: {violation}",
-            f"{plan.processes} processes; {plan.lost:.0%} of answers are lost; a call takes up to {plan.slowest:g} s. In seconds:",
+            f"{plan.processes} processes, {plan.older} of them of an older version; {plan.lost:.0%} of answers are lost; a call takes up to {plan.slowest:g} s. In seconds:",
             *violation.__notes__,
         ]
     )
@@ -61,6 +61,8 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, processes=plan.processes - 1)
     if plan.lost:
         yield replace(plan, lost=0.0)
+    if plan.older:
+        yield replace(plan, older=0)
     for number, script in enumerate(plan.scripts):
         for simpler in (replace(script, breaks=0), replace(script, deaf=0.0), replace(script, chunks=1)):
             if simpler != script:

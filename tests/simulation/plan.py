@@ -15,14 +15,17 @@ __all__ = [
     "Ask",
     "Away",
     "Crash",
+    "Deploy",
     "Disconnect",
     "Freeze",
     "Operate",
+    "OrderReplay",
     "Outage",
     "Plan",
     "Script",
     "SetClock",
     "Size",
+    "Slow",
     "planned",
 ]
 
@@ -120,7 +123,43 @@ class Disconnect:
     seconds: float
 
 
-Action = Ask | Operate | Crash | Freeze | Outage | SetClock | Disconnect
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """The database takes up to so many seconds to answer, for so long; for ever if that is None."""
+
+    at: float
+    answers_within: float
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReplay:
+    """Somebody has the past published again: it is planned, and run at once."""
+
+    at: float
+    number: int
+    """Tells the replays of a plan apart."""
+    types: tuple[str, ...]
+    """Of events; none for all."""
+    rate: int
+    everyone: bool = False
+    """Whether it goes to the exchange of all subscribers, and not to one queue."""
+    pause_after: float | None = None
+    """Seconds from its start until it is paused."""
+    paused_for: float = 1.0
+    aborted: bool = False
+    """Whether it is aborted when it would be resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Each process of the older version is killed, one after the other, and one of the newer is started somewhat later."""
+
+    at: float
+    back_after: float
+
+
+Action = Ask | Operate | OrderReplay | Crash | Freeze | Outage | SetClock | Disconnect | Slow | Deploy
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +174,20 @@ class Plan:
     """How long a call takes at most, in seconds."""
     scripts: Sequence[Script]
     actions: Sequence[Action]
+    older: int = 0
+    """So many of the processes that are there first are of an older version."""
+    new_schema: bool = False
+    """Whether the newer processes write jobs in a form that those cannot read."""
 
     @property
     def without_faults(self) -> bool:
-        innocent = not any(script.deaths for script in self.scripts)
-        return innocent and not self.lost and all(isinstance(action, Ask | Operate) for action in self.actions)
+        innocent = not any(script.deaths for script in self.scripts) and not self.older
+        asked = all(isinstance(action, Ask | Operate | OrderReplay) for action in self.actions)
+        return innocent and not self.lost and asked
+
+    @property
+    def replays(self) -> list[OrderReplay]:
+        return [action for action in self.actions if isinstance(action, OrderReplay)]
 
     def without(self, action: Action) -> Plan:
         return replace(self, actions=[each for each in self.actions if each is not action])
@@ -181,16 +229,24 @@ def _small(name: str, chance: Random) -> Plan:
             if chance.random() < 0.3:
                 actions.append(Outage(chance.uniform(0, until), what, chance.choice([0.5, 12.0, 45.0])))
     if faults:
-        actions += _clock_is_set(name, until) + _broker_stumbles(name, until)
+        actions += _clock_is_set(name, until) + _broker_stumbles(name, until) + _slow_database(name, jobs, until)
+    actions += _replays(name, until, faults=faults)
+    processes = chance.randint(1, 3)
+    older, new_schema = 0, False
+    if faults:
+        older, new_schema, deploys = _versions(name, processes, until)
+        actions += deploys
     return Plan(
         name,
-        processes=chance.randint(1, 3),
+        processes=processes,
         lost=chance.choice([0.0, 0.02, 0.1]) if faults else 0.0,
         slowest=chance.choice([0.001, 0.05, 0.5]),
         scripts=_some_deadly([_script(chance) for _ in range(jobs)], name)
         if faults
         else [_script(chance) for _ in range(jobs)],
         actions=sorted(_with_plans(actions, name, jobs, until), key=lambda action: action.at),
+        older=older,
+        new_schema=new_schema,
     )
 
 
@@ -246,6 +302,73 @@ def _broker_stumbles(name: str, until: float) -> list[Action]:
     return actions
 
 
+# The chances of the next three are called so that what `FOUND` in test_seeds.py names is as it was before they were added.
+
+
+def _slow_database(name: str, jobs: int, until: float) -> list[Action]:
+    """By a chance of its own, too: now and then its clock is set meanwhile, and somebody is frozen while asking for it;
+    and somebody cancels a job that never comes."""
+    chance = Random(f"{name} slow asked for")
+    if chance.random() < 0.85:
+        return []
+    at = chance.uniform(0, until)
+    actions: list[Action] = [Slow(at, chance.choice([1.0, 4.0, 8.0]), chance.choice([30.0, 300.0, None]))]
+    if chance.random() < 0.6:
+        set_at = at + chance.uniform(0, 120)
+        actions.append(SetClock(set_at, chance.choice([-40.0, -25.0, -15.0, 15.0, 40.0])))
+        actions.append(
+            Freeze(set_at - chance.uniform(0, 30), chance.randrange(3), chance.choice([20.0, 35.0, 60.0, 90.0]))
+        )
+    if chance.random() < 0.5:
+        actions.append(Ask(at + chance.uniform(0, 60), jobs, "canceled"))
+    return actions
+
+
+def _replays(name: str, until: float, *, faults: bool) -> list[Action]:
+    """By a chance of its own, too: replays, and one more fault while each goes on."""
+    chance = Random(f"{name} replays ordered")
+    if chance.random() < 0.8:
+        return []
+    actions: list[Action] = []
+    for number in range(chance.choice([1, 1, 2])):
+        at = chance.uniform(0, 2 * until)
+        actions.append(
+            OrderReplay(
+                at,
+                number,
+                types=chance.choice([(), (), (), ("batch.created", "batch.completed")]),
+                rate=chance.choice([1, 4, 40, 1000]),
+                everyone=chance.random() < 0.3,
+                pause_after=chance.choice([None, None, 1.0, 10.0]),
+                paused_for=chance.choice([1.0, 30.0]),
+                aborted=chance.random() < 0.2,
+            )
+        )
+        then, hit = at + chance.uniform(0, 20), chance.randrange(3)
+        if faults:
+            away: Away = chance.choice(["broker", "database"])
+            trouble = (
+                Crash(then, hit, 1.0),
+                Freeze(then, hit, 60.0),
+                Outage(then, away, 12.0),
+                Disconnect(then, hit, 5.0),
+            )
+            actions.append(chance.choice(trouble))
+    return actions
+
+
+def _versions(name: str, processes: int, until: float) -> tuple[int, bool, list[Action]]:
+    """By a chance of its own, too: how many processes are of an older version, whether they can read what the newer
+    ones write, and when they are replaced, which they are if there is no other."""
+    chance = Random(f"{name} versions at once")
+    if chance.random() < 0.85:
+        return 0, False, []
+    older, new_schema = chance.randint(1, processes), chance.random() < 0.5
+    deploy = Deploy(chance.uniform(0, 2 * until), chance.choice([0.5, 5.0]))
+    replaced = older == processes or chance.random() < 0.6
+    return older, new_schema, [deploy] if replaced else []
+
+
 def _burst(name: str, chance: Random) -> Plan:
     """750 to 2,500 jobs, each created and then confirmed or canceled, as fast as one publisher can."""
     jobs = chance.choice([750, 750, 1000, 2500])
@@ -256,6 +379,9 @@ def _burst(name: str, chance: Random) -> Plan:
         actions.append(Ask(at + 0.0005, job, chance.choice(["confirmed", "confirmed", "confirmed", "canceled"])))
     if chance.random() < 0.5:
         actions.append(Crash(chance.uniform(0, 20), 0, 1.0))
+    replays = Random(f"{name} replays ordered")
+    if replays.random() < 0.5:
+        actions.append(OrderReplay(replays.uniform(0, 60), 0, (), replays.choice([1000, 10_000])))
     return Plan(
         name,
         processes=3,
@@ -279,6 +405,9 @@ def _long(name: str, chance: Random) -> Plan:
             chance.choice([3600.0, 3600.0, 21600.0, 86400.0]),
         )
     )
+    actions += _replays(name, 200.0, faults=True)
+    older, new_schema, deploys = _versions(name, 2, 300.0)
+    actions += deploys
     return Plan(
         name,
         processes=2,
@@ -286,6 +415,8 @@ def _long(name: str, chance: Random) -> Plan:
         slowest=0.05,
         scripts=[_script(chance) for _ in range(jobs)],
         actions=sorted(actions, key=lambda action: action.at),
+        older=older,
+        new_schema=new_schema,
     )
 
 

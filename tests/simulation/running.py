@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import tempfile
 from collections import defaultdict
+from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -17,15 +20,31 @@ from batchbus_events import topics
 from batchbus_events.bus import BusError, BusUnavailable, Message
 from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import Event, encode
-from batchbus_service.domain.errors import NotAllowed, StoreUnavailable, UnknownJob
-from batchbus_service.domain.job import Job
+from batchbus_service.domain.errors import NotAllowed, StoreUnavailable, UnknownJob, UnreadableJob
+from batchbus_service.domain.job import SCHEMA, Job
 from batchbus_service.domain.lifecycle import Cause, Decider
 from batchbus_strategies import AnyContext, BatchStrategy, JobRun, Json, StrategyError
 from tests.engine.virtual_time import run_virtually, server_time
 from tests.engine.world import EndsProcess, Process, World
 from tests.simulation.checks import BY_DIGEST, CheckedStore, Effects, Violation, check_end, rests, trigger_id_of
-from tests.simulation.plan import Action, Ask, Crash, Disconnect, Freeze, Operate, Outage, Plan, Script, SetClock
-from tests.simulation.waits import CALM, check_waits
+from tests.simulation.leases import Leases
+from tests.simulation.plan import (
+    Action,
+    Ask,
+    Crash,
+    Deploy,
+    Disconnect,
+    Freeze,
+    Operate,
+    OrderReplay,
+    Outage,
+    Plan,
+    Script,
+    SetClock,
+    Slow,
+)
+from tests.simulation.replays import Operator, check_replays
+from tests.simulation.waits import CALM, check_replay_waits, check_waits
 
 __all__ = ["Told", "carry_out"]
 
@@ -64,7 +83,8 @@ def carry_out(plan: Plan) -> Told:
     random.seed(plan.name)  # the engine's own jitter
     structlog.configure(processors=[note], cache_logger_on_first_use=False)
     try:
-        run_virtually(_Run(plan, told).run())
+        with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
+            run_virtually(_Run(plan, told, Path(folder)).run())
     except Violation as violation:
         violation.add_note(_in_words(told, str(violation).partition(":")[0]))
         raise
@@ -84,7 +104,7 @@ def _in_words(told: Told, job_id: str) -> str:
 
 
 class _Run:
-    def __init__(self, plan: Plan, told: Told) -> None:
+    def __init__(self, plan: Plan, told: Told, folder: Path) -> None:
         self._plan = plan
         self._told = told
         self._store = CheckedStore()
@@ -98,7 +118,11 @@ class _Run:
             store=self._store,
             chance=plan.lost,
             slowest=plan.slowest,
+            folder=folder if plan.replays else None,  # where nobody orders any, nobody looks for them
+            older_schema=SCHEMA - plan.new_schema,
         )
+        self._store.look_at(Leases(self._world).look_at)
+        self._operator = Operator(plan, self._world)
         self._violations: list[Violation] = []
         self._disturbed = False
         """Whether something was broken for a moment since the waits were looked at."""
@@ -108,17 +132,27 @@ class _Run:
 
     async def run(self) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: self._noticed(context.get("exception")))
-        async with self._world.bus:
+        async with self._world.bus, self._until_over():
             await self._world.listen()
-            for _ in range(self._plan.processes):
-                await self._world.start_process()
+            for number in range(self._plan.processes):
+                await self._world.start_process(older=number < self._plan.older)
             looking = asyncio.create_task(self._look_at_waits())
             async with asyncio.TaskGroup() as doing:
                 for action in self._plan.actions:
                     doing.create_task(self._do(action))
             await self._come_to_rest()
             looking.cancel()
-            check_end(self._plan, self._store.jobs, self._world.published, self._effects)
+            jobs, published = self._store.jobs, self._world.published
+            check_end(self._plan, jobs, published, self._effects)
+            replays = [(self._world.replays.known(replay_id), due) for replay_id, due in self._operator.due.items()]
+            check_replays(self._plan, jobs, replays, published)
+
+    @contextlib.asynccontextmanager
+    async def _until_over(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            self._world.surroundings.over = True
 
     def _noticed(self, error: BaseException | None) -> None:
         if isinstance(error, Violation):
@@ -135,13 +169,17 @@ class _Run:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             alive = world.alive
-            broken = world.away or any(process.frozen or not process.bus.connected for process in alive)
+            slow = world.surroundings.slow
+            broken = world.away or slow or any(process.frozen or not process.bus.connected for process in alive)
             state = (len(world.processes), len(alive))
             if broken or self._disturbed or state != last:
                 calm_since, last, self._disturbed = loop.time(), state, False
             elif alive and not self._plan.lost and loop.time() - calm_since > calm:
                 try:
-                    check_waits(self._store.jobs.values(), alive, server_time(loop, world.clock_ahead))
+                    now = server_time(loop, world.clock_ahead)
+                    jobs, slowest = self._store.jobs.values(), self._plan.slowest
+                    check_waits(jobs, alive, now, slowest=slowest, unreadable=self._plan.new_schema)
+                    check_replay_waits((world.replays.known(each) for each in self._operator.due), alive, now)
                 except Violation as violation:
                     self._violations.append(violation)
                     return
@@ -165,11 +203,14 @@ class _Run:
             tired = [job_id for job_id in wanted if job_id not in jobs or not rests(jobs[job_id])]
             queue = await self._world.bus.inspect(topics.TRIGGERS_QUEUE.name)
             busy = not queue or queue.messages or any(process.frozen for process in self._world.alive)
-            if not tired and not self._store.placeholders and not busy:
+            unfinished = self._operator.unfinished
+            if not tired and not self._store.placeholders and not busy and not unfinished:
                 await asyncio.sleep(60)  # what is being answered still
                 if not [job_id for job_id in wanted if not rests(jobs[job_id])]:
                     return
             if loop.time() > until:
+                if unfinished:
+                    raise Violation(unfinished)
                 stuck = next(iter(tired), None) or next(iter(self._store.placeholders), "?")
                 raise Violation(f"{stuck}: it does not come to rest: {jobs.get(stuck)}")
             await asyncio.sleep(5)
@@ -180,12 +221,14 @@ class _Run:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, action.at - loop.time()))
         self._told.append((loop.time(), f"-- {action}", {}))
-        self._disturbed = self._disturbed or not isinstance(action, Ask | Operate)
+        self._disturbed = self._disturbed or not isinstance(action, Ask | Operate | OrderReplay)
         match action:
             case Ask():
                 await self._ask(action)
             case Operate():
                 await self._operate(action)
+            case OrderReplay():
+                await self._operator.order(action)
             case Outage():
                 await self._world.take_away(action.what)
                 await asyncio.sleep(action.seconds)
@@ -200,16 +243,29 @@ class _Run:
                     await self._disconnected(alive[action.process % len(alive)], action.seconds)
             case SetClock():
                 self._world.clock_ahead += action.seconds
+            case Slow():
+                self._world.surroundings.slow = action.answers_within
+                if action.seconds is not None:
+                    await asyncio.sleep(action.seconds)
+                    self._world.surroundings.slow = 0.0
+            case Deploy():
+                await self._deploy(action)
             case Freeze():
                 if alive := self._world.alive:
                     alive[action.process % len(alive)].freeze(action.seconds)
+
+    async def _deploy(self, deploy: Deploy) -> None:
+        for process in [process for process in self._world.alive if process.older]:
+            await process.crash()
+            await asyncio.sleep(deploy.back_after)
+            await self._world.start_process()
 
     async def _disconnected(self, process: Process, seconds: float) -> None:
         await process.bus.vanish()
         await asyncio.sleep(seconds)
         while "broker" in self._world.away:  # noqa: ASYNC110 - the time is virtual
             await asyncio.sleep(1)
-        if not process.faults.crashed:
+        if not process.faults.fate.crashed:
             await process.bus.come_back()
 
     async def _ask(self, ask: Ask) -> None:
@@ -246,7 +302,7 @@ class _Run:
         asking = asyncio.ensure_future(transitions.change_by_id(self._plan.job_id(operate.job), decide))
         done, _ = await asyncio.wait([asking], timeout=60)
         if done:
-            with contextlib.suppress(UnknownJob, NotAllowed, StoreUnavailable, BusError):
+            with contextlib.suppress(UnknownJob, UnreadableJob, NotAllowed, StoreUnavailable, BusError):
                 asking.result()
 
 

@@ -27,6 +27,8 @@ FOUND = {
     "small:23841~57": "a trigger that waited since a time before the clock was set back was answered at once",
     "small:44106": "a process that lost a job forgot to publish what it had written of it by a command of somebody",
     "small:3103": "a worker claimed a job twice at the same time, and ran it twice",
+    "small:88": "an event that the broker refused to a replay came behind what followed it of the same job",
+    "small:330": "a slow answer passed for a proof that nobody had set the database's clock, and a lease was taken away",
 }
 """Runs that failed once, and why."""
 

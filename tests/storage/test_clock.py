@@ -112,6 +112,33 @@ async def test_an_answer_that_took_long_moves_nothing_that_it_does_not_prove(clo
     assert clock.now() - timedelta(seconds=server.stopwatch) == before
 
 
+async def test_an_answer_that_took_long_does_not_prove_that_nobody_has_set_the_clock(
+    clock: Stopped, server: Server
+) -> None:
+    server.stopwatch += 100
+    await clock.measure()
+    server.stopwatch += 29
+    server.set_ahead = timedelta(seconds=-15)
+    server.takes = 30.0
+    assert not await clock.sure()
+    assert await clock.sure(within=60.0), "it is not wrong by much more than the answer took"
+    server.stopwatch += 2
+    server.takes = 0.002
+    assert not await clock.sure(), "it was set, and not all can know that yet"
+    server.stopwatch += 61
+    assert await clock.sure()
+
+
+async def test_a_database_that_is_always_slow_proves_that_the_clock_is_about_right(
+    clock: Stopped, server: Server
+) -> None:
+    server.takes = 9.0
+    for _ in range(10):
+        server.stopwatch += 30
+        assert not await clock.sure()
+        assert await clock.sure(within=20.0)
+
+
 async def test_nothing_is_sure_while_the_database_does_not_answer_and_it_is_asked_once_a_second(
     clock: Stopped, server: Server
 ) -> None:

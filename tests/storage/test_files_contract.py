@@ -1,5 +1,7 @@
 """What every file store does, in a folder and in memory alike."""
 
+from __future__ import annotations
+
 import asyncio
 import errno
 import os
@@ -7,12 +9,21 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import obstore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from obstore.exceptions import GenericError
 
-from batchbus_service.storage.files import FileStore, FileTooLarge, InvalidKey, check_key, clean_name, is_full
+from batchbus_service.storage.files import (
+    FileStore,
+    FileTooLarge,
+    InvalidKey,
+    StoreFull,
+    check_key,
+    clean_name,
+    is_full,
+)
 from batchbus_strategies.strategy import FileMissing, Files
 
 MIB = 1024 * 1024
@@ -270,15 +281,55 @@ def files_below(folder: Path) -> list[Path]:
             ),
             True,
         ),
+        (GenericError("Generic LocalFileSystem error: Disk quota exceeded (os error 122)"), True),
         (OSError(errno.EACCES, "Permission denied"), False),
-        (ValueError("os error 28"), False),
+        (GenericError("Generic LocalFileSystem error: Permission denied (os error 13)"), False),
     ],
 )
-def test_whether_there_is_no_room_is_seen_in_whatever_was_raised_and_in_its_cause(error: Exception, full: bool) -> None:
+@pytest.mark.parametrize("when", ["opened", "written", "ended"])
+async def test_a_store_that_has_no_room_says_so_whenever_it_notices(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, full: bool, when: str
+) -> None:
+    monkeypatch.setattr(obstore, "open_writer_async", lambda *_, **__: FailingWriter(error, when))
+    with pytest.raises(StoreFull if full else type(error)) as raised:
+        async with FileStore.open("memory://").write("a") as file:
+            await file.write(b"1")
     wrapped = RuntimeError("the export cannot be written")
-    wrapped.__cause__ = error
-    assert is_full(error) is full
+    wrapped.__cause__ = raised.value
+    assert is_full(raised.value) is full
     assert is_full(wrapped) is full
+
+
+async def test_a_disk_that_a_strategy_fills_while_it_writes_a_file_is_not_the_store() -> None:
+    own = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left") as raised:
+        async with FileStore.open("memory://").write("a"):
+            raise own
+    assert raised.value is own
+    assert not is_full(raised.value)
+
+
+class FailingWriter:
+    """What the library opens to write a file, when it fails."""
+
+    def __init__(self, error: Exception, when: str) -> None:
+        self._error = error
+        self._when = when
+
+    async def __aenter__(self) -> FailingWriter:
+        self._fail("opened")
+        return self
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._fail("ended")
+
+    async def write(self, _: bytes) -> None:
+        self._fail("written")
+
+    def _fail(self, when: str) -> None:
+        if when == self._when:
+            raise self._error
 
 
 async def test_files_of_a_folder_are_listed_with_the_time_of_their_last_write(store: FileStore) -> None:

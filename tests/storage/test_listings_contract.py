@@ -113,16 +113,34 @@ async def test_a_page_is_cut_out_of_the_list(six: Stores) -> None:
 
 
 async def test_a_file_belongs_to_whose_job_made_it(six: Stores) -> None:
-    assert await six.listings.made_file("usr_bob", "exports/5.csv")
-    assert not await six.listings.made_file("usr_ann", "exports/5.csv")
-    assert not await six.listings.made_file("usr_bob", "exports/6.csv")
+    assert await six.listings.made_file("exports/5.csv", user_id="usr_bob")
+    assert not await six.listings.made_file("exports/5.csv", user_id="usr_ann")
+    assert not await six.listings.made_file("exports/6.csv", user_id="usr_bob")
     assert await six.listings.unreadable(newest=10) == []
+
+
+async def test_a_file_belongs_to_the_principal_whose_job_made_it(stores: Stores) -> None:
+    for number, (name, made_by, principal) in enumerate((("new", "a label", "shop"), ("old", "billing", None))):
+        made_it = replace(job(number), created_by=f"bus:{made_by}", principal=principal)
+        await stores.jobs.insert(replace(made_it, result=JobResult(file_key=f"exports/{name}.csv")))
+    made = stores.listings.made_file
+    assert await made("exports/new.csv", principal="shop")
+    assert not await made("exports/new.csv", principal="a label")
+    assert not await made("exports/new.csv", principal="unvouched:shop")
+    assert not await made("exports/new.csv", user_id="shop")
+    assert await made("exports/old.csv", principal="billing"), "as long as there are jobs from before"
+    assert not await made("exports/old.csv", principal="shop")
 
 
 async def test_it_is_known_whose_an_upload_is_until_it_is_removed(stores: Stores) -> None:
     upload = Upload("key", "usr_ann", public=True)
     await stores.uploads.insert(upload, NOW)
     assert await stores.uploads.get("key") == upload
+    assert await stores.uploads.get("other") is None
+    for services in (("shop", "billing"), ()):
+        await stores.uploads.grant("key", services)
+        assert await stores.uploads.get("key") == replace(upload, services=services)
+    await stores.uploads.grant("other", ["shop"])
     assert await stores.uploads.get("other") is None
     for _ in range(2):
         await stores.uploads.remove("key")

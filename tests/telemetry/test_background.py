@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -23,6 +24,9 @@ from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
 from batchbus_service.domain.settings import Settings
 from batchbus_service.engine.readiness import Readiness
 from batchbus_service.telemetry.background import Background
+from batchbus_strategies import AnyContext, BatchStrategy
+from tests.engine.virtual_time import run_virtually
+from tests.engine.world import World
 from tests.patience import PATIENCE
 
 
@@ -115,6 +119,29 @@ async def test_a_service_whose_every_task_breaks_once_goes_on_and_readiness_name
         assert "rescuer: RuntimeError: rescuer was never so unlucky" in readiness.advisory()["tasks"]
         running = {task.get_name() for task in asyncio.all_tasks()}
         assert running >= _TASKS
+
+
+class Nothing(BatchStrategy[AnyContext]):
+    identifier = "nothing-strategy"
+    batch_type = "nothing"
+
+
+_NOT_SIMULATED = {
+    "removing old files of jobs": "no job of the simulation has files, and none is ever read again after so many days",
+    "sweeping unfinished files": "the same; it removes what no process writes any more, and touches no job",
+    "watching the strategies' loop": "strategies run on the simulation's own loop, where nothing takes time",
+}
+"""Why these cannot matter there."""
+
+
+def test_a_simulated_process_runs_every_task_of_a_real_one(tmp_path: Path) -> None:
+    async def running() -> set[str]:
+        async with (world := World(Random(1), lambda name: Nothing(), folder=tmp_path)).bus:
+            await world.start_process()
+            return {task.get_name() for task in asyncio.all_tasks()}
+
+    running_tasks = run_virtually(running())
+    assert _TASKS - running_tasks == _NOT_SIMULATED.keys()
 
 
 # -- pauses ------------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from batchbus_events.topics import Queue
 
 __all__ = [
     "HELD_SINCE",
+    "PRINCIPAL",
     "ROUTING_KEY",
     "USER_ID",
     "Bus",
@@ -46,6 +47,8 @@ HELD_SINCE: Final = "batchbus-held-since"
 ROUTING_KEY: Final = "batchbus-routing-key"
 USER_ID: Final = "batchbus-user-id"
 """Headers of a message sent to one queue: the routing key and the user that it would have had otherwise."""
+PRINCIPAL: Final = "batchbus-principal"
+"""Header of a message that batchbus publishes for someone else: who that is. It is believed from batchbus's own user alone."""
 
 
 class BusError(Exception):
@@ -204,6 +207,10 @@ class Bus(Protocol):
     @property
     def user(self) -> str | None:
         """Who the broker says published what we publish; None where it does not vouch."""
+
+    @property
+    def vouches(self) -> bool:
+        """Whether there is a broker that says who published a message, where the publisher lets it."""
 
     @property
     def connected(self) -> bool:

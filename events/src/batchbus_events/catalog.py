@@ -311,11 +311,14 @@ def parse_trigger(event: Event) -> Trigger:
     return CancelBatch(job_id=event.subject, reason=data.reason)
 
 
-def requested_job_id(event: Event, request: CreateBatch, user: str | None) -> str:
+def requested_job_id(event: Event, request: CreateBatch, user: str | None, *, unvouched: bool = False) -> str:
     """The id of the job that a trigger asks for: from its key if it has one, else its subject, else from the event.
 
-    `user` is who published it, where the broker vouches for it; else the event's source stands for that.
+    `user` is who published it, where the broker vouches for it; else the event's source stands for that. `unvouched`: there
+    is a broker, and it does not vouch. Then the keys of a source are apart from those of a user with the same name.
     """
+    if request.idempotency_key is not None and unvouched and user is None:
+        return derived_job_id("unvouched-key", event.source, request.idempotency_key)
     if request.idempotency_key is not None:
         return derived_job_id("bus-key", user or event.source, request.idempotency_key)
     return request.job_id or derived_job_id("event", event.source, event.id)

@@ -82,8 +82,14 @@ class Client:
         With `dry_run` the job stops after pre-processing until it is confirmed. The same `idempotency_key`, or the same
         `job_id` (`ids.new_job_id` makes one), asks for the same job: use one of them to repeat a call that failed.
 
-        Raises: `InvalidEvent`, `BusUnavailable`, `PublishRefused`, `Unroutable` if no batchbus has ever run there.
+        Raises: `InvalidEvent`, `BusUnavailable`, `PublishRefused`, `Unroutable` if no batchbus has ever run there;
+        `ValueError` for an `idempotency_key` where the client does not know its own user, as keys are the user's.
         """
+        if idempotency_key is not None and self._bus.vouches and self._bus.user is None:
+            raise ValueError(
+                "An idempotency key belongs to the broker's user, and with a client certificate only the address says which one "
+                "that is: amqps://NAME@host/?auth=external. Or give a job_id of your own, which names one job as well"
+            )
         data: dict[str, Json] = {"type": batch_type, "context": dict(context or {}), "dry_run": dry_run}
         if created_by is not None:
             data["created_by"] = created_by

@@ -48,7 +48,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 # RFC 3339; `datetime.fromisoformat` alone takes more.
 _TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_JSON_TYPE: Final = re.compile(r"[^/\s;]+/(json|[^/\s;]+\+json)\s*(;.*)?", re.IGNORECASE)
+_JSON_TYPE: Final = re.compile(r"[^/\s;]+/(?:[^/\s;]+\+)?json", re.IGNORECASE)
 _EXTENSION: Final = re.compile(r"[a-z0-9]+")
 _SCHEMA: Final = re.compile(
     r"(?P<name>urn:batchbus:schema:[^:]+:[^:]+):(?P<major>\d{1,9})\.(?P<minor>\d{1,9})", re.ASCII
@@ -221,7 +221,7 @@ def _read(envelope: dict[str, Json]) -> Event:
     if version not in ("", "1.0"):
         errors.append(FieldError("specversion", "bad_specversion", f"is {_short(version)}; only 1.0 is understood"))
     content_type = attributes.text("datacontenttype")
-    if content_type is not None and not _JSON_TYPE.fullmatch(content_type):
+    if content_type is not None and not _JSON_TYPE.fullmatch(content_type.partition(";")[0].rstrip()):
         errors.append(
             FieldError("datacontenttype", "bad_content_type", f"is {_short(content_type)}; data has to be JSON")
         )

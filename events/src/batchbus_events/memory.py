@@ -80,8 +80,12 @@ class MemoryBus:
                 await consumer.close()
 
     @property
-    def user(self) -> None:
+    def user(self) -> str | None:
         return None
+
+    @property
+    def vouches(self) -> bool:
+        return False
 
     @property
     def connected(self) -> bool:
@@ -90,7 +94,7 @@ class MemoryBus:
     async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
         if not self._open:
             raise BusUnavailable("the memory bus is closed")
-        message = replace(message, user_id=None) if message.user_id else message  # there is no broker to vouch for it
+        message = self._vouched(exchange, message)
         if _routed(topics.LOG_QUEUE, exchange, message):
             self._log.append((datetime.now(UTC), message))
             self._logged += 1
@@ -111,6 +115,10 @@ class MemoryBus:
         for queue, copy in copies:
             if queue.spec is topics.TRIGGERS_QUEUE and queue.consumers:
                 await self._settled(copy)
+
+    def _vouched(self, _exchange: str, message: Message) -> Message:
+        """The message with its publisher, as its readers are to see it: there is no broker to vouch for one."""
+        return replace(message, user_id=None) if message.user_id else message
 
     async def consume(
         self, queue: Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None

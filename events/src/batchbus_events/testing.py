@@ -128,13 +128,16 @@ class FakeBatchbus:
         trigger = decode(delivery.message.body)
         request = parse_trigger(trigger)
         if isinstance(request, CreateBatch):
-            await self._create(trigger, request, requested_job_id(trigger, request, delivery.message.user_id))
+            await self._create(trigger, request, self._id_of(trigger, request, delivery.message.user_id))
         elif request.job_id not in self.jobs:
             await self._reject(trigger, request.job_id, None, "unknown_job")
         else:
             job = self.jobs[request.job_id]
             await (self._confirm if isinstance(request, ConfirmBatch) else self._cancel)(trigger, job)
         await delivery.ack()
+
+    def _id_of(self, trigger: Event, request: CreateBatch, user: str | None) -> str:
+        return requested_job_id(trigger, request, user, unvouched=self._bus.vouches)
 
     async def _create(self, trigger: Event, request: CreateBatch, job_id: str) -> None:
         job = self.jobs.get(job_id)

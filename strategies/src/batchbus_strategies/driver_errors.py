@@ -30,10 +30,8 @@ __all__ = ["driver_sentence"]
 _DUPLICATE_KEY: Final = 11000
 _LONGEST_VALUE: Final = 80
 _LONGEST_TEXT: Final = 300
-_DUPLICATE: Final = re.compile(
-    r"E11000 .*?collection: (?P<namespace>\S+) index: (?P<index>\S+)(?: dup key: (?P<key>\{.*\}))?", re.S
-)
-_SIZES: Final = re.compile(r"\((?P<size>\d+) bytes\).* up to (?P<most>\d+) bytes", re.S)
+_DUPLICATE: Final = re.compile(r"(?P<namespace>\S+) index: (?P<index>\S+)(?: dup key: (?P<key>\{.*\}))?", re.S)
+_SIZES: Final = re.compile(r"(\d{1,20}) bytes")
 _TAIL: Final = re.compile(r" \(configured timeouts: .*|, Timeout: .*|, full error: .*", re.S)
 """What the driver adds for those who configure it."""
 
@@ -81,7 +79,7 @@ def _bulk(error: BulkWriteError) -> str:
 def _reason(refused: Mapping[str, Any]) -> str:
     """Why one write was refused, with a full stop."""
     text = str(refused.get("errmsg") or "no reason is given")
-    found = _DUPLICATE.search(text)
+    found = _duplicate(text)
     if refused.get("code") != _DUPLICATE_KEY and found is None:
         return f"{_shortened(text, _LONGEST_TEXT)}."
     key = refused.get("keyValue")
@@ -93,10 +91,10 @@ def _reason(refused: Mapping[str, Any]) -> str:
 
 
 def _too_large(error: DocumentTooLarge) -> str:
-    sizes = _SIZES.search(str(error))
-    if sizes is None:
+    sizes = _SIZES.findall(str(error))
+    if len(sizes) != 2:
         return f"A document{_for(error)} is too large for the database."
-    size, most = int(sizes["size"]), int(sizes["most"])
+    size, most = map(int, sizes)
     return f"A document{_for(error)} is too large for the database: it has {size:,} bytes, of {most:,} at most."
 
 
@@ -117,8 +115,13 @@ def _collection(error: BaseException) -> str | None:
     return _namespace({"errmsg": str(error)}) or _worked_on(error.__traceback__)
 
 
+def _duplicate(text: str) -> re.Match[str] | None:
+    """What a message about a duplicate key names. It holds the key, which may be anybody's text: each step is linear."""
+    return _DUPLICATE.match(text.partition("E11000 ")[2].partition("collection: ")[2])
+
+
 def _namespace(refused: Mapping[str, Any]) -> str | None:
-    found = _DUPLICATE.search(str(refused.get("errmsg")))
+    found = _duplicate(str(refused.get("errmsg")))
     return found["namespace"].partition(".")[2] if found else None
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from batchbus_service.storage.files import StoreFull
 from batchbus_strategies import BatchStrategy, JobRun, Phase
 
 
@@ -142,7 +142,7 @@ class Stalled(BatchStrategy[GateContext]):
 
 
 class NoRoom(BatchStrategy[GateContext]):
-    """Finds the disk full until the gate is open."""
+    """Finds the file store full until the gate is open."""
 
     identifier = "no-room-strategy"
     batch_type = "no-room"
@@ -151,6 +151,6 @@ class NoRoom(BatchStrategy[GateContext]):
     async def process(self, run: JobRun[GateContext]) -> None:
         if not run.context.gate.exists():
             try:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            except OSError as error:
+                raise StoreFull("No space left on device")
+            except StoreFull as error:
                 raise RuntimeError("the export cannot be written") from error

@@ -250,6 +250,9 @@ async def test_a_broker_that_does_not_answer_holds_a_replay_up(stage: Stage, pas
 
     await subscriber.got_different(past)
     assert (done.published, done.repeated, done.trouble) == (past, BATCH - 99, None)
+    first_come = list(dict.fromkeys((event.subject, event.sequence) for event in subscriber.events))
+    for job_id in {subject for subject, _ in first_come}:
+        assert [sequence for subject, sequence in first_come if subject == job_id] == [1, 2, 3, 4, 5]
 
 
 async def _never(_: object) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from operator import ge, gt, le, lt
 from typing import Any, Final
 
+from batchbus_service.domain.bus_rules import label_of
 from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.listing import Listing, Times
@@ -31,9 +33,9 @@ class MemoryJobListings:
         begin = math.floor(listing.offset + 0.5)
         return found[begin : begin + math.floor(listing.limit + 0.5)], len(found)
 
-    async def made_file(self, user_id: str, key: str) -> bool:
-        made = (job.result for job in self._jobs.jobs.values() if job.created_by == user_id)
-        return any(result is not None and result.file_key == key for result in made)
+    async def made_file(self, key: str, *, user_id: str | None = None, principal: str | None = None) -> bool:
+        made = (job for job in self._jobs.jobs.values() if job.result is not None and job.result.file_key == key)
+        return any(_made_by(job, user_id, principal) for job in made)
 
     async def unreadable(self, *, newest: int) -> list[UnreadableJob]:
         return []
@@ -51,8 +53,19 @@ class MemoryUploadStore:
     async def get(self, key: str) -> Upload | None:
         return self._uploads.get(key)
 
+    async def grant(self, key: str, services: Sequence[str]) -> None:
+        if upload := self._uploads.get(key):
+            self._uploads[key] = replace(upload, services=tuple(services))
+
     async def remove(self, key: str) -> None:
         self._uploads.pop(key, None)
+
+
+def _made_by(job: Job, user_id: str | None, principal: str | None) -> bool:
+    if user_id is not None and job.created_by == user_id:
+        return True
+    before = job.principal is None and principal is not None and job.created_by == f"bus:{label_of(principal)}"
+    return before or (principal is not None and job.principal == principal)
 
 
 def _is_listed(job: Job, listing: Listing) -> bool:

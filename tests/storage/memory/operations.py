@@ -26,6 +26,10 @@ class MemoryReplayStore:
     async def insert(self, replay: Replay) -> None:
         self._replays[replay.id] = replay
 
+    def known(self, replay_id: str) -> Replay:
+        """For tests to look at."""
+        return self._replays[replay_id]
+
     async def get(self, replay_id: str) -> Replay:
         if replay_id not in self._replays:
             raise UnknownReplay(replay_id)

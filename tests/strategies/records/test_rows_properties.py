@@ -7,19 +7,15 @@ import random
 from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import pytest
 
-from batchbus_strategies.records.applying import apply_operations
-from batchbus_strategies.records.plan import Change, Delete, Operation, Update
-from batchbus_strategies.records.schema import schema_of
-from batchbus_strategies.testing import FakeJob
 from tests.long import LONG
-from tests.strategies.records.goods import Goods, Product, table
+from tests.strategies.records.goods import Goods, table
+from tests.strategies.records.taking_back import same_apart_from_times, take_back
 
 SEEDS: Final = range(200 if LONG else 8)
-_OF_APPLYING: Final = {"created_at", "updated_at", "revision", "skus"}
 _REGIONS: Final = {"Price EUR": (None, "eur"), "Price Denmark [DKK]": ("reg_dk", "dkk")}
 
 
@@ -168,7 +164,7 @@ async def test_a_plan_says_exactly_the_edits_and_its_opposite_restores_the_colle
     products = _products(chance)
     await goods.services.catalog["products"].insert_many(deepcopy(products))
     revisions = {each["_id"]: each.get("revision") for each in products}
-    before = {each["_id"]: _without_times(each) for each in await goods.all("products")}
+    before = {each["_id"]: same_apart_from_times(each) for each in await goods.all("products")}
 
     again = await goods.load(await goods.exported())
     assert {line["op"] for line in goods.lines(again, "PLAN")} == {"unchanged"}
@@ -192,55 +188,17 @@ async def test_a_plan_says_exactly_the_edits_and_its_opposite_restores_the_colle
         {name: row.get(name, "") for name in columns} for row in wanted
     ]
 
-    await _take_back(goods, job)
-    after = {each["_id"]: _without_times(each) for each in await goods.all("products")}
+    await take_back(goods, job)
+    after = {each["_id"]: same_apart_from_times(each) for each in await goods.all("products")}
     assert after == before
 
 
 async def test_the_opposite_of_creating_and_deleting(goods: Goods) -> None:
     await goods.services.catalog["products"].insert_many(_products(random.Random(1)))
-    before = [_without_times(each) for each in await goods.all("products")]
+    before = [same_apart_from_times(each) for each in await goods.all("products")]
     content = "Product Handle,Product Title,Variant Title,_delete\np0,,,TRUE\nnew,New,One,\n"
     job = await goods.load(content)
     assert job.result["outcome"] == {"deleted": 1, "created": 1}
-    await _take_back(goods, job)
+    await take_back(goods, job)
     living = [each for each in await goods.all("products") if each.get("deleted_at") is None]
-    assert [_without_times(each) for each in living] == before
-
-
-async def _take_back(goods: Goods, job: FakeJob[Any]) -> None:
-    """Carry out the opposite of what a job has done, as worked out from its plan and its outcome alone."""
-    outcomes = {line["line"]: line for line in goods.lines(job, "OUTCOME")}
-    plan = [line for line in goods.lines(job, "PLAN") if line["op"] in ("create", "update", "delete")]
-    back = [each for line in plan if (each := _opposite(line, outcomes[line["line"]]["revision"])) is not None]
-    applied = await apply_operations(job.runs[-1], schema_of(Product), back, datetime.now(UTC))
-    assert {each.what for each in applied} <= {"updated", "deleted"}
-    for line in plan:
-        if line["op"] == "delete":
-            where = {"_id": line["id"], "revision": outcomes[line["line"]]["revision"]}
-            await goods.services.catalog["products"].update_one(where, {"$unset": {"deleted_at": ""}})
-
-
-def _opposite(line: Mapping[str, Any], revision: str) -> Operation | None:
-    of_record = {name: line[name] for name in ("line", "lines", "key", "id")} | {"seen": revision, "revision": "back"}
-    if line["op"] == "create":
-        return cast(Delete, {"op": "delete", "document": line["document"], **of_record})
-    if line["op"] == "update":
-        changes = {path: _exchanged(change) for path, change in line["changes"].items()}
-        return cast(Update, {"op": "update", "changes": changes, **of_record})
-    return None
-
-
-def _exchanged(change: Change) -> Change:
-    names = {"old": "new", "new": "old"}
-    return cast(Change, {names[name]: value for name, value in change.items()})
-
-
-def _without_times(value: Any) -> Any:
-    """An element that goes and comes back is the last of its list: who it is does not depend on its place."""
-    if isinstance(value, Mapping):
-        found = {name: _without_times(each) for name, each in value.items() if name not in _OF_APPLYING}
-        if "prices" in found:
-            found["prices"] = sorted(found["prices"], key=lambda price: str(price["id"]))
-        return {name: each for name, each in found.items() if name != "deleted_at" or each is not None}
-    return [_without_times(each) for each in value] if isinstance(value, list) else value
+    assert [same_apart_from_times(each) for each in living] == before

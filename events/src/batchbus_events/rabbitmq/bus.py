@@ -29,6 +29,7 @@ from batchbus_events.rabbitmq.connection import (
     Link,
     Wire,
     bus_errors,
+    close_quietly,
     declare_queue,
     declare_topology,
     missing_topology,
@@ -53,7 +54,7 @@ class RabbitBus:
     """A `Bus` on RabbitMQ. Open it with `async with RabbitBus.open(url) as bus`."""
 
     def __init__(self, url: URL, *, name: str, declare: bool, publish_timeout: float, look_every: float) -> None:
-        self.user = None if url.query.get("auth", "").lower() == "external" else url.user or "guest"
+        self.user = _user_of(url)
         self._background = Background()
         self._consuming = Link(url, f"{name}: consume", None)
         self._publishing = Link(url, f"{name}: publish", declare_topology if declare else None)
@@ -96,6 +97,10 @@ class RabbitBus:
             yield bus
         finally:
             await bus._close()
+
+    @property
+    def vouches(self) -> bool:
+        return True
 
     @property
     def connected(self) -> bool:
@@ -185,6 +190,13 @@ class RabbitBus:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await missing_topology(await self._consuming.connection())
 
+    async def ping(self) -> None:
+        """Ask the broker for next to nothing, to see that it answers. Raises: `BusUnavailable`."""
+        with bus_errors("the broker could not be asked"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                connection = await self._consuming.connection()
+                await close_quietly(await connection.channel(publisher_confirms=False))
+
     async def restore(self) -> None:
         """Declare all that is to be there, with its bindings. Raises: `TopologyMismatch`, `BusUnavailable`."""
         with bus_errors("the topology cannot be declared"):
@@ -200,12 +212,20 @@ class RabbitBus:
                 await asyncio.gather(*(consumer.bind() for consumer in list(self._consumers)))
 
     async def _keep_looking(self) -> None:
-        """Declare anew what was deleted from the broker, and notice when the broker does not answer."""
+        """Declare anew what was deleted from the broker, and notice when the broker does not answer.
+
+        A client that declares nothing does not ask for what there is, either: that is for the service to look after.
+        """
         for round_ in count(1):
             await asyncio.sleep(self._look_every)
             try:
-                missing = await self.missing() if self._consuming.up else []
-                if self._declare and missing:
+                missing: list[str] = []
+                if self._consuming.up:
+                    if self._declare:
+                        missing = await self.missing()
+                    else:
+                        await self.ping()
+                if missing:
                     _logger.warning("gone from the broker, and declared anew: %s", ", ".join(missing))
                 # That a binding is gone cannot be seen, as when another process was faster to declare an exchange anew;
                 # declaring one that is there changes nothing.
@@ -234,3 +254,10 @@ class RabbitBus:
         await asyncio.gather(*(consumer.close() for consumer in self._consumers))
         await asyncio.gather(self._publishing.close(), self._consuming.close())
         await self._background.finish()
+
+
+def _user_of(url: URL) -> str | None:
+    """Whom the broker takes us for. With a client certificate (`auth=external`) only the address can say so, or nobody does."""
+    if url.query.get("auth", "").lower() == "external":
+        return url.user
+    return url.user or "guest"

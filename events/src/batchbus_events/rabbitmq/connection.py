@@ -216,14 +216,15 @@ def bus_errors(what: str) -> Iterator[None]:
         raise BusUnavailable(f"{what}: the connection was lost") from error
 
 
-_INEQUIVALENT: Final = re.compile(
-    r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)' in vhost '(?P<vhost>[^']*)': "
+_INEQUIVALENT: Final = "inequivalent arg '"
+_DIFFERENCE: Final = re.compile(
+    r"(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)' in vhost '(?P<vhost>[^']*)': "
     r"received (?P<ours>.+) but current is (?P<theirs>.+)"
 )
 
 
 def _mismatch(reply: str) -> TopologyMismatch | None:
-    found = _INEQUIVALENT.search(reply)
+    found = _DIFFERENCE.match(reply.partition(_INEQUIVALENT)[2])
     if found is None:
         return None
     kind, name, vhost = found["kind"], found["name"], found["vhost"]

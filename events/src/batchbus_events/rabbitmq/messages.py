@@ -10,13 +10,17 @@ __all__ = ["received"]
 
 
 def received(message: DeliveredMessage, own_user: str | None) -> Message:
-    """`own_user` is whom the broker takes us for: only what we published ourselves can tell of another publisher."""
+    """`own_user` is whom the broker takes us for: only what we published ourselves can tell of another publisher.
+
+    What we have sent to one queue keeps its routing key and its publisher where the broker dead-letters it from there.
+    """
     properties = message.header.properties
     headers = {key: value for key, value in (properties.headers or {}).items() if isinstance(value, str | int | bool)}
     routing_key, user = message.routing_key or "", properties.user_id
-    if not message.exchange and ROUTING_KEY in headers:
+    ours = bool(own_user) and user == own_user
+    if ROUTING_KEY in headers and (ours or not message.exchange):
         routing_key, named = str(headers.pop(ROUTING_KEY)), str(headers.pop(USER_ID, ""))
-        if own_user and user == own_user:
+        if ours:
             user = named  # the broker vouches that it was us who said so
     return Message(
         body=message.body,

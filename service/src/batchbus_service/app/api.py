@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from batchbus_service.access import Users
+from batchbus_service.access.files import FileGrants
 from batchbus_service.engine.readiness import Readiness
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa.file_access import FileAccess
@@ -22,13 +23,14 @@ def make_api(service: Service, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS) -> 
     """Raises `BadSettings` if there is no secret to sign with."""
     log = structlog.get_logger("batchbus")
     settings, stores, files, bus = service.settings, service.stores, service.files, service.bus
+    grants = FileGrants(stores.uploads, stores.listings, service.transitions.decider.policy.bus)
     api = Api(
         service=service,
         probes=make_probes(service),
         users=Users(stores.users, stores.tokens, stores.sessions, stores.logins),
         keys=Keys.of(settings),
         feed=LiveFeed(bus, log),
-        file_access=FileAccess(files, stores.uploads, stores.listings, max_bytes=settings.max_upload_bytes),
+        file_access=FileAccess(files, stores.uploads, grants, max_bytes=settings.max_upload_bytes),
         timeouts=timeouts,
         plans=LinePages(files),
         parked=ParkedMessages(bus, stores.parked, files, service.transitions.clock, log, background=service.background),

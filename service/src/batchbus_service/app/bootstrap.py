@@ -19,6 +19,8 @@ import structlog
 from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
+from batchbus_service.access.files import FileGrants
+from batchbus_service.domain.bus_rules import BusRules
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Stores
@@ -42,7 +44,7 @@ from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.job_files import JobFiles
 from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.operations.service import Service
-from batchbus_service.storage.clock import ServerClock
+from batchbus_service.storage.clock import MEASURED_BY, ServerClock
 from batchbus_service.storage.files import FileStore
 from batchbus_service.storage.metered import MeteredJobStore
 from batchbus_service.storage.mongo.connection import mongo_stores, open_database
@@ -79,6 +81,8 @@ class Timeouts:
     """How long the database may take to answer the engine; a lease of the default length survives it."""
     last_answers: float = 5.0
     """How long each part of a process that stops waits for the answers that are still to come."""
+    clock_measured: float = MEASURED_BY
+    """How long it takes until all processes know that the database's clock was set; until then nothing is judged by it."""
 
 
 @asynccontextmanager
@@ -109,7 +113,7 @@ async def open_service(
         worker = None
         if work:
             give_up = give_up or _last_resort(stack, base.log)
-            worker = await _open_worker(base, stack, transitions, notifier, timeouts, give_up)
+            worker = await _open_worker(base, stack, transitions, notifier, rescuer, timeouts, give_up)
         else:
             transitions.outbox.settled.connect(notifier.notify_of)
         queues = QueueDepths(base.bus, base.log, background=base.background)
@@ -165,12 +169,12 @@ async def _open_base(
 ) -> _Base:
     log: FilteringBoundLogger = structlog.get_logger("batchbus")
     background = Background(log)
-    if mongo_url is None:
-        mongo_url = await _mongo_url(settings, stack)
+    mongo_url = mongo_url or await _mongo_url(settings, stack)
     opening = open_database(mongo_url, settings.mongodb_database, answer_seconds=timeouts.database)
     database = await stack.enter_async_context(opening)
     server = MongoServer(database)
-    clock = ServerClock(server, log, renewed_every=settings.lease_seconds / 3)
+    renewed_every, measured_by = settings.lease_seconds / 3, timeouts.clock_measured
+    clock = ServerClock(server, log, renewed_every=renewed_every, measured_by=measured_by)
     registry = Registry.load(settings.strategies_folder)
     meter = PrometheusMeter(registry.strategies)
     stores = mongo_stores(database, clock, embedded=settings.embedded)
@@ -178,8 +182,7 @@ async def _open_base(
     await stores.jobs.prepare()
     await clock.measure()
     await stack.enter_async_context(clock.kept_right(background))
-    if bus is None:
-        bus = await _bus(settings, stack)
+    bus = bus or await _bus(settings, stack)
     files_url = settings.files_url or (settings.data_dir / "files").absolute().as_uri()
     files = FileStore.open(files_url)
     await stack.enter_async_context(files.kept_clean(background, log))
@@ -223,6 +226,7 @@ async def _open_journal(
         max_attempts=settings.max_attempts,
         publish_grace=timedelta(seconds=timeouts.publish_grace),
         require_plan_digest=settings.require_plan_digest,
+        bus=_bus_rules(settings, base.bus),
     )
     lasts = 2 * policy.publish_grace
     presence = Presence(base.stores.processes, base.clock, base.name, log, lasts=lasts, background=background)
@@ -251,12 +255,13 @@ async def _open_worker(
     stack: AsyncExitStack,
     transitions: Transitions,
     notifier: Notifier,
+    rescuer: Rescuer,
     timeouts: Timeouts,
     give_up: Callable[[str], None],
 ) -> Dispatcher:
     """What takes triggers and runs jobs."""
     settings = base.settings
-    setup, all_isolated = await _setup(base), settings.isolation == "all"
+    setup = await _setup(base)
     limits = RunLimits(
         lease=settings.lease_seconds,
         progress_interval=settings.progress_interval_seconds,
@@ -266,22 +271,25 @@ async def _open_worker(
     )
     await base.stores.permits.prepare()
     limiter = Limiter(base.stores.permits, base.clock, base.log)
-    folder = settings.strategies_folder
     compute = ComputeSetup(
-        folder=str(folder.absolute()) if folder else None,
+        folder=str(settings.strategies_folder.absolute()) if settings.strategies_folder else None,
         path=[str(Path(entry).absolute()) for entry in sys.path],
         memory_mib=settings.isolated_memory_mib,
     )
     pool = await stack.enter_async_context(ComputePool(compute, base.log))
     services = SharedServices(limiter.permit, pool.compute)
+    alone = settings.isolation == "all"
+    placing = Placement(base.executor, base.clock, setup, services, base.log, all_isolated=alone)
+    placement = await stack.enter_async_context(placing)
     attempt = partial(
         Attempt,
         transitions=transitions,
         bus=base.bus,
-        executions=Placement(base.executor, base.clock, setup, services, all_isolated=all_isolated),
+        executions=placement,
         slots=base.slots,
         limits=limits,
         give_up=give_up,
+        refusal=FileGrants(base.stores.uploads, base.stores.listings, transitions.decider.policy.bus).refusal,
     )
     base.meter.look_at_slots(base.slots)
     worker = Dispatcher(
@@ -298,11 +306,18 @@ async def _open_worker(
         background=base.background,
     )
     await stack.enter_async_context(worker)
+    rescuer.missed.connect(lambda jobs: placement.expect_suspects(worker.could_take(jobs)))
     commands = Commands(BUS, transitions, worker, base.log, early_seconds=settings.early_trigger_seconds)
     await stack.enter_async_context(
         Intake(base.bus, transitions, commands, base.log, last_answers=timeouts.last_answers)
     )
     return worker
+
+
+def _bus_rules(settings: Settings, bus: Bus) -> BusRules:
+    """Without a broker nobody can be vouched for, and everyone who publishes is part of this process."""
+    unvouched = settings.unvouched if bus.vouches else "trusted"
+    return BusRules(unvouched=unvouched, operators=tuple(settings.bus_operators), files=settings.bus_files)
 
 
 def _replayer(base: _Base) -> Replayer:

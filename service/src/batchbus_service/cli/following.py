@@ -114,7 +114,7 @@ def upload(client: Client, file: Path, *, as_json: bool) -> str:
     if as_json or not sys.stderr.isatty():
         return client.upload(file, lambda sent: None)
     columns = (TextColumn("uploading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=error_out(), transient=True) as progress:
         task = progress.add_task("upload", total=size)
         return client.upload(file, lambda sent: progress.update(task, completed=sent))
 

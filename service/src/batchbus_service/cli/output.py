@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 
-__all__ = ["Refusal", "complain", "local_time", "omissions_text", "out", "print_json", "print_table", "status_text"]
+from batchbus_service.domain.shown import shown
+
+__all__ = [
+    "Refusal",
+    "complain",
+    "error_out",
+    "local_time",
+    "omissions_text",
+    "out",
+    "print_json",
+    "print_table",
+    "status_text",
+]
 
 _PIPE_WIDTH: Final = 1000
 """Columns where the output is no terminal: nothing is cut off for a program."""
@@ -35,13 +48,28 @@ class Refusal(Exception):
         self.hint = hint
 
 
+class _SafeConsole(Console):
+    """What a console is told to print may come from strangers: no character of it commands the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control is None:
+                segment = Segment(shown(segment.text, lines=True), segment.style)
+            yield segment
+
+
 def out() -> Console:
     """Standard output, as it is right now."""
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=True)
+    return _SafeConsole(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=True)
+
+
+def error_out() -> Console:
+    """Standard error, as it is right now."""
+    return _SafeConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 def complain(refusal: Refusal) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = error_out()
     console.print(f"[bold red]Error:[/] {escape(str(refusal))}")
     if refusal.hint:
         console.print(escape(refusal.hint))
@@ -50,7 +78,7 @@ def complain(refusal: Refusal) -> None:
 def print_json(document: Mapping[str, object], *, one_line: bool = False) -> None:
     """One document on standard output; `one_line` where others follow."""
     text = json.dumps(document, ensure_ascii=False, indent=None if one_line else 2)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(shown(text, lines=True) + "\n")
     sys.stdout.flush()
 
 

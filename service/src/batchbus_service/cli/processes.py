@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batchbus_service.cli.output import Refusal, print_json
+from batchbus_service.domain.shown import shown
 
 if TYPE_CHECKING:
     from batchbus_service.domain.settings import Settings
@@ -51,7 +52,7 @@ def _load_settings() -> Settings:
     try:
         return Settings.load()
     except BadSettings as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(shown(f"{error}\n", lines=True))
         raise typer.Exit(2) from None
 
 

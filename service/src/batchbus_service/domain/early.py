@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from batchbus_events.event import Event
+from batchbus_service.domain.bus_rules import UNVOUCHED, BusRules
 from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.lifecycle import Cause, Decider
 
@@ -54,10 +55,18 @@ class ChangeTrigger:
     """Of a confirmation: the plan that it is for, if it names one."""
 
     def decide(self, decider: Decider, job: Job, now: datetime) -> Job:
-        """What it makes of the job. Raises `NotAllowed`."""
+        """What it makes of the job. Raises `NotAllowed`, also for a job that is not the sender's to change."""
+        rules = decider.policy.bus
+        rules.check_change(self._principal(rules, job), job)
         if self.type == "batch.confirmed":
             return decider.confirm(job, now, self.cause, early=True, plan_digest=self.plan_digest)
         return decider.cancel(job, now, self.cause, reason=self.reason)
+
+    def _principal(self, rules: BusRules, job: Job) -> str | None:
+        """The cause's. A trigger that an earlier version has kept has a sender alone, vouched for or not: it may be either."""
+        if self.cause.principal is not None or rules.unvouched == "trusted":
+            return self.cause.principal
+        return job.principal if job.principal == UNVOUCHED + self.sender else self.sender
 
     def event(self, job_id: str) -> Event:
         """The trigger, as far as its answer needs it."""
@@ -93,7 +102,7 @@ def why_not_kept(placeholder: Placeholder, trigger: ChangeTrigger) -> Kept | Non
     """What is to be answered to a trigger that cannot be added to those that wait; None if it can."""
     if placeholder.ended:
         return "ended"
-    if any(known.cause.key == trigger.cause.key for known in placeholder.triggers):
+    if trigger.cause.among([known.cause.key for known in placeholder.triggers]):
         return "kept"
     return "full" if len(placeholder.triggers) >= MAX_EARLY else None
 

@@ -123,6 +123,8 @@ class Job:
     """A digest of the request as it arrived: tells a repeated request from another one under the same id."""
     prepared: bool = False
     """Whether the strategy's `prepare` has been run, as it has for jobs made over HTTP."""
+    principal: str | None = None
+    """Who asked for it on the bus, see `bus_rules`; None for jobs of users, and where everyone on the bus is believed."""
 
     status: Status
     created_at: datetime

@@ -7,13 +7,14 @@ does I/O, reads a clock or invents an id: time comes as an argument, ids from a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from batchbus_events.backoff import delay
 from batchbus_service.domain.again import checked_again, retried
+from batchbus_service.domain.bus_rules import BusRules
 from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.event_data import numbers
 from batchbus_service.domain.job import (
@@ -63,6 +64,8 @@ class Policy:
     retry_cap: timedelta = timedelta(minutes=5)
     require_plan_digest: bool = False
     """Whether a confirmation has to name the plan that it is for, where the plan has a digest."""
+    bus: BusRules = field(default_factory=BusRules)
+    """What who publishes on the bus may do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +75,24 @@ class Cause:
     event_id: str | None = None
     source: str | None = None
     by: str | None = None
-    """Who asked: a user's id, or `bus:` and the source of a trigger."""
+    """Who asked: a user's id, or `bus:` and the principal of a trigger."""
     traceparent: str | None = None
+    principal: str | None = None
+    """Who published the trigger, see `bus_rules`; None if everyone on the bus is believed."""
 
     @property
     def key(self) -> str | None:
+        """Names the trigger among those of all principals; None for what came over HTTP."""
+        if not self.event_id or self.principal is None:
+            return self._source_key
+        return f"{self.principal}\n{self._source_key}"
+
+    def among(self, keys: Collection[str | None]) -> bool:
+        """Whether the trigger has one of these keys, or had it before they began with the principal."""
+        return self.event_id is not None and (self.key in keys or self._source_key in keys)
+
+    @property
+    def _source_key(self) -> str | None:
         return f"{self.source} {self.event_id}" if self.event_id else None
 
 
@@ -91,6 +107,8 @@ class NewJob:
     created_by: str
     request_digest: str
     prepared: bool = False
+    principal: str | None = None
+    """As `Job.principal`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +127,7 @@ class Decider:
             dry_run=request.dry_run,
             context=request.context,
             created_by=request.created_by,
+            principal=request.principal,
             request_digest=request.request_digest,
             prepared=request.prepared,
             status=Status.CREATED,
@@ -127,7 +146,7 @@ class Decider:
 
         `plan_digest`: of the plan that is confirmed. One that comes early is compared when there is a plan.
         """
-        if cause.key in job.triggers:
+        if cause.among(job.triggers):
             return job
         if early and job.status is Status.CREATED:
             if job.confirmed_early:
@@ -153,7 +172,7 @@ class Decider:
 
     def cancel(self, job: Job, now: datetime, cause: Cause, *, reason: str | None = None) -> Job:
         """A lease stays: the worker that runs the job stops it, cleans up and writes how far it got (`stopped`)."""
-        if job.status is Status.CANCELED or cause.key in job.triggers:
+        if job.status is Status.CANCELED or cause.among(job.triggers):
             return job
         if job.terminal:
             raise NotAllowed(f"Cannot cancel {job.status} batch job")

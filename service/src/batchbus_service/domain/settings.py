@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from batchbus_service.domain.bus_rules import Unvouched
 from batchbus_service.domain.errors import BadSettings
 
 __all__ = ["Settings"]
@@ -58,6 +59,21 @@ def _days_of_files(days: int) -> int:
     return days
 
 
+def _files_by_name(value: Any) -> Any:
+    """`shop=feeds/*, billing=invoices/*` as patterns of keys by the names of services."""
+    if not isinstance(value, str):
+        return value
+    files: dict[str, list[str]] = {}
+    for part in _list(value):
+        name, equals, pattern = (each.strip() for each in part.partition("="))
+        if not (name and equals and pattern):
+            raise ValueError(
+                "takes names of services with the keys of files, such as shop=feeds/*, separated by commas"
+            )
+        files.setdefault(name, []).append(pattern)
+    return files
+
+
 class Settings(BaseSettings):
     """See the table in docs/settings.md. Fields are the variables' names without the prefix."""
 
@@ -79,6 +95,9 @@ class Settings(BaseSettings):
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 30
     early_trigger_seconds: Annotated[float, Field(ge=1, le=86400)] = 600
     require_plan_digest: bool = False
+    unvouched: Unvouched = "own"
+    bus_operators: Annotated[list[str], NoDecode, BeforeValidator(_list)] = []
+    bus_files: Annotated[dict[str, list[str]], NoDecode, BeforeValidator(_files_by_name)] = {}
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
     progress_interval_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 0.25
     http_host: str = "127.0.0.1"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from batchbus_events.backoff import pauses
@@ -17,6 +17,7 @@ from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger
 from batchbus_service.domain.errors import Behind, Conflict, NotAllowed, UnknownJob, UnknownType
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause, NewJob
+from batchbus_service.domain.requests import BusRequest, is_fresh, is_of_another
 from batchbus_service.engine.dispatcher import Dispatcher
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.preparation import prepare
@@ -153,6 +154,33 @@ class Commands:
             created.set()
             if self._creating.get(request.id) is created:
                 del self._creating[request.id]
+
+    async def create_asked(self, asked: BusRequest, cause: Cause) -> Job:
+        """As `create`, for what was asked for on the bus: in the name space of its principal, and once over all versions.
+
+        Raises: `NotAllowed` for an id that the trigger names and that is no new one, and what `create` raises.
+        """
+        store, request = self._transitions.store, asked.job
+        if asked.earlier_id is not None:
+            known = await store.get(asked.earlier_id)
+            if known is not None and known.principal is None and known.request_digest == request.request_digest:
+                return known
+        if asked.named and not self._may_name(request) and await store.get(request.id) is None:
+            raise NotAllowed(
+                f"{request.id} is no new id: a subject names a job by a ULID of the last 30 days, as ids.new_job_id makes one. "
+                "Leave it out, or give an idempotency_key"
+            )
+        try:
+            return await self.create(request, cause)
+        except Conflict:
+            taken = None if asked.own_id is None else await store.get(request.id)
+            if asked.own_id is None or taken is None or not is_of_another(taken, request):
+                raise
+        return await self.create(replace(request, id=asked.own_id), cause)
+
+    def _may_name(self, request: NewJob) -> bool:
+        rules = self._transitions.decider.policy.bus
+        return rules.operates(request.principal) or is_fresh(request.id, self._transitions.clock.now())
 
     async def _write(self, request: NewJob, cause: Cause) -> Job:
         worker = self._worker

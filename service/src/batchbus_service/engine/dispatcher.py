@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -152,6 +152,7 @@ class Dispatcher(Lifetime):
     async def close(self) -> None:
         """Take no more jobs, have the running ones stop at their next chunk, and give them back."""
         self._closing = True
+        self._slots.close()
         self._look_now.set()
         for run in self._tasks.values():
             run.interrupt("released")
@@ -168,6 +169,13 @@ class Dispatcher(Lifetime):
             self._log.warning("jobs_left_to_their_leases", jobs=len(self._tasks))
         if self._interrupts:
             await self._interrupts.close()
+
+    def could_take(self, jobs: Iterable[Job]) -> int:
+        """How many of the jobs have a type that is served here, and a slot that is free."""
+        if self._closing:
+            return 0
+        phases = Counter(job.phase for job in jobs if job.type in self._types)
+        return sum(min(count, self._slots.free(phase)) for phase, count in phases.items())
 
     def serves(self, job_type: str) -> bool:
         return job_type in self._types

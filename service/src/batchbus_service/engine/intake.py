@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
 from batchbus_events.backoff import pauses
-from batchbus_events.bus import HELD_SINCE, Bus, BusError, Consumer, Delivery, Message
+from batchbus_events.bus import HELD_SINCE, PRINCIPAL, Bus, BusError, Consumer, Delivery, Message
 from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, parse_trigger
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
 from batchbus_service.domain.early import ChangeTrigger
-from batchbus_service.domain.errors import Conflict, NotAllowed, NotStorable, StoreUnavailable, UnknownJob
+from batchbus_service.domain.errors import (
+    Conflict,
+    NotAllowed,
+    NotStorable,
+    StoreUnavailable,
+    UnknownJob,
+    UnreadableJob,
+)
 from batchbus_service.domain.job import plain
+from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.requests import cause_of, from_bus
 from batchbus_service.engine.commands import Commands
@@ -33,7 +41,8 @@ _PREFETCH: Final = 64
 _TRY_AGAIN: Final = 1.0
 """Seconds until a trigger on which intake broke is put back; the broker counts how often."""
 _HELD_SECONDS: Final = 24 * 3600
-"""How long a trigger of a newer version waits for a process that can read it, before it is parked."""
+"""How long a trigger of a newer version, or of a job that such a one wrote, waits for a process that can read it, before
+it is parked."""
 _BACK_OFF: Final = (0.5, 10.0)
 
 
@@ -104,7 +113,12 @@ class Intake(Lifetime):
             f"{trigger.type} intake", trigger.traceparent, source=trigger.source
         ) as span:
             trigger = replace(trigger, traceparent=span.traceparent)
-            refusal = await self._carried_out(trigger, request, delivery.message)
+            try:
+                refusal = await self._carried_out(trigger, request, delivery.message)
+            except UnreadableJob as error:
+                # Put back, it would come again at once, be counted, and be parked within a minute.
+                await self._hold(delivery, str(error))
+                return
             if refusal:
                 span.ended_as(refusal[0], failed=True)
                 await self._reject(trigger, *refusal)
@@ -116,10 +130,12 @@ class Intake(Lifetime):
         """Do what the trigger asks, however long the database takes. Returns a code and a message if it cannot be done."""
         for pause in pauses(*_BACK_OFF):
             try:
+                principal = self._principal_of(trigger, message)
+                cause = cause_of(trigger, principal)
                 if isinstance(request, CreateBatch):
-                    await self._commands.create(from_bus(trigger, request, message.user_id), cause_of(trigger))
+                    await self._commands.create_asked(from_bus(trigger, request, message.user_id, principal), cause)
                 else:
-                    change = _change_of(trigger, request, message, self._transitions.clock.now())
+                    change = _change_of(trigger, request, cause, self._transitions.clock.now())
                     await self._commands.carry_out(request.job_id, change, pause=self._rest)
                 break
             except (Conflict, UnknownJob, NotAllowed, NotStorable) as error:
@@ -131,6 +147,13 @@ class Intake(Lifetime):
                 self._log.warning("intake_waits_for_the_database", reason=str(error), seconds=pause)
                 await self._hold_back(pause)
         return None
+
+    def _principal_of(self, trigger: Event, message: Message) -> str | None:
+        """Who has published it. Raises `NotAllowed` if nobody vouches, and somebody has to."""
+        ours = message.user_id is not None and message.user_id == self._bus.user
+        named = message.headers.get(PRINCIPAL) if ours else None
+        rules = self._transitions.decider.policy.bus
+        return rules.principal(user=message.user_id, named=None if named is None else str(named), source=trigger.source)
 
     async def _hold_back(self, seconds: float) -> None:
         """The database is away: keep what we have, take nothing more, and let one wait at a time resume."""
@@ -184,11 +207,11 @@ class Intake(Lifetime):
             raise _Closing
 
 
-def _change_of(trigger: Event, request: ConfirmBatch | CancelBatch, message: Message, now: datetime) -> ChangeTrigger:
+def _change_of(trigger: Event, request: ConfirmBatch | CancelBatch, cause: Cause, now: datetime) -> ChangeTrigger:
     return ChangeTrigger(
         type="batch.confirmed" if isinstance(request, ConfirmBatch) else "batch.canceled",
-        cause=cause_of(trigger),
-        sender=message.user_id or trigger.source,
+        cause=cause,
+        sender=cause.principal or trigger.source,
         received_at=now,
         reason=plain(request.reason) if request.reason is not None else None,
         plan_digest=request.plan_digest if isinstance(request, ConfirmBatch) else None,

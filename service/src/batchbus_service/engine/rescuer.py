@@ -6,7 +6,9 @@ Every process may run a rescuer: `wake_at` is moved, or the change made, by comp
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import random
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -17,6 +19,7 @@ from batchbus_service.domain.errors import NotAllowed, StoreUnavailable
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import due_at
 from batchbus_service.domain.lifetime import Lifetime
+from batchbus_service.domain.signal import Signal
 from batchbus_service.engine.unrenewed import UnrenewedLeases
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.telemetry.background import Background, Periodic
@@ -30,10 +33,18 @@ __all__ = ["Rescuer"]
 
 _ROUND_EVERY: Final = 1.0
 _WANT: Final = 100
-_LOOK_AHEAD_EVERY: Final = 2.0
+_AHEAD: Final = timedelta(seconds=3)
+"""How long before a lease ends its worker is missed; with short leases it is half of one, since a worker renews earlier."""
+_SPREAD: Final = (0.01, 0.1)
+"""Seconds after the end of a lease in which the processes look, not all of them at the same moment."""
+_LOOK_AHEAD_EVERY: Final = 0.5
+_LOOK_AHEAD_SHARE: Final = 0.1
+"""Which part of its time a process spends on looking ahead, at most: the database may be slow, and the leases many."""
 _RUNNING: Final = 1000
 """How many leases are looked at then."""
 _NAME: Final = "rescuer"
+_ROUGHLY: Final = 20.0
+"""Seconds by which the time may be wrong for early triggers to be given up: more than any answer in time leaves open."""
 _OUTAGE: Final = timedelta(seconds=3)
 """How long broker or database have to be away for an outage."""
 _ANSWER_WITHIN: Final = timedelta(seconds=30)
@@ -58,11 +69,26 @@ class Rescuer(Lifetime):
         self._failing_since: datetime | None = None
         self._outage_until = transitions.clock.now()
         """When broker or database were away last. The time before the start of this process is unknown, and counts."""
-        self._unrenewed = UnrenewedLeases(transitions.decider.policy.lease)
-        self._looked_ahead = float("-inf")
+        self.missed: Signal[Sequence[Job]] = Signal()
+        """Jobs whose leases end in a moment, since their worker has not renewed them when it should have."""
+        lease = transitions.decider.policy.lease
+        self._ahead = min(_AHEAD, lease / 2)
+        self._next_end: datetime | None = None
+        """When the next lease ends that was missed."""
+        self._unrenewed = UnrenewedLeases(lease)
+        self._look_ahead_at = float("-inf")
+        self._in_doubt = False
+        """Whether a lease that is over could not be judged by the clock: the database has answered too slowly."""
         self._log = log
         # The times are in the database: there is nothing to wait on but the next round.
-        self._rounds = Periodic(background or Background(log), _NAME, self._walk, every=_ROUND_EVERY, jitter=0.2)
+        self._rounds = Periodic(
+            background or Background(log),
+            _NAME,
+            self._walk,
+            every=_ROUND_EVERY,
+            jitter=0.2,
+            within=self._until_next,
+        )
 
     async def start(self) -> None:
         await self._rounds.start()
@@ -72,22 +98,53 @@ class Rescuer(Lifetime):
 
     async def round(self) -> int:
         """Look after the jobs and placeholders that are due. Returns how many of them need nothing more for now."""
-        now = self._transitions.clock.now()
+        now, self._next_end = self._transitions.clock.now(), None
         await self._look_ahead()
-        due = await self._transitions.store.due(until=now, want=_WANT)
+        due = self._due_now(await self._transitions.store.due(until=now + self._ahead, want=_WANT), now)
         self._note_whether_well(self._bus.connected and not self._transitions.outbox.failure)
+        self._in_doubt = False
         done = await self._attend_all([each for each in due if isinstance(each, Job)])
         return done + await self._end_all([each for each in due if isinstance(each, Placeholder)])
+
+    def _due_now(self, soon: list[Job | Placeholder], now: datetime) -> list[Job | Placeholder]:
+        """Those of them that are due. Of the others, leases are noted that their workers should have renewed by now."""
+        due = [each for each in soon if each.wake_at and each.wake_at <= now]
+        missed = [
+            (each.lease.expires_at, each)
+            for each in soon
+            if isinstance(each, Job) and each.lease and now < each.lease.expires_at <= now + self._ahead
+        ]
+        self._next_end = min((ends for ends, _ in missed), default=None)
+        if missed:
+            self.missed.send([job for _, job in missed])
+        return due
+
+    def _until_next(self) -> float:
+        """Seconds until something is to be done that is known already."""
+        clock = self._transitions.clock
+        ends = (self._next_end - clock.now()).total_seconds() if self._next_end else math.inf
+        if self._judges_by_clock():
+            return max(0.0, ends) + random.uniform(*_SPREAD)
+        seen_unrenewed = self._unrenewed.next_end(clock.monotonic()) + random.uniform(*_SPREAD)
+        return min(seen_unrenewed, max(_SPREAD[1], self._look_ahead_at - clock.monotonic()))
+
+    def _judges_by_clock(self) -> bool:
+        return self._transitions.clock.trusted() and not self._in_doubt
 
     async def _look_ahead(self) -> None:
         """While clocks cannot be trusted, leases are judged by what is seen of them, so they are looked at in time."""
         transitions, clock = self._transitions, self._transitions.clock
-        if clock.trusted() or clock.monotonic() - self._looked_ahead < _LOOK_AHEAD_EVERY:
+        if self._judges_by_clock():
+            self._unrenewed.forget()
+            return
+        began = clock.monotonic()
+        if began < self._look_ahead_at:
             return
         leased = await transitions.store.due(until=clock.now() + transitions.decider.policy.lease, want=_RUNNING)
         # The answer may have taken its time, in which a lease was renewed: it was seen now, and no earlier.
-        self._looked_ahead = clock.monotonic()
-        self._unrenewed.look_at((each for each in leased if isinstance(each, Job)), self._looked_ahead)
+        seen = clock.monotonic()
+        self._look_ahead_at = seen + max(_LOOK_AHEAD_EVERY, (seen - began) / _LOOK_AHEAD_SHARE)
+        self._unrenewed.look_at((each for each in leased if isinstance(each, Job)), seen)
 
     async def _attend_all(self, due: list[Job]) -> int:
         overdue = await self._without_expected(due)
@@ -99,7 +156,9 @@ class Rescuer(Lifetime):
 
     async def _end_all(self, due: list[Placeholder]) -> int:
         done, reached = 0, self._bus.connected
-        if due and not await self._transitions.clock.sure():
+        # How exact that is says little beside minutes. A database that is always slow gives no better answer.
+        within = max(_ROUGHLY, self._early.total_seconds() / 10)
+        if due and not await self._transitions.clock.sure(within=within):
             # A clock that was set does not tell how long they have waited, so their time begins again.
             self._outage_until = self._transitions.clock.now()
         for placeholder in due:
@@ -182,6 +241,7 @@ class Rescuer(Lifetime):
         if await clock.sure():
             unrenewed.forget()
             return True
+        self._in_doubt = True
         unrenewed.look_at([job], clock.monotonic())
         return unrenewed.has_run_out(job, clock.monotonic())
 

@@ -6,6 +6,7 @@ or may have been before this process began: whoever holds such a lease has let i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -30,6 +31,11 @@ class UnrenewedLeases:
     def has_run_out(self, job: Job, at: float) -> bool:
         lease, since = self._seen.get(job.id, (None, at))
         return lease is not None and lease == job.lease and at - since > self._lasts
+
+    def next_end(self, at: float) -> float:
+        """In how many seconds the first of the leases has run out, if it is not renewed; infinite if there is none."""
+        ends = (since + self._lasts - at for _, since in self._seen.values())
+        return min((seconds for seconds in ends if seconds > 0), default=math.inf)
 
     def forget(self) -> None:
         self._seen.clear()

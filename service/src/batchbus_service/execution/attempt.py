@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -64,8 +64,12 @@ class Attempt:
         slots: Slots,
         limits: RunLimits,
         give_up: Callable[[str], None],
+        refusal: Callable[[Job, Collection[str]], Awaitable[str | None]],
     ) -> None:
-        """`give_up`: called with the reason when a strategy cannot be stopped, so that the process has to end."""
+        """`give_up`: called with the reason when a strategy cannot be stopped, so that the process has to end.
+
+        `refusal`: why the job may not run, given the fields of its context by which the strategy reads files; or None.
+        """
         self.job = job
         self._strategy = strategy
         self._permit = permit
@@ -75,6 +79,7 @@ class Attempt:
         self._slots = slots
         self._limits = limits
         self._end_process = give_up
+        self._refusal = refusal
         self._lease = Lease.of(job, transitions.clock, lasts=limits.lease)
         self._cause = Cause(traceparent=job.history[0].traceparent)
         self._job_run: RunControl | None = None
@@ -182,6 +187,8 @@ class Attempt:
     async def _worked(self, heartbeat: Heartbeat) -> Outcome:
         """Let the strategy work, and see how it ended."""
         try:
+            if refusal := await self._refusal(self.job, self._strategy.file_fields):
+                raise StrategyError(refusal)
             draft = await self._execution.work()
         except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001 - the outcome says it, and the job keeps it
             try:

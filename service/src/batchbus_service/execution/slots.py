@@ -21,6 +21,7 @@ class Slots:
         self._free = dict(sizes)
         self._waiters: dict[Phase, deque[asyncio.Future[Permit]]] = {phase: deque() for phase in sizes}
         self._freed_at: dict[Phase, float] = dict.fromkeys(sizes, -math.inf)
+        self._closed = False
         self.freed: Signal[Phase] = Signal()
         """The phase of a slot that has come free and was not waited for."""
 
@@ -57,7 +58,11 @@ class Slots:
 
     def frees_within(self, phase: Phase, within: float) -> bool:
         """Whether a slot has come free in the last `within` seconds, so that another may be expected soon."""
-        return asyncio.get_running_loop().time() - self._freed_at[phase] < within
+        return not self._closed and asyncio.get_running_loop().time() - self._freed_at[phase] < within
+
+    def close(self) -> None:
+        """No run is begun here any more: nobody needs to wait for a slot that comes free."""
+        self._closed = True
 
     def give_back(self, phase: Phase) -> None:
         self._freed_at[phase] = asyncio.get_running_loop().time()

@@ -18,6 +18,7 @@ from batchbus_service.domain.job import Job, Writer
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob
 from batchbus_service.domain.plans import REFUSED
 from batchbus_service.domain.ports import Clock, JobStore
+from batchbus_service.domain.requests import is_of_another
 from batchbus_service.journal import messages
 from batchbus_service.journal.outbox import Outbox
 from batchbus_service.telemetry.meter import MEASURES_NOTHING, Meter
@@ -86,7 +87,7 @@ class Transitions:
         if found is None:
             self._wrote(None, written)
             return written, True
-        if found.request_digest != request.request_digest:
+        if found.request_digest != request.request_digest or is_of_another(found, request):
             raise Conflict(job.id)
         return found, False
 

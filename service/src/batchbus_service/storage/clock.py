@@ -14,7 +14,7 @@ from batchbus_service.telemetry.background import Background, Periodic
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["ServerClock", "SystemClock"]
+__all__ = ["MEASURED_BY", "ServerClock", "SystemClock"]
 
 _STOPWATCH: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Counts on while the machine sleeps, where there is such a clock: a lease runs out meanwhile."""
@@ -23,12 +23,15 @@ _NEGLIGIBLE: Final = 0.05
 _MEASURE_EVERY: Final = 30.0
 _STEP: Final = 1.0
 """Seconds from which on it is no drift: somebody has set the server's clock, or another server has taken over."""
-_MEASURED_BY: Final = _MEASURE_EVERY + 20.0
+MEASURED_BY: Final = _MEASURE_EVERY + 20.0
 """Seconds after which every process has learned of that, though the database answers slowly. Then it renews its leases."""
 _DRIFT: Final = 2e-4
 """By how much of the time between two measurements a stopwatch and the server's clock may have drifted apart."""
 _FRESH: Final = 1.0
 """Seconds for which a measurement is as good as a new one."""
+_EXACT: Final = 2.0
+"""By how many seconds the time may be wrong for leases to be judged by it: little of what a lease has left when it is
+renewed."""
 
 
 class SystemClock:
@@ -46,7 +49,7 @@ class SystemClock:
     def trusted(self) -> bool:
         return True
 
-    async def sure(self) -> bool:
+    async def sure(self, *, within: float = _EXACT) -> bool:
         return True
 
 
@@ -57,15 +60,27 @@ class ServerClock(SystemClock):
     learn of it one after the other, and none may judge by its own time what another has written, until all know.
     """
 
-    def __init__(self, server: DatabaseServer, log: FilteringBoundLogger, *, renewed_every: float = 10.0) -> None:
-        """`renewed_every`: seconds within which a process writes each of its leases anew."""
+    def __init__(
+        self,
+        server: DatabaseServer,
+        log: FilteringBoundLogger,
+        *,
+        renewed_every: float = 10.0,
+        measured_by: float = MEASURED_BY,
+    ) -> None:
+        """`renewed_every`: seconds within which a process writes each of its leases anew. `measured_by`: seconds within
+        which every process learns that the clock was set.
+        """
         self._server = server
         self._log = log
-        self._all_know = _MEASURED_BY + renewed_every
+        self._all_know = measured_by + renewed_every
         self._zero = datetime.now(UTC) - timedelta(seconds=self.monotonic())
         """The server's time when the stopwatch was at 0."""
         self._zero_within = 0.0
         """By how many seconds that may be wrong, when it was measured last."""
+        self._proven_within = float("inf")
+        """By how many seconds it may be wrong according to the last answer alone: what was known before that counts for
+        nothing if somebody has set the server's clock since."""
         self._measured_at: float | None = None
         self._settled_at = float("-inf")
         self._trusted_at = float("inf")
@@ -89,6 +104,7 @@ class ServerClock(SystemClock):
         else:
             self._correct(zero, within, self._zero_within + _DRIFT * (answered - self._measured_at), answered)
         self._measured_at = answered
+        self._proven_within = within + abs((zero - self._zero).total_seconds())
 
     def _correct(self, zero: datetime, within: float, known_within: float, answered: float) -> None:
         """Of what is known and what was measured, the more exact one stays, unless they contradict each other."""
@@ -108,7 +124,7 @@ class ServerClock(SystemClock):
     def trusted(self) -> bool:
         return self.monotonic() >= self._trusted_at
 
-    async def sure(self) -> bool:
+    async def sure(self, *, within: float = _EXACT) -> bool:
         if self._measured_at is None or self.monotonic() - self._measured_at > _FRESH:
             if self._measuring is None or self._measuring.done():
                 self._measuring = asyncio.create_task(self.measure(), name="comparing clocks")
@@ -117,7 +133,7 @@ class ServerClock(SystemClock):
             except StoreUnavailable as error:
                 self._log.warning("clock_not_compared", reason=str(error))
                 return False
-        return self.trusted()
+        return self.trusted() and self._proven_within <= within
 
     def kept_right(self, background: Background) -> Periodic:
         """Measures again and again, since clocks drift apart and are set."""

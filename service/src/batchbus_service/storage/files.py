@@ -14,8 +14,8 @@ import errno
 import re
 import time
 import unicodedata
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +34,17 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["FileFacts", "FileStore", "FileTooLarge", "InvalidKey", "StoreWriter", "check_key", "clean_name", "is_full"]
+__all__ = [
+    "FileFacts",
+    "FileStore",
+    "FileTooLarge",
+    "InvalidKey",
+    "StoreFull",
+    "StoreWriter",
+    "check_key",
+    "clean_name",
+    "is_full",
+]
 
 _READ_BYTES: Final = 64 * 1024
 _WRITE_BYTES: Final = 256 * 1024
@@ -50,6 +60,8 @@ _CLEAN_EVERY: Final = 3600
 _KEY_BYTES: Final = 900
 _SEGMENT_BYTES: Final = 240
 _CAUSES: Final = 10
+_NO_ROOM: Final = re.compile(r"os error (28|122)\b")
+"""The numbers of `ENOSPC` and `EDQUOT` of Linux, in the words of an object store."""
 _SCHEMES: Final = ("file", "s3", "gs", "az", "memory")
 
 
@@ -68,21 +80,41 @@ class FileTooLarge(StrategyError):
         super().__init__(f"The file is larger than the {max_bytes:,} bytes allowed; nothing was kept of it.")
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether a disk or a quota has no room left, according to an exception or what caused it.
+class StoreFull(OSError):
+    """The file store has no room for what was to be written: its disk is full, or a quota is used up."""
 
-    What object stores raise has no number; their message has the error of the system.
+    def __init__(self, reason: object) -> None:
+        super().__init__(errno.ENOSPC, f"The file store has no room: {reason}")
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an exception, or what caused it, says that the file store has no room.
+
+    A strategy that fills another disk, such as that of its temporary files, has a failure of its own.
     """
     known: BaseException | None = error
     for _ in range(_CAUSES):
         if known is None:
             return False
-        if isinstance(known, OSError) and known.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if isinstance(known, BaseError) and "os error 28" in str(known).lower():
+        if isinstance(known, StoreFull):
             return True
         known = known.__cause__ or known.__context__
     return False
+
+
+@contextmanager
+def _full_named() -> Iterator[None]:
+    """Raises `StoreFull` where the store says that there is no room. What object stores raise has no number."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(error.strerror) from error
+        raise
+    except BaseError as error:
+        if _NO_ROOM.search(str(error)):
+            raise StoreFull(error) from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +194,21 @@ class FileStore:
     async def write(self, key: str, *, max_bytes: int | None = None) -> AsyncIterator[StoreWriter]:
         """Write a file; it replaces one of the same key. Left with an error, it leaves nothing behind.
 
-        The writer raises `FileTooLarge` when it is given more than `max_bytes`.
+        The writer raises `FileTooLarge` when it is given more than `max_bytes`, and `StoreFull`, as may the end of it.
         """
-        async with obstore.open_writer_async(
+        writing = obstore.open_writer_async(
             self._store, check_key(key), buffer_size=self._part_bytes, max_concurrency=2
-        ) as out:
-            writer = StoreWriter(out, max_bytes)
+        )
+        with _full_named():
+            writer = StoreWriter(await writing.__aenter__(), max_bytes)
+        try:
             yield writer
             await writer.flush()
+        except BaseException as error:
+            await writing.__aexit__(type(error), error, error.__traceback__)
+            raise
+        with _full_named():
+            await writing.__aexit__(None, None, None)
 
     async def delete(self, key: str) -> None:
         """Does nothing if there is no such file."""
@@ -216,7 +255,7 @@ class StoreWriter:
         return self._size
 
     async def write(self, chunk: bytes) -> None:
-        """Raises `FileTooLarge`."""
+        """Raises `FileTooLarge` and `StoreFull`."""
         self._size += len(chunk)
         if self._max_bytes is not None and self._size > self._max_bytes:
             raise FileTooLarge(self._max_bytes)
@@ -225,10 +264,11 @@ class StoreWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """Hand over to the store what is gathered so far."""
+        """Hand over to the store what is gathered so far. Raises `StoreFull`."""
         if self._gathered:
             gathered, self._gathered = self._gathered, bytearray()
-            await self._out.write(gathered)
+            with _full_named():
+                await self._out.write(gathered)
 
 
 def check_key(key: str) -> str:

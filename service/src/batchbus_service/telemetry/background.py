@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Final
@@ -64,9 +65,11 @@ class Periodic(Lifetime):
         jitter: float = 0.0,
         pause_first: bool = False,
         on_time: bool = False,
+        within: Callable[[], float] = lambda: math.inf,
     ) -> None:
         """`every`: seconds. `jitter`: by which part of itself a pause may be longer or shorter, so that many processes
-        do not ask at the same moment. `on_time`: a call that took long shortens the pause behind it.
+        do not ask at the same moment. `on_time`: a call that took long shortens the pause behind it. `within`: asked
+        before each pause, in how many seconds there is something to do, if that is known.
         """
         self._background = background
         self._name = name
@@ -75,6 +78,7 @@ class Periodic(Lifetime):
         self._jitter = jitter
         self._pause_first = pause_first
         self._on_time = on_time
+        self._within = within
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -100,4 +104,5 @@ class Periodic(Lifetime):
     async def _pause(self, took: float) -> None:
         # There is nothing to wait on: what the action looks at is outside of this process.
         pause = self._every * random.uniform(1 - self._jitter, 1 + self._jitter) if self._jitter else self._every
-        await asyncio.sleep(max(0.0, pause - took) if self._on_time else pause)
+        pause = max(0.0, pause - took) if self._on_time else pause
+        await asyncio.sleep(min(pause, self._within()))

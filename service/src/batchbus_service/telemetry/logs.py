@@ -19,6 +19,8 @@ import structlog
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
+from batchbus_service.domain.shown import shown
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -32,6 +34,7 @@ _CAUSED_BY_OTHERS: Final = frozenset({"message_parked", "parked_message_kept", "
 _MOST_IN_A_MINUTE: Final = 20
 _MINUTE: Final = 60.0
 _HIDDEN: Final = "***"
+_OF_LINES: Final = frozenset({"exception", "stack"})
 _SECRET_KEY: Final = re.compile(r"passw(or)?d|secret|token|authorization|cookie|credential|api_?key|\Acontext\Z", re.I)
 _SECRETS_IN_TEXT: Final = (
     # amqp://user:password@host, up to the last @ of the host part
@@ -39,9 +42,9 @@ _SECRETS_IN_TEXT: Final = (
     # ?token=...
     (re.compile(r"([?&][\w-]*(?:token|password|secret|signature|key)=)[^&\s'\"]+", re.I), rf"\1{_HIDDEN}"),
     (re.compile(r"\b(Bearer|Basic) [\w.~+/=-]+", re.I), rf"\1 {_HIDDEN}"),
-    # how pydantic quotes what it could not validate, such as a part of a job's context
-    (re.compile(r"(input_value=).*?(?=, input_type=)", re.S), rf"\1{_HIDDEN}"),
 )
+_INPUT: Final = "input_value="
+_BEHIND_INPUT: Final = ", input_type="
 
 
 def configure(format: LogFormat | None, level: LogLevel, *, stream: TextIO | None = None) -> None:
@@ -62,12 +65,12 @@ def configure(format: LogFormat | None, level: LogLevel, *, stream: TextIO | Non
     if as_json:
         # Never with local variables: those of a strategy hold context values.
         exceptions = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
-        render = [exceptions, redact, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        render = [exceptions, redact, structlog.processors.JSONRenderer(ensure_ascii=False), _shown_line]
     else:
         console = structlog.dev.ConsoleRenderer(
             colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-        render = [structlog.processors.format_exc_info, redact, console]
+        render = [structlog.processors.format_exc_info, redact, harmless, console]
 
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -125,6 +128,28 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {key: _HIDDEN if _SECRET_KEY.search(key) else _redacted(value) for key, value in event.items()}
 
 
+def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The processor that takes from texts what would command the terminal that shows them. Tracebacks keep their lines."""
+    return {shown(key): _harmless(value, lines=key in _OF_LINES) for key, value in event.items()}
+
+
+def _harmless(value: object, *, lines: bool = False) -> object:
+    match value:
+        case str():
+            return shown(value, lines=lines)
+        case Mapping():
+            return {shown(str(key)): _harmless(below) for key, below in value.items()}
+        case list():
+            return [_harmless(below) for below in value]
+        case _:
+            return value
+
+
+def _shown_line(_logger: WrappedLogger, _method: str, line: str) -> str:
+    """JSON, with the same characters escaped: what it says stays the same."""
+    return shown(line)
+
+
 def _redacted(value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -137,4 +162,14 @@ def _redacted(value: object) -> object:
     text = str(value)
     for secret, instead in _SECRETS_IN_TEXT:
         text = secret.sub(instead, text)
-    return text
+    return _without_inputs(text)
+
+
+def _without_inputs(text: str) -> str:
+    """Without what pydantic quotes when it could not validate it, such as a part of a job's context.
+
+    Where the end of the quoted value cannot be found, all that follows is hidden.
+    """
+    before, *quoted = text.split(_INPUT)
+    ends = (value.partition(_BEHIND_INPUT) for value in quoted)
+    return before + "".join(f"{_INPUT}{_HIDDEN}{behind}{rest}" for _, behind, rest in ends)

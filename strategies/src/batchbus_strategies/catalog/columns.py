@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Literal
 
+from batchbus_strategies.catalog.currencies import CURRENCIES
+
 __all__ = [
     "CATEGORY",
     "COLUMNS",
@@ -136,8 +138,9 @@ def price_column(header: str) -> tuple[str | None, str | None] | None:
     """Region name and currency (in lower case) of a price column; None for any other column.
 
     `Price EUR` is `(None, "eur")`, `Price Denmark [DKK]` is `("Denmark", "dkk")`, `Price Denmark` is `("Denmark", None)`.
+    Three capitals that are no currency of ISO 4217 are the name of a region: `Price USA` is `("USA", None)`.
     """
-    if match := _CURRENCY_PRICE.fullmatch(header):
+    if (match := _CURRENCY_PRICE.fullmatch(header)) and match[1].lower() in CURRENCIES:
         return None, match[1].lower()
     if match := _REGION_PRICE.fullmatch(header):
         return match[1], match[2] and match[2].lower()

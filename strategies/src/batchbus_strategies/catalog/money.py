@@ -9,7 +9,9 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
-__all__ = ["MAX_AMOUNT", "format_amount", "minor_digits", "parse_amount"]
+from bson.decimal128 import Decimal128
+
+__all__ = ["MAX_AMOUNT", "format_amount", "minor_digits", "parse_amount", "whole_amount"]
 
 _DIGITS: Final = {
     **dict.fromkeys(
@@ -49,6 +51,14 @@ def minor_digits(currency: str) -> int:
     return _DIGITS.get(currency, 2)
 
 
+def whole_amount(value: object) -> int:
+    """An amount as it is stored, whatever kind of number it is. Raises `ValueError` for what is no whole number."""
+    number = value.to_decimal() if isinstance(value, Decimal128) else value
+    if isinstance(number, int | float | Decimal) and not isinstance(number, bool) and number == number // 1:
+        return int(number)
+    raise ValueError(f"{value!r} is no amount: it has to be a whole number of the currency's minor unit")
+
+
 def parse_amount(text: str, currency: str) -> int:
     """`"10.5"` in eur is 1050. More digits than the currency has are rounded, half up.
 
@@ -62,8 +72,13 @@ def parse_amount(text: str, currency: str) -> int:
     return amount
 
 
-def format_amount(amount: int, currency: str) -> str:
-    """1050 in eur is `"10.5"`: as short as possible, as in a Medusa export."""
+def format_amount(amount: int | float | Decimal | Decimal128, currency: str) -> str:
+    """1050 in eur is `"10.5"`: as short as possible, as in a Medusa export.
+
+    Services in other languages write whole numbers into the catalogue as doubles and decimals, too: those count as the
+    whole numbers that they are.
+    """
+    amount = whole_amount(amount)
     digits = minor_digits(currency)
     if not digits:
         return str(amount)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchbus_strategies.catalog.columns import price_column, price_header
-from batchbus_strategies.catalog.currencies import CURRENCIES
+from batchbus_strategies.catalog.currencies import near_currency
 from batchbus_strategies.catalog.documents import Region
 from batchbus_strategies.catalog.money import format_amount, parse_amount
 from batchbus_strategies.catalog.references import Ambiguous, References, Unknown, load_regions
@@ -27,31 +27,31 @@ def priced(header: str, references: References) -> tuple[str | None, str]:
     found = price_column(header)
     assert found is not None, header
     name, currency = found
-    whole = header.removeprefix("Price ")
-    if name is None and whole in CURRENCIES:
-        return None, whole.lower()
     if name is None:
-        region = _find(references, whole)
-        if region is None:
-            near = [code for code in sorted(CURRENCIES) if sorted(code) == sorted(whole)]
-            message = f"there is neither a currency nor a region {whole}"
-            raise ColumnError("unknown_column", message, looked_for=whole, among=near)
-    else:
-        region = _find(references, name, currency)
-        if region is None and whole != name:  # brackets may belong to the name
-            region, currency = _find(references, whole), None
-        if region is None:
-            message = f"there is no region named {shortened(name)}"
-            if name.upper() in CURRENCIES:
-                raise ColumnError("unknown_region", f"{message}; did you mean Price {name.upper()}?")
-            names = [each["name"] for each in references.regions.values()]
-            raise ColumnError("unknown_region", message, looked_for=name, among=names)
-        if currency is not None and currency != region["currency_code"]:
-            right = price_header(region["name"], region["currency_code"])
-            has = region["currency_code"].upper()
-            message = f"the region {region['name']} has the currency {has}, so its column is {right}"
-            raise ColumnError("unknown_region", message)
+        assert currency is not None
+        return None, currency
+    region = _find(references, name, currency)
+    if region is None and (whole := header.removeprefix("Price ")) != name:  # brackets may belong to the name
+        whole_region = _find(references, whole)
+        region, currency = whole_region, None if whole_region is not None else currency
+    if region is None:
+        raise _unknown(name, references)
+    if currency is not None and currency != region["currency_code"]:
+        right = price_header(region["name"], region["currency_code"])
+        has = region["currency_code"].upper()
+        message = f"the region {region['name']} has the currency {has}, so its column is {right}"
+        raise ColumnError("unknown_region", message)
     return region["id"], region["currency_code"]
+
+
+def _unknown(name: str, references: References) -> ColumnError:
+    if len(name) == 3:
+        near = near_currency(name, first=[region["currency_code"] for region in references.regions.values()])
+        hint = f'; did you mean "Price {near.upper()}"?' if near else ""
+        message = f"{shortened(name)} is neither a currency of ISO 4217 nor the name of a region{hint}"
+        return ColumnError("unknown_column", message)
+    names = [each["name"] for each in references.regions.values()]
+    return ColumnError("unknown_region", f"there is no region named {shortened(name)}", looked_for=name, among=names)
 
 
 def _find(references: References, name: str, currency: str | None = None) -> Region | None:
@@ -84,7 +84,7 @@ class PriceColumns(FamilyColumns[References]):
             return {"amount": parse_amount(cell, currency)}
 
         new = {"currency_code": currency, "region_id": region_id}
-        return FamilyColumn(_identity(region_id, currency), parse, new, "bad_amount")
+        return FamilyColumn(_identity(region_id, currency), parse, new, "bad_amount", int(region_id is None))
 
     def identity(self, element: Mapping[str, Any]) -> str | None:
         if any(element.get(field) is not None for field in ("price_list_id", "min_quantity", "max_quantity")):
@@ -95,7 +95,7 @@ class PriceColumns(FamilyColumns[References]):
         return f"price in {identity.rpartition(' ')[2].upper()}"
 
     def write(self, element: Mapping[str, Any]) -> str:
-        return format_amount(int(element["amount"]), element["currency_code"].lower())
+        return format_amount(element["amount"], element["currency_code"].lower())
 
     def headers(self, identities: Iterable[str], known: References) -> Sequence[tuple[str, str]]:
         """By currency; for one currency first the price for all regions."""

@@ -42,7 +42,7 @@ def _total(name: str) -> Callable[[_Document], Decimal | None]:
     def cell(document: _Document) -> Decimal | None:
         if (amount := document.get(name)) is None:
             return None
-        return Decimal(format_amount(int(amount), str(document.get("currency_code") or "").lower()))
+        return Decimal(format_amount(amount, str(document.get("currency_code") or "").lower()))
 
     return cell
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, TypedDict
 
 from pydantic_core import from_json, to_json
@@ -74,12 +75,12 @@ def header_line(shape: Shape, references: References) -> str:
 
 
 def lines_of(entry: Entry, shape: Shape, prices: Sequence[PriceKey]) -> Iterable[str]:
-    """One line for each variant. `prices` are the shape's price columns."""
+    """One line for each variant, and one for a product without any. `prices` are the shape's price columns."""
     images = _padded([[url] for url in entry["images"]], shape.images, IMAGE)
     channels = _padded(entry["sales_channels"], shape.sales_channels, SALES_CHANNEL)
     categories = _padded(entry["categories"], shape.categories, CATEGORY)
-    for variant in entry["variants"]:
-        options = zip(entry["options"], variant["options"], strict=True)
+    for variant in entry["variants"] or [_no_variant()]:
+        options = zip_longest(entry["options"], variant["options"], fillvalue="")
         yield csv_line(
             (
                 entry["cells"],
@@ -112,6 +113,10 @@ def _variant(variant: Document, options: Sequence[Document], references: Referen
         },
         "options": [csv_cell(values.get(option["id"]) or "") for option in options],
     }
+
+
+def _no_variant() -> Variant:
+    return {"cells": _fixed_cells({}, "variant"), "prices": {}, "options": []}
 
 
 def _flattened(product: Document, references: References) -> Document:

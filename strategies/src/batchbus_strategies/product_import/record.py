@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -111,7 +112,9 @@ class Variant(Part):
     mid_code: Annotated[str | None, Column("Variant MID Code"), Field(examples=[""])] = None
     material: Annotated[str | None, Column("Variant Material"), Field(examples=[""])] = None
     prices: Annotated[list[Price], Family(PriceColumns(), id_prefix=Prefix.PRICE)]
-    options: Annotated[list[OptionValue], Combination("Option <n> Name", "Option <n> Value", _OPTIONS, grows=False)]
+    options: Annotated[
+        list[OptionValue], Combination("Option <n> Name", "Option <n> Value", _OPTIONS, grows=False, needed=False)
+    ]
     ean: str | None = None
     upc: str | None = None
     variant_rank: int = 0
@@ -167,7 +170,7 @@ class Product(
     tags: Annotated[list[Tag], Items("Product Tags", "value", Prefix.TAG), Field(examples=["wood,seat"])]
     discountable: Annotated[bool, Column("Product Discountable")] = True
     external_id: Annotated[str | None, Column("Product External Id"), Field(examples=[""])] = None
-    variants: Annotated[list[Variant], VARIANTS]
+    variants: Annotated[Sequence[Variant], VARIANTS]
     images: Annotated[
         list[Image],
         Items("Image <n> Url", "url", Prefix.IMAGE),

@@ -55,6 +55,10 @@ def reworded(error: CellError) -> CellError:
         message = f"a new {'product' if plain(column).startswith('product') else 'variant'} needs a title"
     if known == "handle_taken":
         message += "; to update that one, give its id as Product Id"
+    if code == "missing_value" and error.column is None:
+        known, message = "missing_option", message.replace("no value for", "no value for the option")
+    if code == "duplicate_combination":
+        known, message = "duplicate_options", message.replace("has the same:", "has the same options:")
     if code == "missing_column":
         message = message.replace("any other of product files", "any other of a product CSV")
     return replace(error, code=known, message=message)

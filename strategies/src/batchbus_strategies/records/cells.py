@@ -32,7 +32,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,20}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE]
 _INTEGER: Final = re.compile(r"[+-]?\d{1,16}(?:\.0*)?", re.ASCII)
 _LARGEST: Final = 2**53 - 1
 """What every reader of the catalogue, JavaScript included, holds exactly."""
-_VALUE: Final = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|\Z)')
+_VALUE: Final = re.compile(r'\s*+(?:"((?:[^"]|"")*+)"\s*+|([^,]*+))(?:,|\Z)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def money_type(currency: str) -> CellType:
         "amount",
         says,
         lambda cell: parse_amount(cell, code),
-        lambda amount: format_amount(int(amount), code),
+        lambda amount: format_amount(amount, code),
         format_amount(1250, code),
     )
 
@@ -174,7 +174,7 @@ def _write_time(value: Any) -> str:
 
 def _write_money(value: Any) -> str:
     code = str(value["currency_code"])
-    major = format_amount(int(value["amount"]), code)
+    major = format_amount(value["amount"], code)
     whole, point, fraction = major.partition(".")
     digits = minor_digits(code)
     return (

@@ -203,7 +203,7 @@ class Combination:
 
     Each name and each value has a column, `Option <n> Name` and `Option <n> Value`. Every element of a record has a value
     for every name of the record, and no two have the same of all. That is asked of records that a file creates, or whose
-    names and values it changes; of one that exists only if the file has such columns. An empty value leaves what is there.
+    names and values it changes. An empty value leaves what is there.
     """
 
     name_column: str
@@ -212,6 +212,9 @@ class Combination:
     """Where the names are; None if each element has a dict of names and values."""
     grows: bool = True
     """Whether a record that exists may get a name that it has not."""
+    needed: bool = True
+    """Whether that is asked of every record. If not, elements of a record without names may be alike, and of a record that
+    exists only elements are looked at that the file gives values."""
 
 
 @dataclass(frozen=True, slots=True)

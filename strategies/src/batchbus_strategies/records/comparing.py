@@ -51,12 +51,12 @@ def wanted_value(field: Field, value: Any, old: Any) -> Any:
         return {key: item for key, item in merged.items() if item is not None}
     if field.items is not None:
         return _with_items(field, field.items, value, old if isinstance(old, list) else [])
-    if field.trimmed and isinstance(value, str) and isinstance(old, str) and trimmed(old) == value:
-        return old  # what differs in blanks alone stays
     if field.parts and isinstance(old, list):
         return _with_what_is_kept(field.parts, value, old)
     if value is None and ((field.unique and field.index is None) or not field.nullable):
         return ABSENT
+    if field.trimmed and isinstance(old, str) and trimmed(old) == value:
+        return old  # the blanks around what is there already are nobody's edit
     return value
 
 

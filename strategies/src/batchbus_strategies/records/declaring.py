@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -268,19 +268,23 @@ def _family(field: Field, marker: Family, kind: Any, where: str) -> Field:
 
 
 def _part_of(kind: Any) -> type[BaseModel] | None:
-    value = get_args(kind)[0] if get_origin(kind) is list else None
+    value = get_args(kind)[0] if get_origin(kind) in (list, Sequence) else None
     return value if isinstance(value, type) and issubclass(value, BaseModel) else None
 
 
-def unwritten_defaults(part: type[BaseModel], written: Iterable[Field]) -> Callable[[], dict[str, Any]]:
+def unwritten_defaults(
+    part: type[BaseModel], written: Iterable[Field], without: Collection[str] = ()
+) -> Callable[[], dict[str, Any]]:
     """The defaults of the fields that no column is for, as documents have them."""
-    names = {each.path.partition(".")[0] for each in written}
+    names = {*without, *(each.path.partition(".")[0] for each in written)}
     fields = [(info.alias or name, info) for name, info in part.model_fields.items()]
     rest = [(name, info) for name, info in fields if name not in names and not info.is_required()]
 
     made = {name: _default_of(info) for name, info in rest if name != "id"}
     constant = {name: default() for name, default in made.items() if isinstance(default(), _IMMUTABLE)}
     others = {name: default for name, default in made.items() if name not in constant}
+    if not others:
+        return constant.copy
     return lambda: {**constant, **{name: default() for name, default in others.items()}}
 
 
@@ -288,9 +292,12 @@ def _default_of(info: FieldInfo) -> Callable[[], Any]:
     """Makes what a field has that nothing is said of, anew each time; None for one that is required."""
     if info.is_required():
         return lambda: None
-    if info.default_factory is None and isinstance(info.default, _IMMUTABLE):
-        constant = info.default
-        return lambda: constant
+    if info.default_factory is None:
+        constant = info.default.model_dump() if isinstance(info.default, BaseModel) else info.default
+        if isinstance(constant, _IMMUTABLE):
+            return lambda: constant
+        if isinstance(constant, dict) and all(isinstance(each, _IMMUTABLE) for each in constant.values()):
+            return constant.copy
 
     def default() -> Any:
         value = info.get_default(call_default_factory=True)

@@ -72,7 +72,7 @@ def plan_elements(
     planning = _Planning(schema, about, existing, columns, ids, new_element)
     wrong = list(wrong)
     planning.match()
-    planning.find_missing({(each.line, each.column) for each in wrong})
+    planning.find_missing({(each.line, each.path) for each in wrong})
     planning.plan()
     if not any(each.code in _OF_NAMES for each in wrong):
         planning.check_combinations()
@@ -131,7 +131,7 @@ class _Planning:
     def _match_values(self, seen: Collection[str]) -> None:
         free = [each for each in self._old if each.get("id") is not None and str(each["id"]) not in seen]
         for unique in self._schema.unique_in_elements:
-            free = self._matched(free, unique.field.path)
+            free = self._matched(free, unique.field)
         if self._combinations is not None:
             combinations = self._combinations
             values = {id(each): _key(combinations.values(self._names, each)) for each in free}
@@ -144,13 +144,14 @@ class _Planning:
     def _unmatched(self) -> list[_Row]:
         return [row for row in self._rows if row.id is None and row.element is None]
 
-    def _matched(self, free: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
-        """Gives rows the elements that have their value at a path. Returns the elements that no row is about still."""
-        by_value = {str(value): each for each in free if (value := value_at(each, path)) is not None}
+    def _matched(self, free: list[dict[str, Any]], field: Field) -> list[dict[str, Any]]:
+        """Gives rows the elements that have their value of a field. Returns the elements that no row is about still."""
+        path = field.path
+        by_value = {trimmed(field.as_key(value)): each for each in free if (value := value_at(each, path)) is not None}
         for row in self._unmatched():
             value = row.values.get(path)
             if value is not None:
-                row.element = by_value.pop(str(value), None)
+                row.element = by_value.pop(field.as_key(value), None)
         taken = {id(row.element) for row in self._rows}
         return [each for each in free if id(each) not in taken]
 
@@ -162,7 +163,7 @@ class _Planning:
                     each.required
                     and each.shape == "one"
                     and row.values.get(each.path) is None
-                    and (row.line, each.column) not in wrong
+                    and (row.line, f"{self._list.path}.{each.path}") not in wrong
                 ):
                     message = f"a new {self._list.part_name} needs a value for {each.column}"
                     self._error(row, each.column, "missing_value", message)
@@ -280,12 +281,12 @@ class _Planning:
             path = unique.field.path
             said = {id(row.element) for row in self._rows if path in row.values}
             values = (value_at(each, path) for each in self._old if id(each) not in said)
-            taken = {str(value) for value in values if value is not None}
+            taken = {unique.field.as_key(value) for value in values if value is not None}
             for row in self._rows:
                 value = row.values.get(path)
                 old = None if row.element is None else value_at(row.element, path)
                 unchanged = same(value, old) or (isinstance(old, str) and trimmed(old) == value)
-                if value is not None and str(value) in taken and not unchanged:
+                if value is not None and unique.field.as_key(value) in taken and not unchanged:
                     message = f"another {self._list.part_name} of the {self._schema.name} has it"
                     self._error(row, unique.field.column, "value_taken", message, str(value))
 
@@ -298,21 +299,27 @@ class _Planning:
         self._name_errors()
         changed = any(row.element is None and row.id is None for row in self._rows) or bool(self.planned.names)
         after: dict[int, tuple[_Row | None, dict[str, str]]] = {}
+        touched: set[int] = set()
         for element in self._old:
             after[id(element)] = (None, combinations.values(self._names, element))
         for row in self._rows:
             said = {name: value for name, value in (_combination(row, combinations) or {}).items() if value is not None}
             if row.element is not None:
                 before = after[id(row.element)][1]
-                changed = changed or bool(said.items() - before.items())
+                if said.items() - before.items():
+                    changed = True
+                    touched.add(id(row.element))
                 after[id(row.element)] = (row, {**before, **said})
             elif row.id is None:
                 after[id(row)] = (row, said)
-        said_any = any(row.values.get(combinations.field.path) is not None for row in self._rows)
-        if self._names and (self._is_new or (changed and said_any)):
-            self._compare(after)
+                touched |= {id(row)} if said else set()
+        if (self._is_new or changed) and (combinations.needed or self._names):
+            self._compare(after, None if combinations.needed or self._is_new else touched)
 
-    def _compare(self, after: Mapping[int, tuple[_Row | None, dict[str, str]]]) -> None:
+    def _compare(
+        self, after: Mapping[int, tuple[_Row | None, dict[str, str]]], touched: Collection[int] | None
+    ) -> None:
+        """`touched`: what alone is wrong, if something is; None for everything."""
         seen: dict[frozenset[tuple[str, str]], _Row | None] = {}
         elements = {id(each): each for each in self._old}
         noun, column = self._list.part_name, self._combination_column()
@@ -321,10 +328,11 @@ class _Planning:
             if where is None:
                 return
             other = "" if row else f" of {noun} {elements[key].get('id')}, which the file does not name"
+            looked_at = touched is None or key in touched
             for name in self._names:
-                if name not in values:
+                if name not in values and looked_at:
                     self._no_value(where, name, other)
-            if (found := frozenset(values.items())) in seen:
+            if (found := frozenset(values.items())) in seen and looked_at:
                 first = seen[found]
                 place = f"line {first.line}" if first and row else f"another {noun} of the {self._schema.name}"
                 shown = ", ".join(f"{name} {value}" for name, value in values.items()) or "no values at all"

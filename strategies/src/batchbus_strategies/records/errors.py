@@ -22,6 +22,9 @@ class CellError:
     code: str
     message: str
     value: str | None = None
+    path: str | None = None
+    """Of the field that the cell is of, from the record on, as `variants.sku`; `column` is what the file calls it. None if
+    it is not about one field."""
 
 
 class HeaderRefused(StrategyError):

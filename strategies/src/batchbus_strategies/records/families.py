@@ -41,6 +41,8 @@ class FamilyColumn:
     """The fields that an element has besides if the cell makes it."""
     code: str = "bad_value"
     """Of the error for a cell that `parse` refuses."""
+    rank: int = 0
+    """New elements are in the order of their columns, those with a lower rank first."""
 
 
 class FamilyColumns(ABC, Generic[K]):

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final, Literal
 
+from bson.decimal128 import Decimal128
 from pydantic import ValidationError
 
 from batchbus_strategies.records.cells import CellType
@@ -121,6 +122,23 @@ class Field:
     def write(self, value: Any) -> str:
         """The cell of a value as it is stored."""
         return "" if value is None else self.type.write(value)
+
+    def as_key(self, value: Any) -> str:
+        """A value as text that is the same for all forms of it: 5, 5.0 and a decimal of 5.00 are `5`."""
+        number = value.to_decimal() if isinstance(value, Decimal128) else value
+        if isinstance(number, Decimal | float) and self.type.code in ("integer", "number"):
+            exact = Decimal(str(number))
+            return f"{exact.normalize() + 0:f}" if exact.is_finite() else str(number)
+        return self.write(value)
+
+    def canonical(self, cell: str) -> str:
+        """The cell of a key as every file and the catalogue write it; as it is if it cannot be used."""
+        if self.type.code == "text":
+            return cell
+        try:
+            return self.as_key(self.type.parse(trimmed(cell)))
+        except ValueError:
+            return cell
 
     def cell(self, owner: Mapping[str, Any]) -> str | int | Decimal | None:
         """The cell of a field that has one column, given the whole document, or the whole element."""

@@ -89,7 +89,7 @@ class _Found:
             elif each.shape == "named" and path in self.keys:
                 cells.named.append((each, self.keys[path]))
             elif each.shape == "family" and path in self.families:
-                cells.families.append((each, self.families[path]))
+                cells.families.append((each, sorted(self.families[path], key=lambda column: column[1].rank)))
             elif each.shape == "copied" and path in self.copied:
                 cells.copied.append((each, [columns for _, columns in sorted(self.copied[path].items())]))
             elif each.shape == "combination" and self.pairs:

@@ -16,7 +16,7 @@ from batchbus_strategies.records.comparing import new_items as new_of_items
 from batchbus_strategies.records.copying import Copies
 from batchbus_strategies.records.elements import Columns, ElementPlan, plan_elements
 from batchbus_strategies.records.errors import CellError
-from batchbus_strategies.records.fields import Field, ordered_parts, set_at, value_at
+from batchbus_strategies.records.fields import Field, set_at, value_at
 from batchbus_strategies.records.header import DELETE_COLUMN
 from batchbus_strategies.records.hooks import Hooks
 from batchbus_strategies.records.keyed import family_changes, new_items
@@ -34,7 +34,7 @@ from batchbus_strategies.records.plan import (
     of_what_is_null,
 )
 from batchbus_strategies.records.references import Resolved
-from batchbus_strategies.records.schema import OWN, Schema
+from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staging import StagedRecord, StagedRow
 from batchbus_strategies.records.staging_rows import differs
 from batchbus_strategies.records.unique_values import repeated_values
@@ -114,10 +114,10 @@ class Planner:
     def _differing(self, staged: StagedRecord) -> Iterator[CellError]:
         """Cells of later rows that say something else of the record than its first row."""
         for row in staged.rows[1:]:
-            wrong = {error.column for error in staged.errors if error.line == staged.line}
+            wrong = {error.path for error in staged.errors if error.line == staged.line}
             for path, value in row.values.items():
                 each = self.schema.by_path[path]
-                if each.shown is None and differs(value, staged.values.get(path)) and each.column not in wrong:
+                if each.shown is None and differs(value, staged.values.get(path)) and path not in wrong:
                     shown = each.write(value) if each.shape == "one" else None
                     yield self._different(staged, row.line, each.column if each.shape == "one" else None, shown)
             if row.id is not None and row.id != staged.id:
@@ -206,10 +206,10 @@ class Planner:
 
     def _document(self, values: dict[str, Any], elements: ElementPlan) -> dict[str, Any]:
         self.hooks.complete(values, None)
-        document = self.schema.unwritten()
-        for field in self.schema.fields:
-            if field.path in OWN:
-                continue
+        simple, others = self.schema.new_record
+        document = {**self.schema.unwritten(), **simple}
+        document.update((path, value) for path, value in values.items() if path in simple and value is not None)
+        for field in others:
             value = values.get(field.path) if field.shown is None else None
             if field.shape == "named" and value is not None:
                 value = {key: item for key, item in value.items() if item is not None}
@@ -314,11 +314,7 @@ class Planner:
 
     def _can_be_omitted(self, error: CellError) -> bool:
         """Whether it concerns a cell alone, of a field that nothing is found by."""
-        return error.code.startswith("bad_") and not any(
-            field.key or field.unique or field.reference
-            for field in ordered_parts(self.schema.fields)
-            if error.column is None or field.column == error.column
-        )
+        return error.code.startswith("bad_") and error.path is not None and error.path not in self.schema.found_by
 
     def _checked(
         self, staged: StagedRecord, document: Mapping[str, Any], existing: Mapping[str, Any] | None
@@ -394,4 +390,4 @@ def _planned(error: CellError) -> PlannedError:
 
 
 def _is_wrong(field: Field, errors: Iterable[CellError]) -> bool:
-    return any(error.column == field.column for error in errors)
+    return any(error.path == field.path for error in errors)

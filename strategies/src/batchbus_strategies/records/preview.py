@@ -30,10 +30,10 @@ from batchbus_strategies.records.plan import (
 )
 from batchbus_strategies.records.planning import Planner
 from batchbus_strategies.records.references import References
-from batchbus_strategies.records.rows import RowReader, RowValues
+from batchbus_strategies.records.rows import RowReader
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.sizes import Size, size_of
-from batchbus_strategies.records.staging import StagedRecord, Staging
+from batchbus_strategies.records.staging import ReadRow, StagedRecord, Staging
 from batchbus_strategies.records.staging_rows import RowStaging
 from batchbus_strategies.strategy import JobRun
 from batchbus_strategies.tables import Row, Table, TableFacts, open_table, shortened
@@ -281,17 +281,13 @@ class _Stager:
         """Rows with errors so far."""
 
     def add(self, batch: Sequence[Row]) -> None:
-        named: list[tuple[RowValues, list[CellError]]] = []
-        nameless: list[CellError] = []
+        read: list[ReadRow] = []
         for row in batch:
             errors: list[CellError] = []
             values = self._rows.read(row, errors)
             self.bad += bool(errors or (values is not None and values.errors))
-            if values is None:
-                nameless += errors
-            else:
-                named.append((values, errors))
-        self._staging.add(named, nameless)
+            read.append((values, errors))
+        self._staging.add(read)
 
 
 def _ulids() -> Iterator[str]:

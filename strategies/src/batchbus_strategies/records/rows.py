@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from batchbus_strategies.records.combinations import name_in
 from batchbus_strategies.records.copying import Copies
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.families import FamilyColumn
@@ -21,6 +22,7 @@ from batchbus_strategies.tables import MAX_COLUMNS, Row, is_header_again
 __all__ = ["RowReader", "RowValues"]
 
 _YES: Final = frozenset({"true", "yes", "x", "1"})
+_WRONG: Final[Any] = object()
 _NO: Final = frozenset({"", "false", "no", "0"})
 
 
@@ -54,15 +56,17 @@ class RowReader:
     ) -> None:
         """`whole_rows`: a line of a CSV that ends before its last cell is an error; else those cells say nothing."""
         self._layout = layout
-        self._own = _CellReader(layout, layout.header, copies or {})
-        self._element = _CellReader(layout.element, layout.header, {}) if layout.element is not None else None
+        self._own = _CellReader(layout, layout.header, "", copies or {})
+        self._element = None
+        if layout.element is not None and schema.rows is not None:
+            self._element = _CellReader(layout.element, layout.header, f"{schema.rows.path}.", {})
         self._rows = schema.rows.rows if schema.rows is not None else None
         self._needs_key = not schema.record.found_by_key
         self._whole_rows = whole_rows
         self._last: tuple[str, ...] | None = None
         """The key of the row before, if it says nothing of the record itself."""
         places = {field.path: index for index, field in layout.fixed}
-        self._keys = [(places[field.path], field.column) for field in schema.keys if field.path in places]
+        self._keys = [(places[field.path], field) for field in schema.keys if field.path in places]
         self._whole_key = bool(self._keys) and len(self._keys) == len(schema.keys)
 
     def read(self, row: Row, errors: list[CellError]) -> RowValues | None:
@@ -84,7 +88,7 @@ class RowReader:
         if is_header_again((line, cells), layout.header):
             return None
         id_ = trimmed(cells[layout.id] or "") or None if layout.id is not None else None
-        raw = tuple(cells[index] or "" for index, _ in self._keys)
+        raw = tuple(field.canonical(cells[index] or "") for index, field in self._keys)
         key = tuple(trimmed(part) for part in raw)
         has_key = self._whole_key and all(key)
         if not has_key and (id_ is None or self._needs_key):
@@ -110,9 +114,11 @@ class RowReader:
         return found
 
     def _no_key(self, line: int, key: Sequence[str], errors: list[CellError]) -> None:
-        for (_, column), part in zip(self._keys, key, strict=True):
+        for (index, field), part in zip(self._keys, key, strict=True):
             if not part:
-                errors.append(CellError(line, column, "missing_key", f"every row needs a value for {column}"))
+                column = self._layout.header[index]
+                message = f"every row needs a value for {column}"
+                errors.append(CellError(line, column, "missing_key", message, path=field.path))
                 return
         errors.append(CellError(line, None, "missing_key", "the row does not say which record it is about"))
 
@@ -130,8 +136,10 @@ class RowReader:
 class _CellReader:
     """Reads the cells of one owner in a row: of the record, or of its element."""
 
-    def __init__(self, cells: Cells, header: Sequence[str], copies: Mapping[str, Copies]) -> None:
+    def __init__(self, cells: Cells, header: Sequence[str], prefix: str, copies: Mapping[str, Copies]) -> None:
+        """`prefix`: what paths from the record on begin with."""
         self._header = header
+        self._prefix = prefix
         self._copies = copies
         self._cells = cells
         texts = {field.path for _, field in cells.fixed if field.is_plain_text and field.empty == "clears"}
@@ -155,27 +163,31 @@ class _CellReader:
             try:
                 value = field.parse(cell)
             except ValueError as error:
-                errors.append(CellError(line, column, f"bad_{field.type.code}", str(error), cell))
+                path = self._prefix + field.path
+                errors.append(CellError(line, column, f"bad_{field.type.code}", str(error), cell, path))
                 continue
             if value is None and keeps:
                 continue
             values[field.path] = value
         for field, numbers in self._cells.numbered:
-            values[field.path] = self._list(line, cells, field, numbers, errors)
+            before = len(errors)
+            items = self._list(line, cells, field, numbers, errors)
+            if len(errors) == before:  # else it is not known what the list is to be
+                values[field.path] = items
         for field, keys in self._cells.named:
             found = {}
             for key, index in keys:
-                value = self._cell(line, cells, index, field, errors)
-                if cells[index] is not None:
+                value = self._cell(line, cells, index, field, field, errors)
+                if cells[index] is not None and value is not _WRONG:
                     found[key] = value
             values[field.path] = found
         for field, numbered in self._cells.copied:
             self._copied(line, cells, field, numbered, values, errors)
         for field, columns in self._cells.families:
-            values[field.path] = self._family(line, cells, columns, errors)
+            values[field.path] = self._family(line, cells, field, columns, errors)
         if self._cells.combination is not None:
             field, pairs = self._cells.combination
-            values[field.path] = self._combination(line, cells, pairs, errors)
+            values[field.path] = self._combination(line, cells, field, pairs, errors)
         return values
 
     def _copied(
@@ -200,7 +212,9 @@ class _CellReader:
             except LookupError as error:
                 message, wrong = error.args
                 place = next(index for index, by in columns if by == wrong)
-                errors.append(CellError(line, self._header[place], "unknown_reference", message, named[wrong]))
+                errors.append(
+                    CellError(line, self._header[place], "unknown_reference", message, named[wrong], field.path)
+                )
                 continue
             whole = whole and copy is not None
             if copy is not None:
@@ -214,6 +228,7 @@ class _CellReader:
         self,
         line: int,
         cells: Sequence[str | None],
+        field: Field,
         columns: Sequence[tuple[int, FamilyColumn]],
         errors: list[CellError],
     ) -> dict[str, Any]:
@@ -226,15 +241,24 @@ class _CellReader:
             try:
                 found[column.identity] = dict(column.parse(text)) if text else None
             except ValueError as error:
-                errors.append(CellError(line, self._header[index], column.code, str(error), cell))
+                path = self._prefix + field.path
+                errors.append(CellError(line, self._header[index], column.code, str(error), cell, path))
         return found
 
     def _combination(
-        self, line: int, cells: Sequence[str | None], pairs: Sequence[tuple[int, int]], errors: list[CellError]
+        self,
+        line: int,
+        cells: Sequence[str | None],
+        field: Field,
+        pairs: Sequence[tuple[int, int]],
+        errors: list[CellError],
     ) -> dict[str, str | None]:
         found: dict[str, str | None] = {}
+        of_list = field.combination is not None and field.combination.names is not None
         for name_index, value_index in pairs:
             name, value = _text(cells[name_index]), _text(cells[value_index])
+            if of_list:
+                name = name_in(found, name)
             if name in found:
                 message = f"{name} is named twice in this row"
                 errors.append(CellError(line, self._header[name_index], "duplicate_name", message, name))
@@ -257,9 +281,9 @@ class _CellReader:
         found: list[Any] = []
         for columns in numbers:
             if not field.parts:
-                value: Any = self._cell(line, cells, columns[0][0], field, errors)
+                value: Any = self._cell(line, cells, columns[0][0], field, field, errors)
             else:
-                value = {part.path: self._cell(line, cells, index, part, errors) for index, part in columns}
+                value = {part.path: self._cell(line, cells, index, part, field, errors) for index, part in columns}
                 for part in field.parts:
                     if (
                         part.required
@@ -267,22 +291,34 @@ class _CellReader:
                         and any(each is not None for each in value.values())
                     ):
                         message = "this one is needed where the others of its number are filled in"
-                        errors.append(CellError(line, self._header[columns[0][0]], "missing_value", message))
+                        column, path = self._header[columns[0][0]], self._prefix + field.path
+                        errors.append(CellError(line, column, "missing_value", message, path=path))
                 if all(each is None for each in value.values()):
                     value = None
             if value is not None and value not in found:
                 found.append(value)
         return found
 
-    def _cell(self, line: int, cells: Sequence[str | None], index: int, field: Field, errors: list[CellError]) -> Any:
+    def _cell(
+        self,
+        line: int,
+        cells: Sequence[str | None],
+        index: int,
+        field: Field,
+        owner: Field,
+        errors: list[CellError],
+    ) -> Any:
+        """`_WRONG` for a cell that cannot be used; None for one that is empty or not there. `owner`: the field that has a
+        path of its own, of which `field` may be a part."""
         cell = cells[index]
         if cell is None:
             return None
         try:
             return field.parse(cell)
         except ValueError as error:
-            errors.append(CellError(line, self._header[index], f"bad_{field.type.code}", str(error), cell))
-            return None
+            path = self._prefix + owner.path
+            errors.append(CellError(line, self._header[index], f"bad_{field.type.code}", str(error), cell, path))
+            return _WRONG
 
 
 def _text(cell: str | None) -> str:

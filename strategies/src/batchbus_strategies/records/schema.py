@@ -122,13 +122,13 @@ class Schema:
         found = document.get(self.rows.path) if self.rows else None
         return [each for each in found if is_living(each)] if isinstance(found, list) else []
 
-    def unique_values(self, document: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-        """The values of unique fields that a document has, each between the field's name and the id of the element that
-        has it, or an empty text; what elements have, from the elements, and not from the field that repeats it."""
+    def unique_values(self, document: Mapping[str, Any]) -> Iterator[tuple[Unique, Any, str]]:
+        """The values of unique fields that a document has, each between its field and the id of the element that has it,
+        or an empty text; what elements have, from the elements, and not from the field that repeats it."""
         for unique in self.unique:
             for owner in self.elements(document) if unique.of_elements else [document]:
                 if (value := value_at(owner, unique.field.path)) is not None and value != "":
-                    yield unique.name, value, str(owner.get("id", "")) if unique.of_elements else ""
+                    yield unique, value, str(owner.get("id", "")) if unique.of_elements else ""
 
     def spoken_unique(self, *, new: bool) -> str:
         """What of a record has to be unique, for people: `its handle, or a SKU or barcode of its variants,`. `new`: as it
@@ -144,6 +144,18 @@ class Schema:
         return f"{parts[0]}, or {parts[1]}," if len(parts) > 1 else "".join(parts) or "a value that has to be unique"
 
     @cached_property
+    def found_by(self) -> frozenset[str]:
+        """The paths, from the record on, of fields that something is found by: keys, references and unique fields."""
+        prefix = f"{self.rows.path}." if self.rows else ""
+        own = [(field.path, field) for field in self.fields if field.rows is None]
+        of_elements = [(prefix + field.path, field) for field in (self.rows.parts if self.rows else ())]
+        return frozenset(
+            path
+            for path, field in (*own, *of_elements)
+            if any(each.key or each.unique or each.reference for each in (field, *ordered_parts([field])))
+        )
+
+    @cached_property
     def references(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.reference is not None)
 
@@ -153,11 +165,21 @@ class Schema:
 
     def unwritten(self) -> dict[str, Any]:
         """What a new record has in fields that have no column."""
-        return {name: value for name, value in self._unwritten().items() if name not in OWN}
+        return self._unwritten()
 
     @cached_property
     def _unwritten(self) -> Callable[[], dict[str, Any]]:
-        return unwritten_defaults(self.record, self.fields)
+        return unwritten_defaults(self.record, self.fields, without=OWN)
+
+    @cached_property
+    def new_record(self) -> tuple[Mapping[str, Any], tuple[Field, ...]]:
+        """What every new record begins with, and the fields whose values are not just what its row says."""
+        simple = {
+            field.path: field.constant[0]
+            for field in self.fields
+            if field.constant is not None and not field.unique and not field.shown and field.path not in OWN
+        }
+        return simple, tuple(field for field in self.fields if field.path not in simple and field.path not in OWN)
 
     @cached_property
     def new_element(self) -> tuple[Mapping[str, Any], tuple[Field, ...]]:
@@ -180,7 +202,7 @@ class Schema:
         values = [value_at(document, field.path) for field in self.keys]
         if any(value is None for value in values):
             return None
-        return tuple(trimmed(field.write(value)) for field, value in zip(self.keys, values, strict=True))
+        return tuple(trimmed(field.as_key(value)) for field, value in zip(self.keys, values, strict=True))
 
 
 def _spoken(field: Field, owner: str) -> str:

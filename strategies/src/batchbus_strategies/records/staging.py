@@ -31,6 +31,7 @@ __all__ = [
     "AWARE",
     "PARAMETERS",
     "Held",
+    "ReadRow",
     "StagedRecord",
     "StagedRow",
     "Staging",
@@ -58,7 +59,7 @@ _SCHEMA: Final = """
         content BLOB NOT NULL,
         existing TEXT                 -- the id of the document that it is about
     );
-    CREATE TABLE error (number INTEGER, line INTEGER, field TEXT, code TEXT, message TEXT, value TEXT);
+    CREATE TABLE error (number INTEGER, line INTEGER, field TEXT, code TEXT, message TEXT, value TEXT, path TEXT);
     CREATE TABLE line (number INTEGER, line INTEGER, PRIMARY KEY (number, line)) WITHOUT ROWID;
     CREATE TABLE held (
         field TEXT, value TEXT, number INTEGER, line INTEGER,
@@ -90,6 +91,8 @@ AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
 Held = tuple[str, str, int, int, str | None]
 """A unique value that a record is to have: its field, the value, the record's number, the line, and the id of the element;
 empty for the record itself, and None for an element that the row does not name by its id."""
+ReadRow = tuple[RowValues | None, list[CellError]]
+"""A row with its errors; None for one that names no record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,21 +166,23 @@ class Staging:
 
     # -- while the file is read ------------------------------------------------------------------------------------
 
-    def add(self, rows: Sequence[tuple[RowValues, list[CellError]]], nameless: Sequence[CellError]) -> None:
-        """Rows of records, each with its errors; and errors of rows that name no record, which are records of their own."""
-        names = [_name(row) for row, _ in rows]
-        known = self._known(names)
+    def add(self, rows: Sequence[ReadRow]) -> None:
+        known = self._known([_name(row) for row, _ in rows if row is not None])
         new: list[tuple[object, ...]] = []
         errors: list[tuple[int, CellError]] = []
         lines: list[tuple[int, int]] = []
         held: list[Held] = []
-        for name, (row, found) in zip(names, rows, strict=True):
+        for row, found in rows:
+            if row is None:
+                self._nameless(found, new, lines, errors)
+                continue
+            name = _name(row)
             place = known.get(name)
             if place is None:
                 self.records += 1
                 place = known[name] = (self.records, row.line)
                 key, raw = json_key(row.key), json_key(row.raw_key)
-                content = encoded({"values": list(row.values.items())})
+                content = encoded({"values": row.values})
                 new.append((self.records, name, row.line, row.id, key, raw, row.delete, content))
                 held += self._held(self.records, row)
                 found = [*row.errors, *found]
@@ -190,7 +195,21 @@ class Staging:
                 ]
             lines.append((place[0], row.line))
             errors += [(place[0], error) for error in found]
-        self._insert(new, lines, held, errors, nameless)
+        self._insert(new, lines, held, errors)
+
+    def _nameless(
+        self,
+        found: Sequence[CellError],
+        new: list[tuple[object, ...]],
+        lines: list[tuple[int, int]],
+        errors: list[tuple[int, CellError]],
+    ) -> None:
+        """A row that names no record is one of its own, if anything is wrong with it."""
+        if found:
+            self.records += 1
+            new.append((self.records, None, found[0].line, None, None, None, False, b""))
+            lines.append((self.records, found[0].line))
+            errors += [(self.records, error) for error in found]
 
     def _insert(
         self,
@@ -198,13 +217,7 @@ class Staging:
         lines: list[tuple[int, int]],
         held: Sequence[Held],
         errors: list[tuple[int, CellError]],
-        nameless: Sequence[CellError],
     ) -> None:
-        for error in nameless:
-            self.records += 1
-            new.append((self.records, None, error.line, None, None, None, False, b""))
-            lines.append((self.records, error.line))
-            errors.append((self.records, error))
         execute = self._database.executemany
         execute("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", new)
         execute("INSERT OR IGNORE INTO line VALUES (?, ?)", lines)
@@ -215,7 +228,7 @@ class Staging:
         """The unique values that the record will have."""
         for path in self._unique:
             if (value := row.values.get(path)) is not None:
-                yield path, str(value), number, row.line, ""
+                yield path, self._schema.by_path[path].as_key(value), number, row.line, ""
         if row.key is not None and (row.id is not None or not self._schema.record.found_by_key):
             yield _KEY, json_key(row.key) or "", number, row.line, ""
 
@@ -231,8 +244,11 @@ class Staging:
 
     def _add_errors(self, errors: Iterable[tuple[int, CellError]]) -> None:
         self._database.executemany(
-            "INSERT INTO error VALUES (?, ?, ?, ?, ?, ?)",
-            [(number, each.line, each.column, each.code, each.message, each.value) for number, each in errors],
+            "INSERT INTO error VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (number, each.line, each.column, each.code, each.message, each.value, each.path)
+                for number, each in errors
+            ],
         )
 
     # -- once the file is read -------------------------------------------------------------------------------------
@@ -257,7 +273,7 @@ class Staging:
             shown = "(SELECT group_concat(value, ' ') FROM json_each(held.value))" if name == _KEY else "held.value"
             self._database.execute(
                 f"""INSERT INTO error
-                    SELECT held.number, held.line, ?, 'duplicate_value', 'line ' || first || ' has it already', {shown}
+                    SELECT held.number, held.line, ?, 'duplicate_value', 'line ' || first || ' has it already', {shown}, NULL
                     FROM (SELECT value, coalesce(min(CASE WHEN own THEN line END), min(line)) AS first FROM held
                           WHERE field = ? GROUP BY value HAVING {several}) AS double
                     JOIN held ON held.field = ? AND held.value = double.value AND held.line <> first AND NOT own""",
@@ -300,16 +316,17 @@ class Staging:
         )
 
     def _taken(self, id_: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, bool]]:
-        for name, value, element in self._schema.unique_values(document):
-            yield name, str(value), id_, element, True
-            if (plain := trimmed(str(value))) != str(value):
-                yield name, plain, id_, element, False
+        for unique, value, element in self._schema.unique_values(document):
+            text = unique.field.as_key(value)
+            yield unique.name, text, id_, element, True
+            if (plain := trimmed(text)) != text:
+                yield unique.name, plain, id_, element, False
 
     def _raw_key(self, document: Mapping[str, Any]) -> tuple[str, ...] | None:
         values = [value_at(document, each.path) for each in self._schema.keys]
         if not values or any(value is None for value in values):
             return None
-        return tuple(each.write(value) for each, value in zip(self._schema.keys, values, strict=True))
+        return tuple(each.as_key(value) for each, value in zip(self._schema.keys, values, strict=True))
 
     def match(self) -> None:
         """Say of each record which document it is about; of several whose keys differ in blanks alone, the one that has
@@ -320,7 +337,8 @@ class Staging:
         if self._schema.record.id_column is not None:
             self._database.execute(
                 f"""INSERT INTO error SELECT number, line, NULL, 'duplicate_record',
-                        'line ' || first || ' has the same {self._schema.name} already', NULL
+                        'line ' || first || ' has the same {self._schema.name} already', NULL,
+                        NULL
                     FROM (SELECT existing, min(number) AS earliest, min(line) AS first FROM record
                           WHERE existing IS NOT NULL GROUP BY existing HAVING count(*) > 1)
                     JOIN record USING (existing) WHERE number > earliest"""
@@ -356,7 +374,7 @@ class Staging:
                     id=id_,
                     key=None if key is None else tuple(from_json(key)),
                     deletes=bool(deletes),
-                    values=dict(decoded(content)["values"]) if content else {},
+                    values=decoded(content)["values"] if content else {},
                     errors=errors[number],
                     existing=None if document is None else bson.decode(document, AWARE),
                     taken=taken[number],

@@ -13,6 +13,7 @@ from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staging import (
     PARAMETERS,
     Held,
+    ReadRow,
     StagedRow,
     Staging,
     decoded,
@@ -45,9 +46,8 @@ class RowStaging(Staging):
         )
         self._run(_SCHEMA)
 
-    def add(self, rows: Sequence[tuple[RowValues, list[CellError]]], nameless: Sequence[CellError]) -> None:
-        """Rows of records, each with its errors; and errors of rows that name no record, which are records of their own."""
-        known = self._numbers([name for row, _ in rows for name in self._names(row)])
+    def add(self, rows: Sequence[ReadRow]) -> None:
+        known = self._numbers([name for row, _ in rows if row is not None for name in self._names(row)])
         firsts: dict[int, RowValues] = {}
         new: list[tuple[object, ...]] = []
         names: list[tuple[str, int, int]] = []
@@ -56,6 +56,9 @@ class RowStaging(Staging):
         lines: list[tuple[int, int]] = []
         held: list[Held] = []
         for row, found in rows:
+            if row is None:
+                self._nameless(found, new, lines, errors)
+                continue
             number = next((known[name] for name in self._names(row) if name in known), None)
             if number is None or not self._first_row_only:
                 found = [*row.errors, *found]
@@ -67,32 +70,31 @@ class RowStaging(Staging):
                     known[name] = number
                     names.append((name, number, row.line))
                 key, raw = json_key(row.key), json_key(row.raw_key)
-                content = encoded({"values": list(row.values.items())})
+                content = encoded({"values": row.values})
                 new.append((number, None, row.line, row.id, key, raw, row.delete, content))
                 held += self._held(number, row)
                 own: dict[str, Any] = {}
             else:
                 own = {} if self._first_row_only else _what_differs(row, firsts.get(number))
             held += self._held_by_element(number, row)
-            element = None if row.element is None else list(row.element.items())
-            content = encoded({"element": element, "values": list(own.items())})
+            content = encoded({"element": row.element, "values": own})
             kept.append((number, row.line, row.element_id, row.id, row.delete, content))
             lines.append((number, row.line))
             errors += [(number, error) for error in found]
-        self._insert(new, lines, held, errors, nameless)
+        self._insert(new, lines, held, errors)
         self._database.executemany("INSERT OR IGNORE INTO name VALUES (?, ?, ?)", names)
         self._database.executemany("INSERT OR IGNORE INTO row VALUES (?, ?, ?, ?, ?, ?)", kept)
 
     def _held_by_element(self, number: int, row: RowValues) -> Iterator[Held]:
         for unique in self._elements_unique:
             if row.element is not None and (value := row.element.get(unique.field.path)) is not None:
-                yield unique.name, str(value), number, row.line, row.element_id
+                yield unique.name, unique.field.as_key(value), number, row.line, row.element_id
 
     def _names(self, row: RowValues) -> Iterator[str]:
         """What the record of a row may be known by, the surer one first. Where keys find nothing in the catalogue, two that
-        differ in blanks alone may be of two records that are there."""
+        differ in blanks alone may be of two records that are there, which are named by their ids."""
         if not self._schema.record.found_by_key:
-            yield f"key {json_key(row.raw_key)}"
+            yield f"key {json_key(row.key if row.id is None else row.raw_key)}"
             return
         if row.id is not None:
             yield f"id {row.id}"
@@ -113,7 +115,8 @@ class RowStaging(Staging):
         super().finish_reading()
         self._database.execute(
             f"""INSERT INTO error SELECT number, min(line), NULL, 'too_many_rows',
-                    'one {self._schema.name} has ' || count(*) || ' rows; it may have {MOST_ROWS:,}', NULL
+                    'one {self._schema.name} has ' || count(*) || ' rows; it may have {MOST_ROWS:,}', NULL,
+                    NULL
                 FROM row GROUP BY number HAVING count(*) > {MOST_ROWS}"""
         )
         self._database.execute(
@@ -126,8 +129,7 @@ class RowStaging(Staging):
             "SELECT * FROM row WHERE number BETWEEN ? AND ? ORDER BY number, line", (first, last)
         ):
             found = decoded(content)
-            element = None if found["element"] is None else dict(found["element"])
-            row = StagedRow(line, element_id, element, id_, bool(deletes), dict(found["values"]))
+            row = StagedRow(line, element_id, found["element"], id_, bool(deletes), found["values"])
             rows.setdefault(number, []).append(row)
         return rows
 

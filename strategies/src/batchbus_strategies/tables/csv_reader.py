@@ -216,7 +216,7 @@ class CsvReader:
 
     def _check_size(self, record: str, line: int) -> None:
         """Raise `TableError` for an unfinished record that is too large already."""
-        quoted_or_plain = re.compile(rf'(?:"[^"]*(?:""[^"]*)*"?|[^"{re.escape(self.delimiter)}\r\n]*)')
+        quoted_or_plain = re.compile(rf'(?:"[^"]*+(?:""[^"]*+)*+"?|[^"{re.escape(self.delimiter)}\r\n]*)')
         position = 0
         for column in range(len(self.header) or 1):
             match = quoted_or_plain.match(record, position)

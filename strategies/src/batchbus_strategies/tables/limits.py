@@ -12,6 +12,7 @@ __all__ = [
     "MAX_JSON_DEPTH",
     "MAX_RECORD",
     "MAX_ROWS",
+    "MAX_ROW_XML",
     "MAX_SHEET_CELLS",
     "MAX_SHEET_MEMORY",
     "MAX_SHEET_XML",
@@ -25,6 +26,8 @@ MAX_RECORD: Final = 4 * MAX_CELL
 """Characters in one row of a text format."""
 MAX_ROWS: Final = 1_048_576
 """Rows of a sheet: what XLSX and ODS themselves allow."""
+MAX_ROW_XML: Final = 64 * 1024 * 1024
+"""Bytes of XML in one row of a sheet, or in one of its texts."""
 MAX_SHEET_XML: Final = 1024 * 1024 * 1024
 """Bytes of XML, inflated, that a workbook may have for the sheet that is read and for its texts."""
 MAX_SHEET_CELLS: Final = 12_000_000

@@ -164,14 +164,20 @@ class _ZipMember:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         self._made = 0
+        packed = min(self._member.compress_size, await asyncio.to_thread(_size, self._archive))  # the directory may lie
         try:
             with zipfile.ZipFile(self._archive) as archive, archive.open(self._member) as member:
                 while piece := await asyncio.to_thread(member.read, _PIECE):
                     self._made += len(piece)
-                    _refuse_a_bomb(self._member.compress_size, self._made)
+                    _refuse_a_bomb(packed, self._made)
                     yield piece
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise NotATable(f"The ZIP archive cannot be read: {error}") from None
+
+
+def _size(file: IO[bytes]) -> int:
+    """Bytes."""
+    return file.seek(0, 2)
 
 
 def _refuse_a_bomb(taken: int, made: int) -> None:

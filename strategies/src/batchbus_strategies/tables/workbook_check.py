@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from batchbus_strategies.tables.errors import NotATable
-from batchbus_strategies.tables.limits import MAX_ROWS, MAX_SHEET_CELLS, MAX_SHEET_MEMORY
+from batchbus_strategies.tables.limits import MAX_ROW_XML, MAX_ROWS, MAX_SHEET_CELLS, MAX_SHEET_MEMORY
 
 __all__ = ["ErrorCell", "column_letters", "first_error_in_xlsx", "first_errors_in_ods", "lengths_of_texts"]
 
@@ -21,12 +21,13 @@ _CELL_MEMORY: Final = 80
 """Bytes that a cell of the rectangle takes, its text apart: measured with numbers and short texts."""
 _CELL_XML: Final = 40
 """Bytes of XML that a cell has beside its text, at least."""
-_SHARED: Final = re.compile(rb't="s"[^>]*>\s*<v[^>]*>\s*(\d{1,9})\s*</')
+_VALUE: Final = re.compile(rb"<c\b([^<>]*)>\s*<v[^<>]*>\s*(\d{1,9})\s*</")
+"""A cell whose value is a number, with its attributes. A cell that has a `<` in them is counted for the most it may be."""
 _TEXT: Final = re.compile(rb"<(?:\w+:)?si\b")
 _COLUMNS: Final = re.compile(rb' r="([A-Za-z]+)[0-9]')
 _ROWS: Final = re.compile(rb' r="[A-Za-z]*([0-9]+)"')
 _ROW: Final = re.compile(rb"<row\b")
-_CELL: Final = re.compile(rb"<c\b([^>]*)>")
+_CELL: Final = re.compile(rb"<c\b([^<>]*)>")
 _ANY_CELL: Final = re.compile(rb"<c[\s/>]")
 _REFERENCE: Final = re.compile(rb' r="([A-Za-z]{1,3})0*([0-9]{1,7})"')
 _BEFORE_EQUALS: Final = re.compile(rb"(?<! ) +=")
@@ -63,19 +64,14 @@ def column_letters(column: int) -> str:
 def lengths_of_texts(xml: Iterable[bytes]) -> Sequence[int]:
     """How many bytes each of the texts has that cells of an XLSX share. Each cell gets a copy when the sheet is loaded."""
     lengths = array("Q")
-    rest = b""
     odd, total = False, 0
-    for piece in xml:
-        rest += piece
+    for piece in _cut_behind_tags(xml):
         total += len(piece)
-        if b">" in piece:
-            cut = rest.rfind(b">") + 1  # no tag is cut in two there
-            before, *texts = _TEXT.split(rest[:cut])
-            if lengths:
-                lengths[-1] += len(before)
-            lengths.extend([len(text) for text in texts])
-            odd = odd or b"<!" in rest[:cut]
-            rest = rest[cut:]
+        before, *texts = _TEXT.split(piece)
+        if lengths:
+            lengths[-1] += len(before)
+        lengths.extend([len(text) for text in texts])
+        odd = odd or b"<!" in piece
     # A comment may seem to have texts in it: then each may be as long as all together.
     return array("Q", [total]) * len(lengths) if odd else lengths
 
@@ -95,7 +91,7 @@ def first_error_in_xlsx(xml: Iterable[bytes], shared: Sequence[int]) -> ErrorCel
         cells += len(found)
         size += len(written)
         if longest:
-            numbers = [int(number) for number in _SHARED.findall(piece)]
+            numbers = [int(number) for attributes, number in _VALUE.findall(piece) if b't="s"' in attributes]
             text += sum([shared[number] for number in numbers if number < len(shared)])
             text += longest * (piece.count(b't="s"') - len(numbers))
         columns = max([columns, *map(_column_number, set(found))])
@@ -244,12 +240,51 @@ def _plain(xml: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _cut_before(xml: Iterable[bytes], element: bytes) -> Iterator[bytes]:
-    """The same text in pieces that begin with an element, but for the first one: no row is in two of them."""
-    rest = b""
+    """The same text in pieces that begin with an element, but for the first one: no row is in two of them.
+
+    Each byte is looked at once, however long it takes until the next element. Raises `NotATable` if that is too long.
+    """
+    held = _Held()
+    end = b""  # of what is held, in which the element may have begun
     for piece in xml:
-        rest += piece
-        at = rest.rfind(element)
-        if at > 0:
-            yield rest[:at]
-            rest = rest[at:]
-    yield rest
+        text = end + piece
+        at = text.rfind(element)
+        if at > 0 or (at == 0 and held.size):
+            yield held.taken(text[:at])
+            text = text[at:]
+        kept = max(0, len(text) - len(element) + 1)
+        held.add(text[:kept])
+        end = text[kept:]
+    yield held.taken(end)
+
+
+def _cut_behind_tags(xml: Iterable[bytes]) -> Iterator[bytes]:
+    """The same text in pieces that end with a tag: none is cut in two. What follows the last tag is left out."""
+    held = _Held()
+    for piece in xml:
+        at = piece.rfind(b">") + 1
+        if at:
+            yield held.taken(piece[:at])
+        held.add(piece[at:])
+
+
+class _Held:
+    """Pieces that are kept until it is known where to cut; joined once, so that many small ones cost no more than one."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._pieces: list[bytes] = []
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self.size > MAX_ROW_XML:
+            raise NotATable(
+                f"The sheet has more than {MAX_ROW_XML // 1024**2} MiB of XML in one row or text, which is the most that "
+                "there may be. Save it as CSV"
+            )
+        self._pieces.append(piece)
+
+    def taken(self, piece: bytes) -> bytes:
+        """All of it with this piece at its end. Nothing is held any more."""
+        pieces, self._pieces, self.size = [*self._pieces, piece], [], 0
+        return b"".join(pieces)

@@ -25,6 +25,7 @@ _LOCAL_HEADER: Final = 30
 """Bytes in front of the name of a member, see section 4.3.7 of https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT."""
 _MAX_OTHER: Final = 64 * 1024 * 1024
 """Bytes that the parts may have which are neither cells nor texts, such as styles and the names of sheets."""
+_MAX_SHEETS: Final = 10_000
 _WORKBOOK: Final = "xl/workbook.xml"
 _LINKS: Final = "xl/_rels/workbook.xml.rels"
 _TEXTS: Final = "xl/sharedstrings.xml"
@@ -87,11 +88,15 @@ class WorkbookParts:
         """The name of the part with that sheet, by the relationships of sections 12.3 and 9.3 in ECMA-376, part 1 and 2."""
         ids: dict[str | None, str | None] = {}
         for attributes in self._elements(_WORKBOOK, "sheet"):
+            if len(ids) > _MAX_SHEETS:
+                raise NotATable(f"The XLSX has more than {_MAX_SHEETS:,} sheets, which is the most that it may have")
             id_ = next((value for key, value in attributes.items() if key.endswith("}id")), None)
             if ids.setdefault(attributes.get("name"), id_) != id_:
                 raise NotATable("The XLSX is damaged: two sheets of it have the same name")
         targets: dict[str | None, str] = {}
         for attributes in self._elements(_LINKS, "Relationship"):
+            if len(targets) > 2 * _MAX_SHEETS:
+                raise NotATable(f"The XLSX is damaged: it has more than {2 * _MAX_SHEETS:,} relationships")
             target = attributes.get("Target", "")
             if targets.setdefault(attributes.get("Id"), target) != target:
                 raise NotATable("The XLSX is damaged: two relationships of it have the same Id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -23,8 +24,8 @@ class JobListings(Protocol):
         with the reason in its result, so that it hides neither the others nor itself.
         """
 
-    async def made_file(self, user_id: str, key: str) -> bool:
-        """Whether a job of that user made the file."""
+    async def made_file(self, key: str, *, user_id: str | None = None, principal: str | None = None) -> bool:
+        """Whether a job of that user made the file, or one that the principal asked for on the bus."""
 
     async def unreadable(self, *, newest: int) -> list[UnreadableJob]:
         """The errors of those documents that cannot be read, among the `newest` that have the latest ids."""
@@ -38,6 +39,8 @@ class Upload:
     user_id: str
     public: bool
     """Whether anyone who has its address may fetch it."""
+    services: tuple[str, ...] = ()
+    """The services whose jobs on the bus may read it, by the names of their users at the broker."""
 
 
 class UploadStore(Protocol):
@@ -48,6 +51,9 @@ class UploadStore(Protocol):
 
     async def get(self, key: str) -> Upload | None:
         """What was noted about the file, or None. Raises `UnreadableDocument`."""
+
+    async def grant(self, key: str, services: Sequence[str]) -> None:
+        """Let these services read the file, and no others. Does nothing if nothing is noted."""
 
     async def remove(self, key: str) -> None:
         """Forget about the file. Does nothing if nothing is noted."""

@@ -54,8 +54,10 @@ class Clock(Protocol):
     def trusted(self) -> bool:
         """Whether, besides, this process has run for long enough to know that none was set just before it began."""
 
-    async def sure(self) -> bool:
-        """Compare clocks, then say whether they are trusted.
+    async def sure(self, *, within: float = ...) -> bool:
+        """Compare clocks, then say whether they are trusted, and `now` proved to be right within so many seconds.
 
         To be asked before `now` judges a deadline that another process has set, and anything is taken from that process.
+        An answer that came slowly proves little: its round trip may hide that somebody has set the clock. Without `within`
+        it has to be right enough for leases.
         """

@@ -75,7 +75,7 @@ class ComputePool:
             else:
                 return child
         greeting = {"kind": "setup", **asdict(self._setup)}
-        return await ChildProcess.start(_CHILD, "the computation", greeting, lambda _: None, self._log)
+        return await ChildProcess.start(_CHILD, "the computation", greeting, self._log)
 
     async def _ask(self, child: ChildProcess, question: Document) -> Document:
         """The process ends if it does not answer, or if nobody wants the answer any more."""

@@ -211,17 +211,24 @@ async def _serve(connection: socket.socket) -> None:
     configure(format=setup.log_format, level=setup.log_level)
     async with AsyncExitStack() as stack:
         try:
-            strategy = _strategy(setup, first["type"])
+            registry = Registry.load(setup.folder)
             executor = await stack.enter_async_context(StrategyExecutor(_services(setup)))
         except (RegistryError, ValueError) as error:
-            writer.write(packed({"kind": "unfit", "text": f"{type(error).__name__}: {error}"}))
-            await writer.drain()
+            await _say(writer, {"kind": "unfit", "text": f"{type(error).__name__}: {error}"})
             return
-        strategy.services = executor.services
         limit = setup.memory_mib * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        await _say(writer, {"kind": "ready"})
+        wanted = await read(reader)  # the worker may not have a run for us for a while
+        if wanted is None or wanted["kind"] == "end":
+            return
+        strategy = registry.get(wanted["type"])
+        if strategy is None:
+            await _say(writer, {"kind": "unfit", "text": f"No strategy serves {wanted['type']} any more"})
+            return
+        strategy.services = executor.services
         child = Child(writer, executor, strategy, setup.progress_interval)
-        writer.write(packed({"kind": "ready"}))
+        await _say(writer, {"kind": "ready"})
         while (message := await read(reader)) is not None:
             if message["kind"] == "end":
                 return
@@ -230,11 +237,9 @@ async def _serve(connection: socket.socket) -> None:
         os._exit(0)
 
 
-def _strategy(setup: Setup, job_type: str) -> Strategy:
-    strategy = Registry.load(setup.folder).get(job_type)
-    if strategy is None:
-        raise RegistryError([f"No strategy serves {job_type} any more"])
-    return strategy
+async def _say(writer: asyncio.StreamWriter, message: Document) -> None:
+    writer.write(packed(message))
+    await writer.drain()
 
 
 def _services(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from structlog import get_context
 
 from batchbus_service.domain.job import Job
+from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.ports import Clock
 from batchbus_service.domain.result import JobResult
 from batchbus_service.domain.signal import Signal
@@ -34,6 +35,7 @@ from batchbus_service.execution.isolation.messages import (
 from batchbus_service.execution.isolation.process import ChildProcess
 from batchbus_service.execution.isolation.requests import RequestServer
 from batchbus_service.execution.isolation.setup import Setup
+from batchbus_service.execution.isolation.spares import SpareProcesses
 from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import check_draft
@@ -45,12 +47,10 @@ from batchbus_strategies.registry import Strategy
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Isolated", "Placement"]
-
-_CHILD: Final = "batchbus_service.execution.isolation.child"
+__all__ = ["Isolated", "MirroredRun", "Placement"]
 
 
-class Placement:
+class Placement(Lifetime):
     """Gives a run a process of its own if its job is suspected, its strategy asks for one, or all shall have one.
 
     Implements `Executions`. `setup` is None where a child could not reach what it needs: files in memory. `worker`: what
@@ -63,6 +63,7 @@ class Placement:
         clock: Clock,
         setup: Setup | None,
         worker: WorkerServices,
+        log: FilteringBoundLogger,
         *,
         all_isolated: bool = False,
     ) -> None:
@@ -70,11 +71,22 @@ class Placement:
         self._worker = worker
         self._clock = clock
         self._setup = setup
+        self._spares = SpareProcesses(setup, log) if setup else None
         self._all = all_isolated
 
+    async def close(self) -> None:
+        if self._spares:
+            await self._spares.close()
+
+    def expect_suspects(self, runs: int) -> None:
+        """So many jobs that are suspected may come in a moment: the processes for their runs are started now."""
+        if self._spares:
+            self._spares.expect(runs)
+
     def open(self, job: Job, strategy: Strategy, lease: Lease, log: FilteringBoundLogger) -> Execution:
-        if self._setup and (job.suspected or self._all or strategy.isolation == "process"):
-            return Isolated(self._setup, self._executor, self._clock, lease, log, self._worker)
+        alone = job.suspected or self._all or strategy.isolation == "process"
+        if self._setup and self._spares and alone:
+            return Isolated(self._setup, self._spares, self._executor, self._clock, lease, log, self._worker)
         return InProcess(self._executor, self._clock, strategy, lease, log, self._worker)
 
 
@@ -86,6 +98,7 @@ class MirroredRun:
         self.progressed: Signal[None] = Signal()
         self.checkpoints: Signal[CheckpointRequest] = Signal()
         self._tell = tell
+        self._phase = first.phase
         self._progress = first.progress()
         self._result: JobResult | None = first.snapshot()
         self._least = first.least_result()
@@ -96,6 +109,9 @@ class MirroredRun:
         """Orders that a child which begins later has to get."""
 
     def take(self, state: Document) -> None:
+        """What the child said last of the phase before may come when this one has begun: that is not its progress."""
+        if state["phase"] != self._phase:
+            return
         self._progress = progress_from(state["progress"])
         self._result, self._least = result_from(state.get("result")), result_from(state["least"])
         self._unkept = state.get("unkept")
@@ -137,6 +153,7 @@ class Isolated:
     def __init__(
         self,
         setup: Setup,
+        processes: SpareProcesses,
         executor: StrategyExecutor,
         clock: Clock,
         lease: Lease,
@@ -144,6 +161,7 @@ class Isolated:
         worker: WorkerServices,
     ) -> None:
         self._setup = setup
+        self._processes = processes
         self._worker = worker
         self._requests = RequestServer(worker, self._tell)
         self._executor = executor
@@ -237,13 +255,12 @@ class Isolated:
             await self._child.close()
             await self._requests.close()
             self._child = None
-        greeting = {"setup": self._setup.to_document(), "type": self._job.type}
-        starting = ChildProcess.start(_CHILD, "the run", greeting, self._heard, self._log)
-        self._starting = asyncio.ensure_future(starting)
+        self._starting = asyncio.ensure_future(self._processes.serving(self._job.type))
         try:
             self._child = await self._starting
         finally:
             self._starting = None
+        self._child.on_message = self._heard
         self._tell_beginning(self._child)
         for kind in self._run.orders if orders else ():
             self._child.tell({"kind": kind})

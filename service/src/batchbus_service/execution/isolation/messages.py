@@ -100,7 +100,11 @@ def job_from(document: Document) -> Job:
 
 def state_of(job_run: EngineJobRun) -> Document:
     """How far a run is. A result that is not JSON, or cannot be stored, is replaced by the reason, as `unkept`."""
-    state: Document = {"progress": asdict(job_run.progress()), "touched": job_run.touched}
+    state: Document = {
+        "phase": job_run.phase,
+        "progress": asdict(job_run.progress()),
+        "touched": job_run.touched,
+    }
     least = result_to(job_run.least_result())
     try:
         result = result_to(job_run.snapshot())

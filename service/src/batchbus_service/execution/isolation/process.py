@@ -24,57 +24,42 @@ __all__ = ["ChildProcess"]
 _START_SECONDS: Final = 120.0
 """How long a child may take to import the strategies."""
 _END_SECONDS: Final = 5.0
-_FRAME: Final = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$', re.M)
+_FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)')
 _OURS: Final = "BATCHBUS_"
 """What the names of settings begin with, which hold the credentials of database and broker."""
 
 
 class ChildProcess:
-    """Make it with `start`. `on_message` gets what the child says unasked."""
+    """Make it with `start`."""
 
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        purpose: str,
-        crashes: IO[bytes],
-        on_message: Callable[[Document], None],
-    ) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, purpose: str, crashes: IO[bytes]) -> None:
+        self.on_message: Callable[[Document], None] = lambda _: None
+        """Gets what the child says unasked."""
         self._process = process
         self._purpose = purpose
         self._crashes = crashes
-        self._on_message = on_message
         self._writer: asyncio.StreamWriter
         self._listener: asyncio.Task[None]
         self._answer: asyncio.Future[Document] | None = None
         self._died: str | None = None
 
     @classmethod
-    async def start(
-        cls,
-        module: str,
-        purpose: str,
-        greeting: Document,
-        on_message: Callable[[Document], None],
-        log: FilteringBoundLogger,
-    ) -> ChildProcess:
+    async def start(cls, module: str, purpose: str, greeting: Document, log: FilteringBoundLogger) -> ChildProcess:
         """Returns once the child has answered `greeting`, and can work. Raises `RaisedInChild`, before it did anything.
 
         `module`: what is run. `purpose`: what the process is for, for people, such as `the run`.
         """
         ours, its = socket.socketpair()
         crashes = TemporaryFile()  # noqa: SIM115 - closed with the child
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            module,
-            *(str(number) for number in (its.fileno(), crashes.fileno(), os.getpid())),
-            stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=(its.fileno(), crashes.fileno()),
-            env={name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
-        )
-        its.close()
-        child = cls(process, purpose, crashes, on_message)
+        try:
+            process = await _executed(module, its.fileno(), crashes.fileno())
+        except BaseException:
+            ours.close()
+            crashes.close()
+            raise
+        finally:
+            its.close()
+        child = cls(process, purpose, crashes)
         reader, child._writer = await asyncio.open_connection(sock=ours)
         child._listener = asyncio.create_task(child._listen(reader), name=f"child {process.pid}")
         try:
@@ -145,19 +130,40 @@ class ChildProcess:
         match message["kind"]:
             case "ready" | "answer":
                 if "state" in message:
-                    self._on_message(message)
+                    self.on_message(message)
                 if self._answer and not self._answer.done():
                     self._answer.set_result(message)
             case "unfit":
                 if self._answer and not self._answer.done():
                     self._answer.set_exception(ProcessDied(str(message["text"])))
             case _:
-                self._on_message(message)
+                self.on_message(message)
 
     def _how_it_ended(self, code: int) -> str:
         """How it ended, and where it was, as far as it could still say so."""
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         self._crashes.seek(0)
-        frames = _FRAME.finditer(self._crashes.read().decode(errors="replace"))
+        lines = self._crashes.read().decode(errors="replace").splitlines()
+        frames = filter(None, map(_FRAME.match, lines))
         said = where((frame["function"], frame["file"], int(frame["line"])) for frame in frames)
         return f"The process of {self._purpose} ended {how}. {said}"
+
+
+async def _executed(module: str, its_socket: int, crashes: int) -> asyncio.subprocess.Process:
+    """A new process. If we are cancelled meanwhile, it has ended."""
+    executing = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", module),
+            *(str(number) for number in (its_socket, crashes, os.getpid())),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=(its_socket, crashes),
+            env={name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
+        )
+    )
+    try:
+        return await asyncio.shield(executing)
+    except asyncio.CancelledError:
+        process = await executing
+        process.kill()
+        await process.wait()
+        raise

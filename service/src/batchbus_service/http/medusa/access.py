@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Mapping
 
 from fastapi import Request
 
 from batchbus_service.access import Principal
+from batchbus_service.access.files import named_files
 from batchbus_service.domain.job import Job
 from batchbus_service.http.server.callers import authenticate
 from batchbus_service.http.server.errors import invalid, not_allowed
@@ -17,9 +16,6 @@ from batchbus_service.http.server.state import Api, api_of
 from batchbus_strategies import Json
 
 __all__ = ["admit", "job_for", "require_files"]
-
-_A_KEY: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}-.|(imports|exports|plans|errors|parked)/.", re.DOTALL)
-"""How the keys of uploads begin, and those of what jobs and batchbus itself write."""
 
 
 async def admit(request: Request) -> None:
@@ -47,23 +43,9 @@ async def job_for(api: Api, caller: Principal, id: str) -> Job:
 async def require_files(api: Api, caller: Principal, job_type: str, context: Mapping[str, Json]) -> None:
     """Refuse a job that would read a file that is not the caller's to read, in the words for one that does not exist.
 
-    That goes for the fields that the strategy reads files by, and for every text that has the form of a key of ours.
     Raises `ApiError`.
     """
     fields = api.service.registry.declared(job_type).file_fields
-    for path, text in _texts(context, ""):
-        if (path in fields or _A_KEY.match(text)) and not await api.file_access.may_read(caller, text):
+    for path, text in named_files(context, fields):
+        if not await api.file_access.may_read(caller, text):
             raise invalid(f"{path}: There is no file with the key {text[:200]}")
-
-
-def _texts(value: Json | Mapping[str, Json], path: str) -> Iterator[tuple[str, str]]:
-    """Every text in a context, with its path."""
-    match value:
-        case str():
-            yield path, value
-        case Mapping():
-            for key, below in value.items():
-                yield from _texts(below, f"{path}.{key}" if path else key)
-        case list():
-            for number, below in enumerate(value):
-                yield from _texts(below, f"{path}.{number}")

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from pydantic_core import from_json
 
 from batchbus_service.access.emails import is_email
+from batchbus_service.domain.bus_rules import UNVOUCHED
 from batchbus_service.http.server.errors import ApiError, invalid
 from batchbus_strategies import Json
 from batchbus_strategies.json_values import MAX_DEPTH
@@ -27,14 +28,18 @@ __all__ = [
     "read_check_again",
     "read_create",
     "read_file_key",
+    "read_grant",
     "read_login",
     "read_plan_digest",
+    "refuse_compressed",
 ]
 
 Body = dict[str, Json]
 
 MAX_BYTES: Final = 100 * 1024
 _MAX_DIGEST: Final = 128
+_MAX_SERVICES: Final = 100
+_MAX_NAME: Final = 255
 _INT64: Final = range(-(2**63), 2**63)
 
 
@@ -50,8 +55,7 @@ async def _any_body(request: Request) -> Body | list[Json]:
     charset = str(content_type.get_param("charset") or "utf-8").lower()
     if charset not in ("utf-8", "utf8"):
         raise ApiError(415, "invalid_data", f'unsupported charset "{charset.upper()[:40]}"')
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise ApiError(415, "invalid_data", "a compressed body is not supported")
+    refuse_compressed(request)
     text = bytearray()
     async for chunk in request.stream():
         text += chunk
@@ -116,6 +120,12 @@ def read_create(body: Body) -> CreateRequest:
     return CreateRequest(type_, _without_prototype(context), dry_run)
 
 
+def refuse_compressed(request: Request) -> None:
+    """Nothing inflates the body of a request, which a few kilobytes could fill the memory with. Raises `ApiError`."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ApiError(415, "invalid_data", "a compressed body is not supported")
+
+
 def read_login(body: Body) -> Login:
     """Raises `ApiError` with everything that is wrong."""
     errors = _unknown(body, ("email", "password"))
@@ -164,6 +174,25 @@ def read_file_key(body: Body) -> str:
     if errors:
         raise invalid(", ".join(errors))
     return key
+
+
+def read_grant(body: Body) -> tuple[str, list[str]]:
+    """The `file_key` and the `services` that may read the file. Raises `ApiError`."""
+    errors = _unknown(body, ("file_key", "services"))
+    key, services = body.get("file_key"), body.get("services")
+    if not isinstance(key, str):
+        errors.append("file_key must be a string")
+    if not isinstance(services, list) or len(services) > _MAX_SERVICES:
+        errors.append(f"services must be a list of at most {_MAX_SERVICES} names")
+        services = []
+    names = [name for name in services if isinstance(name, str) and 0 < len(name) <= _MAX_NAME]
+    if len(names) < len(services):
+        errors.append(f"each of services must be a name of 1 to {_MAX_NAME} characters")
+    if any(name.startswith(UNVOUCHED) for name in names):
+        errors.append("services must be names of the broker's users; others read public files alone")
+    if errors or not isinstance(key, str):
+        raise invalid(", ".join(errors))
+    return key, names
 
 
 def errors_in(value: Json, path: str = "", depth: int = 1) -> list[str]:

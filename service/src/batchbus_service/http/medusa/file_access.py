@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
 from batchbus_events.ids import new_ulid
 from batchbus_service.access import Principal
+from batchbus_service.access.files import FileGrants
 from batchbus_service.domain.errors import StoreUnavailable
-from batchbus_service.domain.ports import JobListings, Upload, UploadStore
+from batchbus_service.domain.ports import Upload, UploadStore
 from batchbus_service.storage.files import FileFacts, FileStore, InvalidKey, check_key, clean_name
 from batchbus_strategies import FileMissing
 
@@ -19,9 +20,9 @@ __all__ = ["FileAccess"]
 class FileAccess:
     """One per process. Methods that look something up may raise `StoreUnavailable`."""
 
-    def __init__(self, files: FileStore, uploads: UploadStore, jobs: JobListings, *, max_bytes: int) -> None:
+    def __init__(self, files: FileStore, uploads: UploadStore, grants: FileGrants, *, max_bytes: int) -> None:
         self.files = files
-        self._jobs = jobs
+        self._grants = grants
         self._uploads = uploads
         self._max_bytes = max_bytes
 
@@ -60,7 +61,7 @@ class FileAccess:
 
     async def belongs_to(self, caller: Principal, key: str) -> bool:
         """Whether the caller may delete the file: what they uploaded or a job of theirs made; operators, any."""
-        return caller.sees_all or await self._granted(caller, key, public=False)
+        return caller.sees_all or await self._grants.to_user(caller.user.id, key, public=False)
 
     async def may_read(self, caller: Principal, key: str) -> bool:
         """Whether they may fetch it, and their jobs may read it: what belongs to them, and public uploads.
@@ -68,7 +69,7 @@ class FileAccess:
         Files without an owner, such as plans and row errors, are for operators alone; others get the same answer as for a
         file that is not there.
         """
-        return caller.sees_all or await self._granted(caller, key, public=True)
+        return caller.sees_all or await self._grants.to_user(caller.user.id, key, public=True)
 
     async def discard(self, uploads: Iterable[Upload]) -> None:
         """Take back files that were just put here. Raises nothing because of the database: only the files matter."""
@@ -77,17 +78,18 @@ class FileAccess:
             with suppress(StoreUnavailable):
                 await self._uploads.remove(upload.key)
 
+    async def grant(self, caller: Principal, key: str, services: Sequence[str]) -> bool:
+        """Let these services read an upload, and no others. False if the caller has no upload with that key; operators have all."""
+        try:
+            upload = await self.find(check_key(key))
+        except InvalidKey:
+            return False
+        if upload is None or not (caller.sees_all or upload.user_id == caller.user.id):
+            return False
+        await self._uploads.grant(upload.key, services)
+        return True
+
     async def remove(self, key: str) -> None:
         """Does nothing if there is no such file."""
         await self.files.delete(key)
         await self._uploads.remove(key)
-
-    async def _granted(self, caller: Principal, key: str, *, public: bool) -> bool:
-        try:
-            key = check_key(key)
-        except InvalidKey:
-            return False
-        upload = await self.find(key)
-        if upload and (upload.user_id == caller.user.id or (public and upload.public)):
-            return True
-        return await self._jobs.made_file(caller.user.id, key)

@@ -36,7 +36,7 @@ _DEFAULT_LIMIT: Final = 10
 _USER: Final = "created_by_user"
 _COMPARISONS: Final = ("lt", "gt", "gte", "lte")
 """In the order in which Medusa looks at them."""
-_DECIMAL: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+_DECIMAL: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _OTHER_BASE: Final = re.compile(r"0x[0-9a-f]{1,15}|0o[0-7]{1,15}|0b[01]{1,15}", re.IGNORECASE)
 _YEAR_OR_MONTH: Final = re.compile(r"[0-9]{4}(-[0-9]{2})?")
 _SECONDS: Final = re.compile(r"[0-9]{9,11}(\.[0-9]{1,6})?")

@@ -72,7 +72,8 @@ def _value(given: Sequence[_Entry]) -> Parameter:
 
 
 def _is_index(name: str) -> bool:
-    return name.isascii() and name.isdigit() and str(int(name)) == name and int(name) <= _MAX_INDEX
+    short = len(name) <= len(str(_MAX_INDEX))  # Python refuses to read a number of thousands of digits
+    return short and name.isascii() and name.isdigit() and str(int(name)) == name and int(name) <= _MAX_INDEX
 
 
 def _split_at_commas(value: Parameter) -> Parameter:

@@ -291,6 +291,12 @@ class FileKey(Answer):
     file_key: str
 
 
+class FileGrant(Answer):
+    file_key: str
+    services: list[str]
+    """The names of the broker's users whose jobs may read the file. None may, if the list is empty."""
+
+
 class DownloadUrl(Answer):
     download_url: str
 

@@ -9,11 +9,11 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
 from batchbus_service.domain.ports import Upload
-from batchbus_service.http.medusa.bodies import JsonBody, read_file_key
+from batchbus_service.http.medusa.bodies import JsonBody, read_file_key, read_grant, refuse_compressed
 from batchbus_service.http.medusa.downloads import address
-from batchbus_service.http.medusa.schemas import Deleted, FileKey, UploadedFile, UploadList
+from batchbus_service.http.medusa.schemas import Deleted, FileGrant, FileKey, UploadedFile, UploadList
 from batchbus_service.http.server.callers import Writer
-from batchbus_service.http.server.errors import invalid, not_allowed
+from batchbus_service.http.server.errors import invalid, not_allowed, not_found
 from batchbus_service.http.server.multipart import BadMultipart, PartBegins, PartEnds, read_parts
 from batchbus_service.http.server.openapi import answers, takes, takes_files
 from batchbus_service.http.server.state import Api, ApiState
@@ -37,6 +37,18 @@ async def upload_protected(request: Request, api: ApiState, caller: Writer) -> R
     return await _received(request, api, caller.user.id, public=False)
 
 
+@router.post("/admin/uploads/grants", responses=answers(FileGrant), openapi_extra=takes(FileGrant))
+async def grant(api: ApiState, caller: Writer, body: JsonBody) -> Response:
+    """Let services read a file that one has uploaded: jobs that they create on the bus may name it then.
+
+    `services` are the names of their users at the broker, and take the place of those that were granted it before.
+    """
+    key, services = read_grant(body)
+    if not await api.file_access.grant(caller, key, services):
+        raise not_found(f"There is no upload with the key {key[:200]}")
+    return FileGrant(file_key=key, services=services).response()
+
+
 @router.delete("/admin/uploads", responses=answers(Deleted), openapi_extra=takes(FileKey))
 async def delete(api: ApiState, caller: Writer, body: JsonBody) -> Response:
     key = read_file_key(body)
@@ -49,6 +61,7 @@ async def delete(api: ApiState, caller: Writer, body: JsonBody) -> Response:
 
 async def _received(request: Request, api: Api, user_id: str, *, public: bool) -> Response:
     """Every file of the form, or none of them."""
+    refuse_compressed(request)
     uploads: list[Upload] = []
     parts = read_parts(request.headers.get("content-type", ""), request.stream())
     try:

@@ -19,11 +19,12 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
 from batchbus_events import topics
-from batchbus_events.bus import Bus, BusError, Message
+from batchbus_events.bus import PRINCIPAL, Bus, BusError, Message
 from batchbus_events.catalog import parse_trigger
 from batchbus_events.event import Event, InvalidEvent, encode
 from batchbus_events.ids import new_ulid
 from batchbus_service.access import Principal
+from batchbus_service.domain.bus_rules import http_user
 from batchbus_service.domain.errors import StoreUnavailable, UnknownJob
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.http.live.feeds import CutOff, LiveEvent, LiveReader
@@ -78,7 +79,7 @@ async def events_of_all_jobs(
     request: Request,
     api: ApiState,
     caller: Operator,
-    pattern: Annotated[str, Query(max_length=255)] = "batch.#",
+    pattern: Annotated[str, Query(max_length=topics.MAX_KEY)] = "batch.#",
     since: datetime | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
@@ -117,7 +118,7 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
         data = {"created_by": caller.user.id, **data}
     trigger = Event(
         type=type_,
-        source=f"/users/{caller.user.id}",
+        source=http_user(caller.user.id),
         id=id_ if isinstance(id_, str) else new_ulid(),
         subject=subject,
         data=data,
@@ -128,7 +129,7 @@ async def publish(request: Request, api: ApiState, caller: Operator, body: JsonB
     parse_trigger(trigger)
     await api.service.bus.publish(
         topics.TRIGGERS,
-        Message(body=body_bytes, routing_key=trigger.type, message_id=trigger.id),
+        Message(body=body_bytes, routing_key=trigger.type, message_id=trigger.id, headers={PRINCIPAL: trigger.source}),
         mandatory=True,
     )
     shown = Trigger(id=trigger.id, type=type_, source=trigger.source, subject=subject)

@@ -29,8 +29,8 @@ def parked_as(delivered: Message, own_user: str | None, now: datetime) -> Parked
     headers = delivered.headers
     failed_at = min(_failed_at(headers) or now, now)
     user = delivered.user_id
-    if user == own_user:
-        user = str(headers.get(PARKED_USER, "")) or None
+    if user == own_user and PARKED_USER in headers:  # else the broker has parked what we published ourselves
+        user = str(headers[PARKED_USER]) or None
     key, body = str(headers.get(PARKED_KEY, delivered.routing_key)), delivered.body
     return ParkedMessage(
         id="parked_" + derived_ulid("parked", sha256(body).hexdigest(), key, delivered.message_id or ""),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["BATCH", "AttemptEnded", "ReplayAttempt", "ReplayDependencies"]
 
 BATCH: Final = 500
-"""Events published side by side; so many are repeated, at most, when a process ends in the middle of them."""
+"""Events published side by side, but those of one job; so many are repeated, at most, when a process ends in the middle of them."""
 _BATCHES_PER_SECOND: Final = 4
 """At a low rate batches are smaller, so that it is kept within a second too."""
 _BACK_OFF: Final = (0.2, 10.0)
@@ -131,19 +131,38 @@ class ReplayAttempt:
 
     async def _send(self, batch: Sequence[HistoryEvent]) -> tuple[int, BusError | None]:
         """How many were confirmed up to the first that was not, and why that one was not."""
-        destination = self.replay.destination
-        sends = [
-            self._shared.bus.publish(
-                destination.exchange or "", _message(event, destination.queue), mandatory=destination.queue is not None
-            )
-            for event in batch
-        ]
-        for number, outcome in enumerate(await asyncio.gather(*sends, return_exceptions=True)):
+        sends: list[asyncio.Future[None]] = []
+        last: dict[str, asyncio.Future[None]] = {}
+        failed: list[HistoryEvent] = []
+        try:
+            for event in batch:
+                job_id = event.position.job_id
+                if (before := last.get(job_id)) is not None:
+                    # What the broker refuses would come behind what follows it of the same job.
+                    await asyncio.wait([before])
+                if failed:
+                    break
+                last[job_id] = asyncio.ensure_future(self._send_one(event, failed))
+                sends.append(last[job_id])
+            outcomes = await asyncio.gather(*sends, return_exceptions=True)
+        finally:
+            for send in sends:
+                send.cancel()
+        for number, outcome in enumerate(outcomes):
             if isinstance(outcome, BusError):
                 return number, outcome
             if outcome is not None:
                 raise outcome
         return len(batch), None
+
+    async def _send_one(self, event: HistoryEvent, failed: list[HistoryEvent]) -> None:
+        destination = self.replay.destination
+        message = _message(event, destination.queue)
+        try:
+            await self._shared.bus.publish(destination.exchange or "", message, mandatory=destination.queue is not None)
+        except BusError:
+            failed.append(event)
+            raise
 
     async def _got_to(self, confirmed: Sequence[HistoryEvent], *, trouble: str | None, repeat: int) -> None:
         """Write what was confirmed, then look whether to go on, and how fast. Raises `AttemptEnded`."""

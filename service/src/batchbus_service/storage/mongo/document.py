@@ -35,6 +35,7 @@ _PLAIN: Final = (
     "created_by",
     "request_digest",
     "prepared",
+    "principal",
     "created_at",
     "updated_at",
     "deleted_at",
@@ -61,6 +62,7 @@ _KINDS: Final[Mapping[str, type | UnionType]] = {
     **dict.fromkeys((*_MOMENTS, *(f"{status}_at" for status in _TIMED)), datetime),
     "context": dict,
     "result": dict | None,
+    "principal": str,
     "dry_run": bool,
 }
 """Of what kind the values are that others count on without a look."""

@@ -6,6 +6,7 @@ import math
 from datetime import timedelta
 from typing import Final
 
+from batchbus_service.domain.bus_rules import label_of
 from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.listing import Listing
@@ -57,8 +58,15 @@ class MongoJobListings:
             total += size
         return await self._read(found), total
 
-    async def made_file(self, user_id: str, key: str) -> bool:
-        return await self._jobs.find_one({"result.file_key": key, "created_by": user_id}, {"_id": True}) is not None
+    async def made_file(self, key: str, *, user_id: str | None = None, principal: str | None = None) -> bool:
+        owners: list[Document] = [{"created_by": user_id}] if user_id is not None else []
+        if principal is not None:
+            before = {"principal": {"$exists": False}, "created_by": f"bus:{label_of(principal)}"}
+            owners += [{"principal": principal}, before]
+        for owner in owners:
+            if await self._jobs.find_one({"result.file_key": key, **owner}, {"_id": True}) is not None:
+                return True
+        return False
 
     async def unreadable(self, *, newest: int) -> list[UnreadableJob]:
         unreadable: list[UnreadableJob] = []

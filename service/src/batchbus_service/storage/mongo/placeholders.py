@@ -100,7 +100,7 @@ def _as_read(placeholder: Placeholder) -> Document:
 def _trigger(document: Stored) -> ChangeTrigger:
     return ChangeTrigger(
         type=document["type"],
-        cause=Cause(**document["cause"]),
+        cause=Cause(**document["cause"], principal=document.get("principal")),
         sender=document["sender"],
         received_at=document["received_at"],
         reason=document["reason"],
@@ -122,6 +122,8 @@ def _trigger_document(trigger: ChangeTrigger) -> Document:
         "received_at": trigger.received_at,
         "reason": trigger.reason,
     }
+    if cause.principal is not None:
+        document["principal"] = cause.principal  # not with the cause, in which earlier versions know every field
     if trigger.plan_digest is not None:
         document["plan_digest"] = trigger.plan_digest
     return document

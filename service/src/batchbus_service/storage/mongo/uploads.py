@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from batchbus_service.domain.ports import Upload
@@ -26,9 +27,13 @@ class MongoUploadStore:
         document = await self._uploads.find_one({"_id": key})
         return read("upload", document, _upload) if document else None
 
+    async def grant(self, key: str, services: Sequence[str]) -> None:
+        await self._uploads.compare_and_set({"_id": key}, {"$set": {"services": list(services)}})
+
     async def remove(self, key: str) -> None:
         await self._uploads.delete({"_id": key})
 
 
 def _upload(document: Stored) -> Upload:
-    return Upload(document["_id"], document["user_id"], document["public"])
+    services = tuple(document.get("services", ()))  # earlier versions grant none
+    return Upload(document["_id"], document["user_id"], document["public"], services)
