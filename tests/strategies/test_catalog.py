@@ -16,7 +16,9 @@ from batchbus_strategies.catalog.columns import numbered, price_column, price_he
 from batchbus_strategies.catalog.ids import derived_id, ulids
 from batchbus_strategies.catalog.indexes import CatalogInconsistent, ensure_indexes
 from batchbus_strategies.catalog.money import MAX_AMOUNT, format_amount, parse_amount
-from batchbus_strategies.product_import.cells import boolean, integer, join_tags, number, split_tags
+from batchbus_strategies.records.cells import boolean, integer, number
+from batchbus_strategies.records.cells import join_values as join_tags
+from batchbus_strategies.records.cells import split_values as split_tags
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 

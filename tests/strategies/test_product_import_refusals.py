@@ -61,7 +61,7 @@ async def test_a_file_that_is_something_else(shop: Shop, content: bytes, expecte
     ("column", "expected"),
     [
         ("Product Titel", 'unknown column "Product Titel" (did you mean "Product Title"?)'),
-        ("variant sku", 'unknown column "variant sku" (did you mean "Variant SKU"?)'),
+        ("variant sku", '"Variant SKU" and "variant sku", which are the same column'),
         ("Option 3 Nmae", 'unknown column "Option 3 Nmae" (did you mean "Option 3 Name"?)'),
         ("Shelf", 'unknown column "Shelf"'),
         ("Price Europa [EUR]", "there is no region named Europa; did you mean Europe?"),

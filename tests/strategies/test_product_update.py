@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from motor.motor_asyncio import AsyncIOMotorCollection
 
-from batchbus_strategies.product_import import applying
-from batchbus_strategies.product_import.applying import CatalogChanged
+from batchbus_strategies.records import applying
+from batchbus_strategies.records.carrying_out import CatalogChanged
 from tests.strategies.shop import THEN, Shop, price, stool, table, timeless, variant
 
 # -- products that exist -----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tests.strategies.records.goods import Goods, stool
 @pytest.mark.parametrize(
     ("header", "code", "says"),
     [
-        ("Price Denmrk [DKK]", "unknown_region", 'no regions have the name Denmrk (did you mean "Denmark"?)'),
+        ("Price Denmrk [DKK]", "unknown_region", "no regions have the name Denmrk; did you mean Denmark?"),
         ("Price Twin", "ambiguous_region", "2 regions have the name Twin"),
         ("Price Denmark [EUR]", "wrong_currency", "the region Denmark has the currency DKK"),
         ("Price Denmark,Price Denmark [DKK]", "duplicate_column", "which are the same column"),

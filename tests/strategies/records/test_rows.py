@@ -189,7 +189,7 @@ BAD = {"Product_Handle": "stool", "Variant_Title": "Bad"} | OPTION
             3,
             "Variant Id",
             "unknown_element",
-            "no variant",
+            "belongs to a product that exists",
         ),
         ([ROW | SMALL, {**ROW, **LARGE, "Variant_Title": ""}], 3, "Variant Title", "missing_value", "needs a value"),
         ([ROW | SMALL, {**ROW, "Variant_Title": "x", "Option_1_Value": "L"}], 3, "Option 1 Value", "missing_name", ""),

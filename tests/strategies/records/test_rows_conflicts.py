@@ -57,12 +57,12 @@ async def test_others_may_reorder_add_and_change_what_the_file_does_not(goods: G
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"$set": {"variants.1.title": "Theirs"}}, "the title of its variant v_L is another"),
-        ({"$set": {"variants.1.prices.0.amount": 1}}, "prices[ eur] of its variant v_L is another"),
+        ({"$set": {"variants.1.title": "Theirs"}}, "its variant v_L has another title"),
+        ({"$set": {"variants.1.prices.0.amount": 1}}, "its variant v_L has another value  eur"),
         ({"$set": {"variants.1.deleted_at": "now"}}, "its variant v_L has been deleted"),
-        ({"$set": {"variants.1.prices": []}}, "prices[ eur] of its variant v_L has been deleted"),
+        ({"$set": {"variants.1.prices": []}}, "its variant v_L has another value  eur"),
         ({"$pull": {"variants": {"id": "v_L"}}}, "its variant v_L has been deleted"),
-        ({"$set": {"variants.0.sku": "STOOL-XL"}}, "another variant of it has got the same sku"),
+        ({"$set": {"variants.0.sku": "STOOL-XL"}}, "another of its variants has got the same sku"),
         ({"$set": {"deleted_at": "now"}}, "it has been deleted"),
     ],
 )
@@ -164,7 +164,7 @@ async def test_a_field_of_the_record_is_filtered_on_in_the_same_write(
     job = await _planned(goods, content)
     _InBetween(goods, monkeypatch, {"$set": {"title": "Theirs"}}, times=1)
     await job.process()
-    assert "its title is another than when the plan was made" in job.kept.errors[0].message
+    assert "it has another title than when the plan was made" in job.kept.errors[0].message
     found = await goods.product()
     assert (found["title"], found["variants"][1]["title"]) == ("Theirs", "L")
 

@@ -56,7 +56,7 @@ async def test_a_value_that_is_taken_in_the_meantime_is_a_conflict(shop: Goods) 
     await shop.load(table(_row("theirs", "N"), _row("theirs-2", "M")))
     await job.process()
     assert job.result["outcome"] == {"conflict": 2}
-    assert all("unique, has been taken" in e.message or "unique has been taken" in e.message for e in job.kept.errors)
+    assert all("SKU of its variants, has been taken" in e.message for e in job.kept.errors)
     assert (await shop.product("stool"))["variants"][1]["sku"] == "STOOL-L"
 
 
@@ -71,19 +71,19 @@ async def test_elements_of_one_record_may_exchange_their_values(shop: Goods) -> 
 
 
 @pytest.mark.parametrize(
-    ("rows", "line"),
+    ("rows", "line", "code"),
     [
-        ([_row("a", "X"), _row("b", "X")], 3),
-        ([_row("a", "X") | SIZES, _row("a", "X") | {**SIZES, "Option_1_Value": "L"}], 3),
-        ([{"Product_Handle": "stool", "Variant_Id": "v_S", "Variant_SKU": "STOOL-L"}], 2),
+        ([_row("a", "X"), _row("b", "X")], 3, "duplicate_value"),
+        ([_row("a", "X") | SIZES, _row("a", "X") | {**SIZES, "Option_1_Value": "L"}], 3, "duplicate_value"),
+        ([{"Product_Handle": "stool", "Variant_Id": "v_S", "Variant_SKU": "STOOL-L"}], 2, "value_taken"),
     ],
 )
-async def test_a_value_is_unique_in_the_file_and_in_the_record(goods: Goods, rows: list[Any], line: int) -> None:
+async def test_a_value_is_unique_in_the_file_and_in_the_record(
+    goods: Goods, rows: list[Any], line: int, code: str
+) -> None:
     await goods.services.catalog["products"].insert_one(stool())
     job = await goods.load(table(*rows), on_error="skip")
-    assert [(error.line, error.column, error.code) for error in job.kept.errors] == [
-        (line, "Variant SKU", "duplicate_value")
-    ]
+    assert [(error.line, error.column, error.code) for error in job.kept.errors] == [(line, "Variant SKU", code)]
 
 
 async def test_a_value_that_is_cleared_is_null_and_leaves_the_field_that_repeats_it(goods: Goods) -> None:

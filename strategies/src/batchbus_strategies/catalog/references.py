@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
-__all__ = ["Ambiguous", "References", "Unknown", "load_references"]
+__all__ = ["Ambiguous", "References", "Unknown", "load_references", "load_regions"]
 
 
 class Unknown(LookupError):
@@ -104,14 +104,21 @@ class References:
         return self._categories_by_handle.get(handle)
 
 
-async def load_references(catalog: Catalog) -> References:
-    """All that are not deleted, with the fields that imports and exports need."""
-    types = await _all(catalog, "product_types")
+async def load_regions(catalog: Catalog) -> References:
+    """The regions alone."""
     return References(
         regions={
             found["_id"]: Region(id=found["_id"], name=found["name"], currency_code=found["currency_code"].lower())
             for found in living(await _all(catalog, "regions"))
-        },
+        }
+    )
+
+
+async def load_references(catalog: Catalog) -> References:
+    """All that are not deleted, with the fields that imports and exports need."""
+    types = await _all(catalog, "product_types")
+    return References(
+        regions=(await load_regions(catalog)).regions,
         collections={
             found["_id"]: Collection(id=found["_id"], title=found.get("title") or "", handle=found.get("handle"))
             for found in living(await _all(catalog, "product_collections"))

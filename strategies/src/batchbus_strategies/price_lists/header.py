@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 from pydantic import Field
 
 from batchbus_strategies.catalog.columns import price_column
-from batchbus_strategies.catalog.references import Ambiguous, References
-from batchbus_strategies.product_import.header import PriceCell, price_cell, same_prices
-from batchbus_strategies.records import CellError, HeaderRefused, Key, Record
-from batchbus_strategies.records.header import read_header
+from batchbus_strategies.catalog.prices import priced
+from batchbus_strategies.catalog.references import References
+from batchbus_strategies.records import CellError, ColumnError, HeaderRefused, Key, Record
+from batchbus_strategies.records.header import nearest_of, read_header
 from batchbus_strategies.records.layout import Layout
 from batchbus_strategies.records.schema import schema_of
 from batchbus_strategies.tables import shortened
@@ -28,6 +28,16 @@ class PricedVariant(Record, collection="products", id_prefix="variant_", id_colu
     which a record has no declaration."""
 
     sku: Annotated[str, Key("SKU"), Field(examples=["TABLE-OAK-1"])]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCell:
+    """A price column: where its cell is, and which price of a variant it holds."""
+
+    index: int
+    header: str
+    region_id: str | None
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +57,15 @@ def read_price_header(
     others = dict(mapping)
     for index, name in enumerate(header):
         meant = mapping.get(name, name)
-        if meant is None or (priced := price_column(meant)) is None:
+        if meant is None or price_column(meant) is None:
             continue
         others[name] = None  # it is no column of the record
         try:
-            prices.append(price_cell(index, name, priced, references, hint=len(errors) < _HINTED))
-        except LookupError as error:
-            code = "ambiguous_region" if isinstance(error, Ambiguous) else "unknown_region"
-            errors.append(CellError(line, name, code, f'column "{shortened(name)}": {error}', name))
-    errors += [CellError(line, each.column, each.code, each.message, each.column) for each in same_prices(prices)]
+            prices.append(PriceCell(index, name, *priced(meant, references)))
+        except ColumnError as error:
+            hint = nearest_of(error) if len(errors) < _HINTED else ""
+            errors.append(CellError(line, name, error.code, f'column "{shortened(name)}": {error}{hint}', name))
+    errors += _same(prices, line)
     errors += _twice(header, [price.header for price in prices], line)
     if not prices and not errors:
         message = 'there is no price column, such as "Price EUR" or "Price Europe [EUR]"'
@@ -67,6 +77,15 @@ def read_price_header(
     if errors:
         raise HeaderRefused(errors)
     return PriceLayout(names, tuple(prices))
+
+
+def _same(prices: Sequence[PriceCell], line: int) -> Iterator[CellError]:
+    seen: dict[tuple[str | None, str], PriceCell] = {}
+    for price in prices:
+        first = seen.setdefault((price.region_id, price.currency), price)
+        if first.header != price.header:
+            message = f'the columns "{first.header}" and "{price.header}" are for the same price'
+            yield CellError(line, price.header, "duplicate_column", message, price.header)
 
 
 def _twice(header: Sequence[str], prices: Sequence[str], line: int) -> list[CellError]:

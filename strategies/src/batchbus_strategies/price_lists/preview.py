@@ -22,6 +22,7 @@ from batchbus_strategies.price_lists.document import find_price_list, fingerprin
 from batchbus_strategies.price_lists.header import PricedVariant, PriceLayout, read_price_header
 from batchbus_strategies.price_lists.variants import Variants, load_variants
 from batchbus_strategies.records import CellError, HeaderRefused
+from batchbus_strategies.records.options import ImportOptions
 from batchbus_strategies.records.plan import (
     Change,
     Create,
@@ -77,7 +78,7 @@ class _PricePreview(Preview):
     """The preview of records, with rows and operations of its own."""
 
     def __init__(self, run: JobRun[RecordImportContext], price_list_id: str) -> None:
-        super().__init__(run, schema_of(PricedVariant), check=lambda new, old: (), deletes=True, chunk_size=_ROWS)
+        super().__init__(run, schema_of(PricedVariant), ImportOptions(chunk_size=_ROWS, deletes=True))
         self._price_list_id = price_list_id
 
     async def write(self, table: Table) -> None:
@@ -97,6 +98,7 @@ class _PricePreview(Preview):
             digest.of_file(chunk)
         for operation in operations:
             self._note(operation)
+        self._report(self._found)
         if self._bad_lines:  # the file replaces all prices, so the one that is mended has to have all rows
             self._bad_lines = {row.line: self._bad_lines.get(row.line, "") for row in rows}
         await self._set_result(table.facts, {"PLAN": key}, digest)

@@ -18,7 +18,7 @@ from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.money import format_amount
 from batchbus_strategies.catalog.references import References
 from batchbus_strategies.product_export.shape import PriceKey, Shape, exported_prices
-from batchbus_strategies.product_import.cells import join_tags
+from batchbus_strategies.records.cells import join_values
 from batchbus_strategies.tables import csv_cell, csv_line
 
 __all__ = ["Entry", "decode_entries", "encode_entry", "entry_of", "header_line", "lines_of"]
@@ -150,7 +150,7 @@ def _cell(value: Any, kind: Kind) -> str:
     if value is None or value == "":
         return ""
     if kind is Kind.TAGS:
-        return csv_cell(join_tags(value))
+        return csv_cell(join_values(value))
     if isinstance(value, bool):
         return "true" if value else "false"
     if kind in (Kind.NUMBER, Kind.INTEGER) and isinstance(value, int | float):

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pydantic import field_validator
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from batchbus_strategies.contexts import TextEncoding
-from batchbus_strategies.product_import.row_errors import OnError
+from batchbus_strategies.records import RecordImportContext
+from batchbus_strategies.tables import TableOptions
 
 __all__ = ["ProductImportContext"]
 
 
-class ProductImportContext(BaseModel):
-    """Further keys are kept and ignored."""
+class ProductImportContext(RecordImportContext):
+    """As for any import of records, of CSV alone, and without `keep`. `max_errors` is a number of errors, after which the
+    import gives up at once: 1,000 for `abort`, no limit for `skip`. Further keys are kept and ignored."""
 
-    model_config = ConfigDict(extra="allow")
+    @field_validator("on_error")
+    @classmethod
+    def _abort_or_skip(cls, on_error: str) -> str:
+        if on_error == "keep":
+            raise ValueError("Input should be 'abort' or 'skip'")
+        return on_error
 
-    fileKey: str = Field(min_length=1)  # noqa: N815  the name on the wire
-    """The file in the file store."""
-    on_error: OnError = "abort"
-    delimiter: Literal[",", ";", "\t", "|"] | None = None
-    """Found out if it is not given, as is the encoding."""
-    encoding: TextEncoding = None
-    max_errors: int | None = Field(default=None, ge=1)
-    """Give up after so many; 1,000 for `abort`, no limit for `skip`."""
+    @field_validator("max_errors")
+    @classmethod
+    def _a_number(cls, limit: int | str | None) -> int | str | None:
+        if limit is not None and (isinstance(limit, str) or limit < 1):
+            raise ValueError("Input should be a number greater than or equal to 1")
+        return limit
+
+    @property
+    def table(self) -> TableOptions:
+        return TableOptions(format="csv", encoding=self.encoding, delimiter=self.delimiter)

@@ -27,9 +27,11 @@ from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.unique_values import release_stale_values
 
 if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorCollection
+
     from batchbus_strategies.strategy import JobRun
 
-__all__ = ["Applied", "What", "apply_operations", "as_planned"]
+__all__ = ["Applied", "What", "apply_operations", "as_planned", "requests_of"]
 
 What = Literal["created", "updated", "unchanged", "deleted", "refused", "conflict"]
 """What became of a record."""
@@ -136,21 +138,8 @@ class _Writing:
 
     async def _requests(self, writes: Sequence[_Write]) -> list[tuple[_Write, InsertOne[Document] | UpdateOne]]:
         """Those that are still to be made."""
-        merges = [each for each in writes if each["op"] == "update" and is_merged(each["changes"], self._schema)]
-        if not merges:
-            return [(each, _request(each, self._schema, self._now)) for each in writes]
-        current = await self._current(merges)
-        requests: list[tuple[_Write, InsertOne[Document] | UpdateOne]] = []
-        for each in writes:
-            if each["op"] == "update" and is_merged(each["changes"], self._schema):
-                try:
-                    request = merged(each, current.get(each["id"]), self._schema, self._now)
-                except Changed as error:
-                    self._conflicts[id(each)] = str(error)
-                else:
-                    requests += [(each, request)] if request is not None else []
-            else:
-                requests.append((each, _request(each, self._schema, self._now)))
+        requests, conflicts = await requests_of(self._documents, writes, self._schema, self._now)
+        self._conflicts |= conflicts
         return requests
 
     async def _settled(self, writes: Sequence[_Write], taken: Collection[int]) -> list[_Write]:
@@ -179,6 +168,30 @@ class _Writing:
 
     async def _current(self, writes: Sequence[_Write]) -> dict[Any, Document]:
         return await look_up(self._documents, "_id", [each["id"] for each in writes])
+
+
+async def requests_of(
+    documents: AsyncIOMotorCollection[Document], writes: Sequence[_Write], schema: Schema, now: datetime
+) -> tuple[list[tuple[_Write, InsertOne[Document] | UpdateOne]], dict[int, str]]:
+    """The writes that are still to be made, from the documents as they are now; and why others cannot be made, by their
+    `id()`."""
+    merges = [each for each in writes if each["op"] == "update" and is_merged(each["changes"], schema)]
+    if not merges:
+        return [(each, _request(each, schema, now)) for each in writes], {}
+    current = await look_up(documents, "_id", [each["id"] for each in merges])
+    requests: list[tuple[_Write, InsertOne[Document] | UpdateOne]] = []
+    conflicts: dict[int, str] = {}
+    for each in writes:
+        if each["op"] != "update" or not is_merged(each["changes"], schema):
+            requests.append((each, _request(each, schema, now)))
+            continue
+        try:
+            request = merged(each, current.get(each["id"]), schema, now)
+        except Changed as error:
+            conflicts[id(each)] = str(error)
+        else:
+            requests += [(each, request)] if request is not None else []
+    return requests, conflicts
 
 
 def _request(operation: _Write, schema: Schema, now: datetime) -> InsertOne[Document] | UpdateOne:
@@ -217,22 +230,24 @@ def _conflict(operation: _Write, current: Document | None, schema: Schema) -> st
     if operation["op"] == "create":
         if current is not None:
             return None  # the id is this plan's own
-        return "its key, or another value that has to be unique, has been taken since the plan was made"
+        return f"{schema.spoken_unique(new=False)} has been taken since the plan was made"
     if current is not None and current.get("revision") == operation["revision"]:
         return None
     if current is None or (current.get("deleted_at") is not None):
         return "it has been deleted since the plan was made"
+    taken = f"{schema.spoken_unique(new=True)} has been taken since the plan was made"
     if operation["op"] == "update" and is_merged(operation["changes"], schema):
-        return "a value that has to be unique has been taken since the plan was made"
+        return taken
     if operation["op"] == "update":
         now = {path: value_at(current, path, ABSENT) for path in operation["changes"]}
         if all(same(now[path], change.get("new", ABSENT)) for path, change in operation["changes"].items()):
             return None  # somebody else has done the same
+        if current.get("revision") != operation.get("seen"):
+            return "it has been changed since the plan was made"
         for path, change in operation["changes"].items():
             if not same(now[path], change.get("old", ABSENT)):
                 return f"it has another {path} than when the plan was made"
-        if current.get("revision") == operation.get("seen"):
-            return "a value that has to be unique has been taken since the plan was made"
+        return taken
     return "it has been changed since the plan was made"
 
 

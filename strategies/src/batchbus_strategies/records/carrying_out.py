@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypedDict
 
@@ -13,8 +13,10 @@ from batchbus_strategies.records.applying import Applied, What, apply_operations
 from batchbus_strategies.records.context import RecordImportContext
 from batchbus_strategies.records.indexes import ensure_indexes
 from batchbus_strategies.records.leftovers import messages_by_line, write_error_file
-from batchbus_strategies.records.plan import Operation, PlanChunk, read_chunks
+from batchbus_strategies.records.options import ImportOptions
+from batchbus_strategies.records.plan import Operation, PlanChunk, PlannedError, read_chunks
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.records.sizes import size_of
 from batchbus_strategies.strategy import FileMissing, JobRun, Json, StrategyError
 
 __all__ = ["CatalogChanged", "Outcome", "carry_out_plan"]
@@ -43,21 +45,21 @@ class Outcome(TypedDict):
 
 
 async def carry_out_plan(
-    run: JobRun[RecordImportContext], schema: Schema, *, chunk_size: int, after_apply: AfterApply
+    run: JobRun[RecordImportContext], schema: Schema, options: ImportOptions, *, after_apply: AfterApply
 ) -> None:
     """From the checkpoint on. Raises `CatalogChanged` after a chunk with conflicts, unless they are to be skipped."""
-    await _CarryingOut(run, schema, chunk_size, after_apply).go_on()
+    await _CarryingOut(run, schema, options, after_apply).go_on()
 
 
 class _CarryingOut:
     """The processing of one job, as far as one run gets."""
 
     def __init__(
-        self, run: JobRun[RecordImportContext], schema: Schema, chunk_size: int, after_apply: AfterApply
+        self, run: JobRun[RecordImportContext], schema: Schema, options: ImportOptions, after_apply: AfterApply
     ) -> None:
         self._run = run
         self._schema = schema
-        self._chunk_size = chunk_size
+        self._options = options
         self._after_apply = after_apply
         try:
             self._plan: str = run.result["files"]["PLAN"]
@@ -79,7 +81,7 @@ class _CarryingOut:
         run = self._run
         if self._finished is None:
             await ensure_indexes(run.catalog, self._schema)
-            async for chunk in read_chunks(run.files, self._plan, start=self._end, size=self._chunk_size):
+            async for chunk in self._chunks(self._end):
                 conflicts = await self._apply(chunk)
                 if conflicts and run.context.on_error == "abort":
                     await self._finish()
@@ -92,6 +94,16 @@ class _CarryingOut:
                     )
         await self._finish()
 
+    def _chunks(self, start: int) -> AsyncIterator[PlanChunk]:
+        size, form = self._options.chunk_size, self._options.form
+        return read_chunks(self._run.files, self._plan, start=start, size=size, form=form)
+
+    def _weight(self, applied: Applied) -> int:
+        """For how many of the records that the job counts an operation stands."""
+        if applied.what not in _WRITTEN:
+            return 0
+        return size_of(applied.operation, self._schema).total if self._options.counts_elements else 1
+
     async def _apply(self, chunk: PlanChunk) -> list[Applied]:
         """Returns the conflicts."""
         run = self._run
@@ -100,7 +112,7 @@ class _CarryingOut:
         conflicts = [each for each in applied if each.what == "conflict"]
         if conflicts:
             await self._keep_conflicts(chunk.start, conflicts)
-        await run.advance(sum(1 for each in applied if each.what in _WRITTEN))
+        await run.advance(sum(map(self._weight, applied)))
         for each in conflicts:
             operation = each.operation
             assert operation["op"] != "reference" and each.reason
@@ -143,7 +155,7 @@ class _CarryingOut:
             counts: Counter[str] = Counter()
             bad_lines: dict[int, str] = {}
             async with run.files.write(key) as file:
-                async for chunk in read_chunks(run.files, self._plan, start=0, size=self._chunk_size):
+                async for chunk in self._chunks(0):
                     if chunk.start >= self._end:
                         break
                     if conflicts := await self._conflicts(chunk.start):
@@ -153,6 +165,8 @@ class _CarryingOut:
                     for each in outcomes:
                         if each["what"] in ("refused", "conflict"):
                             bad_lines |= dict.fromkeys(each["lines"], each["reason"] or "")
+                    if self._options.by_rows:
+                        bad_lines |= _rows_left_out(chunk.operations)
                     await file.write(b"".join(to_json(each, fallback=str) + b"\n" for each in outcomes))
             files = {"OUTCOME": key}
             if errors := await write_error_file(run, bad_lines):
@@ -164,6 +178,15 @@ class _CarryingOut:
         run.result["outcome"] = self._finished["outcome"]
         for offset in offsets:
             await run.files.delete(self._conflicts_key(offset))
+
+
+def _rows_left_out(operations: Sequence[Operation]) -> dict[int, str]:
+    """What is wrong with single rows of records that are written, by line."""
+    errors: list[PlannedError] = []
+    for operation in operations:
+        if operation["op"] == "create" or operation["op"] == "update":
+            errors += operation.get("left_out", ())
+    return messages_by_line([], errors)
 
 
 def _outcomes(operations: Sequence[Operation], conflicts: Mapping[str, str]) -> Iterator[Outcome]:

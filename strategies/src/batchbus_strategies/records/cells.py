@@ -23,6 +23,7 @@ __all__ = [
     "integer",
     "join_values",
     "money_type",
+    "number",
     "parse_time",
     "split_values",
 ]
@@ -103,7 +104,7 @@ def join_values(values: list[str]) -> str:
     )
 
 
-def _number(cell: str) -> int | float:
+def number(cell: str) -> int | float:
     """Whole numbers stay whole."""
     value = _decimal(cell)
     return int(value) if value == value.to_integral_value() else float(value)
@@ -186,7 +187,7 @@ def _write_money(value: Any) -> str:
 _TYPES: Final[dict[type[Any], CellType]] = {
     str: CellType("text", "text", str, str, "text"),
     int: CellType("integer", "a whole number", integer, _write_number, "10"),
-    float: CellType("number", "a number, such as 12.5", _number, _write_number, "12.5"),
+    float: CellType("number", "a number, such as 12.5", number, _write_number, "12.5"),
     Decimal: CellType("number", "a number, such as 12.50", lambda cell: Decimal128(_decimal(cell)), str, "12.50"),
     bool: CellType("boolean", "TRUE or FALSE", boolean, lambda value: "TRUE" if value else "FALSE", "TRUE"),
     date: CellType("date", "a date, such as 2026-01-31", _day, lambda value: _write_time(value)[:10], "2026-01-31"),

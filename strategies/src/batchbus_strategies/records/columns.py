@@ -12,8 +12,10 @@ from batchbus_strategies.records.families import FamilyColumns
 __all__ = [
     "Column",
     "Combination",
+    "Copied",
     "Empty",
     "Family",
+    "Items",
     "Key",
     "Marker",
     "Missing",
@@ -97,6 +99,42 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Copied:
+    """The field holds a copy of a document of another collection, as a `Part`; a field that is a list holds several.
+
+    A copy has the `_id` of its document as `id`, and the other fields of the part. The collection is read whole, once for
+    each file, so it is for one that is small.
+    """
+
+    collection: str
+    by: Mapping[str, str]
+    """The fields that a document is found by, each with its column, the surest first; `id` is the `_id`. With `<n>` in
+    the names of the columns, the field is a list."""
+    id_field: str | None = None
+    """The field of the record beside this one that has the id alone; not for lists."""
+    missing: Missing = "refuse"
+    """With `create`, the first field of `by` is what the new document has. A reference that is left out takes nothing
+    away from a list."""
+    prefix: str = ""
+    """What the ids of documents that are created begin with; the rest is derived from the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The field is a list of a `Part`, and files have one field of its elements.
+
+    They have it in one cell, separated by commas; or, with `<n>` in the name of the column, in a column for each. An element
+    that is there already stays as it is. Equal values count once.
+    """
+
+    column: str
+    field: str
+    """The field of the part that files have."""
+    id_prefix: str | None = None
+    """What the `id` of a new element begins with; the rest is derived from its value. None if elements have no id."""
+
+
+@dataclass(frozen=True, slots=True)
 class Numbered:
     """The field is a list, and each of its values has a column: `Image <n> Url` is `Image 1 Url`, `Image 2 Url`, …
 
@@ -131,6 +169,12 @@ class Rows:
     """The column for the `id` of an element that exists."""
     id_prefix: str = ""
     """What the `id` of a new element begins with; a ULID follows."""
+    found_by_id: bool = False
+    """Whether a row without an id is always about a new element."""
+    on_every_row: bool = False
+    """Whether a row is about an element even if all its cells of the part are empty."""
+    first_row_only: bool = False
+    """Whether the cells of the record itself are not looked at in later rows, so that they may say something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +210,11 @@ class Combination:
     value_column: str
     names: NameList | None = None
     """Where the names are; None if each element has a dict of names and values."""
+    grows: bool = True
+    """Whether a record that exists may get a name that it has not."""
+    needed: bool = True
+    """Whether that is asked of every record. If not, elements of a record without names may be alike, and of a record that
+    exists only elements are looked at that the file gives values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,5 +229,5 @@ class Family:
     """What the `id` of a new element begins with; None if elements have none."""
 
 
-Marker = Column | Reference | Numbered | Named | Rows | Combination | Family
+Marker = Column | Reference | Copied | Items | Numbered | Named | Rows | Combination | Family
 """What may be written beside a field."""

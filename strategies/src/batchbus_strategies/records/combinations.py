@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from batchbus_strategies.records.columns import NameList
 from batchbus_strategies.records.comparing import ABSENT
-from batchbus_strategies.records.fields import Field, is_living, value_at
+from batchbus_strategies.records.fields import Field, is_living, trimmed, value_at
 from batchbus_strategies.records.keyed import find
 from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of
 from batchbus_strategies.records.schema import Schema
 
-__all__ = ["Combinations"]
+__all__ = ["Combinations", "name_in"]
 
 Names = dict[str, str]
 """By name, in the order of the record: the identity that its value has in an element."""
+
+
+def name_in(found: Collection[str], name: str) -> str:
+    """A name of a list, without the blanks around it, unless the list has it so already: then they are twins."""
+    plain = trimmed(name)
+    return name if plain in found else plain
 
 
 class Combinations:
@@ -25,6 +31,11 @@ class Combinations:
     def __init__(self, schema: Schema) -> None:
         assert schema.combination is not None and schema.combination.combination is not None
         self.field: Field = schema.combination
+        self.grows = schema.combination.combination.grows
+        self.needed = schema.combination.combination.needed
+        before = schema.combination.combination.name_column.partition("<n>")[0]
+        self.noun = before.strip().lower() or "name"
+        """What a name is of, for people: `option` for `Option <n> Name`."""
         self._schema = schema
         self._list: NameList | None = schema.combination.combination.names
 
@@ -37,7 +48,8 @@ class Combinations:
         there = document.get(self._list.field)
         for each in there if isinstance(there, list) else ():
             if is_living(each) and each.get(self._list.name) is not None:
-                found.setdefault(str(each[self._list.name]), str(each.get("id")))
+                name = str(each[self._list.name])
+                found.setdefault(name_in(found, name), str(each.get("id")))
         return found
 
     def values(self, names: Names, element: Mapping[str, Any]) -> dict[str, str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from bson.decimal128 import Decimal128
 
-from batchbus_strategies.records.fields import Field, trimmed
+from batchbus_events.ids import derived_ulid
+from batchbus_strategies.records.columns import Items
+from batchbus_strategies.records.fields import Field, is_living, trimmed
 
-__all__ = ["ABSENT", "same", "wanted_value"]
+__all__ = ["ABSENT", "new_items", "same", "wanted_value"]
 
 
 class _Absent:
@@ -24,7 +27,7 @@ ABSENT: Final[Any] = _Absent()
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether they say the same: null, an empty list or object, and nothing do; so do numbers of any kind."""
+    """Whether they say the same: null, an empty text, list or object, and nothing do; so do numbers of any kind."""
     if _says_nothing(one) or _says_nothing(other):
         return _says_nothing(one) and _says_nothing(other)
     match one, other:
@@ -46,6 +49,8 @@ def wanted_value(field: Field, value: Any, old: Any) -> Any:
         kept = dict(old) if isinstance(old, Mapping) else {}
         merged = {**kept, **value}
         return {key: item for key, item in merged.items() if item is not None}
+    if field.items is not None:
+        return _with_items(field, field.items, value, old if isinstance(old, list) else [])
     if field.parts and isinstance(old, list):
         return _with_what_is_kept(field.parts, value, old)
     if value is None and ((field.unique and field.index is None) or not field.nullable):
@@ -53,6 +58,31 @@ def wanted_value(field: Field, value: Any, old: Any) -> Any:
     if field.trimmed and isinstance(old, str) and trimmed(old) == value:
         return old  # the blanks around what is there already are nobody's edit
     return value
+
+
+def new_items(field: Field, values: Sequence[str]) -> list[dict[str, Any]]:
+    """The elements of a field that has `Items`."""
+    assert field.items is not None
+    return [_new_item(field, field.items, value) for value in values]
+
+
+def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence[Any]) -> Sequence[Any]:
+    there = {each[items.field]: each for each in reversed(old) if is_living(each) and each.get(items.field)}
+    if list(values) == list(
+        dict.fromkeys(each[items.field] for each in old if is_living(each) and each.get(items.field))
+    ):
+        return old
+    return [there[value] if value in there else _new_item(field, items, value) for value in values]
+
+
+def _new_item(field: Field, items: Items, value: str) -> dict[str, Any]:
+    id_ = {} if items.id_prefix is None else {"id": _derived_id(items.id_prefix, value)}
+    return {**id_, **field.unwritten(), items.field: value}
+
+
+@lru_cache(maxsize=10_000)  # the tags of a file are few, and each comes up in thousands of rows
+def _derived_id(prefix: str, value: str) -> str:
+    return prefix + derived_ulid(prefix, value)
 
 
 def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any]], old: Sequence[Any]) -> list[Any]:
@@ -71,7 +101,7 @@ def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any
 
 
 def _says_nothing(value: Any) -> bool:
-    return value is None or value is ABSENT or (isinstance(value, list | Mapping) and not value)
+    return value is None or value is ABSENT or (isinstance(value, list | Mapping | str) and not value)
 
 
 def _in_utc(moment: datetime) -> datetime:

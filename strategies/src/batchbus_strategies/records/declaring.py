@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -14,8 +14,10 @@ from batchbus_strategies.records.cells import CellType, cell_type, choice_type, 
 from batchbus_strategies.records.columns import (
     Column,
     Combination,
+    Copied,
     Empty,
     Family,
+    Items,
     Key,
     Marker,
     Named,
@@ -26,10 +28,11 @@ from batchbus_strategies.records.columns import (
 )
 from batchbus_strategies.records.fields import Field, spoken_name
 
-__all__ = ["DeclarationError", "fields_of", "id_field"]
+__all__ = ["DeclarationError", "fields_of", "id_field", "unwritten_defaults"]
 
 _OF_ELEMENTS: Final = frozenset({"id", "created_at", "updated_at", "deleted_at"})
 """Fields that every element of `Rows` has, and that no part may have a column for."""
+_IMMUTABLE: Final = (str, int, float, bool, types.NoneType)
 _TEXT: Final = CellType("text", "text", str, str, "text")
 
 
@@ -39,7 +42,8 @@ class DeclarationError(TypeError):
 
 def fields_of(model: type[BaseModel], owner: str, prefix: str = "") -> Iterator[Field]:
     """`owner`: what the messages of errors begin with. Raises `DeclarationError`."""
-    for name, info in model.model_fields.items():
+    for own_name, info in model.model_fields.items():
+        name = info.alias or own_name
         where = f"{owner}.{prefix}{name}"
         markers = [each for each in info.metadata if isinstance(each, Marker)]
         if len(markers) > 1:
@@ -53,10 +57,7 @@ def fields_of(model: type[BaseModel], owner: str, prefix: str = "") -> Iterator[
 
 def _field(path: str, info: FieldInfo, marker: Marker, kind: Any, nullable: bool, where: str) -> Field:
     required = info.is_required()
-
-    def default() -> Any:
-        value = info.get_default(call_default_factory=True)
-        return value.model_dump() if isinstance(value, BaseModel) else value
+    default = _default_of(info)
 
     clears = nullable or get_origin(kind) is list
     empty: Empty = getattr(marker, "empty", None) or ("clears" if clears else "keeps")
@@ -70,7 +71,7 @@ def _field(path: str, info: FieldInfo, marker: Marker, kind: Any, nullable: bool
         nullable=nullable,
         required=required,
         empty=empty,
-        default=default if not required else lambda: None,
+        default=default,
         description=info.description or "",
         example=example or "",
     )
@@ -80,6 +81,10 @@ def _field(path: str, info: FieldInfo, marker: Marker, kind: Any, nullable: bool
             return replace(field, column=marker.column, also=tuple(marker.also), type=found, reference=marker)
         case Column():
             return _column(field, marker, info, kind, where)
+        case Copied():
+            return _copied(field, marker, kind, where)
+        case Items():
+            return _items(field, marker, kind, where)
         case Numbered():
             return _numbered(field, marker, kind, where)
         case Named():
@@ -148,6 +153,57 @@ def _numbered(field: Field, marker: Numbered, kind: Any, where: str) -> Field:
     return replace(field, column=marker.pattern, type=found, example=field.example or found.example)
 
 
+def _copied(field: Field, marker: Copied, kind: Any, where: str) -> Field:
+    several = get_origin(kind) is list
+    part = _part_of(kind) if several else kind
+    if not isinstance(part, type) or not issubclass(part, BaseModel):
+        raise DeclarationError(f"{where} is Copied, so it has to be a Part, or a list of one")
+    if not marker.by:
+        raise DeclarationError(f"{where} is Copied, and nothing says by which columns")
+    for column in marker.by.values():
+        if several:
+            _has_placeholder(column, "<n>", where)
+    copies = {
+        name: None if info.is_required() else info.get_default(call_default_factory=True)
+        for name, info in part.model_fields.items()
+        if name != "id"
+    }
+    first, *others = marker.by.values()
+    return replace(
+        field,
+        shape="copied",
+        column=first,
+        also=tuple(others),
+        copied=marker,
+        copies=copies,
+        part_name=spoken_name(part),
+        empty="clears",
+        required=False,
+        several=several,
+    )
+
+
+def _items(field: Field, marker: Items, kind: Any, where: str) -> Field:
+    part = _part_of(kind)
+    if part is None or marker.field not in part.model_fields:
+        raise DeclarationError(f"{where} has Items, so it has to be a list of a Part that has the field {marker.field}")
+    numbered = "<n>" in marker.column
+    if numbered:
+        _has_placeholder(marker.column, "<n>", where)
+    found = _type_of(str if numbered else list, where, None)
+    return replace(
+        field,
+        shape="numbered" if numbered else "one",
+        column=marker.column,
+        type=found,
+        empty="clears",
+        required=False,
+        items=marker,
+        unwritten=unwritten_defaults(part, ()),
+        example=field.example or found.example,
+    )
+
+
 def _rows(field: Field, marker: Rows, kind: Any, where: str) -> Field:
     part = _part_of(kind)
     if part is None:
@@ -163,8 +219,10 @@ def _rows(field: Field, marker: Rows, kind: Any, where: str) -> Field:
         place = f"{where}.{each.path}"
         if each.path in _OF_ELEMENTS:
             raise DeclarationError(f"{place} is a field that every element has by itself")
-        if each.shape == "rows" or each.key or each.reference:
-            raise DeclarationError(f"{place}: a part with Rows can have no Rows, Key or Reference in it")
+        if each.shape == "rows" or each.key or each.reference or each.copied:
+            raise DeclarationError(
+                f"{place}: a part with Rows can have no Rows, Key or Reference in it, and nothing Copied"
+            )
         if each.shown is not None:
             raise DeclarationError(f"{place} is only shown, which a field in a list cannot be")
         if each.unique and not each.index:
@@ -177,7 +235,7 @@ def _rows(field: Field, marker: Rows, kind: Any, where: str) -> Field:
         parts=parts,
         rows=marker,
         part_name=spoken_name(part),
-        unwritten=_unwritten(part, parts),
+        unwritten=unwritten_defaults(part, parts),
     )
 
 
@@ -198,7 +256,7 @@ def _family(field: Field, marker: Family, kind: Any, where: str) -> Field:
     part = _part_of(kind)
     if part is None:
         raise DeclarationError(f"{where} is a Family, so it has to be a list of a Part")
-    columns, unwritten = marker.columns, _unwritten(part, ())
+    columns, unwritten = marker.columns, unwritten_defaults(part, ())
     return replace(
         field,
         shape="family",
@@ -210,24 +268,42 @@ def _family(field: Field, marker: Family, kind: Any, where: str) -> Field:
 
 
 def _part_of(kind: Any) -> type[BaseModel] | None:
-    value = get_args(kind)[0] if get_origin(kind) is list else None
+    value = get_args(kind)[0] if get_origin(kind) in (list, Sequence) else None
     return value if isinstance(value, type) and issubclass(value, BaseModel) else None
 
 
-def _unwritten(part: type[BaseModel], written: tuple[Field, ...]) -> Callable[[], dict[str, Any]]:
-    """The defaults of the fields that no column is for."""
-    names = {each.path.partition(".")[0] for each in written}
-    rest = [(name, info) for name, info in part.model_fields.items() if name not in names and not info.is_required()]
+def unwritten_defaults(
+    part: type[BaseModel], written: Iterable[Field], without: Collection[str] = ()
+) -> Callable[[], dict[str, Any]]:
+    """The defaults of the fields that no column is for, as documents have them."""
+    names = {*without, *(each.path.partition(".")[0] for each in written)}
+    fields = [(info.alias or name, info) for name, info in part.model_fields.items()]
+    rest = [(name, info) for name, info in fields if name not in names and not info.is_required()]
 
-    def defaults() -> dict[str, Any]:
-        values = {name: info.get_default(call_default_factory=True) for name, info in rest}
-        return {
-            name: value.model_dump() if isinstance(value, BaseModel) else value
-            for name, value in values.items()
-            if name != "id"
-        }
+    made = {name: _default_of(info) for name, info in rest if name != "id"}
+    constant = {name: default() for name, default in made.items() if isinstance(default(), _IMMUTABLE)}
+    others = {name: default for name, default in made.items() if name not in constant}
+    if not others:
+        return constant.copy
+    return lambda: {**constant, **{name: default() for name, default in others.items()}}
 
-    return defaults
+
+def _default_of(info: FieldInfo) -> Callable[[], Any]:
+    """Makes what a field has that nothing is said of, anew each time; None for one that is required."""
+    if info.is_required():
+        return lambda: None
+    if info.default_factory is None:
+        constant = info.default.model_dump() if isinstance(info.default, BaseModel) else info.default
+        if isinstance(constant, _IMMUTABLE):
+            return lambda: constant
+        if isinstance(constant, dict) and all(isinstance(each, _IMMUTABLE) for each in constant.values()):
+            return constant.copy
+
+    def default() -> Any:
+        value = info.get_default(call_default_factory=True)
+        return value.model_dump() if isinstance(value, BaseModel) else value
+
+    return default
 
 
 def _has_placeholder(pattern: str, placeholder: str, where: str) -> None:

@@ -3,12 +3,13 @@ element has a combination of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
+from batchbus_strategies.records.comparing import new_items as new_of_items
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.families import FamilyColumn
 from batchbus_strategies.records.fields import Field, set_at, trimmed, value_at
@@ -18,10 +19,12 @@ from batchbus_strategies.records.plan import Change, change_of, of_what_is_null
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staging import StagedRow
 
-__all__ = ["Columns", "ElementPlan", "plan_elements"]
+__all__ = ["Columns", "ElementPlan", "NewElement", "plan_elements"]
 
 Columns = Mapping[str, Mapping[str, FamilyColumn]]
 """The columns of a file that are of families: by the family's name, and by identity."""
+
+NewElement = Callable[[dict[str, Any], int], None]
 
 
 _OF_NAMES: Final = frozenset({"missing_name", "duplicate_name"})
@@ -61,10 +64,12 @@ def plan_elements(
     columns: Columns,
     ids: Iterator[str],
     wrong: Iterable[CellError],
+    new_element: NewElement = lambda element, place: None,
 ) -> ElementPlan:
-    """`existing`: the document, or None for a new record. `wrong`: what is wrong with cells of these rows already."""
+    """`existing`: the document, or None for a new record. `wrong`: what is wrong with cells of these rows already.
+    `new_element`: completes an element that is new, given how many the record has before it."""
     about = [_Row(each.line, each.element_id, each.element) for each in rows if each.element is not None]
-    planning = _Planning(schema, about, existing, columns, ids)
+    planning = _Planning(schema, about, existing, columns, ids, new_element)
     wrong = list(wrong)
     planning.match()
     planning.find_missing({(each.line, each.path) for each in wrong})
@@ -82,6 +87,7 @@ class _Planning:
         existing: Mapping[str, Any] | None,
         columns: Columns,
         ids: Iterator[str],
+        new_element: NewElement,
     ) -> None:
         assert schema.rows is not None
         self._schema = schema
@@ -91,6 +97,7 @@ class _Planning:
         self._is_new = existing is None
         self._columns = columns
         self._ids = ids
+        self._new_element_hook = new_element
         self._old = schema.elements(self._record)
         self._combinations = Combinations(schema) if schema.combination is not None else None
         self._names = self._combinations.names(self._record) if self._combinations else {}
@@ -109,10 +116,19 @@ class _Planning:
             if row.id in seen:
                 self._error(row, self._list.column, "duplicate_element", f"line {seen[row.id]} has it already", row.id)
             elif row.element is None:
-                of = "the new " + self._schema.name if self._is_new else f"{self._schema.name} {self._record['_id']}"
-                message = f"{of} has no {self._list.part_name} with this id"
+                noun, of = self._list.part_name, self._schema.name
+                message = (
+                    f"a {noun} with an id belongs to a {of} that exists"
+                    if self._is_new
+                    else f"the {of} {self._record['_id']} has no {noun} with this id"
+                )
                 self._error(row, self._list.column, "unknown_element", message, row.id)
             seen.setdefault(row.id, row.line)
+        if not (self._list.rows and self._list.rows.found_by_id):
+            self._match_values(seen)
+        self.planned.new_lines = {row.line for row in self._unmatched()}
+
+    def _match_values(self, seen: Collection[str]) -> None:
         free = [each for each in self._old if each.get("id") is not None and str(each["id"]) not in seen]
         for unique in self._schema.unique_in_elements:
             free = self._matched(free, unique.field)
@@ -124,7 +140,6 @@ class _Planning:
                 place = next((n for n, each in enumerate(free) if values[id(each)] == _key(found or {})), None)
                 if found is not None and place is not None:
                     row.element = free.pop(place)
-        self.planned.new_lines = {row.line for row in self._unmatched()}
 
     def _unmatched(self) -> list[_Row]:
         return [row for row in self._rows if row.id is None and row.element is None]
@@ -177,12 +192,22 @@ class _Planning:
     def _new_names(self) -> None:
         if self._combinations is None:
             return
+        if not self._is_new and not self._combinations.grows:
+            self._refuse_new_names(self._combinations)
+            return
         said = [_combination(row, self._combinations) or {} for row in self._rows]
         new = dict.fromkeys(
             name for each in said for name, value in each.items() if name not in self._names and value is not None
         )
         names, self.planned.names = self._combinations.added(new, self._ids)
         self._names = {**self._names, **names}
+
+    def _refuse_new_names(self, combinations: Combinations) -> None:
+        for row in self._rows:
+            for name, value in (_combination(row, combinations) or {}).items():
+                if name not in self._names and value is not None:
+                    message = f"the {self._schema.name} {self._record['_id']} has no {combinations.noun} {name}"
+                    self._error(row, None, "unknown_name", message, name)
 
     def _change(self, row: _Row, element: Mapping[str, Any]) -> None:
         changes: dict[str, Change] = {}
@@ -195,7 +220,7 @@ class _Planning:
                 changes |= dict(family_changes(each, element, value, columns, self._ids))
             elif each.shape == "combination":
                 assert self._combinations
-                wanted = {name: said for name, said in value.items() if said is not None}
+                wanted = {name: said for name, said in value.items() if said is not None and name in self._names}
                 changes |= dict(self._combinations.changes(self._names, element, wanted, self._ids))
             else:
                 old = value_at(element, each.path, ABSENT)
@@ -207,21 +232,30 @@ class _Planning:
 
     def _new_element(self, row: _Row) -> dict[str, Any]:
         element: dict[str, Any] = {"id": (self._list.rows.id_prefix if self._list.rows else "") + next(self._ids)}
-        for each in self._list.parts:
+        constants, others = self._schema.new_element
+        element |= constants
+        element.update((path, value) for path, value in row.values.items() if path in constants and value is not None)
+        for each in others:
             value = row.values.get(each.path)
             if each.shape == "family":
                 columns = self._columns.get(f"{self._list.path}.{each.path}", {})
                 value = new_items(each, value or {}, columns, self._ids)
             elif each.shape == "combination":
                 assert self._combinations
-                said = {name: text for name, text in (value or {}).items() if text is not None}
+                said = {name: text for name, text in (value or {}).items() if text is not None and name in self._names}
                 value = self._combinations.stored(self._names, said, self._ids)
+            elif each.items is not None:
+                value = new_of_items(each, value or ())
             else:
                 if each.shape == "named" and value is not None:
                     value = {key: item for key, item in value.items() if item is not None}
                 value = each.default() if value is None else value
             set_at(element, each.path, value)
-        return element | self._list.unwritten()
+        element |= self._list.unwritten()
+        there = self._record.get(self._list.path)
+        place = len(there) if isinstance(there, list) else 0
+        self._new_element_hook(element, place + len(self.planned.elements))
+        return element
 
     def _add(self) -> None:
         """What there is new, in a record that exists."""
@@ -251,9 +285,10 @@ class _Planning:
             for row in self._rows:
                 value = row.values.get(path)
                 old = None if row.element is None else value_at(row.element, path)
-                if value is not None and unique.field.as_key(value) in taken and not same(value, old):
+                unchanged = same(value, old) or (isinstance(old, str) and trimmed(old) == value)
+                if value is not None and unique.field.as_key(value) in taken and not unchanged:
                     message = f"another {self._list.part_name} of the {self._schema.name} has it"
-                    self._error(row, unique.field.column, "duplicate_value", message, str(value))
+                    self._error(row, unique.field.column, "value_taken", message, str(value))
 
     def check_combinations(self) -> None:
         """Every element has a value for each name, and no two the same of all; where nothing of that changes, a record
@@ -264,20 +299,27 @@ class _Planning:
         self._name_errors()
         changed = any(row.element is None and row.id is None for row in self._rows) or bool(self.planned.names)
         after: dict[int, tuple[_Row | None, dict[str, str]]] = {}
+        touched: set[int] = set()
         for element in self._old:
             after[id(element)] = (None, combinations.values(self._names, element))
         for row in self._rows:
             said = {name: value for name, value in (_combination(row, combinations) or {}).items() if value is not None}
             if row.element is not None:
                 before = after[id(row.element)][1]
-                changed = changed or bool(said.items() - before.items())
+                if said.items() - before.items():
+                    changed = True
+                    touched.add(id(row.element))
                 after[id(row.element)] = (row, {**before, **said})
             elif row.id is None:
                 after[id(row)] = (row, said)
-        if self._is_new or changed:
-            self._compare(after)
+                touched |= {id(row)} if said else set()
+        if (self._is_new or changed) and (combinations.needed or self._names):
+            self._compare(after, None if combinations.needed or self._is_new else touched)
 
-    def _compare(self, after: Mapping[int, tuple[_Row | None, dict[str, str]]]) -> None:
+    def _compare(
+        self, after: Mapping[int, tuple[_Row | None, dict[str, str]]], touched: Collection[int] | None
+    ) -> None:
+        """`touched`: what alone is wrong, if something is; None for everything."""
         seen: dict[frozenset[tuple[str, str]], _Row | None] = {}
         elements = {id(each): each for each in self._old}
         noun, column = self._list.part_name, self._combination_column()
@@ -286,10 +328,11 @@ class _Planning:
             if where is None:
                 return
             other = "" if row else f" of {noun} {elements[key].get('id')}, which the file does not name"
+            looked_at = touched is None or key in touched
             for name in self._names:
-                if name not in values:
+                if name not in values and looked_at:
                     self._no_value(where, name, other)
-            if (found := frozenset(values.items())) in seen:
+            if (found := frozenset(values.items())) in seen and looked_at:
                 first = seen[found]
                 place = f"line {first.line}" if first and row else f"another {noun} of the {self._schema.name}"
                 shown = ", ".join(f"{name} {value}" for name, value in values.items()) or "no values at all"

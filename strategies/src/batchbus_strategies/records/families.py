@@ -39,6 +39,10 @@ class FamilyColumn:
     with a message for people."""
     new: Mapping[str, Any] = field(default_factory=dict)
     """The fields that an element has besides if the cell makes it."""
+    code: str = "bad_value"
+    """Of the error for a cell that `parse` refuses."""
+    rank: int = 0
+    """New elements are in the order of their columns, those with a lower rank first."""
 
 
 class FamilyColumns(ABC, Generic[K]):
@@ -49,6 +53,8 @@ class FamilyColumns(ABC, Generic[K]):
     """For people: `Price <Region> [<CUR>]`."""
     example: tuple[str, str]
     """A column and a cell of it, for templates."""
+    noun: str | None = None
+    """What a column of the family holds, in a word, such as `price`."""
     says: str = ""
     """What such a cell holds, in words: for templates."""
 
@@ -67,6 +73,10 @@ class FamilyColumns(ABC, Generic[K]):
     @abstractmethod
     def identity(self, element: Mapping[str, Any]) -> str | None:
         """Which column a stored element has; None if it has none, as a price for a quantity: it is left alone."""
+
+    def spoken(self, identity: str) -> str:
+        """A column's element, for people who read that somebody else has changed it."""
+        return f"{self.noun or 'value'} {identity}"
 
     @abstractmethod
     def write(self, element: Mapping[str, Any]) -> str:

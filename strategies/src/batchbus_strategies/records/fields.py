@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final, Literal
 
 from bson.decimal128 import Decimal128
 from pydantic import ValidationError
 
 from batchbus_strategies.records.cells import CellType
-from batchbus_strategies.records.columns import Combination, Empty, Family, Reference, Rows, Shown
+from batchbus_strategies.records.columns import Combination, Copied, Empty, Family, Items, Reference, Rows, Shown
 from batchbus_strategies.records.limit_messages import message_of
 
 __all__ = [
@@ -31,7 +32,9 @@ __all__ = [
 _BLANKS: Final = " \t\r\n\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff\u3000"
 """Ordinary, no-break and zero-width blanks: around a key they make twins that nobody can tell apart."""
 
-Shape = Literal["one", "numbered", "named", "rows", "family", "combination", "id"]
+_EDGES: Final = frozenset(_BLANKS)
+
+Shape = Literal["one", "numbered", "named", "rows", "family", "combination", "copied", "id"]
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,16 @@ class Field:
     parts: tuple[Field, ...] = ()
     """Of a list of parts: their fields, with paths inside the part."""
     part_name: str = ""
-    """Of `Rows`, for people: `variant` for a class `Variant`."""
+    """Of `Rows` and `Copied`, for people: `variant` for a class `Variant`."""
     rows: Rows | None = None
     family: Family | None = None
     combination: Combination | None = None
+    copied: Copied | None = None
+    copies: Mapping[str, Any] = field(default_factory=dict)
+    """Of `Copied`: the fields of a copy but for its id, each with what it has where the document has nothing."""
+    several: bool = False
+    """Whether it is a list of copies."""
+    items: Items | None = None
     unwritten: Callable[[], dict[str, Any]] = dict
     """Of a list of parts: what a new element has in fields that have no column."""
     check: Callable[[Any], Any] | None = None
@@ -71,16 +80,34 @@ class Field:
     shown: Shown | None = None
     """Of a field whose column is only compared."""
 
-    @property
+    @cached_property
     def trimmed(self) -> bool:
         """Whether blanks of every kind are taken off: texts that something is found by."""
         return self.key or self.unique or self.reference is not None
+
+    @property
+    def is_plain_text(self) -> bool:
+        """Whether the value of a cell is the cell as it is."""
+        return self.type.code == "text" and not self.trimmed and self.check is None and self.shown is None
+
+    @cached_property
+    def constant(self) -> tuple[Any] | None:
+        """What a new record or element has if nothing is said, where that is the value of one field, and the same each time."""
+        if self.shape != "one" or self.items is not None or "." in self.path:
+            return None
+        value = self.default()
+        return (value,) if value is None or isinstance(value, str | int | float | bool) else None
+
+    @property
+    def nothing(self) -> Any:
+        """The value of an empty cell."""
+        return [] if self.type.code == "list" and self.shown is None else None
 
     def parse(self, cell: str) -> Any:
         """The value of a cell; None for an empty one. Raises `ValueError` with a message for people."""
         if self.shown is not None:
             return cell.strip(_BLANKS) or None
-        text = cell.strip(_BLANKS) if self.trimmed else cell
+        text = trimmed(cell) if self.trimmed else cell
         if self.type.code != "text":
             text = text.strip()
         if not text:
@@ -125,6 +152,8 @@ class Field:
 
 def trimmed(text: str) -> str:
     """A text that something is found by, without blanks of any kind around it."""
+    if text and text[0] not in _EDGES and text[-1] not in _EDGES:
+        return text
     return text.strip(_BLANKS)
 
 
@@ -176,11 +205,11 @@ def plain(name: str) -> str:
 
 def ordered_parts(fields: Sequence[Field]) -> Iterator[Field]:
     """The fields with columns of their own: of a list of parts, those of the parts."""
-    for field in fields:
-        if field.parts:
-            yield from ordered_parts(field.parts)
+    for each in fields:
+        if each.parts:
+            yield from ordered_parts(each.parts)
         else:
-            yield field
+            yield each
 
 
 def spoken_name(model: type) -> str:

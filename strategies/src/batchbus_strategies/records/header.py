@@ -18,7 +18,7 @@ from batchbus_strategies.tables import shortened
 if TYPE_CHECKING:
     from batchbus_strategies.strategy import Catalog
 
-__all__ = ["DELETE_COLUMN", "columns_of", "known_names", "load_families", "read_header"]
+__all__ = ["DELETE_COLUMN", "columns_of", "known_names", "load_families", "nearest_of", "read_header"]
 
 DELETE_COLUMN: Final = "_delete"
 """The column that says of a record that it is to be deleted, where the batch type allows it."""
@@ -75,6 +75,7 @@ class _Found:
     numbers: dict[str, dict[int, list[tuple[int, Field]]]] = field(default_factory=dict)
     keys: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     families: dict[str, list[tuple[int, FamilyColumn]]] = field(default_factory=dict)
+    copied: dict[str, dict[int, list[tuple[int, str]]]] = field(default_factory=dict)
     pairs: dict[int, dict[str, int]] = field(default_factory=dict)
     """Of a combination, by number: where the name and the value are."""
 
@@ -88,7 +89,9 @@ class _Found:
             elif each.shape == "named" and path in self.keys:
                 cells.named.append((each, self.keys[path]))
             elif each.shape == "family" and path in self.families:
-                cells.families.append((each, self.families[path]))
+                cells.families.append((each, sorted(self.families[path], key=lambda column: column[1].rank)))
+            elif each.shape == "copied" and path in self.copied:
+                cells.copied.append((each, [columns for _, columns in sorted(self.copied[path].items())]))
             elif each.shape == "combination" and self.pairs:
                 pairs = [(parts["name"], parts["value"]) for _, parts in sorted(self.pairs.items())]
                 cells.combination = (each, pairs)
@@ -130,6 +133,16 @@ class _Reading:
             for prefix, each in everything
             if each.shape == "named"
         ]
+        self._copied = [
+            (each, by, _pattern(column) if each.several else re.compile(re.escape(plain(column))))
+            for each in schema.copied
+            if each.copied
+            for by, column in each.copied.by.items()
+        ]
+        self._ignored = [
+            _pattern(column) if "<n>" in column else re.compile(re.escape(plain(column)))
+            for column in schema.record.ignored
+        ]
         self._families = [(prefix, each) for prefix, each in everything if each.family is not None]
         self._pairs = [
             (prefix, kind, _pattern(column))
@@ -155,7 +168,15 @@ class _Reading:
                 prefix = next((prefix for prefix in self._of if prefix and what.startswith(prefix)), _RECORD)
                 self._found[prefix].fixed[what.removeprefix(prefix)] = index
         elif not any(
-            kind(index, name, meant) for kind in (self._is_numbered, self._is_pair, self._is_family, self._is_named)
+            kind(index, name, meant)
+            for kind in (
+                self._is_numbered,
+                self._is_pair,
+                self._is_copied,
+                self._is_ignored,
+                self._is_family,
+                self._is_named,
+            )
         ):
             hint = self._nearest(meant) if len(self.errors) < _HINTED else ""
             self._error(name, "unknown_column", f'unknown column "{shortened(name)}"{hint}')
@@ -163,15 +184,16 @@ class _Reading:
     def _is_meant(self, what: str) -> bool:
         return what != DELETE_COLUMN or self._deletes
 
-    def _once(self, what: str, index: int, name: str) -> bool:
+    def _once(self, what: str, index: int, name: str, noun: str | None = None) -> bool:
         if (other := self._seen.setdefault(what, (index, name))) == (index, name):
             return True
-        both = (
-            f'two columns "{shortened(name)}"'
-            if other[1] == name
-            else f'"{shortened(other[1])}" and "{shortened(name)}"'
-        )
-        self._error(name, "duplicate_column", f"there are {both}, which are the same column")
+        if other[1] == name:
+            message = f'there are two columns "{shortened(name)}"'
+        elif noun is not None:
+            message = f'the columns "{shortened(other[1])}" and "{shortened(name)}" are for the same {noun}'
+        else:
+            message = f'there are "{shortened(other[1])}" and "{shortened(name)}", which are the same column'
+        self._error(name, "duplicate_column", message)
         return False
 
     def _is_numbered(self, index: int, name: str, meant: str) -> bool:
@@ -193,6 +215,22 @@ class _Reading:
                 return True
         return False
 
+    def _is_copied(self, index: int, name: str, meant: str) -> bool:
+        for each, by, pattern in self._copied:
+            if match := pattern.fullmatch(plain(meant)):
+                number = int(match[1]) if each.several else 0
+                if self._once(f"{each.path} {by} {number}", index, name):
+                    numbers = self._found[_RECORD].copied.setdefault(each.path, {})
+                    numbers.setdefault(number, []).append((index, by))
+                return True
+        return False
+
+    def _is_ignored(self, index: int, name: str, meant: str) -> bool:
+        found = any(pattern.fullmatch(plain(meant)) for pattern in self._ignored)
+        if found:
+            self._once(f" ignored {plain(meant)}", index, name)
+        return found
+
     def _is_family(self, index: int, name: str, meant: str) -> bool:
         for prefix, each in self._families:
             assert each.family
@@ -202,12 +240,10 @@ class _Reading:
             try:
                 found = each.family.columns.column(meant, self._loaded[path])
             except ColumnError as error:
-                hint = ""
-                if error.looked_for is not None and len(self.errors) < _HINTED:
-                    hint = _near(error.looked_for, {each: each for each in error.among})
+                hint = nearest_of(error) if len(self.errors) < _HINTED else ""
                 self._error(name, error.code, f'column "{shortened(name)}": {error}{hint}')
                 return True
-            if self._once(f"{path} [{found.identity}]", index, name):
+            if self._once(f"{path} [{found.identity}]", index, name, each.family.columns.noun):
                 self._found[prefix].families.setdefault(each.path, []).append((index, found))
             return True
         return False
@@ -268,6 +304,14 @@ class _Reading:
         return _near(plain(name[:100]), {plain(each): each for each in _all_names(self._schema, number)})
 
 
+def nearest_of(error: ColumnError) -> str:
+    """What was meant instead, to be added to the error's message; nothing if nothing is near."""
+    if error.looked_for is None:
+        return ""
+    near = difflib.get_close_matches(error.looked_for[:100], list(error.among), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def _near(name: str, known: Mapping[str, str]) -> str:
     """The nearest of some names, of which each stands under the form that `name` has; nothing if none is near."""
     near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.7)
@@ -284,6 +328,7 @@ def _all_names(schema: Schema, number: str) -> Iterator[str]:
         yield schema.record.id_column
     if schema.rows is not None:
         yield schema.rows.column
+    yield from (name.replace("<n>", number) for name in schema.record.ignored)
     for each in ordered_parts(schema.fields):
         if each.family is None:
             for name in (each.column, *each.also):

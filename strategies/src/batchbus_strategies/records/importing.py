@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -12,9 +12,12 @@ from batchbus_strategies.contexts import checked_context
 from batchbus_strategies.records.applying import Applied
 from batchbus_strategies.records.carrying_out import carry_out_plan
 from batchbus_strategies.records.context import RecordImportContext
-from batchbus_strategies.records.errors import HeaderRefused
+from batchbus_strategies.records.errors import CellError, HeaderRefused
 from batchbus_strategies.records.header import known_names, load_families, read_header
+from batchbus_strategies.records.hooks import Hooks
 from batchbus_strategies.records.of_record import OfRecord
+from batchbus_strategies.records.options import ImportOptions
+from batchbus_strategies.records.plan import PlanForm
 from batchbus_strategies.records.preview import Preview
 from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.templates import explained
@@ -42,11 +45,18 @@ class RecordImport(OfRecord[RecordImportContext], Generic[R]):
     """
 
     context_model: ClassVar[type[BaseModel]] = RecordImportContext
-    template_formats = ("csv", "xlsx")
+    template_formats: ClassVar[Sequence[Literal["csv", "xlsx"]]] = ("csv", "xlsx")
     deletes: ClassVar[bool] = False
     """Whether a file may delete records, by a column `_delete`."""
     chunk_size: ClassVar[int] = 250
     """How many records are planned, and written, at a time."""
+    by_rows: ClassVar[bool] = False
+    """Whether of a record that spans several rows only those are left out that cannot be used; else all of them are."""
+    whole_rows: ClassVar[bool] = False
+    """Whether a line of a CSV that ends before its last cell is an error; else those cells say nothing."""
+    counts_elements: ClassVar[bool] = False
+    """Whether the job counts the elements of records besides the records."""
+    plan_form: ClassVar[PlanForm] = PlanForm()
 
     # -- for what is special about a type --------------------------------------------------------------------------
 
@@ -59,6 +69,17 @@ class RecordImport(OfRecord[RecordImportContext], Generic[R]):
         `new` is its document, `old` the one that there is, or None. It is called in a thread, and must not do I/O.
         """
         return ()
+
+    def complete(self, values: dict[str, Any], old: Mapping[str, Any] | None) -> None:
+        """Complete what a file says of a record, in place: `values` are by path, with what references stand for, and `old`
+        is the document that there is, or None. It is called in a thread, and must not do I/O."""
+
+    def new_element(self, element: dict[str, Any], place: int) -> None:
+        """Complete a new element of the rows, in place. `place`: how many the record has before it. No I/O here either."""
+
+    def reword(self, error: CellError) -> CellError:
+        """The error as people are told of it, for a batch type that has codes or words of its own."""
+        return error
 
     async def after_apply(self, run: JobRun[RecordImportContext], applied: Sequence[Applied]) -> None:
         """Called for each chunk when it is written, and again if the chunk is repeated after a crash."""
@@ -93,14 +114,7 @@ class RecordImport(OfRecord[RecordImportContext], Generic[R]):
         return table
 
     async def pre_process(self, run: JobRun[RecordImportContext]) -> None:
-        preview = Preview(
-            run,
-            self.schema,
-            check=self.check,
-            deletes=self.deletes,
-            chunk_size=self.chunk_size,
-            with_shown=partial(self.with_shown, run),
-        )
+        preview = self.preview(run)
         table = await preview.open()
         await self.before_plan(run, table.facts)
         await preview.write(table)
@@ -109,7 +123,31 @@ class RecordImport(OfRecord[RecordImportContext], Generic[R]):
         async def after_apply(applied: Sequence[Applied]) -> None:
             await self.after_apply(run, applied)
 
-        await carry_out_plan(run, self.schema, chunk_size=self.chunk_size, after_apply=after_apply)
+        await carry_out_plan(run, self.schema, self.options, after_apply=after_apply)
+
+    def preview(self, run: JobRun[RecordImportContext]) -> Preview:
+        """What plans a job."""
+        return Preview(run, self.schema, self.options, self.hooks_of(run))
+
+    def hooks_of(self, run: JobRun[RecordImportContext]) -> Hooks:
+        return Hooks(
+            check=self.check,
+            complete=self.complete,
+            new_element=self.new_element,
+            reword=self.reword,
+            with_shown=partial(self.with_shown, run),
+        )
+
+    @property
+    def options(self) -> ImportOptions:
+        return ImportOptions(
+            chunk_size=self.chunk_size,
+            deletes=self.deletes,
+            by_rows=self.by_rows,
+            whole_rows=self.whole_rows,
+            counts_elements=self.counts_elements,
+            form=self.plan_form,
+        )
 
     async def build_template(self) -> bytes:
         """The header, and an example row."""

@@ -15,6 +15,7 @@ from batchbus_strategies.records.schema import Schema
 __all__ = [
     "Changed",
     "Identity",
+    "changed",
     "changed_value",
     "family_changes",
     "find",
@@ -84,15 +85,15 @@ def _without_times(value: Any) -> Any:
 
 
 def with_change(
-    container: Any, identity: Identity | None, wanted: str, rest: str, change: Change, what: str
+    container: Any, identity: Identity | None, wanted: str, rest: str, change: Change, owner: str, name: str
 ) -> list[Any] | dict[str, Any]:
     """A list, or a dict if there is no `identity`, as it is with the change. Raises `Changed`.
 
-    `rest`: which field of the element; empty for all of it. `what`: what is changed, for the message.
+    `rest`: which field of the element; empty for all of it. `owner` and `name`: whose is changed and what, for the message.
     """
     if identity is None:
         values = dict(container) if isinstance(container, Mapping) else {}
-        result = changed_value(values.get(wanted, ABSENT), change, what)
+        result = changed_value(values.get(wanted, ABSENT), change, owner, name)
         if result is ABSENT:
             values.pop(wanted, None)
         else:
@@ -102,12 +103,12 @@ def with_change(
     place = find(elements, identity, wanted)
     if rest:
         if place is None:
-            raise Changed(f"{what} has been deleted since the plan was made")
+            raise changed(owner, name)
         now = value_at(elements[place], rest, ABSENT)
-        result = changed_value(now, change, what)
+        result = changed_value(now, change, owner, name)
         elements[place] = with_value(elements[place], rest, result)
         return elements
-    result = changed_value(ABSENT if place is None else elements[place], change, what)
+    result = changed_value(ABSENT if place is None else elements[place], change, owner, name)
     if result is ABSENT:
         if place is not None:
             del elements[place]
@@ -137,13 +138,18 @@ def _copied(element: Mapping[str, Any], path: str) -> dict[str, Any]:
     return copy
 
 
-def changed_value(now: Any, change: Change, what: str) -> Any:
+def changed(owner: str, name: str) -> Changed:
+    """The error that somebody else has changed the same."""
+    return Changed(f"{owner} has another {name} than when the plan was made")
+
+
+def changed_value(now: Any, change: Change, owner: str, name: str) -> Any:
     """What is to be there. Raises `Changed` if there is neither what there was nor what there is to be."""
     old, new = change.get("old", ABSENT), change.get("new", ABSENT)
     if still_same(now, new) or (isinstance(now, Mapping) and still_same(_without_id(now), _without_id(new))):
         return now  # someone else has done the same
     if not still_same(now, old):
-        raise Changed(f"{what} is another than when the plan was made")
+        raise changed(owner, name)
     return new
 
 

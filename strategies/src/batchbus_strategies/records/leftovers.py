@@ -35,6 +35,8 @@ async def write_error_file(run: JobRun[RecordImportContext], lines: Mapping[int,
 
 def messages_by_line(lines: Sequence[int], errors: Sequence[PlannedError]) -> dict[int, str]:
     """For the error file: what is wrong in each of the lines of a record, or that the record has an error elsewhere."""
+    if not lines and not errors:
+        return {}
     messages: dict[int, list[str]] = {line: [] for line in lines}
     for error in errors:
         column = f"{error['column']}: " if error["column"] else ""

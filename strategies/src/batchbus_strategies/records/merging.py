@@ -52,7 +52,12 @@ def merged(update: Update, document: Document | None, schema: Schema, now: datet
     if "seen" in update and document.get("revision") != update["seen"]:
         raise Changed("it has been changed since the plan was made")
     merge = _Merge(document, schema)
-    merge.apply(update["changes"])
+    try:
+        merge.apply(update["changes"])
+    except Changed:
+        if document.get("revision") != update.get("seen"):  # by an import, which may have changed more than the field
+            raise Changed("it has been changed since the plan was made") from None
+        raise
     seen = {"revision": update["seen"]} if "seen" in update else {}
     return merge.request({"_id": update["id"], **seen, **LIVING}, update["revision"], now)
 
@@ -117,14 +122,19 @@ class _Merge:
             elif steps.field == self._rows:
                 self._of_rows(steps, change)
             else:
-                what = f"its {steps.field}[{steps.identity}]"
                 now = self._set.get(steps.field, value_at(self._document, steps.field, ABSENT))
                 identity = self._lists.get(steps.field)
-                self._set[steps.field] = with_change(now, identity, steps.identity, steps.rest, change, what)
+                name = self._spoken(steps.field, steps.identity)
+                self._set[steps.field] = with_change(now, identity, steps.identity, steps.rest, change, "it", name)
+
+    def _spoken(self, path: str, identity: str) -> str:
+        """An element of a list, for people. `path`: of the list, from the record on."""
+        field = dict(self._schema.families).get(path)
+        return field.family.columns.spoken(identity) if field is not None and field.family else f"{path}[{identity}]"
 
     def _field(self, path: str, change: Change) -> None:
         now = value_at(self._document, path, ABSENT)
-        result = changed_value(now, change, f"its {path}")
+        result = changed_value(now, change, "it", path)
         if result is not now:
             self._set[path] = result
 
@@ -146,7 +156,10 @@ class _Merge:
         what = f"its {rows.part_name} {steps.identity}"
         if not steps.rest:
             count = len(self._elements)
-            changed = with_change(self._elements, self._lists[rows.path], steps.identity, "", change, what)
+            identity = self._lists[rows.path]
+            changed = with_change(
+                self._elements, identity, steps.identity, "", change, "it", f"{rows.part_name} {steps.identity}"
+            )
             assert isinstance(changed, list)
             self._elements = changed
             self._rewritten = self._rewritten or len(changed) < count
@@ -159,11 +172,11 @@ class _Merge:
         name = inner.field if inner else steps.rest
         seen = value_at(now, name, ABSENT)
         if inner is None:
-            result: Any = changed_value(seen, change, f"the {name} of {what}")
+            result: Any = changed_value(seen, change, what, name)
         else:
-            identity = self._in_elements.get(name)
-            of = f"{name}[{inner.identity}] of {what}"
-            result = with_change(seen, identity, inner.identity, inner.rest, change, of)
+            of = self._in_elements.get(name)
+            spoken = self._spoken(f"{rows.path}.{name}", inner.identity)
+            result = with_change(seen, of, inner.identity, inner.rest, change, what, spoken)
         if result is seen or (isinstance(seen, list) and result == seen):
             return
         element = self._changed.setdefault(steps.identity, _Element(place, now, now))
@@ -246,8 +259,7 @@ class _Merge:
             if len(set(wanted)) < len(wanted):
                 if Counter(wanted) == Counter(before[index][0]):
                     continue  # others have made it so, and this update has no part in it
-                of = self._schema.rows.part_name if self._schema.rows else ""
-                raise Changed(f"another {of} of it has got the same {name} since the plan was made")
+                raise Changed(f"another of its {self._rows} has got the same {name} since the plan was made")
             there = self._document.get(index, ABSENT)
             if not same(wanted, there):
                 changed[index] = wanted or ABSENT

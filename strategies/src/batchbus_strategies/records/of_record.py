@@ -16,7 +16,7 @@ class OfRecord(BatchStrategy[C]):
     """A batch type that takes its record from brackets: `RecordImport[Customer]`."""
 
     record: ClassVar[type[Record]]
-    """Taken from the brackets."""
+    """Taken from the brackets. A subclass of a batch type may name another one, such as a subclass of its record."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -43,7 +43,7 @@ class OfRecord(BatchStrategy[C]):
 
 def _record_of(cls: type) -> type[Record] | None:
     """The record that a class was given in brackets: `Customer` of `RecordImport[Customer]`."""
-    for each in getattr(cls, "__orig_bases__", ()):
+    for each in cls.__dict__.get("__orig_bases__", ()):
         base = get_origin(each)
         if isinstance(base, type) and issubclass(base, OfRecord) and base is not OfRecord:
             (record,) = get_args(each)

@@ -16,11 +16,12 @@ Values that JSON has no form for are written as MongoDB's Extended JSON (`{"$dat
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, NotRequired, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 from bson import json_util
 from pydantic_core import from_json, to_json
@@ -38,6 +39,7 @@ __all__ = [
     "Operation",
     "PlanChunk",
     "PlanDigest",
+    "PlanForm",
     "PlannedError",
     "Refused",
     "Unchanged",
@@ -111,6 +113,8 @@ class Create(_OfRecord):
     revision: str
     document: dict[str, Any]
     """Without `_id`, revision and times."""
+    left_out: NotRequired[list[PlannedError]]
+    """As in `Update`."""
 
 
 class Update(_OfRecord):
@@ -124,7 +128,7 @@ class Update(_OfRecord):
     changes: dict[str, Change]
     """By path, which names elements of lists by their identities."""
     left_out: NotRequired[list[PlannedError]]
-    """Cells that cannot be used, and are left out while the rest is used."""
+    """Cells, or rows, that cannot be used, and are left out while the rest is used."""
 
 
 class Unchanged(_OfRecord):
@@ -230,21 +234,51 @@ _OPTIONS: Final = json_util.JSONOptions(
 )
 
 
-def plan_key(batch_type: str, job_id: str, run_number: int) -> str:
+@dataclass(frozen=True, slots=True)
+class PlanForm:
+    """How the plans of a batch type are written, where clients know them in another form than the usual one."""
+
+    folder: str | None = None
+    """Of the plans' files."""
+    document: str = "document"
+    """What the document of a new record is called."""
+    reference: str = "reference"
+    """What the operation is called that creates what a record refers to."""
+    unchanged: bool = True
+    """Whether records that stay as they are are in it."""
+
+
+_USUAL: Final = PlanForm()
+
+
+def plan_key(batch_type: str, job_id: str, run_number: int, form: PlanForm = _USUAL) -> str:
     """A name of its own for each run, so that a worker that lost its job cannot write over the plan of the next."""
-    return f"imports/{batch_type}/plans/{run_number}-{job_id}-PLAN.jsonl"
+    return f"{form.folder or f'imports/{batch_type}/plans'}/{run_number}-{job_id}-PLAN.jsonl"
 
 
-def encode(operation: Operation) -> bytes:
-    return to_json(_extended(operation)) + b"\n"
+def encode(operation: Operation, form: PlanForm = _USUAL) -> bytes:
+    line: Mapping[str, Any] = operation
+    if form.document != "document" and operation["op"] == "create":
+        line = {form.document if name == "document" else name: value for name, value in operation.items()}
+    elif form.reference != "reference" and operation["op"] == "reference":
+        line = {**operation, "op": form.reference}
+    try:
+        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_extended)
+    except (ValueError, TypeError):  # a number that JSON has no form for, or a key that is no text
+        return to_json(_extended(line)) + b"\n"
+    return text.encode() + b"\n"
 
 
-def decode(line: bytes) -> Operation:
+def decode(line: bytes, form: PlanForm = _USUAL) -> Operation:
     """Raises `ValueError`."""
-    operation: Operation = from_json(line)
+    values: dict[str, Any] = from_json(line)
     if _EXTENDED in line:
-        operation = _revived(operation)
-    return operation
+        values = _revived(values)
+    if values["op"] == "create":
+        values["document"] = values.pop(form.document)
+    elif values["op"] == form.reference:
+        values["op"] = "reference"
+    return cast("Operation", values)
 
 
 def _extended(value: Any) -> Any:
@@ -278,7 +312,9 @@ def _revived(value: Any) -> Any:
             return value
 
 
-async def read_chunks(files: Files, key: str, *, start: int, size: int) -> AsyncIterator[PlanChunk]:
+async def read_chunks(
+    files: Files, key: str, *, start: int, size: int, form: PlanForm = _USUAL
+) -> AsyncIterator[PlanChunk]:
     """The operations from a byte offset on, at most `size` at a time. Raises `FileMissing`, `StrategyError`."""
     lines: list[bytes] = []
     begin, length, rest = start, 0, b""
@@ -288,16 +324,16 @@ async def read_chunks(files: Files, key: str, *, start: int, size: int) -> Async
             lines.append(line)
             length += len(line) + 1
             if len(lines) == size or length >= _MAX_BYTES:
-                yield PlanChunk(_decoded(lines, key), begin, begin + length)
+                yield PlanChunk(_decoded(lines, key, form), begin, begin + length)
                 begin, lines, length = begin + length, [], 0
     if rest:
         raise StrategyError(f"The plan {key} is incomplete")
     if lines:
-        yield PlanChunk(_decoded(lines, key), begin, begin + length)
+        yield PlanChunk(_decoded(lines, key, form), begin, begin + length)
 
 
-def _decoded(lines: list[bytes], key: str) -> list[Operation]:
+def _decoded(lines: list[bytes], key: str, form: PlanForm) -> list[Operation]:
     try:
-        return [decode(line) for line in lines]
-    except ValueError as error:
+        return [decode(line, form) for line in lines]
+    except (ValueError, KeyError) as error:
         raise StrategyError(f"The plan {key} cannot be read: {error}") from error

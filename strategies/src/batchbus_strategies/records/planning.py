@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal
@@ -13,10 +12,13 @@ from pydantic import ValidationError
 
 from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
+from batchbus_strategies.records.comparing import new_items as new_of_items
+from batchbus_strategies.records.copying import Copies
 from batchbus_strategies.records.elements import Columns, ElementPlan, plan_elements
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.fields import Field, set_at, value_at
 from batchbus_strategies.records.header import DELETE_COLUMN
+from batchbus_strategies.records.hooks import Hooks
 from batchbus_strategies.records.keyed import family_changes, new_items
 from batchbus_strategies.records.limit_messages import message_of
 from batchbus_strategies.records.merging import Changed, changed_document
@@ -33,8 +35,8 @@ from batchbus_strategies.records.plan import (
     of_what_is_null,
 )
 from batchbus_strategies.records.references import Resolved
-from batchbus_strategies.records.schema import OWN, Schema
-from batchbus_strategies.records.staging import StagedRecord
+from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.records.staging import StagedRecord, StagedRow
 from batchbus_strategies.records.staging_rows import differs
 from batchbus_strategies.records.unique_values import repeated_values
 
@@ -47,8 +49,6 @@ records that exist, only the cells that cannot be used are left out."""
 _NO_ELEMENTS: Final = ElementPlan()
 """Of records of one row."""
 
-Check = Callable[[Mapping[str, Any], Mapping[str, Any] | None], Iterable[str]]
-
 
 @dataclass(slots=True)
 class Planner:
@@ -59,14 +59,24 @@ class Planner:
     ids: Iterator[str]
     """New ULIDs."""
     on_error: OnError
-    check: Check
+    hooks: Hooks
+    by_rows: bool = False
+    """Whether of a record that spans several rows only those are left out that cannot be used."""
     columns: Columns = dataclasses.field(default_factory=dict)
     """Those of the file that are of families."""
+    element_columns: frozenset[str] = frozenset()
+    """Those of the file that are about elements, by name."""
+    copies: Mapping[str, Copies] = dataclasses.field(default_factory=dict)
+    _left_out: list[CellError] = dataclasses.field(default_factory=list)
+    """What is wrong with the rows that are left out of the record that is planned."""
 
     def plan(self, staged: StagedRecord, references: Mapping[str, Resolved]) -> Operation:
         """`references`: what the reference fields of the record name, by path."""
         errors = [*staged.errors, *self._taken(staged), *self._differing(staged)]
         values = dict(staged.values)
+        self._left_out = []
+        if self.by_rows:
+            errors = self._of_record(staged, errors)
         for field in self.schema.references:
             if (found := references.get(field.path)) is not None:
                 if found.error is not None:
@@ -82,15 +92,24 @@ class Planner:
             return self._refused(staged, errors) if errors else self._delete(staged, staged.existing)
         return self._update(staged, staged.existing, values, errors)
 
+    def _of_record(self, staged: StagedRecord, errors: Iterable[CellError]) -> list[CellError]:
+        """The errors that concern all of the record; the others concern rows, which are left out."""
+        found: list[CellError] = []
+        for error in errors:
+            of_row = error.line != staged.line or error.column in self.element_columns
+            (self._left_out if of_row else found).append(error)
+        return found
+
     def _taken(self, staged: StagedRecord) -> Iterator[CellError]:
         """Values of unique fields that other documents of the catalogue have."""
         if not staged.taken:
             return
         columns = {unique.name: unique.field.column for unique in self.schema.unique}
-        for taken in staged.taken:
+        of_key = [taken for taken in staged.taken if taken.name == "key"]
+        for taken in of_key or staged.taken:  # a record that is there already has its other values too
             column = columns.get(taken.name, self.schema.identity)
             value = " ".join(staged.key or ()) if taken.name == "key" else taken.value
-            message = f"{self.schema.name} {taken.owner} in the catalogue has it"
+            message = f"the {self.schema.name} {taken.owner} in the catalogue has it"
             yield CellError(taken.line, column, "value_taken", message, value)
 
     def _differing(self, staged: StagedRecord) -> Iterator[CellError]:
@@ -116,7 +135,27 @@ class Planner:
     ) -> ElementPlan:
         if self.schema.rows is None:
             return _NO_ELEMENTS
-        return plan_elements(self.schema, staged.rows, existing, self.columns, self.ids, errors)
+        if not self.by_rows:
+            return self._planned_elements(staged.rows, existing, errors)
+        if errors:  # of the record, so that none of its rows is used
+            return _NO_ELEMENTS
+        while True:
+            bad = {error.line for error in self._left_out}
+            planned = self._planned_elements([row for row in staged.rows if row.line not in bad], existing, ())
+            if not planned.errors:
+                return planned
+            self._left_out += planned.errors
+            planned.errors = []
+
+    def _planned_elements(
+        self, rows: Sequence[StagedRow], existing: Mapping[str, Any] | None, errors: Sequence[CellError]
+    ) -> ElementPlan:
+        return plan_elements(
+            self.schema, rows, existing, self.columns, self.ids, errors, new_element=self.hooks.new_element
+        )
+
+    def _all_left_out(self, staged: StagedRecord) -> bool:
+        return bool(self._left_out) and {row.line for row in staged.rows} <= {each.line for each in self._left_out}
 
     def _of_nothing(self, staged: StagedRecord, values: dict[str, Any], errors: list[CellError]) -> Operation:
         """The catalogue has no such record."""
@@ -126,7 +165,7 @@ class Planner:
         if named and not errors:
             column = self.schema.record.id_column if staged.id is not None else self.schema.identity
             message = (
-                f"there is no {self.schema.name} of this {'id' if staged.id is not None else 'key'} in the catalogue"
+                f"there is no {self.schema.name} with this {'id' if staged.id is not None else 'key'} in the catalogue"
             )
             errors = [
                 CellError(staged.line, column, "unknown_record", message, staged.id or " ".join(staged.key or ()))
@@ -147,13 +186,13 @@ class Planner:
             ]
         elements = self._elements(staged, None, errors)
         errors += elements.errors
-        if errors:
+        if errors or self._all_left_out(staged):
             return self._refused(staged, errors)
         document = self._document(values, elements)
         errors = self._checked(staged, document, None)
         if errors:
             return self._refused(staged, errors)
-        return Create(
+        create = Create(
             op="create",
             line=staged.line,
             lines=staged.lines,
@@ -162,12 +201,16 @@ class Planner:
             revision=self._revision(staged),
             document=document,
         )
+        if self._left_out:
+            create["left_out"] = self._told(self._left_out)
+        return create
 
-    def _document(self, values: Mapping[str, Any], elements: ElementPlan) -> dict[str, Any]:
-        document: dict[str, Any] = {}
-        for field in self.schema.fields:
-            if field.path in OWN:
-                continue
+    def _document(self, values: dict[str, Any], elements: ElementPlan) -> dict[str, Any]:
+        self.hooks.complete(values, None)
+        simple, others = self.schema.new_record
+        document = {**self.schema.unwritten(), **simple}
+        document.update((path, value) for path, value in values.items() if path in simple and value is not None)
+        for field in others:
             value = values.get(field.path) if field.shown is None else None
             if field.shape == "named" and value is not None:
                 value = {key: item for key, item in value.items() if item is not None}
@@ -175,8 +218,13 @@ class Planner:
                 value = new_items(field, value or {}, self.columns.get(field.path, {}), self.ids)
             elif field.shape == "rows":
                 value = elements.elements
+            elif field.items is not None:
+                value = new_of_items(field, value or ())
+            elif field.copied is not None:
+                document |= self.copies[field.path].new_values(value)
+                continue
             if value is None:
-                value = deepcopy(field.default())
+                value = field.default()
             if value is not None or not field.unique:
                 set_at(document, field.path, value)
         if self.schema.combination is not None:
@@ -193,10 +241,13 @@ class Planner:
         elements = self._elements(staged, existing, errors)
         errors += elements.errors
         left_out: list[CellError] = []
+        if self._all_left_out(staged):
+            return self._refused(staged, errors)
         if self.on_error == "keep":
             left_out = [each for each in errors if self._can_be_omitted(each) and each.line not in elements.new_lines]
         if len(left_out) < len(errors):
             return self._refused(staged, errors)
+        left_out += self._left_out
         changes = {**self._changes(staged, existing, values), **elements.changes}
         if changes and (errors := self._checked_changes(staged, existing, changes)):
             return self._refused(staged, errors)
@@ -216,13 +267,12 @@ class Planner:
         if "revision" in existing:
             update["seen"] = existing["revision"]
         if left_out:
-            update["left_out"] = [_planned(error) for error in left_out]
+            update["left_out"] = self._told(left_out)
         return update
 
-    def _changes(
-        self, staged: StagedRecord, existing: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> dict[str, Change]:
+    def _changes(self, staged: StagedRecord, existing: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Change]:
         """Of the record itself, by path."""
+        self.hooks.complete(values, existing)
         changes: dict[str, Change] = {}
         for field in self.schema.fields:
             if field.path not in values or field.shown or (field.key and staged.id is None):
@@ -230,6 +280,10 @@ class Planner:
             if field.shape == "family":
                 columns = self.columns.get(field.path, {})
                 changes |= dict(family_changes(field, existing, values[field.path], columns, self.ids))
+                continue
+            if field.copied is not None:
+                for path, new in self.copies[field.path].changed_values(values[field.path], existing).items():
+                    changes[path] = change_of(value_at(existing, path, ABSENT), new)
                 continue
             old = value_at(existing, field.path, ABSENT)
             new = wanted_value(field, values[field.path], old)
@@ -267,7 +321,7 @@ class Planner:
         self, staged: StagedRecord, document: Mapping[str, Any], existing: Mapping[str, Any] | None
     ) -> list[CellError]:
         """What the model and the author's own check say of a record as it will be."""
-        messages = list(self.check(document, existing))
+        messages = list(self.hooks.check(document, existing))
         if existing is None and self.schema.validated_as_a_whole:
             try:
                 self.schema.record.model_validate(document)
@@ -290,13 +344,24 @@ class Planner:
         return delete
 
     def _refused(self, staged: StagedRecord, errors: Iterable[CellError]) -> Refused:
+        errors = [*errors, *self._left_out]
+        if self.by_rows and self.on_error != "abort":  # else everything is left out, and the reason has been told
+            told = {error.line for error in errors}
+            message = f"left out with its {self.schema.name}, which cannot be imported (line {staged.line})"
+            errors += [
+                CellError(row.line, None, "record_left_out", message) for row in staged.rows if row.line not in told
+            ]
         return Refused(
             op="error",
             line=staged.line,
             lines=staged.lines,
             key=_key(staged),
-            errors=[_planned(error) for error in errors],
+            errors=self._told(errors),
         )
+
+    def _told(self, errors: Iterable[CellError]) -> list[PlannedError]:
+        """In the order of their lines, in the words of the batch type."""
+        return [_planned(self.hooks.reword(error)) for error in sorted(errors, key=_line)]
 
     def _revision(self, staged: StagedRecord) -> str:
         """One that no document has had before."""
@@ -315,6 +380,10 @@ def _same_cell(one: str, other: str) -> bool:
 
 def _key(staged: StagedRecord) -> list[str]:
     return list(staged.key or ((staged.id,) if staged.id else ()))
+
+
+def _line(error: CellError) -> int:
+    return error.line
 
 
 def _planned(error: CellError) -> PlannedError:

@@ -9,16 +9,30 @@ from typing import Any, Final
 
 from batchbus_events.ids import new_ulids
 from batchbus_strategies.records.context import RecordImportContext, most
+from batchbus_strategies.records.copying import Copies, load_copies
 from batchbus_strategies.records.errors import CellError, HeaderRefused, RecordsRefused
 from batchbus_strategies.records.header import columns_of, known_names, load_families, read_header
+from batchbus_strategies.records.hooks import Hooks
 from batchbus_strategies.records.layout import Layout
 from batchbus_strategies.records.leftovers import messages_by_line, write_error_file
 from batchbus_strategies.records.lookup import look_up_existing
-from batchbus_strategies.records.plan import Counts, Operation, PlanDigest, PlannedError, encode, plan_key
-from batchbus_strategies.records.planning import Check, Planner
+from batchbus_strategies.records.options import ImportOptions
+from batchbus_strategies.records.plan import (
+    Counts,
+    Create,
+    CreateReferenced,
+    Operation,
+    PlanDigest,
+    PlannedError,
+    Update,
+    encode,
+    plan_key,
+)
+from batchbus_strategies.records.planning import Planner
 from batchbus_strategies.records.references import References
 from batchbus_strategies.records.rows import RowReader
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.records.sizes import Size, size_of
 from batchbus_strategies.records.staging import ReadRow, StagedRecord, Staging
 from batchbus_strategies.records.staging_rows import RowStaging
 from batchbus_strategies.strategy import JobRun
@@ -32,39 +46,34 @@ _READING: Final = 0.6
 """The share of a preview that reading the file takes, about; the rest is comparing and planning."""
 _MAX_DOCUMENT: Final = 12 * 1024 * 1024
 """Bytes. MongoDB's limit for a document is 16 MiB, and this one is to have room to grow."""
+_NO_HOOKS: Final = Hooks()
 _ABORT_AFTER: Final = 1000
 """Records that cannot be used, after which an import that will be refused anyway gives up."""
-
-
-WithShown = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Sequence[Mapping[str, Any]]]]
 
 
 class Preview:
     """The preview of one job."""
 
     def __init__(
-        self,
-        run: JobRun[RecordImportContext],
-        schema: Schema,
-        *,
-        check: Check,
-        deletes: bool,
-        chunk_size: int,
-        with_shown: WithShown | None = None,
+        self, run: JobRun[RecordImportContext], schema: Schema, options: ImportOptions, hooks: Hooks = _NO_HOOKS
     ) -> None:
-        """`with_shown`: documents as `Shown` columns show them; as they are if it is None."""
         self._run = run
         self._context = run.context
         self._schema = schema
-        self._deletes = deletes
-        self._with_shown = with_shown
-        self._chunk_size = chunk_size
+        self._options = options
+        self._hooks = hooks
         self._references = References(run.catalog, schema.references)
-        self._planner = Planner(schema, run.job_id, _ulids(), run.context.on_error, check)
+        self._copies: dict[str, Copies] = {}
+        self._planner = Planner(schema, run.job_id, _ulids(), run.context.on_error, hooks, by_rows=options.by_rows)
+        self._made: set[tuple[str, str]] = set()
+        """What copies are of and has to be created: collections and ids."""
         self._counts = Counts()
+        self._size = Size()
         self._bad_lines: dict[int, str] = {}
         """What is wrong, by line, for the error file."""
         self._first: PlannedError | None = None
+        self._found: list[PlannedError] = []
+        """Errors that have not been reported."""
 
     async def open(self) -> Table:
         """Raises `NotATable` and `TableError` for a file that is none."""
@@ -74,16 +83,19 @@ class Preview:
 
     async def write(self, table: Table) -> None:
         """Write the plan and set the result. Raises `StrategyError` for a file that cannot be imported."""
-        run, key = self._run, plan_key(self._run.job_type, self._run.job_id, self._run.run_number)
+        run, form = self._run, self._options.form
+        key = plan_key(run.job_type, run.job_id, run.run_number, form)
         digest = PlanDigest()
         with (RowStaging if self._schema.rows else Staging).open(self._schema) as staging:
             await self._stage(table, staging)
-            await asyncio.to_thread(staging.find_duplicates)
+            await asyncio.to_thread(staging.finish_reading)
             size = await look_up_existing(run, self._schema, staging)
+            await asyncio.to_thread(staging.find_duplicates)
             async with run.files.write(key) as file:
                 async for lines in self._planned(staging):
                     digest.of_plan(lines)
                     await file.write(lines)
+                self._before_keeping()
             records = staging.records
         async for chunk in run.files.read(self._context.fileKey):
             digest.of_file(chunk)
@@ -94,15 +106,21 @@ class Preview:
 
     async def _stage(self, table: Table, staging: Staging) -> None:
         layout = await self._layout(table)
+        self._copies = self._planner.copies = await load_copies(self._schema, self._run.catalog)
         self._planner.columns = columns_of(layout, self._schema)
-        stager = _Stager(RowReader(layout, self._schema), staging)
+        self._planner.element_columns = layout.element_columns
+        stager = _Stager(RowReader(layout, self._schema, self._copies, whole_rows=self._options.whole_rows), staging)
         staged = 0
         async for batch in table.batches(_ROWS):
             await asyncio.to_thread(stager.add, batch)
             staged += len(batch)
             await self._run.advance(len(batch), message=f"{staged:,} rows read", share=_READING * table.progress)
-            if self._context.on_error == "abort" and self._context.max_errors is None and stager.bad >= _ABORT_AFTER:
+            if self._gives_up(stager.bad):
                 break  # the plan is made of what was read so far, to tell what is wrong with it
+
+    def _gives_up(self, bad: int) -> bool:
+        """Whether so many bad rows are enough to stop reading."""
+        return self._context.on_error == "abort" and self._context.max_errors is None and bad >= _ABORT_AFTER
 
     async def _layout(self, table: Table) -> Layout:
         try:
@@ -111,19 +129,20 @@ class Preview:
                 self._schema,
                 line=table.header_line,
                 mapping=self._context.columns,
-                deletes=self._deletes,
+                deletes=self._options.deletes,
                 families=await load_families(self._schema, self._run.catalog),
             )
         except HeaderRefused as refused:
-            for error in refused.errors:
+            errors = [self._hooks.reword(error) for error in refused.errors]
+            for error in errors:
                 self._run.row_error(line=error.line, column=error.column, code=error.code, message=error.message)
-            raise
+            raise HeaderRefused(errors) from None
 
     # -- planning --------------------------------------------------------------------------------------------------
 
     async def _planned(self, staging: Staging) -> AsyncIterator[bytes]:
         """The lines of the plan, some at a time."""
-        batches = staging.batches(self._chunk_size)
+        batches = staging.batches(self._options.chunk_size)
         done = 0
         while batch := await asyncio.to_thread(next, batches, None):
             await self._show(batch)
@@ -132,51 +151,76 @@ class Preview:
             def plan(batch: Sequence[StagedRecord] = batch, resolved: Any = resolved) -> bytes:
                 return b"".join(self._lines(batch, resolved))
 
-            yield await asyncio.to_thread(plan)
+            lines = await asyncio.to_thread(plan)
+            found, self._found = sorted(self._found, key=lambda error: error["line"]), []
+            self._report(found)
+            yield lines
             done += len(batch)
             share = _READING + (1 - _READING) * done / max(staging.records, done)
             await self._run.advance(0, message=f"{done:,} records planned", share=share)
 
     async def _show(self, batch: Sequence[StagedRecord]) -> None:
-        if self._with_shown is None or not any(field.shown for field in self._schema.fields):
+        if not any(field.shown for field in self._schema.fields):
             return
         existing = [(each, each.existing) for each in batch if each.existing is not None]
-        shown = await self._with_shown([document for _, document in existing])
+        shown = await self._hooks.with_shown([document for _, document in existing])
         for (each, _), document in zip(existing, shown, strict=True):
             each.shown = document
 
     def _lines(self, batch: Sequence[StagedRecord], resolved: Sequence[Any]) -> Iterator[bytes]:
         for staged, references in zip(batch, resolved, strict=True):
             operation = self._planner.plan(staged, references)
-            line = encode(operation)
+            line = encode(operation, self._options.form)
             if len(line) > _MAX_DOCUMENT:
                 message = "the record is too large for one document"
                 error = CellError(staged.line, None, "record_too_large", message)
                 staged.errors.append(error)
                 operation = self._planner.plan(staged, references)
-                line = encode(operation)
+                line = encode(operation, self._options.form)
             if operation["op"] == "create" or operation["op"] == "update":
-                for made in self._references.made(staged.values):
+                for made in (*self._references.made(staged.values), *self._made_of_copies(operation)):
                     self._counts.add(made)
-                    yield encode(made)
+                    yield encode(made, self._options.form)
             self._note(operation)
-            yield line
+            if operation["op"] != "unchanged" or self._options.form.unchanged:
+                yield line
+
+    def _made_of_copies(self, operation: Create | Update) -> Iterator[CreateReferenced]:
+        for path, copies in self._copies.items():
+            if operation["op"] == "create":
+                value = operation["document"].get(path)
+            else:
+                value = operation["changes"].get(path, {}).get("new")
+            for made in copies.made(value):
+                if (new := (made["collection"], made["id"])) not in self._made:
+                    self._made.add(new)
+                    yield made
 
     def _note(self, operation: Operation) -> None:
         self._counts.add(operation)
+        if self._options.counts_elements:
+            self._size = self._size.plus(size_of(operation, self._schema))
         errors: Sequence[PlannedError] = ()
         if operation["op"] == "error":
             errors = operation["errors"]
-        elif operation["op"] == "update":
+            self._bad_lines |= messages_by_line(operation["lines"], errors)
+        elif operation["op"] == "create" or operation["op"] == "update":
             errors = operation.get("left_out", ())
+            if self._options.by_rows:
+                self._bad_lines |= messages_by_line([], errors)
+        self._found += errors
+
+    def _report(self, errors: Sequence[PlannedError]) -> None:
+        """Tell the run of errors, which are in the order of their lines."""
         for error in errors:
             self._first = self._first or error
             value = None if error["value"] is None else shortened(error["value"])
             self._run.row_error(
                 line=error["line"], column=error["column"], code=error["code"], message=error["message"], value=value
             )
-        if operation["op"] == "error":
-            self._bad_lines |= messages_by_line(operation["lines"], errors)
+
+    def _before_keeping(self) -> None:
+        """Called when all is planned. Raise `StrategyError` to leave no plan behind."""
 
     # -- the result ------------------------------------------------------------------------------------------------
 
@@ -188,22 +232,33 @@ class Preview:
         run.result["plan_digest"] = digest.value
         run.result["operations"] = counts.as_json()
         run.result["table"] = {name: value for name, value in asdict(facts).items() if value}
-        warnings = list(self._references.skipped)
-        if warnings:
-            run.result["warnings"] = warnings
+        self._warn()
         run.expect(counts.changes)
         sentence = f"{counts.create:,} created, {counts.update:,} updated, {counts.unchanged:,} unchanged"
-        sentence += f", {counts.delete:,} deleted" if self._deletes else ""
+        sentence += f", {counts.delete:,} deleted" if self._options.deletes else ""
         sentence += f", {counts.error:,} cannot be used" if counts.error else ""
         run.describe(f"{run.job_type}-count", f"{name.capitalize()} records to import", f"There will be {sentence}.")
 
+    def _warn(self) -> None:
+        skipped = [*self._references.skipped, *(each for copies in self._copies.values() for each in copies.skipped)]
+        if skipped:
+            self._run.log.warning("references_skipped", count=len(skipped))
+            self._run.result["warnings"] = skipped
+
     def _refuse(self, records: int, size: int) -> None:
         """Raises `RecordsRefused` if errors forbid the import, or it would change too much."""
+        self._refuse_errors(records)
+        self._refuse_changes(size)
+
+    def _refuse_errors(self, records: int) -> None:
         context, counts = self._context, self._counts
         if counts.error and (context.on_error == "abort"):
             raise RecordsRefused(self._summary())
         if context.max_errors is not None and counts.error > most(context.max_errors, records):
             raise RecordsRefused(f"More than {context.max_errors} cannot be used: {self._summary()}")
+
+    def _refuse_changes(self, size: int) -> None:
+        context, counts = self._context, self._counts
         if self._run.dry_run:
             return
         for limit, count, what in (
@@ -239,7 +294,7 @@ class _Stager:
         for row in batch:
             errors: list[CellError] = []
             values = self._rows.read(row, errors)
-            self.bad += bool(errors)
+            self.bad += bool(errors or (values is not None and values.errors))
             read.append((values, errors))
         self._staging.add(read)
 

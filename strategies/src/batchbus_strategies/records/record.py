@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -43,9 +44,17 @@ class Record(BaseModel):
     """The column for the `_id`, if files may name records by it. A row that does is about that record, which must exist,
     and its key may be changed. A record that has such a column needs no `Key`: its import then creates nothing."""
 
+    noun: ClassVar[str] = ""
+    """What a record is called in messages; the name of the class if there is none, in words."""
+    found_by_key: ClassVar[bool] = True
+    """Whether a row without an id is about the record that has its key. If not, it is about a new one, and a key that a
+    record of the catalogue has is an error; and every row needs a key. Such a record has an `id_column`."""
+    ignored: ClassVar[Sequence[str]] = ()
+    """Columns that files may have and that say nothing; with `<n>`, numbered ones."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         """Takes the options; pydantic hands them over a second time, to `__pydantic_init_subclass__`."""
-        for name in ("collection", "id_prefix", "id_column"):
+        for name in ("collection", "id_prefix", "id_column", "found_by_key", "ignored", "noun"):
             if name in options:
                 setattr(cls, name, options.pop(name))
         super().__init_subclass__(**options)

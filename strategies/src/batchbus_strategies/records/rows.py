@@ -5,10 +5,13 @@ This is the hot loop of reading: what a column means is looked up once for the f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from batchbus_strategies.records.combinations import name_in
+from batchbus_strategies.records.copying import Copies
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.families import FamilyColumn
 from batchbus_strategies.records.fields import Field, trimmed
@@ -41,17 +44,27 @@ class RowValues:
     element: dict[str, Any] | None = None
     """The same for the element that the row is about; None if it is about none."""
     element_id: str | None = None
+    errors: list[CellError] = dataclasses.field(default_factory=list)
+    """What is wrong with the cells of the record itself, and not of the element."""
 
 
 class RowReader:
     """Reads the rows of one file."""
 
-    def __init__(self, layout: Layout, schema: Schema) -> None:
+    def __init__(
+        self, layout: Layout, schema: Schema, copies: Mapping[str, Copies] | None = None, *, whole_rows: bool = False
+    ) -> None:
+        """`whole_rows`: a line of a CSV that ends before its last cell is an error; else those cells say nothing."""
         self._layout = layout
-        self._own = _CellReader(layout, layout.header, "")
+        self._own = _CellReader(layout, layout.header, "", copies or {})
         self._element = None
         if layout.element is not None and schema.rows is not None:
-            self._element = _CellReader(layout.element, layout.header, f"{schema.rows.path}.")
+            self._element = _CellReader(layout.element, layout.header, f"{schema.rows.path}.", {})
+        self._rows = schema.rows.rows if schema.rows is not None else None
+        self._needs_key = not schema.record.found_by_key
+        self._whole_rows = whole_rows
+        self._last: tuple[str, ...] | None = None
+        """The key of the row before, if it says nothing of the record itself."""
         places = {field.path: index for index, field in layout.fixed}
         self._keys = [(places[field.path], field) for field in schema.keys if field.path in places]
         self._whole_key = bool(self._keys) and len(self._keys) == len(schema.keys)
@@ -67,23 +80,36 @@ class RowReader:
                 errors.append(CellError(line, None, "ragged_row", message))
                 return None
             cells = cells[: layout.width]
+        if self._whole_rows and cells and cells[-1] is None:
+            number = next(n for n, cell in enumerate(cells) if cell is None)
+            message = f"the row has {number} cells, the header has {layout.width}"
+            errors.append(CellError(line, None, "ragged_row", message))
+            return None
         if is_header_again((line, cells), layout.header):
             return None
         id_ = trimmed(cells[layout.id] or "") or None if layout.id is not None else None
         raw = tuple(field.canonical(cells[index] or "") for index, field in self._keys)
         key = tuple(trimmed(part) for part in raw)
         has_key = self._whole_key and all(key)
-        if not has_key and id_ is None:
+        if not has_key and (id_ is None or self._needs_key):
             self._no_key(line, key, errors)
             return None
         delete = self._delete(line, cells, errors)
-        values = self._own.read(line, cells, errors)
+        of_record: list[CellError] = []
+        said_before = self._rows is not None and self._rows.first_row_only and raw == self._last
+        values = {} if said_before else self._own.read(line, cells, of_record)
+        self._last = raw if has_key else None
         found = RowValues(line, key if has_key else None, raw if has_key else None, id_, delete, values)
+        found.errors = of_record
         if self._element is not None:
             element = self._element.read(line, cells, errors)
             index = layout.element_id
             found.element_id = trimmed(cells[index] or "") or None if index is not None else None
-            if found.element_id is not None or any(map(_says_something, element.values())):
+            if (
+                found.element_id is not None
+                or (self._rows is not None and self._rows.on_every_row)
+                or any(map(_says_something, element.values()))
+            ):
                 found.element = element
         return found
 
@@ -110,18 +136,29 @@ class RowReader:
 class _CellReader:
     """Reads the cells of one owner in a row: of the record, or of its element."""
 
-    def __init__(self, cells: Cells, header: Sequence[str], prefix: str) -> None:
+    def __init__(self, cells: Cells, header: Sequence[str], prefix: str, copies: Mapping[str, Copies]) -> None:
         """`prefix`: what paths from the record on begin with."""
         self._header = header
         self._prefix = prefix
+        self._copies = copies
         self._cells = cells
-        self._fixed = [(index, field, header[index], field.empty == "keeps") for index, field in cells.fixed]
+        texts = {field.path for _, field in cells.fixed if field.is_plain_text and field.empty == "clears"}
+        self._texts = [(index, field.path) for index, field in cells.fixed if field.path in texts]
+        self._fixed = [
+            (index, field, header[index], field.empty == "keeps")
+            for index, field in cells.fixed
+            if field.path not in texts
+        ]
 
     def read(self, line: int, cells: Sequence[str | None], errors: list[CellError]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = {
+            path: cell or None for index, path in self._texts if (cell := cells[index]) is not None
+        }
         for index, field, column, keeps in self._fixed:
             cell = cells[index]
-            if cell is None or (keeps and not cell):
+            if not cell:
+                if cell is not None and not keeps:
+                    values[field.path] = field.nothing
                 continue
             try:
                 value = field.parse(cell)
@@ -144,12 +181,48 @@ class _CellReader:
                 if cells[index] is not None and value is not _WRONG:
                     found[key] = value
             values[field.path] = found
+        for field, numbered in self._cells.copied:
+            self._copied(line, cells, field, numbered, values, errors)
         for field, columns in self._cells.families:
             values[field.path] = self._family(line, cells, field, columns, errors)
         if self._cells.combination is not None:
             field, pairs = self._cells.combination
-            values[field.path] = self._combination(line, cells, pairs, errors)
+            values[field.path] = self._combination(line, cells, field, pairs, errors)
         return values
+
+    def _copied(
+        self,
+        line: int,
+        cells: Sequence[str | None],
+        field: Field,
+        numbers: Sequence[Sequence[tuple[int, str]]],
+        values: dict[str, Any],
+        errors: list[CellError],
+    ) -> None:
+        """A list becomes a dict: the copies that were `found`, and whether that is the `whole` of what the row names."""
+        copies, found, whole = self._copies[field.path], dict[str, Any](), True
+        for columns in numbers:
+            if not any(cells[index] for index, _ in columns):
+                continue
+            named = {by: text for index, by in columns if (text := trimmed(cells[index] or ""))}
+            if not named:
+                continue
+            try:
+                copy = copies.find(named)
+            except LookupError as error:
+                message, wrong = error.args
+                place = next(index for index, by in columns if by == wrong)
+                errors.append(
+                    CellError(line, self._header[place], "unknown_reference", message, named[wrong], field.path)
+                )
+                continue
+            whole = whole and copy is not None
+            if copy is not None:
+                found[str(copy["id"])] = copy
+        if field.several:
+            values[field.path] = {"found": list(found.values()), "whole": whole}
+        elif whole:
+            values[field.path] = next(iter(found.values()), None)
 
     def _family(
         self,
@@ -169,15 +242,23 @@ class _CellReader:
                 found[column.identity] = dict(column.parse(text)) if text else None
             except ValueError as error:
                 path = self._prefix + field.path
-                errors.append(CellError(line, self._header[index], "bad_value", str(error), cell, path))
+                errors.append(CellError(line, self._header[index], column.code, str(error), cell, path))
         return found
 
     def _combination(
-        self, line: int, cells: Sequence[str | None], pairs: Sequence[tuple[int, int]], errors: list[CellError]
+        self,
+        line: int,
+        cells: Sequence[str | None],
+        field: Field,
+        pairs: Sequence[tuple[int, int]],
+        errors: list[CellError],
     ) -> dict[str, str | None]:
         found: dict[str, str | None] = {}
+        of_list = field.combination is not None and field.combination.names is not None
         for name_index, value_index in pairs:
             name, value = _text(cells[name_index]), _text(cells[value_index])
+            if of_list:
+                name = name_in(found, name)
             if name in found:
                 message = f"{name} is named twice in this row"
                 errors.append(CellError(line, self._header[name_index], "duplicate_name", message, name))

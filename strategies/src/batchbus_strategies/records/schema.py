@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
-from batchbus_strategies.records.declaring import DeclarationError, fields_of, id_field
+from batchbus_strategies.records.declaring import DeclarationError, fields_of, id_field, unwritten_defaults
 from batchbus_strategies.records.fields import Field, is_living, ordered_parts, plain, spoken_name, trimmed, value_at
 from batchbus_strategies.records.record import Record
 
@@ -49,7 +49,7 @@ class Schema:
     @property
     def name(self) -> str:
         """For people: `stock level` for a class `StockLevel`."""
-        return spoken_name(self.record)
+        return self.record.noun or spoken_name(self.record)
 
     @cached_property
     def keys(self) -> tuple[Field, ...]:
@@ -122,13 +122,26 @@ class Schema:
         found = document.get(self.rows.path) if self.rows else None
         return [each for each in found if is_living(each)] if isinstance(found, list) else []
 
-    def unique_values(self, document: Mapping[str, Any]) -> Iterator[tuple[Unique, Any]]:
-        """The values of unique fields that a document has, each with its field; what elements have, from the
-        elements, and not from the field that repeats it."""
+    def unique_values(self, document: Mapping[str, Any]) -> Iterator[tuple[Unique, Any, str]]:
+        """The values of unique fields that a document has, each between its field and the id of the element that has it,
+        or an empty text; what elements have, from the elements, and not from the field that repeats it."""
         for unique in self.unique:
             for owner in self.elements(document) if unique.of_elements else [document]:
                 if (value := value_at(owner, unique.field.path)) is not None and value != "":
-                    yield unique, value
+                    yield unique, value, str(owner.get("id", "")) if unique.of_elements else ""
+
+    def spoken_unique(self, *, new: bool) -> str:
+        """What of a record has to be unique, for people: `its handle, or a SKU or barcode of its variants,`. `new`: as it
+        gets it."""
+        own = [_spoken(field, self.name) for field in self.fields if field.key or field.unique]
+        noun = self.rows.part_name if self.rows else ""
+        of_elements = [_spoken(unique.field, noun) for unique in self.unique_in_elements]
+        parts = [f"its {'new ' if new else ''}{' or '.join(own)}"] if own else []
+        if of_elements:
+            parts.append(
+                f"a {'new ' if new else ''}{' or '.join(of_elements)} of its {self.rows.path if self.rows else ''}"
+            )
+        return f"{parts[0]}, or {parts[1]}," if len(parts) > 1 else "".join(parts) or "a value that has to be unique"
 
     @cached_property
     def found_by(self) -> frozenset[str]:
@@ -147,6 +160,35 @@ class Schema:
         return tuple(field for field in self.fields if field.reference is not None)
 
     @cached_property
+    def copied(self) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if field.copied is not None)
+
+    def unwritten(self) -> dict[str, Any]:
+        """What a new record has in fields that have no column."""
+        return self._unwritten()
+
+    @cached_property
+    def _unwritten(self) -> Callable[[], dict[str, Any]]:
+        return unwritten_defaults(self.record, self.fields, without=OWN)
+
+    @cached_property
+    def new_record(self) -> tuple[Mapping[str, Any], tuple[Field, ...]]:
+        """What every new record begins with, and the fields whose values are not just what its row says."""
+        simple = {
+            field.path: field.constant[0]
+            for field in self.fields
+            if field.constant is not None and not field.unique and not field.shown and field.path not in OWN
+        }
+        return simple, tuple(field for field in self.fields if field.path not in simple and field.path not in OWN)
+
+    @cached_property
+    def new_element(self) -> tuple[Mapping[str, Any], tuple[Field, ...]]:
+        """What every new element begins with, and the fields whose values are not just what the row says."""
+        parts = self.rows.parts if self.rows else ()
+        constants = {field.path: field.constant[0] for field in parts if field.constant is not None}
+        return constants, tuple(field for field in parts if field.constant is None)
+
+    @cached_property
     def by_path(self) -> Mapping[str, Field]:
         return {field.path: field for field in self.fields}
 
@@ -163,6 +205,14 @@ class Schema:
         return tuple(trimmed(field.as_key(value)) for field, value in zip(self.keys, values, strict=True))
 
 
+def _spoken(field: Field, owner: str) -> str:
+    """The column of a field without the name of what it is of: `barcode` for `Variant Barcode`, and `SKU` as it is."""
+    name = field.column
+    if name.lower().startswith(f"{owner} "):
+        name = name[len(owner) + 1 :]
+    return name if name.isupper() else name[:1].lower() + name[1:]
+
+
 @lru_cache(maxsize=256)
 def schema_of(record: type[Record]) -> Schema:
     """Raises `DeclarationError`."""
@@ -177,6 +227,8 @@ def schema_of(record: type[Record]) -> Schema:
         raise DeclarationError(
             f"{record.__name__} has no Key and no id_column: it takes one to find the record that a row is about"
         )
+    if not record.found_by_key and not (record.id_column and schema.keys):
+        raise DeclarationError(f"{record.__name__} is not found by its key, so it needs an id_column besides the key")
     _check_columns(schema)
     _check_lists(schema, {field.path for field in schema.fields})
     return schema

@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 
 import bson
 from bson.codec_options import CodecOptions
+from bson.errors import InvalidDocument
 from pydantic_core import from_json, to_json
 
 from batchbus_strategies.records.errors import CellError
@@ -29,11 +30,14 @@ from batchbus_strategies.records.schema import Schema
 __all__ = [
     "AWARE",
     "PARAMETERS",
+    "Held",
     "ReadRow",
     "StagedRecord",
     "StagedRow",
     "Staging",
     "Taken",
+    "decoded",
+    "encoded",
     "in_batches",
     "json_key",
     "placeholders",
@@ -57,8 +61,16 @@ _SCHEMA: Final = """
     );
     CREATE TABLE error (number INTEGER, line INTEGER, field TEXT, code TEXT, message TEXT, value TEXT, path TEXT);
     CREATE TABLE line (number INTEGER, line INTEGER, PRIMARY KEY (number, line)) WITHOUT ROWID;
-    CREATE TABLE held (field TEXT, value TEXT, number INTEGER, line INTEGER);
-    CREATE TABLE taken (field TEXT, value TEXT, owner TEXT, PRIMARY KEY (field, value, owner)) WITHOUT ROWID;
+    CREATE TABLE held (
+        field TEXT, value TEXT, number INTEGER, line INTEGER,
+        element TEXT,                 -- the id of the element; empty for the record itself
+        own INTEGER NOT NULL          -- whether the document has the value in that place already
+    );
+    CREATE TABLE taken (
+        field TEXT, value TEXT, owner TEXT, element TEXT,
+        exact INTEGER NOT NULL,       -- false if the document has it with blanks around it
+        PRIMARY KEY (field, value, owner, element)
+    ) WITHOUT ROWID;
     CREATE TABLE existing (id TEXT PRIMARY KEY, key TEXT, raw TEXT, document BLOB NOT NULL) WITHOUT ROWID;
 """
 _INDEXES: Final = """
@@ -72,9 +84,13 @@ _INDEXES: Final = """
 PARAMETERS: Final = 500
 """Of one statement."""
 _KEY: Final = "key"
+_PACKED: Final = "packed"
 AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
 
 
+Held = tuple[str, str, int, int, str | None]
+"""A unique value that a record is to have: its field, the value, the record's number, the line, and the id of the element;
+empty for the record itself, and None for an element that the row does not name by its id."""
 ReadRow = tuple[RowValues | None, list[CellError]]
 """A row with its errors; None for one that names no record."""
 
@@ -157,7 +173,7 @@ class Staging:
         new: list[tuple[object, ...]] = []
         errors: list[tuple[int, CellError]] = []
         lines: list[tuple[int, int]] = []
-        held: list[tuple[str, str, int, int]] = []
+        held: list[Held] = []
         for row, found in rows:
             if row is None:
                 self._nameless(found, new, lines, errors)
@@ -168,12 +184,14 @@ class Staging:
                 self.records += 1
                 place = known[name] = (self.records, row.line)
                 key, raw = json_key(row.key), json_key(row.raw_key)
-                content = bson.encode({"values": list(row.values.items())})
+                content = encoded({"values": row.values})
                 new.append((self.records, name, row.line, row.id, key, raw, row.delete, content))
                 held += self._held(self.records, row)
+                found = [*row.errors, *found]
             else:
                 message = f"line {place[1]} has the same {self._schema.name} already"
                 found = [
+                    *row.errors,
                     *found,
                     CellError(row.line, None, "duplicate_record", message, " ".join(row.key or (row.id or "",))),
                 ]
@@ -199,22 +217,22 @@ class Staging:
         self,
         new: list[tuple[object, ...]],
         lines: list[tuple[int, int]],
-        held: Sequence[tuple[str, str, int, int]],
+        held: Sequence[Held],
         errors: list[tuple[int, CellError]],
     ) -> None:
         execute = self._database.executemany
         execute("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", new)
         execute("INSERT OR IGNORE INTO line VALUES (?, ?)", lines)
-        execute("INSERT INTO held VALUES (?, ?, ?, ?)", held)
+        execute("INSERT INTO held VALUES (?, ?, ?, ?, ?, FALSE)", held)
         self._add_errors(errors)
 
-    def _held(self, number: int, row: RowValues) -> Iterator[tuple[str, str, int, int]]:
+    def _held(self, number: int, row: RowValues) -> Iterator[Held]:
         """The unique values that the record will have."""
         for path in self._unique:
             if (value := row.values.get(path)) is not None:
-                yield path, self._schema.by_path[path].as_key(value), number, row.line
-        if row.id is not None and row.key is not None:
-            yield _KEY, json_key(row.key) or "", number, row.line
+                yield path, self._schema.by_path[path].as_key(value), number, row.line, ""
+        if row.key is not None and (row.id is not None or not self._schema.record.found_by_key):
+            yield _KEY, json_key(row.key) or "", number, row.line, ""
 
     def _known(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Number and first line of those that have been seen."""
@@ -237,20 +255,30 @@ class Staging:
 
     # -- once the file is read -------------------------------------------------------------------------------------
 
-    def find_duplicates(self) -> None:
-        """Values of unique fields that an earlier record of the file has are errors from now on."""
+    def finish_reading(self) -> None:
+        """Called once, when all rows have been added."""
         self._run(_INDEXES)
+
+    def find_duplicates(self) -> None:
+        """Values of unique fields that another record of the file has as well are errors from now on: in the later one,
+        unless it has its value in the catalogue already. Called once it is known what the catalogue has."""
+        self._database.execute(
+            """UPDATE held SET own = TRUE WHERE EXISTS (
+                   SELECT 1 FROM taken JOIN record ON record.number = held.number
+                   WHERE taken.field = held.field AND taken.value = held.value
+                       AND taken.owner = record.existing AND taken.element = held.element)"""
+        )
         columns = [(unique.name, unique.field.column, unique.of_elements) for unique in self._schema.unique]
         for name, column, of_elements in [*columns, (_KEY, self._schema.identity, False)]:
             # Two rows of one record are two elements, while the record itself has its first row's value alone.
             several = "count(*) > 1" if of_elements else "count(DISTINCT number) > 1"
+            shown = "(SELECT group_concat(value, ' ') FROM json_each(held.value))" if name == _KEY else "held.value"
             self._database.execute(
                 f"""INSERT INTO error
-                    SELECT held.number, held.line, ?, 'duplicate_value', 'line ' || first || ' has it already', held.value,
-                        NULL
-                    FROM (SELECT value, min(line) AS first FROM held WHERE field = ?
-                          GROUP BY value HAVING {several}) AS double
-                    JOIN held ON held.field = ? AND held.value = double.value AND held.line > first""",
+                    SELECT held.number, held.line, ?, 'duplicate_value', 'line ' || first || ' has it already', {shown}, NULL
+                    FROM (SELECT value, coalesce(min(CASE WHEN own THEN line END), min(line)) AS first FROM held
+                          WHERE field = ? GROUP BY value HAVING {several}) AS double
+                    JOIN held ON held.field = ? AND held.value = double.value AND held.line <> first AND NOT own""",
                 (column, name, name),
             )
 
@@ -268,27 +296,33 @@ class Staging:
 
     def add_existing(self, found: Sequence[bytes]) -> None:
         """Documents of the catalogue, as BSON: kept if the file names them, compared with the unique values of the others."""
-        wanted, taken = [], []
+        wanted: list[tuple[object, ...]] = []
+        taken: list[tuple[str, str, str, str, bool]] = []
         documents = [(bson.decode(each, AWARE), each) for each in found]
         for document, encoded in documents:
             id_, raw = str(document["_id"]), self._raw_key(document)
             key = None if raw is None else json_key(tuple(map(trimmed, raw)))
             wanted.append((id_, key, json_key(raw), encoded, id_, key))
-            taken += [
-                (unique.name, unique.field.as_key(value), id_) for unique, value in self._schema.unique_values(document)
-            ]
+            taken += self._taken(id_, document)
             if key is not None:
-                taken.append((_KEY, key, id_))
+                taken.append((_KEY, key, id_, "", True))
         self._database.executemany(
             """INSERT OR IGNORE INTO existing SELECT ?, ?, ?, ?
                WHERE EXISTS (SELECT 1 FROM record WHERE id = ?) OR EXISTS (SELECT 1 FROM record WHERE key = ?)""",
             wanted,
         )
         self._database.executemany(
-            """INSERT OR IGNORE INTO taken SELECT ?1, ?2, ?3
+            """INSERT OR IGNORE INTO taken SELECT ?1, ?2, ?3, ?4, ?5
                WHERE EXISTS (SELECT 1 FROM held WHERE field = ?1 AND value = ?2)""",
             taken,
         )
+
+    def _taken(self, id_: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, bool]]:
+        for unique, value, element in self._schema.unique_values(document):
+            text = unique.field.as_key(value)
+            yield unique.name, text, id_, element, True
+            if (plain := trimmed(text)) != text:
+                yield unique.name, plain, id_, element, False
 
     def _raw_key(self, document: Mapping[str, Any]) -> tuple[str, ...] | None:
         values = [value_at(document, each.path) for each in self._schema.keys]
@@ -299,13 +333,9 @@ class Staging:
     def match(self) -> None:
         """Say of each record which document it is about; of several whose keys differ in blanks alone, the one that has
         the same blanks."""
-        self._run("""
-            UPDATE record SET existing = id WHERE id IS NOT NULL;
-            UPDATE record SET existing = (SELECT min(existing.id) FROM existing
-                WHERE existing.key = record.key AND existing.raw = record.raw) WHERE id IS NULL AND key IS NOT NULL;
-            UPDATE record SET existing = (SELECT min(existing.id) FROM existing WHERE existing.key = record.key)
-                WHERE id IS NULL AND key IS NOT NULL AND existing IS NULL
-        """)
+        self._run("UPDATE record SET existing = id WHERE id IS NOT NULL")
+        if self._schema.record.found_by_key:
+            self._match_keys()
         if self._schema.record.id_column is not None:
             self._database.execute(
                 f"""INSERT INTO error SELECT number, line, NULL, 'duplicate_record',
@@ -315,6 +345,14 @@ class Staging:
                           WHERE existing IS NOT NULL GROUP BY existing HAVING count(*) > 1)
                     JOIN record USING (existing) WHERE number > earliest"""
             )
+
+    def _match_keys(self) -> None:
+        self._run("""
+            UPDATE record SET existing = (SELECT min(existing.id) FROM existing
+                WHERE existing.key = record.key AND existing.raw = record.raw) WHERE id IS NULL AND key IS NOT NULL;
+            UPDATE record SET existing = (SELECT min(existing.id) FROM existing WHERE existing.key = record.key)
+                WHERE id IS NULL AND key IS NOT NULL AND existing IS NULL
+        """)
 
     # -- record by record ------------------------------------------------------------------------------------------
 
@@ -338,7 +376,7 @@ class Staging:
                     id=id_,
                     key=None if key is None else tuple(from_json(key)),
                     deletes=bool(deletes),
-                    values=dict(bson.decode(content, AWARE)["values"]) if content else {},
+                    values=decoded(content)["values"] if content else {},
                     errors=errors[number],
                     existing=None if document is None else bson.decode(document, AWARE),
                     taken=taken[number],
@@ -365,7 +403,7 @@ class Staging:
         for number, name, line, value, owner in self._database.execute(
             """SELECT held.number, held.field, held.line, held.value, min(taken.owner)
                FROM held JOIN taken USING (field, value) JOIN record USING (number)
-               WHERE held.number BETWEEN ? AND ? AND taken.owner IS NOT record.existing
+               WHERE held.number BETWEEN ? AND ? AND taken.owner IS NOT record.existing AND exact AND NOT own
                GROUP BY held.number, held.field, held.line ORDER BY held.line""",
             (first, last),
         ):
@@ -379,6 +417,35 @@ class Staging:
     def _run(self, script: str) -> None:
         """Several statements, and then on in one transaction: a statement in one of its own would write at once."""
         self._database.executescript(script + ";BEGIN")
+
+
+def encoded(content: dict[str, Any]) -> bytes:
+    """As BSON, whose keys have no NUL in them, while names that are data may."""
+    try:
+        return bson.encode(content)
+    except InvalidDocument:
+        return bson.encode({_PACKED: _packed(content)})
+
+
+def decoded(content: bytes) -> dict[str, Any]:
+    found = bson.decode(content, AWARE)
+    if _PACKED not in found:
+        return found
+    unpacked: dict[str, Any] = _unpacked(found[_PACKED])
+    return unpacked
+
+
+def _packed(value: Any) -> Any:
+    """With dicts as lists of keys and values."""
+    if isinstance(value, dict):
+        return {_PACKED: [[key, _packed(each)] for key, each in value.items()]}
+    return [_packed(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unpacked(each) for key, each in value[_PACKED]}
+    return [_unpacked(each) for each in value] if isinstance(value, list) else value
 
 
 def _name(row: RowValues) -> str:

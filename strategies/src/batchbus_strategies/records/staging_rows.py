@@ -6,18 +6,18 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import bson
-
 from batchbus_strategies.records.comparing import same
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.rows import RowValues
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staging import (
-    AWARE,
     PARAMETERS,
+    Held,
     ReadRow,
     StagedRow,
     Staging,
+    decoded,
+    encoded,
     in_batches,
     json_key,
     placeholders,
@@ -41,39 +41,43 @@ class RowStaging(Staging):
     def __init__(self, database: sqlite3.Connection, schema: Schema) -> None:
         super().__init__(database, schema)
         self._elements_unique = schema.unique_in_elements
+        self._first_row_only = (
+            schema.rows is not None and schema.rows.rows is not None and schema.rows.rows.first_row_only
+        )
         self._run(_SCHEMA)
 
     def add(self, rows: Sequence[ReadRow]) -> None:
-        known = self._numbers([name for row, _ in rows if row is not None for name in _names(row)])
+        known = self._numbers([name for row, _ in rows if row is not None for name in self._names(row)])
         firsts: dict[int, RowValues] = {}
         new: list[tuple[object, ...]] = []
         names: list[tuple[str, int, int]] = []
         kept: list[tuple[object, ...]] = []
         errors: list[tuple[int, CellError]] = []
         lines: list[tuple[int, int]] = []
-        held: list[tuple[str, str, int, int]] = []
+        held: list[Held] = []
         for row, found in rows:
             if row is None:
                 self._nameless(found, new, lines, errors)
                 continue
-            number = next((known[name] for name in _names(row) if name in known), None)
+            number = next((known[name] for name in self._names(row) if name in known), None)
+            if number is None or not self._first_row_only:
+                found = [*row.errors, *found]
             if number is None:
                 self.records += 1
                 number = self.records
                 firsts[number] = row
-                for name in _names(row):
+                for name in self._names(row):
                     known[name] = number
                     names.append((name, number, row.line))
                 key, raw = json_key(row.key), json_key(row.raw_key)
-                content = bson.encode({"values": list(row.values.items())})
+                content = encoded({"values": row.values})
                 new.append((number, None, row.line, row.id, key, raw, row.delete, content))
                 held += self._held(number, row)
                 own: dict[str, Any] = {}
             else:
-                own = _what_differs(row, firsts.get(number))
+                own = {} if self._first_row_only else _what_differs(row, firsts.get(number))
             held += self._held_by_element(number, row)
-            element = None if row.element is None else list(row.element.items())
-            content = bson.encode({"element": element, "values": list(own.items())})
+            content = encoded({"element": row.element, "values": own})
             kept.append((number, row.line, row.element_id, row.id, row.delete, content))
             lines.append((number, row.line))
             errors += [(number, error) for error in found]
@@ -81,10 +85,21 @@ class RowStaging(Staging):
         self._database.executemany("INSERT OR IGNORE INTO name VALUES (?, ?, ?)", names)
         self._database.executemany("INSERT OR IGNORE INTO row VALUES (?, ?, ?, ?, ?, ?)", kept)
 
-    def _held_by_element(self, number: int, row: RowValues) -> Iterator[tuple[str, str, int, int]]:
+    def _held_by_element(self, number: int, row: RowValues) -> Iterator[Held]:
         for unique in self._elements_unique:
             if row.element is not None and (value := row.element.get(unique.field.path)) is not None:
-                yield unique.name, unique.field.as_key(value), number, row.line
+                yield unique.name, unique.field.as_key(value), number, row.line, row.element_id
+
+    def _names(self, row: RowValues) -> Iterator[str]:
+        """What the record of a row may be known by, the surer one first. Where keys find nothing in the catalogue, two that
+        differ in blanks alone may be of two records that are there, which are named by their ids."""
+        if not self._schema.record.found_by_key:
+            yield f"key {json_key(row.key if row.id is None else row.raw_key)}"
+            return
+        if row.id is not None:
+            yield f"id {row.id}"
+        if row.key is not None:
+            yield f"key {json_key(row.key)}"
 
     def _numbers(self, names: Sequence[str]) -> dict[str, int]:
         """Of the records that have been seen."""
@@ -95,9 +110,9 @@ class RowStaging(Staging):
             ).fetchall()
         return found
 
-    def find_duplicates(self) -> None:
+    def finish_reading(self) -> None:
         """Also says of a record with too many rows that it has, and forgets them."""
-        super().find_duplicates()
+        super().finish_reading()
         self._database.execute(
             f"""INSERT INTO error SELECT number, min(line), NULL, 'too_many_rows',
                     'one {self._schema.name} has ' || count(*) || ' rows; it may have {MOST_ROWS:,}', NULL,
@@ -113,19 +128,10 @@ class RowStaging(Staging):
         for number, line, element_id, id_, deletes, content in self._database.execute(
             "SELECT * FROM row WHERE number BETWEEN ? AND ? ORDER BY number, line", (first, last)
         ):
-            decoded = bson.decode(content, AWARE)
-            element = None if decoded["element"] is None else dict(decoded["element"])
-            row = StagedRow(line, element_id, element, id_, bool(deletes), dict(decoded["values"]))
+            found = decoded(content)
+            row = StagedRow(line, element_id, found["element"], id_, bool(deletes), found["values"])
             rows.setdefault(number, []).append(row)
         return rows
-
-
-def _names(row: RowValues) -> Iterator[str]:
-    """What the record of a row may be known by, the surer one first."""
-    if row.id is not None:
-        yield f"id {row.id}"
-    if row.key is not None:
-        yield f"key {json_key(row.key)}"
 
 
 def _what_differs(row: RowValues, first: RowValues | None) -> dict[str, Any]:

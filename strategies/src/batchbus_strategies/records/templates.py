@@ -37,6 +37,8 @@ def _explained(schema: Schema) -> Iterator[ColumnHelp]:
             name, cell = field.family.columns.example
             says = field.family.columns.says or f"one of {field.family.columns.pattern}"
             yield ColumnHelp(name, f"{says}; an empty cell removes it", cell)
+        elif field.copied is not None:
+            yield from _of_copies(field)
         elif field.combination is not None:
             names = (field.column.replace("<n>", "1"), field.also[0].replace("<n>", "1"))
             says = f"what the rows of a {schema.name} differ in; as many as there are, numbered from 1"
@@ -45,6 +47,24 @@ def _explained(schema: Schema) -> Iterator[ColumnHelp]:
         else:
             name = field.column.replace("<n>", "1").replace("<name>", "Example")
             yield ColumnHelp(name, _says(field, noun), "" if field.reference else field.example)
+
+
+def _of_copies(field: Field) -> Iterator[ColumnHelp]:
+    assert field.copied
+    missing = {
+        "refuse": "",
+        "create": ", which is created if there is none",
+        "skip": "; one that does not exist is skipped",
+    }
+    fields = list(field.copied.by)
+    for number, (by, column) in enumerate(field.copied.by.items()):
+        says = f"the {by} of a {field.part_name}{missing[field.copied.missing]}"
+        if number:
+            says += f"; it is looked at where the {fields[0]} is empty or finds none"
+        if field.several:
+            says += "; as many as there are, numbered from 1"
+        example = field.example if field.copied.missing == "create" and not number else ""
+        yield ColumnHelp(column.replace("<n>", "1"), says, example)
 
 
 def _says(field: Field, noun: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from batchbus_strategies.lookup import look_up
@@ -78,7 +78,7 @@ class Shape:
     def _fit(self, fields: Sequence[Field], prefix: str, owner: Mapping[str, Any]) -> None:
         for each in fields:
             name = prefix + each.path
-            if each.shape == "numbered":
+            if each.shape == "numbered" or each.several:
                 self.numbers[name] = max(self.numbers.get(name, 0), len(_items(owner, each)))
             elif each.shape == "named":
                 self.names.setdefault(name, set()).update(value_at(owner, each.path) or ())
@@ -162,6 +162,10 @@ class WrittenColumn:
         value = value_at(owner, each.path)
         if each.reference is not None:
             return names.of(each, value)
+        if each.copied is not None:
+            return self._of_copies(value)
+        if each.items is not None:
+            return self._of_items(each, each.items.field, value)
         if each.family is not None:
             return self._of_family(each, value)
         if self.place is None:
@@ -174,6 +178,22 @@ class WrittenColumn:
             if self.part is not None and value is not None:
                 return self.part.write(value_at(value, self.part.path))
         return each.write(value)
+
+    def _of_copies(self, value: Any) -> str:
+        """`part` stands for the field of the copy."""
+        assert self.part is not None
+        if self.place is not None:
+            assert isinstance(self.place, int)
+            there = value if isinstance(value, list) else []
+            value = there[self.place] if self.place < len(there) else None
+        return self.part.write(value_at(value, self.part.path)) if isinstance(value, Mapping) else ""
+
+    def _of_items(self, each: Field, name: str, value: Any) -> str:
+        found = [item[name] for item in value if is_living(item) and item.get(name)] if isinstance(value, list) else []
+        if self.place is None:
+            return each.write(found)
+        assert isinstance(self.place, int)
+        return str(found[self.place]) if self.place < len(found) else ""
 
     def _of_family(self, each: Field, items: Any) -> str:
         assert each.family and isinstance(self.place, str)
@@ -211,6 +231,11 @@ def _several(
     elif owner.shape == "named":
         for key in sorted(shape.names.get(name, ())):
             yield WrittenColumn(owner.column.replace("<name>", key), owner, of_element, place=key)
+    elif owner.copied is not None:
+        for n in range(shape.numbers.get(name, 1)) if owner.several else (None,):
+            for by, pattern in owner.copied.by.items():
+                header = pattern if n is None else pattern.replace("<n>", str(n + 1))
+                yield WrittenColumn(header, owner, of_element, replace(owner, path=by), n)
     elif owner.shape == "combination":
         for n in range(shape.numbers.get(_COMBINATION, 1)):
             yield WrittenColumn(owner.column.replace("<n>", str(n + 1)), owner, of_element, place=n)
