@@ -256,8 +256,8 @@ class World:
         presence = Presence(FaultyProcesses(self.present, faults), clock, name, log, lasts=lasts)
         strategy = self.strategy(name)
         slots = Slots({"process": 4, "pre_process": 2})
-        keeps = kept_for(slots, [strategy.batch_type])
-        outbox = Outbox(bus, store, clock, _POLICY, presence, log, kept_for=keeps)
+        types = [strategy.batch_type]
+        outbox = Outbox(bus, store, clock, _POLICY, presence, log, kept_for=kept_for(slots, types))
         transitions = Transitions(store, outbox, clock, Decider(_POLICY, lambda: f"event-{next(self.numbers)}"), log)
         notifier = Notifier(bus, log)
 
@@ -276,7 +276,6 @@ class World:
             give_up=lambda reason: None,
             refusal=_none,
         )
-        types = [strategy.batch_type]
         worker = Dispatcher(name, transitions, bus, slots, limits, attempt, lambda _: strategy, types, notifier, log)
         await _in_the_end(presence.start)
         await outbox.start()
