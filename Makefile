@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test test-long coverage simulate mutants soak check generate docs bench fuzz lock dist
+.PHONY: help demo up test test-long coverage simulate mutants soak check generate docs bench fuzz audit lock dist
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ docs: $(READY) ## the documentation as a site in build/site, with a reference ma
 
 bench: $(READY) ## the benchmarks
 	@$(PY) -m tests.benchmarks $(ARGS)
+
+audit: export PATH := $(PATH):$(CURDIR)/.venv/bin
+audit: $(READY) ## the locked libraries against known vulnerabilities, and the image where trivy is installed
+	@tools/audit
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --custom-compile-command "make lock" --no-emit-package batchbus --no-emit-package batchbus-events \

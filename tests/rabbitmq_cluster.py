@@ -22,7 +22,7 @@ cluster_formation.peer_discovery_backend = classic_config
 _LEADER: Final = """
     {{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>)),
     {{_, Node}} = amqqueue:get_pid(Q),
-    io:format("~s", [Node]).
+    atom_to_list(Node).
 """
 
 
@@ -71,7 +71,7 @@ class RabbitCluster:
 
     def leader(self, vhost: str, queue: str) -> RabbitNode:
         """The node that leads a quorum queue."""
-        name = self.nodes[0].eval(_LEADER.format(vhost=vhost, queue=queue)).strip().splitlines()[0].removesuffix("ok")
+        name = self.nodes[0].eval(_LEADER.format(vhost=vhost, queue=queue)).strip('"')
         return next(node for node in self.nodes if node.name == name)
 
     def cut_off(self, node: RabbitNode) -> None:

@@ -16,7 +16,7 @@ _EXCEPTIONS: Final = {
     "engine/batch_types/dying.py _exit": "is public: `os._exit` is the documented way to end a process at once",
     "engine/worker_main.py _exit": "the same",
 }
-_MUTANTS: Final = "mutants/mutations.py"
+_MUTANTS: Final = "mutants/wrong.py"
 """Wrong bodies for methods of the product, with the `self` of those: there is nothing public in the middle of one."""
 _NAMING: Final = {"setattr", "getattr", "delattr", "hasattr", "object", "patch"}
 """Calls that take the name of an attribute as text."""

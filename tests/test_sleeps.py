@@ -13,11 +13,12 @@ from typing import Final
 _TESTS: Final = Path(__file__).parent
 
 _VIRTUAL: Final = (
-    *("simulation/running.py", "engine/world.py", "engine/faulty.py"),
+    *("simulation/replays.py", "simulation/running.py", "engine/world.py", "engine/faulty.py"),
     *(
         "engine/test_early.py",
         "engine/test_handover.py",
         "engine/test_intake.py",
+        "engine/test_slow_database.py",
         "journal/test_outbox.py",
         "journal/test_presence.py",
     ),
@@ -76,6 +77,8 @@ _REASONS: Final = {
         "http/test_flood.py test_jobs_that_are_posted_side_by_side_are_published_once_each.slowly",
     },
     "other processes, a broker or a server's own looks change it, and tell nobody: it is asked for again": {
+        "benchmarks/handover.py run",
+        "benchmarks/handover.py _handed_over",
         "chaos/rounds.py _rest",
         "chaos/watching.py Watch._keep_asking",
         "execution/test_spares.py started",

@@ -54,7 +54,6 @@ _ENDS_WITH_ITS_WORK: Final = {
     "service/execution/heartbeat.py Heartbeat._spawn": "one beat or message, which begins the next in any case",
     "service/engine/readiness.py Readiness._ask_database": "one ping, awaited",
     "service/operations/replay/replay_attempt.py ReplayAttempt._in_a_thread": "one piece of reading, awaited",
-    "service/operations/replay/replay_attempt.py ReplayAttempt._send": "one event, awaited with the others of its batch",
     "service/engine/dispatcher.py Dispatcher.take": "one run; `_ended` logs what it raises",
 }
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import psutil
 
 from batchbus_service.operations.service import Service
+from batchbus_service.telemetry.logs import configure
 from tests.benchmarks.ground import Ground
 from tests.engine.installation import Installation
 from tests.engine.processes import WorkerProcess
@@ -30,11 +31,12 @@ _MOST_JOBS: Final = 40
 
 
 async def run(ground: Ground) -> None:
+    configure(format="json", level="error")  # the worker that stays is in this process
     async with ground.installation() as installation, _staying(installation) as stays:
         fresh = [wait for _ in range(2) for wait in await _handed_over(installation, stays, kill=True)]
         stopped = [wait for _ in range(_ROUNDS) for wait in await _handed_over(installation, stays, kill=False)]
         while not stays.transitions.clock.trusted():  # noqa: ASYNC110 - a clock tells nobody
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # it is asked again
         killed = [wait for _ in range(_ROUNDS) for wait in await _handed_over(installation, stays, kill=True)]
     busy = ", ".join(f"{load:.1f}" for load in psutil.getloadavg())
     print(f"\nHand-over with a lease of {_LEASE:g} s (load of the machine in 1, 5 and 15 minutes: {busy})")
@@ -74,7 +76,7 @@ async def _handed_over(installation: Installation, stays: Service, *, kill: bool
             await installation.cancel(job_id)
         await installation.followed.every("batch.canceled", list(jobs))
         while stays.worker and stays.worker.running:  # noqa: ASYNC110 - the runs have slots until they have stopped
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # it is asked again
     return list(waits)
 
 

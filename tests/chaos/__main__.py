@@ -51,6 +51,8 @@ async def _round(fault: Fault, seed: int, servers: Servers) -> dict[str, Any]:
             judgment = asdict(await play(fault, seed, installation, broker, embedded_process()))
     except AssertionError as error:  # an event that is not as the catalogue says, or out of its sequence
         judgment = {kind: [] for kind in _KINDS} | {"disordered": [str(error)]}
+    except TimeoutError as error:  # something did not start, or did not end
+        judgment = {kind: [] for kind in _KINDS} | {"stuck": [f"the round was not played to its end: {error!r}"]}
     found = {"fault": fault.name, "seed": seed, "seconds": round(time.monotonic() - began, 1), **judgment}
     words = [f"{kind}: {words}" for kind in _KINDS for words in judgment[kind]]
     print(f"{fault.name}, seed {seed}: {'; '.join(words) or 'fine'} ({found['seconds']} s)", flush=True)

@@ -117,9 +117,9 @@ async def _broker_frozen(parts: Parts) -> None:
 
 async def _broker_out_of_memory(parts: Parts) -> None:
     """Publishers are blocked; what is there is still delivered."""
-    await asyncio.to_thread(parts.node.ctl, "set_vm_memory_high_watermark", "0.00001")
+    await asyncio.to_thread(parts.node.low_memory, True)
     await asyncio.sleep(parts.random.uniform(2, 15))  # how long publishers are blocked
-    await asyncio.to_thread(parts.node.ctl, "set_vm_memory_high_watermark", "0.4")
+    await asyncio.to_thread(parts.node.low_memory, False)
 
 
 async def _connections_cut(parts: Parts) -> None:

@@ -25,12 +25,12 @@ def test_a_user_with_a_token_reads_and_writes_jobs_until_it_is_revoked(batchbus:
     assert "allows ann@example.com jobs:read, jobs:write; shown this once" in told[0]
     token_id, secret = told[0].split()[0], told[1]
 
-    assert batchbus("submit", "slow", BATCHBUS_TOKEN=secret).code == 0
-    refused = batchbus("users", "list", BATCHBUS_TOKEN=secret)
+    assert batchbus("submit", "slow", **batchbus.with_token(secret)).code == 0
+    refused = batchbus("users", "list", **batchbus.with_token(secret))
     assert (refused.code, "needs the scope operator" in refused.err) == (1, True)
 
     assert batchbus.fine("tokens", "revoke", token_id).out == f"Revoked {token_id}\n"
-    assert batchbus("jobs", BATCHBUS_TOKEN=secret).code == 1
+    assert batchbus("jobs", **batchbus.with_token(secret)).code == 1
     (line,) = [line for line in batchbus.fine("tokens", "list").out.splitlines() if token_id in line]
     assert "ann@example.com" in line and "revoked" in line
     assert secret not in batchbus.fine("tokens", "list", "--json").out

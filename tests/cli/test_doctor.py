@@ -29,7 +29,7 @@ def test_a_service_that_runs_is_fine(batchbus: Command) -> None:
 def test_a_folder_where_nothing_ran_yet_is_fine_and_stays_empty(folder_command: Command) -> None:
     examined = folder_command.fine("doctor", "--json").json
     assert {finding["what"] for finding in examined["findings"]} == {
-        *("settings", "database", "broker", "files", "strategies", "service"),
+        *("settings", "database", "broker", "files", "private", "strategies", "service"),
     }
     assert list(folder_command.folder.iterdir()) == []
 
@@ -59,7 +59,7 @@ def test_settings_that_fit_no_installation_are_named(folder_command: Command) ->
 
 
 def test_a_token_that_does_not_fit_is_told(batchbus: Command) -> None:
-    assert "does not accept BATCHBUS_TOKEN" in _bad(batchbus, BATCHBUS_TOKEN="wrong")["service"][0]
+    assert "does not accept BATCHBUS_TOKEN" in _bad(batchbus, **batchbus.with_token("wrong"))["service"][0]
 
 
 def test_jobs_that_cannot_be_read_are_named(folder_command: Command, mongo_url: str, database_name: str) -> None:

@@ -136,7 +136,7 @@ def test_without_a_service_the_way_out_is_told(folder_command: Command) -> None:
 
 
 def test_a_wrong_token_is_told_with_where_it_came_from(batchbus: Command) -> None:
-    refused = batchbus("jobs", BATCHBUS_TOKEN="wrong")
+    refused = batchbus("jobs", **batchbus.with_token("wrong"))
     assert refused.code == 1
     assert "does not accept the token from BATCHBUS_TOKEN" in refused.err
 

@@ -32,6 +32,10 @@ EVENTS_QUEUE = Queue(
 EXCLUSIVE_QUEUE = Queue(
     name="tests.exclusive", bindings=(Binding(topics.EVENTS, "batch.#"),), durable=False, exclusive=True
 )
+_MALLORY = """
+    rabbit_auth_backend_internal:add_user(<<"mallory">>, <<"pass">>, <<"tests">>),
+    rabbit_auth_backend_internal:set_permissions(<<"mallory">>, <<"{vhost}">>, <<"">>, <<".*">>, <<"">>, <<"tests">>).
+"""
 
 
 @pytest.fixture
@@ -62,7 +66,8 @@ async def disconnected(bus: RabbitBus) -> None:
 
 
 async def close_connections(node: RabbitNode) -> None:
-    await asyncio.to_thread(node.ctl, "close_all_connections", "--global", "a test")
+    everyone = '[rabbit_networking:close_connection(Pid, "a test") || Pid <- rabbit_networking:connections()].'
+    await asyncio.to_thread(node.eval, everyone)
 
 
 @pytest.mark.parametrize("queue", [EVENTS_QUEUE, EXCLUSIVE_QUEUE], ids=lambda queue: queue.name)
@@ -206,7 +211,7 @@ async def test_backpressure_on_publishing_does_not_stop_consuming(rabbit_node: R
         consumer = await bus.consume(EVENTS_QUEUE, inbox, prefetch=10)
         await consumer.pause()
         await bus.publish(topics.EVENTS, message(b"before"))
-        await asyncio.to_thread(rabbit_node.ctl, "set_vm_memory_high_watermark", "0.00001")
+        await asyncio.to_thread(rabbit_node.low_memory, True)
         try:
             with pytest.raises(BusUnavailable):
                 for _ in range(10):
@@ -214,7 +219,7 @@ async def test_backpressure_on_publishing_does_not_stop_consuming(rabbit_node: R
             await consumer.resume()
             assert await inbox.bodies(1) == [b"before"]
         finally:
-            await asyncio.to_thread(rabbit_node.ctl, "set_vm_memory_high_watermark", "0.4")
+            await asyncio.to_thread(rabbit_node.low_memory, False)
 
 
 async def test_a_publisher_goes_on_after_a_refusal_and_after_a_return(bus: RabbitBus) -> None:
@@ -264,9 +269,8 @@ async def test_a_held_message_comes_again_as_it_was(url: str, monkeypatch: pytes
 
 async def test_nobody_else_can_pass_a_message_off_as_held(rabbit_node: RabbitNode, url: str, bus: RabbitBus) -> None:
     vhost = URL(url).path.removeprefix("/")
-    rabbit_node.ctl("add_user", "mallory", "pass")
+    rabbit_node.eval(_MALLORY.format(vhost=vhost))
     try:
-        rabbit_node.ctl("set_permissions", "--vhost", vhost, "mallory", "", ".*", "")
         inbox = Inbox()
         await bus.consume(topics.TRIGGERS_QUEUE, inbox, prefetch=10)
         mallory = str(URL(url).with_user("mallory").with_password("pass"))
@@ -276,7 +280,7 @@ async def test_nobody_else_can_pass_a_message_off_as_held(rabbit_node: RabbitNod
 
         assert (await inbox.next()).message.user_id == "mallory"
     finally:
-        rabbit_node.ctl("delete_user", "mallory")
+        rabbit_node.eval('rabbit_auth_backend_internal:delete_user(<<"mallory">>, <<"tests">>).')
 
 
 async def test_errors_never_show_the_password(rabbit_node: RabbitNode, caplog: pytest.LogCaptureFixture) -> None:

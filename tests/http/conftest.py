@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -19,12 +19,13 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
 from batchbus_service.access import Role, User, passwords
 from batchbus_service.app.api import make_api
-from batchbus_service.app.bootstrap import Service, open_service
+from batchbus_service.app.bootstrap import Service, Timeouts, open_service
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS as PATIENT
 from batchbus_service.http.server.connections import HttpTimeouts
 from batchbus_service.http.server.listen import listen
 from batchbus_service.http.server.server import serving
+from batchbus_service.http.server.shares import Crowd
 from batchbus_service.http.server.state import Api
 from tests.patience import PATIENCE
 
@@ -111,6 +112,10 @@ class Site:
         return Person(user, token, await self.client(**{"x-medusa-access-token": token}))
 
 
+_AT_THE_END: Final = Timeouts(cancel_grace=0.5, last_answers=0.5)
+"""Jobs that wait for a test, and answers of a database that refuses everything, hold up no end of a test."""
+
+
 @pytest.fixture(autouse=True)
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords hashed in no time; how they really are is a test of its own."""
@@ -134,10 +139,10 @@ def settings(tmp_path: Path, mongo_url: str, database_name: str) -> Settings:
 async def open_site() -> AsyncIterator[Callable[..., Any]]:
     async with AsyncExitStack() as stack:
 
-        async def opened(settings: Settings, *, timeouts: HttpTimeouts = PATIENT) -> Site:
-            service = await stack.enter_async_context(open_service(settings))
+        async def opened(settings: Settings, *, timeouts: HttpTimeouts = PATIENT, crowd: Crowd | None = None) -> Site:
+            service = await stack.enter_async_context(open_service(settings, timeouts=_AT_THE_END))
             sock = listen("127.0.0.1", 0)
-            api = await stack.enter_async_context(serving(make_api(service, timeouts=timeouts), sock))
+            api = await stack.enter_async_context(serving(make_api(service, timeouts=timeouts), sock, crowd=crowd))
             return Site(service, api, f"http://127.0.0.1:{sock.getsockname()[1]}", stack)
 
         yield opened

@@ -17,7 +17,7 @@ from uuid import uuid4
 __all__ = ["ServerProcess"]
 
 _COMMAND: Final = Path(sys.executable).with_name("batchbus")
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 60.0
 
 

@@ -162,7 +162,7 @@ async def test_an_export_is_for_whoever_made_the_job(site: Site, ann: Person, bo
     }
     stranger = await site.client()
     assert (await stranger.get(links["ann@example.com"].json()["download_url"])).status_code == 200
-    assert (await stranger.get(f"/uploads/{asked['file_key']}")).status_code == 403
+    assert (await stranger.get(f"/uploads/{asked['file_key']}")).status_code == 404
     refused = await bob.http.request("DELETE", "/admin/uploads", json=asked)
     assert (refused.status_code, refused.json()["type"]) == (400, "not_allowed")
     assert (await ann.http.request("DELETE", "/admin/uploads", json=asked)).status_code == 200

@@ -186,10 +186,10 @@ def test_a_service_with_a_database_of_its_own_needs_a_secret_of_its_own() -> Non
 
 def test_the_embedded_default_keeps_a_secret_for_its_owner(tmp_path_factory: pytest.TempPathFactory) -> None:
     settings = Settings(data_dir=tmp_path_factory.mktemp("data") / "new", jwt_secret=None)
-    token = Keys.of(settings).access_token(Bearer("usr_x", 0))
-    assert Keys.of(settings).bearer_of(token) == Bearer("usr_x", 0)
+    token = Keys.of(settings).access_token(Bearer("usr_x", 0, "key"))
+    assert Keys.of(settings).bearer_of(token) == Bearer("usr_x", 0, "key")
     assert (settings.data_dir / "jwt.secret").stat().st_mode & 0o777 == 0o600
 
 
-def test_only_administrators_are_operators() -> None:
-    assert {role for role in Role if "operator" in role.scopes} == {Role.ADMIN}
+def test_only_administrators_and_operators_are_operators() -> None:
+    assert {role for role in Role if "operator" in role.scopes} == {Role.ADMIN, Role.OPERATOR}

@@ -25,7 +25,7 @@ async def _link(person: Person, key: str) -> str:
 async def test_a_protected_file_is_fetched_with_a_link_and_not_without(site: Site, ann: Person) -> None:
     key = await ann.upload(b"a;b\r\n", "\u00fc rows.csv")
     stranger = await site.client()
-    assert (await stranger.get(f"/uploads/{key}")).status_code == 403
+    assert (await stranger.get(f"/uploads/{key}")).status_code == 404
 
     fetched = await stranger.get(await _link(ann, key))
     assert (fetched.status_code, fetched.content) == (200, b"a;b\r\n")

@@ -24,7 +24,7 @@ ANN = User(
 )
 RIGHT = "the right password"
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.2"
-LIMITS = FailureLimits(address_at_account=3, address=5, account=7)
+LIMITS = FailureLimits(address_at_account=3, address=5, account=7, share=1, account_at_most=12)
 Open = Callable[..., Logins]
 
 
@@ -124,8 +124,15 @@ async def test_an_address_that_tries_many_accounts_is_refused_at_all_of_them(log
     await _refused(logins)
 
 
-async def test_guesses_from_many_addresses_stop_all_strangers_for_a_while(logins: Logins, time: Time) -> None:
+async def test_guesses_from_many_addresses_leave_a_share_to_each_other_one(logins: Logins) -> None:
     for number in range(7):
+        await _fail(logins, 1, address=f"203.0.113.{number}")
+    await _refused(logins, address="203.0.113.1")
+    assert await logins.sign_in(ANN.email, RIGHT, ELSEWHERE) == ANN
+
+
+async def test_guesses_from_ever_more_addresses_stop_all_strangers_for_a_while(logins: Logins, time: Time) -> None:
+    for number in range(12):
         await _fail(logins, 1, address=f"203.0.113.{number}")
     await _refused(logins, address=ELSEWHERE)
     time.passes(minutes=15)
@@ -137,7 +144,7 @@ async def test_strangers_cannot_lock_out_an_address_from_which_the_owner_came_la
 ) -> None:
     assert await logins.sign_in(ANN.email, RIGHT, HOME) == ANN
     time.passes(days=29)
-    for number in range(7):
+    for number in range(12):
         await _fail(logins, 1, address=f"203.0.113.{number}")
     await _refused(logins, address=ELSEWHERE)
     assert await logins.sign_in(ANN.email, RIGHT, HOME) == ANN
@@ -196,3 +203,48 @@ async def test_a_flood_of_logins_waits_for_its_turn_up_to_a_length(process: Open
     go_on.set()
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert outcomes.count(ANN) == 100
+
+
+class Gate:
+    """Checks of passwords that wait until the gate is opened."""
+
+    def __init__(self) -> None:
+        self.go_on, self.waiting = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def __call__(self, email: str, password: str) -> User | None:
+        if password == "slow":
+            self.waiting.release()
+            await self.go_on.wait()
+        return await _is_ann(email, password)
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+async def test_a_flood_of_strangers_does_not_hold_up_an_address_that_is_known(
+    process: Open, same_process: bool
+) -> None:
+    gate = Gate()
+    logins = process(gate)
+    assert await (logins if same_process else process()).sign_in(ANN.email, RIGHT, HOME) == ANN
+    flood = [
+        asyncio.create_task(logins.sign_in(f"user{number}@example.com", "slow", f"10.0.0.{number}"))
+        for number in range(100)
+    ]
+    for _ in range(AT_A_TIME):
+        await gate.waiting.acquire()
+    assert await logins.sign_in(ANN.email, RIGHT, HOME) == ANN
+    with pytest.raises(TryLater, match="at the same moment"):
+        await logins.sign_in(ANN.email, RIGHT, ELSEWHERE)
+    gate.go_on.set()
+    await asyncio.gather(*flood)
+
+
+async def test_one_address_does_not_fill_a_lane(process: Open) -> None:
+    gate = Gate()
+    logins = process(gate)
+    flood = [asyncio.create_task(logins.sign_in(f"u{n}@example.com", "slow", HOME)) for n in range(80)]
+    for _ in range(AT_A_TIME):
+        await gate.waiting.acquire()
+    gate.go_on.set()
+    assert await logins.sign_in(ANN.email, RIGHT, ELSEWHERE) == ANN
+    outcomes = await asyncio.gather(*flood, return_exceptions=True)
+    assert sum(isinstance(outcome, TryLater) for outcome in outcomes) >= 30

@@ -65,6 +65,7 @@ async def test_two_hundred_readers_of_a_job_get_all_of_it_even_if_they_were_cut_
     gated.steps = 10_000
     job = await ann.create("gated")
     path = f"/admin/batch-jobs/{job['id']}/events"
+    site.api.shares.streams.most = READERS + 1
     readers = [RawReader(ann, path) for _ in range(READERS)]
     never = RawReader(ann, path)
     async with asyncio.timeout(PATIENCE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final, Literal
 
@@ -16,10 +17,14 @@ from tests.long import LONG
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(900)]
 
-ROWS: Final = 5000 if LONG else 3000
-MOMENTS: Final = 20 if LONG else 2
-
 Loss = Literal["kill", "freeze"]
+
+ROWS: Final = 5000 if LONG else 1500
+MOMENTS: Final[Mapping[Loss, Sequence[float]]] = (
+    {how: [(number + 0.5) / 20 for number in range(20)] for how in ("kill", "freeze")}
+    if LONG
+    else {"kill": [0.75], "freeze": [0.25]}
+)
 
 
 class Crew:
@@ -72,8 +77,7 @@ async def test_an_import_ends_the_same_whenever_its_worker_is_lost(how: Loss, in
         for _ in range(3):
             await crew.hire()
         undisturbed = await _import(installation, await installation.create("product-import", fileKey=key))
-        for number in range(MOMENTS):
-            moment = (number + 0.5) / MOMENTS
+        for moment in MOMENTS[how]:
             await installation.catalog.drop_collection("products")
             job_id = await installation.create("product-import", fileKey=key)
             await _until(installation, job_id, moment)

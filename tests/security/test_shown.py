@@ -68,9 +68,10 @@ def test_the_command_prints_nothing_that_commands(text: str) -> None:
     assert set(_commanding(printed.getvalue())) <= {"\n"}
 
 
+@pytest.mark.usefixtures("_logs")
 @pytest.mark.parametrize("form", ["console", "json"])
 @pytest.mark.parametrize("library", [False, True])
-def test_a_line_of_the_log_commands_nothing(form: LogFormat, library: bool, _logs: None) -> None:
+def test_a_line_of_the_log_commands_nothing(form: LogFormat, library: bool) -> None:
     written = io.StringIO()
     configure(form, "info", stream=written)
     if library:

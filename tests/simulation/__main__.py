@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Iterator
 
+from tests.simulation.draws import planned
 from tests.simulation.minimising import failure, minimised, story
-from tests.simulation.plan import planned
 
 _TOLD = 3
 """So many failures are told; of the others, their names."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import bson
+from anyio.from_thread import start_blocking_portal
 from yarl import URL
 
 __all__ = ["CODES", "RefusingServer"]
@@ -31,7 +33,7 @@ _FLAGS: Final = struct.Struct("<iB")
 
 
 class RefusingServer:
-    """Use it as `async with RefusingServer.to(url) as server`; `server.url` is the same server by way of the proxy."""
+    """Use it as `with RefusingServer.to(url) as server`; `server.url` is the same server by way of the proxy."""
 
     def __init__(self, target: URL) -> None:
         self._target = target
@@ -39,13 +41,20 @@ class RefusingServer:
         self.url = ""
         self.code = 13
         """One of `CODES`."""
-        self.refused = asyncio.Event()
+        self.refused = threading.Event()
         """Set once a command has been refused."""
         self._refuses: Callable[[Mapping[str, Any]], bool] = lambda _: False
 
     @classmethod
+    @contextmanager
+    def to(cls, url: str) -> Iterator[RefusingServer]:
+        # On a thread of its own: a driver that closes waits for an answer, and holds up the loop that it is used in.
+        with start_blocking_portal() as portal, portal.wrap_async_context_manager(cls._to(url)) as proxy:
+            yield proxy
+
+    @classmethod
     @asynccontextmanager
-    async def to(cls, url: str) -> AsyncIterator[RefusingServer]:
+    async def _to(cls, url: str) -> AsyncIterator[RefusingServer]:
         proxy = cls(URL(url))
         server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]

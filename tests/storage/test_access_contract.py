@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from batchbus_service.domain.errors import UserExists
-from batchbus_service.domain.ports import LoginNote, Session, Stores
+from batchbus_service.domain.ports import AuditRecord, LoginNote, Session, Stores
 from batchbus_service.domain.principals import ApiToken, User
 from batchbus_service.domain.roles import Role, Scope
 from batchbus_service.storage.clock import SystemClock
@@ -33,7 +33,39 @@ def token(number: int = 1, user_id: str = "usr_1") -> ApiToken:
 
 
 def session(number: int = 1, user_id: str = "usr_1") -> Session:
-    return Session(digest=f"digest {number}", user_id=user_id, created_at=NOW, expires_at=LATER)
+    return Session(
+        digest=f"digest {number}",
+        id=f"ses_{number}",
+        kind="cookie",
+        user_id=user_id,
+        created_at=NOW,
+        expires_at=LATER,
+    )
+
+
+async def test_the_sessions_of_a_user_are_listed_the_newest_first(stores: Stores) -> None:
+    for number, user_id in ((1, "usr_1"), (2, "usr_2"), (3, "usr_1")):
+        await stores.sessions.insert(session(number, user_id))
+    assert await stores.sessions.of_user("usr_1") == [session(3), session(1)]
+    assert await stores.sessions.of_user("usr_9") == []
+
+
+async def test_the_audit_trail_is_listed_the_newest_first(stores: Stores) -> None:
+    records = [
+        AuditRecord(
+            id=f"aud_{n}", at=NOW, what=what, by=by, address="::1", about="x", details={"status": n, "f": ["a"]}
+        )
+        for n, (what, by) in enumerate((("login", "usr_1"), ("login_refused", None), ("login", "usr_2")))
+    ]
+    for record in records:
+        await stores.audit.append(record)
+    assert await stores.audit.page(by=None, what=None, offset=0, limit=2) == (records[:0:-1], 3)
+    assert await stores.audit.page(by="usr_1", what=None, offset=0, limit=9) == (records[:1], 1)
+    assert await stores.audit.page(by=None, what="login", offset=1, limit=9) == (records[:1], 2)
+
+
+async def test_the_audit_trail_can_be_added_to_and_read_and_nothing_else(stores: Stores) -> None:
+    assert {name for name in dir(stores.audit) if not name.startswith("_")} == {"append", "page", "prepare"}
 
 
 async def test_a_user_is_found_by_id_and_by_address(stores: Stores) -> None:

@@ -119,7 +119,7 @@ class Collection(Protocol):
         self, filter: _Fields, *, sort: Sequence[tuple[str, int]] | None = None
     ) -> Awaitable[_Fields | None]: ...
 
-    def update_one(self, filter: _Fields, update: _Fields, upsert: bool = False) -> Awaitable[Any]: ...
+    def update_one(self, filter: _Fields, update: _Fields, upsert: bool = False) -> Awaitable[object]: ...
 
     def create_index(self, keys: Sequence[tuple[str, int]], **options: Any) -> Awaitable[str]: ...
 
@@ -164,7 +164,7 @@ class MongoDeduplication:
         await self._write(key, event, {"$set": {"handled": True}})
 
     async def failed(self, key: Key, event: Event, reason: str) -> Record:
-        update: dict[str, dict[str, Any]] = {
+        update: dict[str, _Fields] = {
             "$inc": {"failures": 1},
             "$min": {"first_failure_at": datetime.now(UTC)},
             "$set": {"reason": reason[:_REASON_LENGTH]},
@@ -180,7 +180,7 @@ class MongoDeduplication:
         return None if found is None else int(found["sequence"])
 
     async def _write(self, key: Key, event: Event, update: Mapping[str, _Fields]) -> None:
-        document: dict[str, Any] = {"at": datetime.now(UTC)}
+        document: dict[str, object] = {"at": datetime.now(UTC)}
         if event.subject is not None and event.sequence is not None and not key.replay_id:
             document |= {"job": f"{key.subscriber}/{event.subject}", "sequence": event.sequence}
         changes = {**update, "$set": {**document, **update.get("$set", {})}}

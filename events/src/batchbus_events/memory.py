@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from batchbus_events import topics
 from batchbus_events.bus import (
@@ -63,7 +63,7 @@ class MemoryBus:
         self._timers: set[asyncio.TimerHandle] = set()
         self._open = False
 
-    async def __aenter__(self) -> MemoryBus:
+    async def __aenter__(self) -> Self:
         self._open = True
         self._declare(topics.TRIGGERS_QUEUE)
         self._declare(topics.PARKED_QUEUE)

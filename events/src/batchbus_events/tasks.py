@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 __all__ = ["end", "merged"]
 
@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 _AGAIN_SECONDS: Final = 1.0
 
 
-async def end(*tasks: asyncio.Task[Any]) -> None:
+async def end(*tasks: asyncio.Task[_T]) -> None:
     """Cancel tasks and wait until they have ended, however they end.
 
     A cancellation can be lost: a task that waits for another passes it on to that one, which may swallow it, as

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from batchbus_strategies.strategy import StrategyError
 
@@ -54,7 +54,7 @@ def called(call: bytes) -> bytes:
         return _packed_error(error)
 
 
-def result_of(answer: bytes) -> Any:
+def result_of(answer: bytes) -> object:
     """What the call returned. Raises what it raised, as far as that can be pickled, with the other process's traceback."""
     kind, value, text = pickle.loads(answer)
     if kind == "value":

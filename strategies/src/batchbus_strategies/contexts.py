@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
@@ -16,7 +16,7 @@ __all__ = ["TextEncoding", "checked_context"]
 M = TypeVar("M", bound=BaseModel)
 
 
-def checked_context(model: type[M], context: Mapping[str, Any]) -> M:
+def checked_context(model: type[M], context: Mapping[str, object]) -> M:
     """The context of a draft, as its model has it. Raises `JobRefused` for the first field that is not right."""
     try:
         return model.model_validate(context)

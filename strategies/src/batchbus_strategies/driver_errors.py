@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from bson.errors import InvalidDocument
 from pymongo.collection import Collection
@@ -24,6 +24,8 @@ from pymongo.errors import (
     PyMongoError,
     ServerSelectionTimeoutError,
 )
+
+from batchbus_strategies.strategy import Fields
 
 __all__ = ["driver_sentence"]
 
@@ -42,7 +44,7 @@ def driver_sentence(error: BaseException) -> str | None:
         case BulkWriteError():
             return _bulk(error)
         case DuplicateKeyError():
-            details: Mapping[str, Any] = error.details or {}
+            details: Fields = error.details or {}
             return f"{_write(_collection(error))} was refused: {_reason({'errmsg': _text(error), **details})}"
         case ServerSelectionTimeoutError():
             return f"The database cannot be reached: {_text(error)}."
@@ -62,8 +64,8 @@ def driver_sentence(error: BaseException) -> str | None:
 
 
 def _bulk(error: BulkWriteError) -> str:
-    details: Mapping[str, Any] = error.details or {}
-    failed: Sequence[Mapping[str, Any]] = sorted(details.get("writeErrors", ()), key=lambda each: each.get("index", 0))
+    details: Fields = error.details or {}
+    failed: Sequence[Fields] = sorted(details.get("writeErrors", ()), key=lambda each: each.get("index", 0))
     collection = _collection(error) or next(filter(None, map(_namespace, failed)), None)
     bulk = f"a bulk to {collection}" if collection else "a bulk"
     if not failed:
@@ -76,7 +78,7 @@ def _bulk(error: BulkWriteError) -> str:
     return f"{len(failed)} writes of {bulk} were refused, the first with index {first.get('index')}: {_reason(first)}"
 
 
-def _reason(refused: Mapping[str, Any]) -> str:
+def _reason(refused: Fields) -> str:
     """Why one write was refused, with a full stop."""
     text = str(refused.get("errmsg") or "no reason is given")
     found = _duplicate(text)
@@ -120,7 +122,7 @@ def _duplicate(text: str) -> re.Match[str] | None:
     return _DUPLICATE.match(text.partition("E11000 ")[2].partition("collection: ")[2])
 
 
-def _namespace(refused: Mapping[str, Any]) -> str | None:
+def _namespace(refused: Fields) -> str | None:
     found = _duplicate(str(refused.get("errmsg")))
     return found["namespace"].partition(".")[2] if found else None
 

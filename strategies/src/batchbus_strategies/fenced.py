@@ -9,13 +9,13 @@ does not match, the upsert finds the record in its way: that duplicate key is th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from batchbus_strategies.json_values import as_count
-from batchbus_strategies.strategy import LeaseLost, StrategyError
+from batchbus_strategies.strategy import Document, Fields, LeaseLost, StrategyError
 from batchbus_strategies.writes import RecordWrite, Written
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ MARK: Final = "_batchbus"
 """The field of a record that says who wrote it: `{job, fence, step}`."""
 _DUPLICATE_KEY: Final = 11000
 _TRIES: Final = 3
-
-Document = dict[str, Any]
 
 
 class FencedWriter:
@@ -83,7 +81,7 @@ class FencedWriter:
                 open_records = []
         return Written(len(records) - len(open_records), len(open_records))
 
-    def _learn(self, collection: str, indexes: Mapping[str, Mapping[str, Any]]) -> None:
+    def _learn(self, collection: str, indexes: Mapping[str, Fields]) -> None:
         self._named[collection] = [frozenset({"_id"})]
         for index in indexes.values():
             if index.get("unique") and not index.get("partialFilterExpression"):

@@ -69,7 +69,7 @@ class CheckedResult(UserDict[str, Any]):
     What is changed below its top level is seen when the engine takes it over, by `as_object`.
     """
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         as_object({key: value}, "result")
         self.data[key] = value
 
@@ -95,7 +95,7 @@ def _copy(value: object, path: str, depth: int) -> Json:
             raise NotJson(f"{path} is {_kind(value)}, which JSON does not have: {_hint(value)}")
 
 
-def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Json]:
+def _object(value: Mapping[object, object], path: str, depth: int) -> dict[str, Json]:
     _check_depth(path, depth)
     copy: dict[str, Json] = {}
     for key, item in list(value.items()):

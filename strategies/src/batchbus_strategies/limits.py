@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Coroutine, Generator
-from typing import Any, Final
+from typing import Final
 
 from batchbus_strategies.json_values import as_text
 from batchbus_strategies.strategy import StrategyError
@@ -22,7 +22,7 @@ class Permit:
     Nothing is given back at the end of a `with`: a limit says how often something may begin, not how often at once.
     """
 
-    def __init__(self, waiting: Coroutine[Any, Any, None] | None = None) -> None:
+    def __init__(self, waiting: Coroutine[object, None, None] | None = None) -> None:
         """`waiting` ends when the permit is there; None if it is there already. Python tells who forgets to await it."""
         self._waiting = waiting
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from batchbus_strategies.strategy import JobRefused, JobRun
+from batchbus_strategies.strategy import Document, JobRefused, JobRun
 
 __all__ = ["NEWEST_FIRST", "ListConfig", "complete_list_config", "export_key"]
 
@@ -34,7 +34,7 @@ class ListConfig(BaseModel):
     relations: list[str] = Field(default_factory=list)
 
 
-def complete_list_config(context: MutableMapping[str, Any], relations: Sequence[str]) -> dict[str, Any]:
+def complete_list_config(context: MutableMapping[str, object], relations: Sequence[str]) -> Document:
     """Complete the context's `list_config`, and return it: the flat keys, which it replaces, go before what it says
     itself. `relations` are those of a context that names none. Raises `JobRefused`."""
     given = {name: value for name in _FLAT if (value := context.pop(name, None)) is not None}
@@ -42,14 +42,14 @@ def complete_list_config(context: MutableMapping[str, Any], relations: Sequence[
     if not isinstance(config, dict):
         raise JobRefused("list_config is an object", field="list_config")
     defaults = {"relations": list(relations), "skip": 0, "take": _TAKE, "order": dict(NEWEST_FIRST)}
-    completed: dict[str, Any] = {**defaults, **config, **_list_config(given)}
+    completed: Document = {**defaults, **config, **_list_config(given)}
     context["list_config"] = completed
     return completed
 
 
-def _list_config(given: Mapping[str, object]) -> dict[str, Any]:
+def _list_config(given: Mapping[str, object]) -> Document:
     """What the flat keys say, in Medusa's words."""
-    config: dict[str, Any] = {}
+    config: Document = {}
     if "expand" in given:
         config["relations"] = _names("expand", given["expand"])
     if "fields" in given:
@@ -79,7 +79,7 @@ def _names(name: str, value: object) -> list[str]:
     return [one for one in names if one]
 
 
-def export_key(run: JobRun[Any], folder: str, ending: str) -> str:
+def export_key(run: JobRun[BaseModel], folder: str, ending: str) -> str:
     """The key of a file that is exported: with the time in milliseconds, and six digits that keep apart what is exported in
     the same one."""
     digest = hashlib.sha256(f"{run.job_id}:{run.run_number}".encode()).digest()

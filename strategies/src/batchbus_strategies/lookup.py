@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from batchbus_strategies.strategy import CatalogCollection, StrategyError, SyncCatalogCollection
+from batchbus_strategies.strategy import CatalogCollection, Document, StrategyError, SyncCatalogCollection
 
 __all__ = ["KEYS_IN_A_QUERY", "look_up", "look_up_blocking"]
 
@@ -16,7 +16,6 @@ _QUERIES_AT_ONCE: Final = 4
 """Enough: 2000 of 50,000 records take the embedded database 0.4 s so, 0.9 s one query after the other, 0.3 s in eight."""
 
 V = TypeVar("V", bound=Hashable)
-Document = dict[str, Any]
 
 
 async def look_up(
@@ -25,7 +24,7 @@ async def look_up(
     values: Iterable[V],
     *,
     fields: Sequence[str] | None = None,
-    where: Mapping[str, Any] | None = None,
+    where: Mapping[str, object] | None = None,
 ) -> dict[V, Document]:
     """The records that have one of the values in that field, by their value; values that none has are left out.
 
@@ -61,7 +60,7 @@ def look_up_blocking(
     values: Iterable[V],
     *,
     fields: Sequence[str] | None = None,
-    where: Mapping[str, Any] | None = None,
+    where: Mapping[str, object] | None = None,
 ) -> dict[V, Document]:
     """As `look_up`, for a plain `def`, with a collection of `run.sync.catalog`; one query after the other."""
     found: dict[V, Document] = {}
@@ -86,7 +85,7 @@ def _batches(values: Iterable[V]) -> Iterator[list[V]]:
         yield batch
 
 
-def _query(field: str, batch: list[V], where: Mapping[str, Any] | None) -> dict[str, Any]:
+def _query(field: str, batch: list[V], where: Mapping[str, object] | None) -> Document:
     """`where` may say something of the field, too, and then both hold."""
     asked = {field: {"$in": batch}}
     if where and field in where:

@@ -33,7 +33,9 @@ __all__ = [
     "Catalog",
     "CatalogCollection",
     "ColumnHelp",
+    "Document",
     "Draft",
+    "Fields",
     "FileMissing",
     "FileWriter",
     "Files",
@@ -56,24 +58,34 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Phase = Literal["pre_process", "process"]
 """What a run does: find out what the job will do, or do it."""
 
-Catalog: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
+Document: TypeAlias = dict[str, Any]
+"""An object whose fields its readers know and type checkers do not: a document of the catalogue, as the driver gives it,
+or a part of a job that is JSON."""
+
+Fields: TypeAlias = Mapping[str, Any]
+"""A `Document` that is only read."""
+
+Catalog: TypeAlias = "AsyncIOMotorDatabase[Document]"
 """The catalogue database, as an `async def` uses it: Motor's database, with PyMongo's own beneath it as `delegate`.
 
 This is the one place that names the driver, so that another driver is one line for authors.
 """
 
-SyncCatalog: TypeAlias = "Database[dict[str, Any]]"
+SyncCatalog: TypeAlias = "Database[Document]"
 """The catalogue database, as a plain `def` uses it: PyMongo's own."""
 
-CatalogCollection: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
+CatalogCollection: TypeAlias = "AsyncIOMotorCollection[Document]"
 """A collection of `Catalog`."""
 
-SyncCatalogCollection: TypeAlias = "Collection[dict[str, Any]]"
+SyncCatalogCollection: TypeAlias = "Collection[Document]"
 """A collection of `SyncCatalog`."""
 
 
 class StrategyError(Exception):
     """A job cannot go on, and trying again would not help. The message is shown to the user who made the job."""
+
+    without_values: str | None = None
+    """The message without what cells of the file say, where it has that in it: events and logs get this one."""
 
 
 class JobRefused(StrategyError):
@@ -159,7 +171,7 @@ class Draft:
 
     type: str
     """The batch type."""
-    context: dict[str, Any]
+    context: Document
     """What the job is told: JSON values. It is checked against the strategy's `context_model` afterwards."""
     dry_run: bool
     """Whether the job waits for a confirmation after pre-processing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from batchbus_strategies.strategy import Files, FileWriter, Services, StrategyError, SyncCatalog
 from batchbus_strategies.waiting import in_a_loop
@@ -89,7 +89,7 @@ class SyncFiles:
 class Sync:
     """What `JobRun.sync` gives. Its calls block the thread of the run, and nothing else."""
 
-    def __init__(self, services: Services, compute: Callable[..., Any]) -> None:
+    def __init__(self, services: Services, compute: Callable[..., object]) -> None:
         self._services = services
         self._compute = compute
 
@@ -106,8 +106,7 @@ class Sync:
 
     def compute(self, function: Callable[..., T], *args: object) -> T:
         """As `JobRun.compute` in a plain `def`, for type checkers: they learn that it returns the result itself."""
-        result: T = self._compute(function, *args)
-        return result
+        return cast(T, self._compute(function, *args))
 
     @property
     def catalog(self) -> SyncCatalog:

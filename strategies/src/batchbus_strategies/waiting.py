@@ -12,11 +12,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from batchbus_strategies.strategy import JobRun
 
 __all__ = ["CURRENT_RUN", "Interruption", "Yields", "in_a_loop", "pause", "pause_blocking"]
 
-CURRENT_RUN: Final[ContextVar[JobRun[Any] | None]] = ContextVar("batchbus_run", default=None)
+CURRENT_RUN: Final[ContextVar[JobRun[BaseModel] | None]] = ContextVar("batchbus_run", default=None)
 """The run that a strategy's method works on; None outside of a run, as in `prepare`."""
 
 Waited = concurrent.futures.Future[Any]

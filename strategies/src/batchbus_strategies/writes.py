@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 __all__ = ["RecordWrite", "Written"]
 
@@ -13,9 +12,9 @@ __all__ = ["RecordWrite", "Written"]
 class RecordWrite:
     """One record, and what to make of it; it is inserted if it is not there."""
 
-    key: Mapping[str, Any]
+    key: Mapping[str, object]
     """What names the record: `{"_id": …}`, or the fields of a unique index, each with its value."""
-    update: Mapping[str, Mapping[str, Any]]
+    update: Mapping[str, Mapping[str, object]]
     """Update operators of MongoDB: `{"$set": {…}, "$inc": {…}}`."""
 
 

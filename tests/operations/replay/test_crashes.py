@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, Final
 
 import pytest
 
 from batchbus_events import topics
-from batchbus_events.event import Event
 from batchbus_events.ids import new_job_id
 from batchbus_events.topics import Binding, Queue
 from batchbus_service.domain.ports import ReplayStore
@@ -26,11 +25,12 @@ from tests.long import LONG
 from tests.operations.replay.asking import planned, reaching
 from tests.operations.replay.conftest import OLGA, Subscriber
 from tests.operations.replay.histories import finished_jobs
+from tests.operations.replay.ordering import assert_in_order
 from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(300)]
 
-JOBS: Final = 2000
+JOBS: Final = 2000 if LONG else 1000
 EVENTS: Final = 5 * JOBS
 KILLS: Final = 10 if LONG else 2
 RUN_FOR_REAL: Final = 200
@@ -71,7 +71,7 @@ async def test_a_replay_ends_the_same_however_often_its_process_is_killed(
         ended = await _until(replays, replay.id, State.COMPLETED)
         events = list(await billing.got_different(EVENTS))
 
-    _assert_in_order(events)
+    assert_in_order(events)
     taken_over = [entry.what for entry in ended.audit].count("taken over")
     assert taken_over >= KILLS
     assert len(events) - EVENTS <= taken_over * BATCH
@@ -112,23 +112,13 @@ async def test_a_subscriber_that_lost_everything_gets_it_again_and_the_service_t
     for replay in replays:
         told = [event for event in events if event.replayid == replay.id]
         assert len({event.id for event in told}) == len(told) == expected
-        _assert_in_order(told)
+        assert_in_order(told)
 
 
 def _blocks() -> Iterator[list[dict[str, Any]]]:
     documents = finished_jobs(JOBS)
     while block := list(islice(documents, 1000)):
         yield block
-
-
-def _assert_in_order(events: Iterable[Event]) -> None:
-    """By time, and each job's in sequence; of an event that came twice, the first counts."""
-    first = list({event.id: event for event in events}.values())
-    assert all(one.time is not None and two.time is not None and one.time <= two.time for one, two in pairwise(first))
-    sequences: dict[str | None, list[int | None]] = {}
-    for event in first:
-        sequences.setdefault(event.subject, []).append(event.sequence)
-    assert all(sequence == list(range(1, len(sequence) + 1)) for sequence in sequences.values())
 
 
 async def _plan(replays: ReplayStore, selection: Selection, queue: str = "billing") -> Replay:

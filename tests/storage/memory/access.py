@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from batchbus_service.domain.errors import UserExists
-from batchbus_service.domain.ports import LoginNote, Session
+from batchbus_service.domain.ports import AuditRecord, LoginNote, Session
 from batchbus_service.domain.principals import ApiToken, User
 from batchbus_service.domain.roles import Role
 
-__all__ = ["MemoryLoginStore", "MemorySessionStore", "MemoryTokenStore", "MemoryUserStore"]
+__all__ = ["MemoryAuditStore", "MemoryLoginStore", "MemorySessionStore", "MemoryTokenStore", "MemoryUserStore"]
 
 
 class MemoryUserStore:
@@ -115,11 +115,33 @@ class MemorySessionStore:
     async def get(self, digest: str) -> Session | None:
         return self._sessions.get(digest)
 
+    async def of_user(self, user_id: str) -> list[Session]:
+        own = [session for session in self._sessions.values() if session.user_id == user_id]
+        return sorted(own, key=lambda session: session.id, reverse=True)
+
     async def remove(self, digest: str) -> None:
         self._sessions.pop(digest, None)
 
     async def remove_all(self, user_id: str) -> None:
         self._sessions = {digest: each for digest, each in self._sessions.items() if each.user_id != user_id}
+
+
+class MemoryAuditStore:
+    """`AuditStore` in a list."""
+
+    def __init__(self) -> None:
+        self._records: list[AuditRecord] = []
+
+    async def prepare(self) -> None:
+        pass
+
+    async def append(self, record: AuditRecord) -> None:
+        self._records.append(record)
+
+    async def page(self, *, by: str | None, what: str | None, offset: int, limit: int) -> tuple[list[AuditRecord], int]:
+        found = [each for each in self._records if by in (None, each.by) and what in (None, each.what)]
+        found.sort(key=lambda record: record.id, reverse=True)
+        return found[offset : offset + limit], len(found)
 
 
 class MemoryLoginStore:

@@ -7,6 +7,7 @@ from datetime import datetime
 from batchbus_service.domain.ports import Stores
 from batchbus_service.storage.clock import SystemClock
 from tests.storage.memory.access import (
+    MemoryAuditStore,
     MemoryLoginStore,
     MemorySessionStore,
     MemoryTokenStore,
@@ -50,4 +51,5 @@ def memory_stores() -> Stores:
         tokens=MemoryTokenStore(),
         sessions=MemorySessionStore(),
         logins=MemoryLoginStore(),
+        audit=MemoryAuditStore(),
     )

@@ -23,7 +23,7 @@ async def keeps(customers: Customers, row: dict[str, str], columns: dict[str, st
     """The columns and values that `keep` leaves out of an update."""
     await customers.run("Email\nada@example.com\n")
     content = table({"E-mail": "ada@example.com", "First Name": "Ada", **row})
-    job = await customers.run(content, on_error="keep", columns=columns)
+    job = await customers.run(content, on_error="keep", columns={**columns})
     (found,) = await customers.all()
     assert found["first_name"] == "Ada"
     return [(error["column"], error["value"]) for error in customers.lines(job, "PLAN")[-1]["left_out"]]
@@ -46,7 +46,7 @@ async def test_keep_never_leaves_out_a_key_whatever_the_file_calls_it(
     customers: Customers, row: dict[str, str], columns: dict[str, str]
 ) -> None:
     await customers.services.catalog["customers"].insert_one({"_id": "cus_1", "email": "x" * 101})
-    job = customers.job(table({**row, "First Name": "Ada"}), on_error="keep", columns=columns)
+    job = customers.job(table({**row, "First Name": "Ada"}), on_error="keep", columns={**columns})
     await job.pre_process()
     (line,) = customers.lines(job, "PLAN")
     assert (line["op"], [error["column"] for error in line["errors"]]) == ("error", [next(iter(row))])

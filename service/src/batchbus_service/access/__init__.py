@@ -8,13 +8,14 @@ the secret.
 from batchbus_service.access.accounts import Users
 from batchbus_service.access.logins import FailureLimits, Logins
 from batchbus_service.access.sessions import SESSION_HOURS, Sessions
-from batchbus_service.access.tokens import NewToken, Tokens
+from batchbus_service.access.tokens import TOKEN_DAYS, NewToken, Tokens
 from batchbus_service.domain.errors import BadUser, TryLater, UserExists
 from batchbus_service.domain.principals import ApiToken, Principal, User
 from batchbus_service.domain.roles import Role, Scope
 
 __all__ = [
     "SESSION_HOURS",
+    "TOKEN_DAYS",
     "ApiToken",
     "BadUser",
     "FailureLimits",

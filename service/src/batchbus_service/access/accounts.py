@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from batchbus_events.ids import new_ulid
+from batchbus_service.access.common_passwords import is_common
 from batchbus_service.access.emails import is_email
 from batchbus_service.access.logins import Logins
 from batchbus_service.access.passwords import Passwords
@@ -61,7 +62,8 @@ class Users:
             first_name=first_name,
             last_name=last_name,
         )
-        await self._users.insert(user, await self._hashed(password) if password is not None else None)
+        hashed = await self._hashed(user.email, password) if password is not None else None
+        await self._users.insert(user, hashed)
         return user
 
     async def get(self, user_id: str) -> User | None:
@@ -89,7 +91,7 @@ class Users:
 
         Raises `BadUser`.
         """
-        hashed = await self._hashed(password) if password is not None else None
+        hashed = await self._hashed(user.email, password) if password is not None else None
         await self._users.change(user.id, now(), role=role, password_hash=hashed)
         if hashed is not None:
             await self.sessions.end_all(user.id)
@@ -105,7 +107,9 @@ class Users:
         user, known = await self._users.with_password_hash(email.lower()) or (None, None)
         return user if await self._passwords.verify(known, password) else None
 
-    async def _hashed(self, password: str) -> str:
+    async def _hashed(self, email: str, password: str) -> str:
         if not _MIN_PASSWORD <= len(password) <= _MAX_PASSWORD:
             raise BadUser(f"A password has {_MIN_PASSWORD} to {_MAX_PASSWORD} characters")
+        if is_common(password, email, email.partition("@")[0], "batchbus"):
+            raise BadUser("That password is one of those that are tried first; choose another, such as a few words")
         return await self._passwords.hash(password)

@@ -15,8 +15,10 @@ from batchbus_service.domain.ports import TokenStore
 from batchbus_service.domain.principals import ApiToken, Principal, User
 from batchbus_service.domain.roles import Scope
 
-__all__ = ["NewToken", "Tokens"]
+__all__ = ["TOKEN_DAYS", "NewToken", "Tokens"]
 
+TOKEN_DAYS: Final = 90
+"""How long a token lasts for which nothing else is said."""
 _USE_EVERY: Final = timedelta(minutes=1)
 """So often a use is noted, however many requests there are."""
 
@@ -67,6 +69,11 @@ class Tokens:
             with suppress(StoreUnavailable):  # the use is not noted, and the token still works
                 await self._tokens.note_use(digest(secret), token.last_used_at, time)
         return Principal(user, user.role.scopes.intersection(token.scopes))
+
+    async def ends(self, secret: str) -> datetime | None:
+        """When the token ends by itself; None if it does not, or there is none."""
+        token = await self._tokens.by_digest(digest(secret))
+        return token.expires_at if token else None
 
     async def get(self, token_id: str) -> ApiToken | None:
         return await self._tokens.get(token_id)

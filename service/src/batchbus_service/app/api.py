@@ -5,12 +5,14 @@ from __future__ import annotations
 import structlog
 
 from batchbus_service.access import Users
+from batchbus_service.access.audit import AuditTrail
 from batchbus_service.access.files import FileGrants
 from batchbus_service.engine.readiness import Readiness
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa.file_access import FileAccess
 from batchbus_service.http.medusa.keys import Keys
 from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS, HttpTimeouts
+from batchbus_service.http.server.shares import Shares
 from batchbus_service.http.server.state import Api, Probes
 from batchbus_service.operations.parked.parked_messages import ParkedMessages
 from batchbus_service.operations.service import Service
@@ -34,6 +36,8 @@ def make_api(service: Service, *, timeouts: HttpTimeouts = DEFAULT_TIMEOUTS) -> 
         timeouts=timeouts,
         plans=LinePages(files),
         parked=ParkedMessages(bus, stores.parked, files, service.transitions.clock, log, background=service.background),
+        shares=Shares(),
+        audit=AuditTrail(stores.audit),
     )
     service.meter.look_at_parked(lambda: api.parked.waiting)
     service.meter.look_at_streams(lambda: api.feed.readers)

@@ -50,6 +50,7 @@ from batchbus_service.storage.metered import MeteredJobStore
 from batchbus_service.storage.mongo.connection import mongo_stores, open_database
 from batchbus_service.storage.mongo.lent import lend
 from batchbus_service.storage.mongo.server import MongoServer
+from batchbus_service.storage.private import private_folder
 from batchbus_service.telemetry.background import Background
 from batchbus_service.telemetry.prometheus import PrometheusMeter
 from batchbus_service.telemetry.queues import QueueDepths
@@ -176,6 +177,8 @@ async def _open_base(
     renewed_every, measured_by = settings.lease_seconds / 3, timeouts.clock_measured
     clock = ServerClock(server, log, renewed_every=renewed_every, measured_by=measured_by)
     registry = Registry.load(settings.strategies_folder)
+    if settings.strategies_folder is not None:
+        log.info("strategies_loaded", folder=str(settings.strategies_folder.absolute()), types=[*registry.strategies])
     meter = PrometheusMeter(registry.strategies)
     stores = mongo_stores(database, clock, embedded=settings.embedded)
     stores = replace(stores, jobs=MeteredJobStore(stores.jobs, meter))
@@ -183,8 +186,12 @@ async def _open_base(
     await clock.measure()
     await stack.enter_async_context(clock.kept_right(background))
     bus = bus or await _bus(settings, stack)
+    if settings.embedded or settings.files_url is None:
+        private_folder(settings.data_dir)
     files_url = settings.files_url or (settings.data_dir / "files").absolute().as_uri()
     files = FileStore.open(files_url)
+    if files.folder:
+        private_folder(files.folder, shared=True)
     await stack.enter_async_context(files.kept_clean(background, log))
     if settings.job_files_days:
         of_jobs = JobFiles(files, log)

@@ -65,14 +65,19 @@ def create_token(
         list[Scope] | None,
         typer.Option(help="What it allows; may be repeated. Without any: to read and write the user's own jobs."),
     ] = None,
-    days: Annotated[int | None, typer.Option(min=1, max=36500, help="After how many days it ends by itself.")] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(min=0, max=36500, help="After how many days it ends by itself: 90 unless given; 0 for never."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an API token, which is shown this once."""
     body: Document = {"user": user}
     if scope:
         body["scopes"] = [one.value for one in scope]
-    if days is not None:
+    if days == 0:
+        body["expires_at"] = None
+    elif days is not None:
         body["expires_at"] = (datetime.now(UTC) + timedelta(days=days)).isoformat()
     with connect() as client:
         made = client.post("/admin/tokens", body)
@@ -80,7 +85,8 @@ def create_token(
         print_json(made)
         return
     token = made["token"]
-    out().print(f"{token['id']} allows {escape(token['email'])} {', '.join(token['scopes'])}; shown this once:")
+    ends = f", ends {local_time(token['expires_at'])}" if token["expires_at"] else ""
+    out().print(f"{token['id']} allows {escape(token['email'])} {', '.join(token['scopes'])}; shown this once{ends}:")
     out().print(made["secret"], markup=False)
 
 

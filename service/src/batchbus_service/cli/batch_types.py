@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 import typer
 from rich.markup import escape
 
-from batchbus_service.cli.client import connect
+from batchbus_service.cli.client import Document, connect
 from batchbus_service.cli.options import AsJson
 from batchbus_service.cli.output import out, print_json, print_table
 
@@ -63,7 +63,7 @@ def template(
         out().print(f"Wrote {output} ({len(content):,} bytes)")
 
 
-def _print_columns(columns: list[dict[str, Any]]) -> None:
+def _print_columns(columns: list[Document]) -> None:
     for column in columns:
         example = f" Example: {column['example']}" if column["example"] else ""
         out().print(f"{escape(column['name'])}: {escape(column['says'])}.{escape(example)}", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,18 +32,55 @@ def client_file(data_dir: Path) -> Path:
 def find_credentials() -> Credentials:
     """Raises `Refusal` if there is nothing to find."""
     path = client_file(Path(os.environ.get("BATCHBUS_DATA_DIR") or ".batchbus"))
-    written = read_client_file(path)
-    url, token = os.environ.get("BATCHBUS_URL"), os.environ.get("BATCHBUS_TOKEN")
+    url, token = os.environ.get("BATCHBUS_URL"), os.environ.get("BATCHBUS_TOKEN") or _token_in_a_file()
     if url and token:
         return Credentials(url.rstrip("/"), token, "BATCHBUS_TOKEN")
+    _refuse_foreign(path)
+    written = read_client_file(path)
+    if token:
+        raise Refusal(
+            "BATCHBUS_TOKEN is set, and BATCHBUS_URL is not: a token goes to the address that it came with alone.",
+            f"Set BATCHBUS_URL to the address of the service that gave it out, or unset BATCHBUS_TOKEN to use {path}.",
+        )
     if written and url in (None, "", written.url):
-        return Credentials(written.url, token, "BATCHBUS_TOKEN") if token else written
+        return written
     if url:
         raise Refusal(f"There is no token for {url}.", "Set BATCHBUS_TOKEN to an API token of that service.")
     raise Refusal(
         f"No service to talk to: BATCHBUS_URL is not set, and there is no file {path}.",
         "Start a service here with `batchbus up`, or set BATCHBUS_URL and BATCHBUS_TOKEN to use one that runs elsewhere.",
     )
+
+
+def _token_in_a_file() -> str | None:
+    """The token in the file that `BATCHBUS_TOKEN_FILE` names. Raises `Refusal`."""
+    path = os.environ.get("BATCHBUS_TOKEN_FILE")
+    if not path:
+        return None
+    from batchbus_service.domain.errors import BadSettings  # here, so that other commands start faster
+    from batchbus_service.domain.secret_values import secret_from_file
+
+    try:
+        return secret_from_file("BATCHBUS_TOKEN_FILE", Path(path))
+    except BadSettings as error:
+        raise Refusal(str(error)) from None
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise `Refusal` for a file that `up` has not written: somebody else's, or one that others may read or change.
+
+    The folder that one stands in may be anybody's, with a file in it that sends commands to an address of theirs.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return
+    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise Refusal(
+            f"{path} is not used: it has to be yours, and closed to others (uid {found.st_uid}, mode "
+            f"{stat.S_IMODE(found.st_mode):04o}).",
+            f"If `batchbus up` wrote it here, `chmod 600 {path}`; if not, somebody else did.",
+        )
 
 
 def read_client_file(path: Path) -> Credentials | None:

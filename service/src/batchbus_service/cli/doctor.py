@@ -95,7 +95,9 @@ async def examine(settings: Settings, *, repair: bool = False) -> list[Check]:
     async def _broker(settings: Settings) -> Check:
         return await _broker_of(settings, repair=repair)
 
-    looks: tuple[Callable[[Settings], Awaitable[Check]], ...] = (_database, _broker, _files, _strategies, _service)
+    looks: tuple[Callable[[Settings], Awaitable[Check]], ...] = (
+        *(_database, _broker, _files, _private, _strategies, _service),
+    )
     return [_settings(settings), *[await look(settings) for look in looks]]
 
 
@@ -230,15 +232,31 @@ async def _files(settings: Settings) -> Check:
     return Check("files", True, url.partition("?")[0])
 
 
+async def _private(settings: Settings) -> Check:
+    """Whether others on this machine could read what only the service may."""
+    from batchbus_service.storage.files import FileStore
+    from batchbus_service.storage.private import looseness
+
+    data = settings.data_dir
+    found = [looseness(path) for path in (data, data / "jwt.secret", data / "client.env")]
+    if settings.files_url and settings.files_url.startswith("file:"):
+        folder = FileStore.folder_of(settings.files_url)
+        found.append(looseness(folder, allowed=0o070))
+    if reasons := [reason for reason in found if reason]:
+        hint = "Take the permissions of others away: chmod 700 for a folder, 600 for a file."
+        return Check("private", False, "; ".join(reasons), hint)
+    return Check("private", True, "what the service keeps on this machine is its user's alone")
+
+
 async def _strategies(settings: Settings) -> Check:
     from batchbus_strategies import Registry, RegistryError
 
     try:
-        registry = Registry.load(settings.strategies_folder)
+        registry = Registry.load(settings.strategies_dir)  # and not a folder that one happens to stand in
     except RegistryError as error:
         return Check("strategies", False, "; ".join(error.errors), "Correct the files or packages that it names.")
     unknown = sorted(set(settings.worker_types or ()) - set(registry.strategies))
-    if unknown:
+    if unknown and (settings.strategies_dir is not None or settings.strategies_folder is None):
         return Check(
             "strategies",
             False,
@@ -246,6 +264,11 @@ async def _strategies(settings: Settings) -> Check:
             f"There are: {', '.join(registry.strategies) or 'none'}",
         )
     message = ", ".join(registry.strategies) or "none"
+    if settings.strategies_dir is None and settings.strategies_folder is not None:
+        message += (
+            f"; and those in {settings.strategies_folder}, which `batchbus up`, `serve` and `worker` load here. Name it in "
+            "BATCHBUS_STRATEGIES_DIR to have them checked"
+        )
     alone = [name for name, each in registry.strategies.items() if each.isolation or settings.isolation == "all"]
     if alone and not settings.embedded and settings.catalog_url is None:
         message += (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -44,9 +44,7 @@ def tail(
 def publish(
     type: Annotated[str, typer.Argument(help="batch.created, batch.confirmed or batch.canceled.")],
     subject: Annotated[str | None, typer.Option(metavar="JOB", help="The job's id.")] = None,
-    data: Annotated[
-        dict[str, Any], typer.Option(parser=json_object, metavar="JSON|@FILE", help="The event's data.")
-    ] = "{}",  # type: ignore[assignment]  # the parser makes a dict of it
+    data: Annotated[Document, typer.Option(parser=json_object, metavar="JSON|@FILE", help="The event's data.")] = "{}",  # type: ignore[assignment]  # the parser makes a dict of it
     as_json: AsJson = False,
 ) -> None:
     """Publish a trigger, as another service would."""

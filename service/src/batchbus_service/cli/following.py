@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
 
 from batchbus_service.cli.client import Client, Document, job_path
-from batchbus_service.cli.output import Refusal, local_time, omissions_text, out, print_json, status_text
+from batchbus_service.cli.output import Refusal, error_out, local_time, omissions_text, out, print_json, status_text
 
 __all__ = ["follow", "print_outcome", "show_plan", "show_warnings", "upload"]
 

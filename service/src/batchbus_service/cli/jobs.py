@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -29,7 +29,7 @@ def submit(
         Path | None, typer.Option("--file", "-f", exists=True, dir_okay=False, help="Upload this file for the job.")
     ] = None,
     context: Annotated[
-        dict[str, Any],
+        Document,
         typer.Option(parser=json_object, metavar="JSON|@FILE", help="What the batch type wants to know."),
     ] = "{}",  # type: ignore[assignment]  # the parser makes a dict of it
     dry_run: Annotated[

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
+
+from batchbus_service.cli.client import Document
 
 __all__ = ["TIME_FORMATS", "AsJson", "JobId", "bounds", "json_object"]
 
@@ -18,7 +20,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 
 
-def json_object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> Document:
     """A JSON object as an option gives it: itself, or `@` and the name of a file with it."""
     if text.startswith("@"):
         try:

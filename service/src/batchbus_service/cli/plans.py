@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from rich.markup import escape
 
@@ -39,7 +39,7 @@ def show_rows(
     if as_json:
         print_json(page)
         return
-    rows: list[Any] = page[what]
+    rows: list[Document] = page[what]
     if counts := page["counts"]:
         out().print(", ".join(f"{number:,} {name}" for name, number in counts.items() if number))
     cells = [_plan_row(row) if what == "plan" else _outcome_row(row) for row in rows]
@@ -64,7 +64,7 @@ def _asked(what: What, kind: str | None, find: str | None) -> list[tuple[str, st
     return [(name, value) for name, value in asked if value is not None]
 
 
-def _plan_row(row: Any) -> tuple[str, ...]:
+def _plan_row(row: object) -> tuple[str, ...]:
     if not isinstance(row, dict):
         return ("", "", "", escape(_shown(row)), "")
     changes = "; ".join(_changes(row))

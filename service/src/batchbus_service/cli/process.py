@@ -9,6 +9,9 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchbus_service.cli.credentials import client_file, read_client_file, write_client_file
@@ -16,6 +19,7 @@ from batchbus_service.cli.output import Refusal, out
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.listen import listen
 from batchbus_service.storage.mongo.embedded import EmbeddedMongo
+from batchbus_service.storage.private import private_folder
 
 if TYPE_CHECKING:
     from socket import socket
@@ -26,6 +30,12 @@ __all__ = ["Parts", "run"]
 
 _LOCAL_ADMIN: Final = "admin@localhost"
 _FORCED: Final = 130
+_FIRST_DAYS: Final = 1
+"""How long the token lasts that `--create-admin` prints."""
+_LOCAL_DAYS: Final = 30
+"""How long the token in `client.env` lasts; it is replaced when half of that is over."""
+_RENEWED_DAYS: Final = 15
+_RENEW_EVERY: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +67,20 @@ async def _run(settings: Settings, parts: Parts, ending: _Ending) -> None:
         from batchbus_service.app.api import make_api, make_probes
         from batchbus_service.app.bootstrap import open_service
         from batchbus_service.http.server.server import serving, serving_probes
+        from batchbus_service.telemetry.background import Periodic
 
         service = await stack.enter_async_context(open_service(settings, work=parts.work, mongo_url=mongo_url))
         url = f"http://{_shown(settings.http_host)}:{sock.getsockname()[1]}" if sock else None
         if sock and url and parts.http:
             api = await stack.enter_async_context(serving(make_api(service), sock))
             await _print_addresses(settings, api.users, url, parts)
+            if settings.embedded:
+                path = client_file(settings.data_dir)
+                renewing = partial(_renewed, api.users, path, url)
+                name = "renewing the token in client.env"
+                await stack.enter_async_context(
+                    Periodic(service.background, name, renewing, every=_RENEW_EVERY, pause_first=True)
+                )
         else:
             if sock:
                 await stack.enter_async_context(serving_probes(make_probes(service), sock, settings))
@@ -78,6 +96,8 @@ async def _prepared(settings: Settings, parts: Parts, stack: AsyncExitStack) -> 
     The database takes as long to start as the rest does to be imported, so the two go on side by side.
     """
     sock = None
+    if settings.embedded:
+        private_folder(settings.data_dir)
     if parts.http:
         sock = listen(settings.http_host, settings.http_port)
     elif settings.metrics_port is not None:
@@ -130,12 +150,7 @@ async def _print_addresses(settings: Settings, users: Users, url: str, parts: Pa
         console.print(f"batchbus is ready at {url}; Ctrl-C stops it")
         return
     path = client_file(settings.data_dir)
-    known_before = read_client_file(path)
-    known = known_before is not None and await users.tokens.holder(known_before.token) is not None
-    token = (
-        known_before.token if known_before and known else await _admin_token(users, await _admin(users, _LOCAL_ADMIN))
-    )
-    write_client_file(path, url, token)
+    await _renewed(users, path, url)
     console.print(
         f"batchbus is ready at {url}\n"
         f"  data   {settings.data_dir}, with an embedded database\n"
@@ -152,7 +167,10 @@ async def _created_admin(users: Users, email: str) -> str:
     _, tokens = await users.tokens.page(user_id=user.id, offset=0, limit=1)
     if tokens:
         return f"{email} is there already; `batchbus tokens create --user {email}` makes another token"
-    return f"A token for {email}, shown this once:  {await _admin_token(users, user)}"
+    return (
+        f"A token for {email}, shown this once:  {await _admin_token(users, user, days=_FIRST_DAYS)}\n"
+        f"It ends in {_FIRST_DAYS} day: make the tokens that you need with `batchbus tokens create`"
+    )
 
 
 async def _admin(users: Users, email: str) -> User:
@@ -168,8 +186,25 @@ async def _admin(users: Users, email: str) -> User:
     return user
 
 
-async def _admin_token(users: Users, user: User) -> str:
-    return (await users.tokens.create(user, user.role.scopes)).secret
+async def _admin_token(users: Users, user: User, *, days: int) -> str:
+    ends = datetime.now(UTC) + timedelta(days=days)
+    return (await users.tokens.create(user, user.role.scopes, expires_at=ends)).secret
+
+
+async def _renewed(users: Users, path: Path, url: str) -> None:
+    """Have a token in `client.env` that is good for a while yet: the one that is there, or a new one.
+
+    The one before it ends by itself, so that a command that has just read it still works.
+    """
+    known = read_client_file(path)
+    holder = await users.tokens.holder(known.token) if known else None
+    user = await _admin(users, _LOCAL_ADMIN)
+    ends = await users.tokens.ends(known.token) if known and holder else None
+    fresh = ends is not None and ends - datetime.now(UTC) > timedelta(days=_RENEWED_DAYS)
+    if known and holder and fresh and holder.scopes == user.role.scopes:
+        write_client_file(path, url, known.token)
+    else:
+        write_client_file(path, url, await _admin_token(users, user, days=_LOCAL_DAYS))
 
 
 def _shown(host: str) -> str:

@@ -257,9 +257,13 @@ class Decider:
         )
         return self._sealed(done, now, self._entry(done, "batch.completed", now, cause))
 
-    def failed(self, job: Job, now: datetime, error: str, cause: Cause) -> Job:
-        """The job cannot be done. The checkpoint stays, for a retry by an operator."""
+    def failed(self, job: Job, now: datetime, error: str, cause: Cause, *, public: str | None = None) -> Job:
+        """The job cannot be done. The checkpoint stays, for a retry by an operator.
+
+        `public`: what everyone may read who reads events, if that is less than what the job keeps.
+        """
         error = plain(error)
+        said = error if public is None else plain(public)
         ended = replace(
             reached(job, Status.FAILED, now),
             lease=None,
@@ -267,7 +271,7 @@ class Decider:
             confirm_by=None,
             result=_with_error(job, error),
         )
-        return self._sealed(ended, now, self._entry(ended, "batch.failed", now, cause, {"error": error}))
+        return self._sealed(ended, now, self._entry(ended, "batch.failed", now, cause, {"error": said}))
 
     def run_lost(
         self, job: Job, now: datetime, error: str, cause: Cause, *, retry: bool = True, jitter: float = 1.0

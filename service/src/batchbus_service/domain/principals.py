@@ -58,3 +58,8 @@ class Principal:
     @property
     def sees_all(self) -> bool:
         return Scope.OPERATOR in self.scopes
+
+    @property
+    def is_privileged(self) -> bool:
+        """Whether the credential allows more than what is one's own: what comes with it is written down."""
+        return not self.scopes.isdisjoint({Scope.OPERATOR, Scope.USERS})

@@ -15,7 +15,9 @@ class Scope(StrEnum):
     JOBS_WRITE = "jobs:write"
     """Create, confirm, cancel and retry one's own jobs; upload files for them."""
     OPERATOR = "operator"
-    """See and touch everyone's jobs, those made over the bus included, and the events of all of them; add users."""
+    """See and touch everyone's jobs, those made over the bus included, and the events of all of them."""
+    USERS = "users"
+    """Add, change and remove users, make and revoke their tokens, and read the audit trail."""
 
 
 class Role(StrEnum):
@@ -24,9 +26,16 @@ class Role(StrEnum):
     ADMIN = "admin"
     MEMBER = "member"
     DEVELOPER = "developer"
+    OPERATOR = "operator"
 
     @property
     def scopes(self) -> frozenset[Scope]:
         """All that the user may do; a token may allow less."""
         own = frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE})
-        return own | {Scope.OPERATOR} if self is Role.ADMIN else own
+        match self:
+            case Role.ADMIN:
+                return own | {Scope.OPERATOR, Scope.USERS}
+            case Role.OPERATOR:
+                return own | {Scope.OPERATOR}
+            case _:
+                return own

@@ -6,10 +6,11 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from batchbus_events import topics
 from batchbus_events.ids import JOB_ID
+from batchbus_service.domain.instants import AwareInstant
 from batchbus_service.domain.job import HistoryEntry, Status
 
 __all__ = ["Destination", "Selection"]
@@ -42,9 +43,9 @@ class Selection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    since: AwareDatetime | None = None
+    since: AwareInstant | None = None
     """From this time of the event on."""
-    until: AwareDatetime | None = None
+    until: AwareInstant | None = None
     """Up to and without this time. A replay sets it to the time it was planned if none, or a later one, is given."""
     types: tuple[Annotated[str, AfterValidator(_event_type)], ...] = Field(default=(), max_length=len(topics.LIFECYCLE))
     """Wire names of lifecycle events, such as `batch.completed`."""

@@ -13,8 +13,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from batchbus_service.domain.bus_rules import Unvouched
 from batchbus_service.domain.errors import BadSettings
+from batchbus_service.domain.secret_values import check_secret, from_files
 
-__all__ = ["Settings"]
+__all__ = ["SECRETS", "Settings"]
 
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 
@@ -28,8 +29,12 @@ def _scheme(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _list(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+def _list(value: object) -> object:
+    return _parts(value) if isinstance(value, str) else value
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _origin(text: str) -> str:
@@ -59,12 +64,25 @@ def _days_of_files(days: int) -> int:
     return days
 
 
-def _files_by_name(value: Any) -> Any:
+def _jwt_secrets(text: str) -> str:
+    parts = text.split(",")
+    if len(parts) > 2:
+        raise ValueError("takes a secret, or two separated by a comma: the one that signs, and the one before it")
+    for part in parts:
+        check_secret(part.strip())
+    return text
+
+
+SECRETS: Final = ("amqp_url", "mongodb_url", "catalog_url", "jwt_secret")
+"""Settings that hold a secret. Each may be in a file instead, which `BATCHBUS_..._FILE` names."""
+
+
+def _files_by_name(value: object) -> object:
     """`shop=feeds/*, billing=invoices/*` as patterns of keys by the names of services."""
     if not isinstance(value, str):
         return value
     files: dict[str, list[str]] = {}
-    for part in _list(value):
+    for part in _parts(value):
         name, equals, pattern = (each.strip() for each in part.partition("="))
         if not (name and equals and pattern):
             raise ValueError(
@@ -108,11 +126,16 @@ class Settings(BaseSettings):
         "::1/128",
     ]
     cors_origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_list)] = []
-    jwt_secret: Annotated[str, Field(min_length=16)] | None = None
+    jwt_secret: Annotated[str, AfterValidator(_jwt_secrets)] | None = None
     job_files_days: Annotated[int, Field(ge=0, le=36500), AfterValidator(_days_of_files)] = 30
     max_upload_bytes: Annotated[int, Field(ge=1)] = 1024**3
     log_format: Literal["console", "json"] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def jwt_secrets(self) -> list[str]:
+        """The secret that signs, and the earlier one, if there is one that is good until what it has signed ends."""
+        return [each.strip() for each in self.jwt_secret.split(",")] if self.jwt_secret else []
 
     @property
     def embedded(self) -> bool:
@@ -128,8 +151,9 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls) -> Settings:
         """From the environment. Raises: `BadSettings`, naming every variable at fault."""
+        given: dict[str, Any] = {**from_files(os.environ, SECRETS)}  # each goes through the validators of its field
         try:
-            return cls()
+            return cls(**given)
         except ValidationError as error:
             raise BadSettings(_as_text(error)) from None
 

@@ -171,10 +171,10 @@ class Dispatcher(Lifetime):
             await self._interrupts.close()
 
     def could_take(self, jobs: Iterable[Job]) -> int:
-        """How many of the jobs have a type that is served here, and a slot that is free."""
+        """How many of the jobs have to run on, and have a type that is served here, and a slot that is free."""
         if self._closing:
             return 0
-        phases = Counter(job.phase for job in jobs if job.type in self._types)
+        phases = Counter(job.phase for job in jobs if job.type in self._types and not job.terminal)
         return sum(min(count, self._slots.free(phase)) for phase, count in phases.items())
 
     def serves(self, job_type: str) -> bool:

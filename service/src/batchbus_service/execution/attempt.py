@@ -222,7 +222,7 @@ class Attempt:
                 stalled = RunStalled(f"The run made no progress for {self._strategy.stall_seconds:g} seconds")
                 return await self._failed(stalled, heartbeat)
             case _, StrategyError():
-                return Refused(str(error))
+                return Refused(str(error), error.without_values)
             case _, ProcessDied():
                 self._log.warning("run_ended_its_process", reason=str(error))
                 # `should_retry` cannot be asked: the process is gone.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.ports import Clock
@@ -212,7 +212,7 @@ class InProcess:
     async def close(self) -> None:
         """The strategies' host goes on, for other runs."""
 
-    async def _let(self, method: Callable[..., Any], *args: object) -> None:
+    async def _let(self, method: Callable[..., Awaitable[None] | None], *args: object) -> None:
         """Wait for the strategy; or, if it was to stop and does not, no longer than until it is abandoned."""
         current = CURRENT_RUN.set(self._job_run)
         call = self._call = self._executor.start(method, *args)  # which takes the context over

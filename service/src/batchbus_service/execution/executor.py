@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Container, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import structlog
 
@@ -198,7 +198,7 @@ class _LoopCall(Call[T]):
 class _ThreadCall(Call[T]):
     """A thread per call, not a pool: a strategy that never ends must not use up a place that others wait for."""
 
-    def __init__(self, function: Callable[..., Any], *args: object) -> None:
+    def __init__(self, function: Callable[..., Awaitable[T] | T], *args: object) -> None:
         super().__init__()
         context = contextvars.copy_context()
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -124,7 +124,7 @@ class EngineJobRun:
         self._descriptors = {str(entry.get("key")): entry for entry in result.stat_descriptors}
         self._count = result.count
         self.row_errors = RowErrorLog(job, services, kept=resumed.error_parts if resumed else 0)
-        self.result: MutableMapping[str, Any] = CheckedResult()
+        self.result = CheckedResult()
         kept = JobResult(result.added, file_key=result.file_key, file_size=result.file_size)
         for key, value in kept.to_json().items():
             try:
@@ -257,10 +257,10 @@ class EngineJobRun:
         self._check()
         call = packed_call(function, args)
         if in_a_loop():
-            return self._computed(call)
-        result: Awaitable[T] = result_of(self._asking.compute_blocking(call))
+            return cast("Awaitable[T]", self._computed(call))
+        result = result_of(self._asking.compute_blocking(call))
         self.touched = self._clock.monotonic()
-        return result
+        return cast("Awaitable[T]", result)
 
     def write(self, collection: str, records: Sequence[RecordWrite], *, step: int | None = None) -> Awaitable[Written]:
         self.ensure_lease()
@@ -345,7 +345,7 @@ class EngineJobRun:
         await self._interruption.wait(seconds=seconds)
         self._check()
 
-    async def _computed(self, call: bytes) -> Any:
+    async def _computed(self, call: bytes) -> object:
         answer = await self._asking.compute(call)
         self.touched = self._clock.monotonic()
         return result_of(answer)

@@ -40,6 +40,8 @@ class Refused:
     """The strategy says that the job cannot be done, and that another run would not do better."""
 
     reason: str
+    public: str | None = None
+    """The reason without values of cells, for the event; None if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,8 @@ def applied(outcome: Outcome, job: Job, now: datetime, decider: Decider, cause: 
             return decider.completed(replace(job, context=dict(context)), now, cause)
         case GivenBack():
             return decider.released(job, now)
-        case Refused(reason):
-            return decider.failed(job, now, reason, cause)
+        case Refused(reason, public):
+            return decider.failed(job, now, reason, cause, public=public)
         case Failed(error, retry, jitter):
             return decider.run_lost(job, now, error, cause, retry=retry, jitter=jitter)
         case Crashed(error, jitter):

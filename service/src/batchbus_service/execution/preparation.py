@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,7 +14,9 @@ from batchbus_strategies.registry import Strategy
 __all__ = ["actor_of", "check_draft", "checked_context", "overrides", "prepare"]
 
 
-async def prepare(call: Callable[..., Awaitable[Any]], strategy: Strategy, draft: Draft, created_by: str) -> BaseModel:
+async def prepare(
+    call: Callable[..., Awaitable[object]], strategy: Strategy, draft: Draft, created_by: str
+) -> BaseModel:
     """Let the strategy complete the draft, and check the result. Returns the context as the strategy's model.
 
     `call` executes a method of the strategy.

@@ -11,14 +11,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from batchbus_service.http.server.app import routed_app
+from batchbus_service.http.server.openapi import Described
 
 __all__ = ["document", "main"]
 
 
-def document() -> dict[str, Any]:
+def document() -> Described:
     """The OpenAPI 3.1 document of every route that a service has."""
     return routed_app().openapi()
 

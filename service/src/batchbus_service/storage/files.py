@@ -145,9 +145,7 @@ class FileStore:
         """
         parts = urlsplit(url)
         if parts.scheme == "file":
-            if parts.netloc or not parts.path.startswith("/"):
-                raise ValueError(f"A folder is given as file:///absolute/path, not as {url!r}")
-            folder = Path(unquote(parts.path))
+            folder = cls.folder_of(url)
             return cls(LocalStore(folder, mkdir=True), folder)
         if parts.scheme == "memory":
             return cls(MemoryStore())
@@ -157,12 +155,26 @@ class FileStore:
             f"Files are kept at {', '.join(f'{scheme}://' for scheme in _SCHEMES)}, not at {parts.scheme}://"
         )
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the files are; None in an object store."""
+        return self._folder
+
+    @staticmethod
+    def folder_of(url: str) -> Path:
+        """The folder that an address beginning with `file:` names. Raises `ValueError`."""
+        parts = urlsplit(url)
+        if parts.netloc or not parts.path.startswith("/"):
+            raise ValueError(f"A folder is given as file:///absolute/path, not as {url!r}")
+        return Path(unquote(parts.path))
+
     async def size(self, key: str) -> int:
         """Bytes. Raises `FileMissing`."""
         return (await self.facts(key)).size
 
     async def facts(self, key: str) -> FileFacts:
         """Raises `FileMissing`."""
+        self._find(key)
         try:
             meta = await obstore.head_async(self._store, check_key(key))
         except FileNotFoundError:
@@ -175,6 +187,7 @@ class FileStore:
 
         Raises `FileMissing` on the first step.
         """
+        self._find(key)
         if start or end is not None:
             size = await self.size(key)
             end = size if end is None else min(end, size)
@@ -196,6 +209,7 @@ class FileStore:
 
         The writer raises `FileTooLarge` when it is given more than `max_bytes`, and `StoreFull`, as may the end of it.
         """
+        self._refuse_links(key)
         writing = obstore.open_writer_async(
             self._store, check_key(key), buffer_size=self._part_bytes, max_concurrency=2
         )
@@ -211,9 +225,30 @@ class FileStore:
             await writing.__aexit__(None, None, None)
 
     async def delete(self, key: str) -> None:
-        """Does nothing if there is no such file."""
-        with suppress(FileNotFoundError):
+        """Does nothing if there is no such file. A folder is none: files in it are deleted by their own keys.
+
+        Raises `InvalidKey`.
+        """
+        check_key(key)
+        with suppress(FileNotFoundError, FileMissing):
+            self._find(key)
             await obstore.delete_async(self._store, check_key(key))
+
+    def _find(self, key: str) -> None:
+        """Raise `FileMissing` if it is certain that there is no such file, which a folder and a link are not."""
+        self._refuse_links(key)
+        if self._folder and not (self._folder / check_key(key)).is_file():
+            raise _missing(key)
+
+    def _refuse_links(self, key: str) -> None:
+        """Raise `FileMissing` if a symbolic link in the folder leads to the file: what it leads to is not in the store."""
+        path = self._folder
+        if path is None:
+            return
+        for name in check_key(key).split("/"):
+            path /= name
+            if path.is_symlink():
+                raise _missing(key)
 
     async def listed(self, folder: str) -> AsyncIterator[tuple[str, datetime]]:
         """The keys that begin with that folder, which ends in `/`, and when each file was written last (UTC)."""

@@ -29,9 +29,15 @@ __all__ = ["LogFormat", "LogLevel", "Seldom", "configure", "redact"]
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
-_CAUSED_BY_OTHERS: Final = frozenset({"message_parked", "parked_message_kept", "trigger_held", "trigger_rejected"})
+_CAUSED_BY_OTHERS: Final = frozenset(
+    {"message_parked", "parked_message_kept", "stream_broken_off", "trigger_held", "trigger_rejected"}
+)
 """Kinds of lines that a sender of bad messages could write once for each message."""
 _MOST_IN_A_MINUTE: Final = 20
+_SAME: Final = 60
+"""Characters by which lines of a library are taken for the same."""
+_KINDS: Final = 10_000
+"""Kinds of lines that are counted before the count begins anew."""
 _MINUTE: Final = 60.0
 _HIDDEN: Final = "***"
 _OF_LINES: Final = frozenset({"exception", "stack"})
@@ -65,7 +71,7 @@ def configure(format: LogFormat | None, level: LogLevel, *, stream: TextIO | Non
     if as_json:
         # Never with local variables: those of a strategy hold context values.
         exceptions = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
-        render = [exceptions, redact, structlog.processors.JSONRenderer(ensure_ascii=False), _shown_line]
+        render = [exceptions, redact, _json_line]
     else:
         console = structlog.dev.ConsoleRenderer(
             colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
@@ -105,8 +111,13 @@ class Seldom:
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         kind = event.get("event")
-        if not isinstance(kind, str) or kind not in _CAUSED_BY_OTHERS:
+        if isinstance(kind, str) and "logger" in event:
+            kind = f"{event['logger']}: {kind[:_SAME]}"  # a library's, such as a socket that cannot be accepted
+        elif not isinstance(kind, str) or kind not in _CAUSED_BY_OTHERS:
             return event
+        if len(self._begun) > _KINDS:
+            self._begun.clear()
+            self._counts.clear()
         now = self._now()
         if now - self._begun.get(kind, float("-inf")) >= _MINUTE:
             left_out = self._counts[kind] - self._most
@@ -145,9 +156,12 @@ def _harmless(value: object, *, lines: bool = False) -> object:
             return value
 
 
-def _shown_line(_logger: WrappedLogger, _method: str, line: str) -> str:
+_as_json: Final = structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
+def _json_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
     """JSON, with the same characters escaped: what it says stays the same."""
-    return shown(line)
+    return shown(str(_as_json(logger, method, event)))
 
 
 def _redacted(value: object) -> object:

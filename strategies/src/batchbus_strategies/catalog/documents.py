@@ -11,7 +11,9 @@ and an update filters on the revision that it was worked out from.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import TypedDict
+
+from batchbus_strategies.strategy import Document
 
 __all__ = [
     "Category",
@@ -29,9 +31,6 @@ __all__ = [
     "Tag",
     "Variant",
 ]
-
-Document = dict[str, Any]
-"""A document of any collection, as the driver gives it."""
 
 
 class Price(TypedDict, total=False):

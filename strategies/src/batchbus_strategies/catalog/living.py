@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from batchbus_strategies.catalog.documents import Document
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["LIVING", "living", "living_product", "unique_keys"]
 
 LIVING: Final[Mapping[str, None]] = {"deleted_at": None}
 """The query for documents that are not deleted; it also finds those that never had the field."""
 
-Record = Mapping[str, Any]
-T = TypeVar("T", bound=Record)
+T = TypeVar("T", bound=Fields)
 
 
 def living(records: Iterable[T] | None) -> list[T]:
@@ -21,12 +20,12 @@ def living(records: Iterable[T] | None) -> list[T]:
     return [record for record in records or () if record.get("deleted_at") is None]
 
 
-def unique_keys(variants: Iterable[Record] | None, key: str) -> list[str]:
+def unique_keys(variants: Iterable[Fields] | None, key: str) -> list[str]:
     """The SKUs or barcodes of the variants that are not deleted, as `skus` or `barcodes` repeat them."""
     return [variant[key] for variant in living(variants) if variant.get(key)]
 
 
-def living_product(product: Record) -> Document:
+def living_product(product: Fields) -> Document:
     """A product without those of its parts that are deleted."""
     parts = {part: living(product[part]) for part in ("options", "images", "tags") if product.get(part)}
     variants = [

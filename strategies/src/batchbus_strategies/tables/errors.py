@@ -27,7 +27,8 @@ class TableError(StrategyError):
         self, reason: str, *, line: int, column: str | None = None, value: str | None = None, unit: Unit = "line"
     ) -> None:
         place = f"{unit.capitalize()} {line}" + (f', column "{shortened(column)}"' if column else "")
-        super().__init__(f"{place}: {reason}" + (f" (value: {shortened(value)})" if value else ""))
+        self.without_values = f"{place}: {reason}"
+        super().__init__(self.without_values + (f" (value: {shortened(value)})" if value else ""))
         self.reason = reason
         self.line = line
         self.column = column

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from typing import Any
 
 from batchbus_strategies.strategy import LeaseLost, RunCanceled
-from batchbus_strategies.testing.job import Crash, FakeJob
+from batchbus_strategies.testing.job import AnyJob, Crash
 
 __all__ = ["StrategyContract"]
-
-
-_Job = FakeJob[Any]
 
 
 class StrategyContract:
     """What the engine relies on. Its scenario should take several chunks, and few: every test runs it many times."""
 
-    async def new_job(self) -> _Job:
+    async def new_job(self) -> AnyJob:
         """A job that has not run, in a world that is the same each time but for ids and times."""
         raise NotImplementedError
 
-    async def outcome(self, job: _Job) -> object:
+    async def outcome(self, job: AnyJob) -> object:
         """What the job has done to its world, without ids and times: something that can be compared."""
         raise NotImplementedError
 
@@ -106,17 +102,17 @@ class StrategyContract:
             assert job.kept.count == whole.kept.count
             assert job.kept.advanced == whole.kept.advanced
 
-    async def _prepared(self) -> _Job:
+    async def _prepared(self) -> AnyJob:
         job = await self.new_job()
         await job.prepare()
         return job
 
-    async def _pre_processed(self) -> _Job:
+    async def _pre_processed(self) -> AnyJob:
         job = await self._prepared()
         await job.pre_process()
         return job
 
-    async def _processed(self) -> _Job:
+    async def _processed(self) -> AnyJob:
         job = await self._pre_processed()
         await job.process()
         return job

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 import structlog
 from pydantic import BaseModel
@@ -22,6 +22,7 @@ from batchbus_strategies.strategy import (
     Actor,
     BatchStrategy,
     Catalog,
+    Document,
     Draft,
     Files,
     Json,
@@ -37,7 +38,7 @@ from batchbus_strategies.writes import RecordWrite, Written
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Crash", "FakeJob", "FakeRun", "RowError"]
+__all__ = ["AnyJob", "Crash", "FakeJob", "FakeRun", "RowError"]
 
 T = TypeVar("T")
 C = TypeVar("C", bound=BaseModel)
@@ -73,8 +74,16 @@ class _Saved:
     advanced: int = 0
     count: int | None = None
     errors: list[RowError] = field(default_factory=list)
-    result: dict[str, Any] = field(default_factory=dict)
+    result: Document = field(default_factory=dict)
     descriptors: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+class Interruptions(TypedDict, total=False):
+    """What may interrupt a run, see `FakeJob.run`."""
+
+    stop_at: int | None
+    stop_with: type[BaseException]
+    stop_behind: int | None
 
 
 class FakeJob(Generic[C]):
@@ -83,7 +92,7 @@ class FakeJob(Generic[C]):
     def __init__(
         self,
         strategy: BatchStrategy[C],
-        context: Mapping[str, Any],
+        context: Mapping[str, object],
         services: Services,
         *,
         dry_run: bool = False,
@@ -93,7 +102,7 @@ class FakeJob(Generic[C]):
         """The strategy that the job is carried out by."""
         self.services = strategy.services = services
         """What the strategy and its runs are lent."""
-        self.context = dict(context)
+        self.context: Document = dict(context)
         """The job's context, as `prepare` and `update_context` have left it."""
         self.dry_run = dry_run
         """Whether the job is a dry run."""
@@ -107,7 +116,7 @@ class FakeJob(Generic[C]):
         """What is durable of the phases that have ended, and of the last checkpoint."""
 
     @property
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Document:
         """The job's result, as it is in the job document."""
         result = deepcopy(self.kept.result)
         if self.kept.count is not None:
@@ -127,11 +136,11 @@ class FakeJob(Generic[C]):
         await _call(self.strategy.prepare, draft, actor or Actor("svc_test"))
         self.context, self.dry_run = draft.context, draft.dry_run
 
-    async def pre_process(self, **interrupt: Any) -> FakeRun[C]:
+    async def pre_process(self, **interrupt: Unpack[Interruptions]) -> FakeRun[C]:
         """One run of the first phase; see `run` for what interrupts it."""
         return await self.run("pre_process", **interrupt)
 
-    async def process(self, **interrupt: Any) -> FakeRun[C]:
+    async def process(self, **interrupt: Unpack[Interruptions]) -> FakeRun[C]:
         """One run of the second phase; see `run` for what interrupts it."""
         return await self.run("process", **interrupt)
 
@@ -178,6 +187,10 @@ class FakeJob(Generic[C]):
         del self.saved[phase][checkpoints:]
 
 
+AnyJob: TypeAlias = FakeJob[Any]
+"""A job of whatever strategy."""
+
+
 class FakeRun(Generic[C]):
     """One run; implements `JobRun`."""
 
@@ -201,7 +214,7 @@ class FakeRun(Generic[C]):
         self.run_number = len(job.runs) + 1
         self.context = cast(C, job.strategy.context_model.model_validate(job.context))
         self.resume_from = saved.state
-        self.result: MutableMapping[str, Any] = CheckedResult(saved.result)
+        self.result = CheckedResult(saved.result)
         self.files: Files = job.services.files
         self.catalog: Catalog = job.services.catalog
         self._sync = Sync(job.services, self.compute)
@@ -270,10 +283,7 @@ class FakeRun(Generic[C]):
         """Calls the function in this process, and sees that another one could have been given it."""
         self._may_stop("compute")
         call = packed_call(function, args)
-        if in_a_loop():
-            return _computed(call)
-        result: Awaitable[T] = result_of(called(call))
-        return result
+        return cast("Awaitable[T]", _computed(call) if in_a_loop() else result_of(called(call)))
 
     def limit(self, name: str, *, per_second: float) -> Permit:
         self.permits.append(checked_limit(name, per_second))
@@ -300,7 +310,7 @@ class FakeRun(Generic[C]):
             raise self._stop_with
 
 
-async def _computed(call: bytes) -> Any:
+async def _computed(call: bytes) -> object:
     return result_of(await asyncio.to_thread(called, call))
 
 

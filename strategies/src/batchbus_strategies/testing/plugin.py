@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import uuid4
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pydantic import BaseModel
 
-from batchbus_strategies.strategy import BatchStrategy, Catalog, Services
+from batchbus_strategies.strategy import BatchStrategy, Catalog, Document, Services
 from batchbus_strategies.testing.files import LocalFiles
 from batchbus_strategies.testing.job import FakeJob
 from batchbus_strategies.testing.record_contract import RecordContract
@@ -42,7 +42,7 @@ class JobFactory(Protocol):
     def __call__(
         self,
         strategy: BatchStrategy[C],
-        context: Mapping[str, Any] | None = None,
+        context: Mapping[str, object] | None = None,
         *,
         dry_run: bool = False,
         job_id: str | None = None,
@@ -67,7 +67,7 @@ def batchbus_mongodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 def batchbus_database(batchbus_mongodb_url: str, request: pytest.FixtureRequest) -> Iterator[Catalog]:
     """A database of the test's own, empty, and gone afterwards: what `run.catalog` is, with `delegate` for plain calls."""
     words = re.sub(r"\W+", "_", request.node.name)[:28].strip("_")
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
         batchbus_mongodb_url, tz_aware=True, tzinfo=UTC, w="majority", journal=True
     )
     database = client[f"{words}_{uuid4().hex[:8]}"]
@@ -101,7 +101,7 @@ def batchbus_job(batchbus_services: Services) -> JobFactory:
 
     def job(
         strategy: BatchStrategy[C],
-        context: Mapping[str, Any] | None = None,
+        context: Mapping[str, object] | None = None,
         *,
         dry_run: bool = False,
         job_id: str | None = None,

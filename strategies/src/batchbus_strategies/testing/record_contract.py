@@ -9,19 +9,17 @@ from typing import Any, ClassVar, Final
 from pydantic_core import from_json
 
 from batchbus_strategies.records import RecordExport, RecordImport, RecordsRefused
-from batchbus_strategies.strategy import Catalog, JobRefused, Json, Services, StrategyError
+from batchbus_strategies.strategy import Catalog, Document, JobRefused, Json, Services, StrategyError
 from batchbus_strategies.tables import ERRORS_COLUMN
 from batchbus_strategies.templates import xlsx_template
 from batchbus_strategies.testing.contract import StrategyContract
 from batchbus_strategies.testing.files import LocalFiles
-from batchbus_strategies.testing.job import FakeJob
+from batchbus_strategies.testing.job import AnyJob, FakeJob
 
 __all__ = ["RecordContract"]
 
 _TIMES: Final = ("created_at", "updated_at", "revision")
 _FORMATS: Final = ("csv", "xlsx", "jsonl")
-
-Document = dict[str, Any]
 
 
 class RecordContract(StrategyContract):
@@ -68,12 +66,12 @@ class RecordContract(StrategyContract):
         assert isinstance(self.services.files, LocalFiles)
         return self.services.files
 
-    async def new_job(self) -> FakeJob[Any]:
+    async def new_job(self) -> AnyJob:
         """The import of all records, in chunks of two, of which the wrong one is left out."""
         await self._furnish_anew()
         return self._import(self._with(self.wrong), on_error="skip")
 
-    async def outcome(self, job: FakeJob[Any]) -> object:
+    async def outcome(self, job: AnyJob) -> object:
         """Every document, and what the outcome of the job says."""
         key = job.result.get("files", {}).get("OUTCOME")
         lines = [from_json(line) for line in self.files.get(key).splitlines()] if key else []
@@ -179,16 +177,16 @@ class RecordContract(StrategyContract):
         header, first, *rest = self.content.splitlines()
         return "\n".join([header, first, row, *rest]) + "\n"
 
-    def _import(self, content: str | bytes, *, name: str = "records.csv", **context: Json) -> FakeJob[Any]:
+    def _import(self, content: str | bytes, *, name: str = "records.csv", **context: Json) -> AnyJob:
         in_twos: type[RecordImport[Any]] = type("InTwos", (self.import_type,), {"chunk_size": 2})
         key = self.files.put(f"uploads/{name}", content.encode() if isinstance(content, str) else content)
         return FakeJob(in_twos(), {"fileKey": key, **context}, self.services)
 
-    def _export(self, format_: str = "csv") -> FakeJob[Any]:
+    def _export(self, format_: str = "csv") -> AnyJob:
         assert self.export_type is not None
         return FakeJob(self.export_type(), {"format": format_}, self.services)
 
-    async def _carry_out(self, job: FakeJob[Any]) -> FakeJob[Any]:
+    async def _carry_out(self, job: AnyJob) -> AnyJob:
         await job.prepare()
         await job.pre_process()
         await job.process()
@@ -227,9 +225,9 @@ class _OfExport(StrategyContract):
     def __init__(self, of: RecordContract) -> None:
         self._of = of
 
-    async def new_job(self) -> FakeJob[Any]:
+    async def new_job(self) -> AnyJob:
         return self._of._export()
 
-    async def outcome(self, job: FakeJob[Any]) -> object:
+    async def outcome(self, job: AnyJob) -> object:
         key = job.result.get("file_key")
         return self._of.files.get(key) if key else None

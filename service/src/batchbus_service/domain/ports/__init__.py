@@ -6,6 +6,7 @@
 | `listings` | `JobListings`: pages of jobs; `UploadStore`: whose a file is |
 | `operations` | `ReplayStore`, `HistoryReader`, `ParkedStore`: what operators do to many jobs and messages |
 | `access` | `UserStore`, `TokenStore`, `SessionStore`, `LoginStore`: who may use the HTTP API |
+| `audit` | `AuditStore`: what was done by whom |
 | `limits` | `PermitStore`: what was given away of the limits that strategies set on their calls |
 | `server` | `DatabaseServer`: its health; `Clock`: its time; `ProcessStore`: who shares it |
 | `errors` | what all of them raise |
@@ -26,6 +27,7 @@ from batchbus_service.domain.ports.access import (
     TokenStore,
     UserStore,
 )
+from batchbus_service.domain.ports.audit import AuditRecord, AuditStore
 from batchbus_service.domain.ports.jobs import JobStore, Renewal
 from batchbus_service.domain.ports.limits import PermitStore
 from batchbus_service.domain.ports.listings import JobListings, Upload, UploadStore
@@ -33,6 +35,8 @@ from batchbus_service.domain.ports.operations import HistoryReader, ParkedStore,
 from batchbus_service.domain.ports.server import Clock, DatabaseServer, ProcessStore
 
 __all__ = [
+    "AuditRecord",
+    "AuditStore",
     "Clock",
     "DatabaseServer",
     "HistoryReader",
@@ -73,3 +77,4 @@ class Stores:
     tokens: TokenStore
     sessions: SessionStore
     logins: LoginStore
+    audit: AuditStore

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from batchbus_service.domain.principals import ApiToken, User
 from batchbus_service.domain.roles import Role
@@ -80,10 +80,13 @@ class TokenStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A session of a browser. Times are UTC."""
+    """A session of a browser, or a bearer token. Times are UTC."""
 
     digest: str
-    """Of the key that the browser holds."""
+    """Of the key that the browser holds, or of the id in the bearer token."""
+    id: str
+    """`ses_` and a ULID: it names the session and grants nothing."""
+    kind: Literal["cookie", "bearer"]
     user_id: str
     created_at: datetime
     expires_at: datetime
@@ -100,6 +103,9 @@ class SessionStore(Protocol):
 
     async def get(self, digest: str) -> Session | None:
         """The session, which may have expired, or None. Raises `UnreadableDocument`."""
+
+    async def of_user(self, user_id: str) -> list[Session]:
+        """All of the user's, the newest first, also those that have expired. Those that cannot be read are left out."""
 
     async def remove(self, digest: str) -> None:
         """Remove the session. Does nothing if there is none."""

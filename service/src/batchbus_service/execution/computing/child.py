@@ -11,14 +11,13 @@ import resource
 import socket
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from batchbus_service.execution.parent import end_with, tell_crashes
 from batchbus_service.storage.mongo.codec import decoded, encoded
 from batchbus_strategies.computing import called
 from batchbus_strategies.folder import import_from
-
-Document = dict[str, Any]
+from batchbus_strategies.strategy import Document
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any, Final
+from typing import Final
 
 from batchbus_service.domain.errors import NotStorable
 from batchbus_service.domain.job import Checkpoint, Job, plain
@@ -24,6 +24,7 @@ from batchbus_service.storage.mongo.document import from_document, to_document
 from batchbus_strategies import LeaseLost, RunCanceled, StrategyError, computing
 from batchbus_strategies.computing import ComputationDied
 from batchbus_strategies.json_values import NotJson
+from batchbus_strategies.strategy import Document
 
 __all__ = [
     "Document",
@@ -40,8 +41,6 @@ __all__ = [
     "state_of",
     "where",
 ]
-
-Document = dict[str, Any]
 
 _MOST_BYTES: Final = 256 * 1024 * 1024
 """Of one message; a job's document has 16 MiB at most."""
@@ -141,7 +140,14 @@ def error_to(error: BaseException, traceback: str, *, full: bool = False) -> Doc
         kind, text = "memory", where(frames)
     elif kind == "other":
         text = error_text(error)
-    return {"kind": kind, "text": plain(text, 10_000), "full": full, "traceback": plain(traceback, _TRACEBACK)}
+    public = error.without_values if isinstance(error, StrategyError) else None
+    return {
+        "kind": kind,
+        "text": plain(text, 10_000),
+        "without_values": None if public is None else plain(public, 10_000),
+        "full": full,
+        "traceback": plain(traceback, _TRACEBACK),
+    }
 
 
 def where(frames: Iterable[tuple[str, str, int]]) -> str:
@@ -163,6 +169,8 @@ def error_from(document: Document) -> BaseException:
         error = OutOfMemory(text)
     else:
         error = RaisedInChild(text, full=bool(document["full"]))
+    if isinstance(error, StrategyError):
+        error.without_values = document["without_values"]
     if document["traceback"]:
         error.__cause__ = _Remote(document["traceback"])
     return error

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from batchbus_service.telemetry.logs import LogFormat, LogLevel
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["Setup"]
 
@@ -34,9 +33,9 @@ class Setup:
     def folder(self) -> Path | None:
         return Path(self.strategies_folder) if self.strategies_folder is not None else None
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> Document:
         return asdict(self)
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Setup:
+    def from_document(cls, document: Fields) -> Setup:
         return cls(**{field.name: document[field.name] for field in fields(cls)})

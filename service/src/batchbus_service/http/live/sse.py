@@ -47,8 +47,17 @@ def way_to_break_off(request: Request) -> Callable[[], None]:
 class EventStream(EventSourceResponse):
     """Frames and lines, until they end, the client goes, or it takes nothing for `stalled` seconds."""
 
-    def __init__(self, frames: AsyncIterator[bytes], *, stalled: float, break_off: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        frames: AsyncIterator[bytes],
+        *,
+        stalled: float,
+        break_off: Callable[[], None],
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_end` is called when the stream has ended, in whatever way."""
         super().__init__(frames, ping=0)
+        self._on_end = on_end
         self._stalled = stalled
         self._break_off = break_off
 
@@ -65,6 +74,8 @@ class EventStream(EventSourceResponse):
         except _Stalled:
             structlog.get_logger("batchbus").info("stream_broken_off", path=scope["path"], reason="the reader stalls")
             self._break_off()
+        finally:
+            self._on_end()
 
 
 class _Stalled(Exception):

@@ -11,7 +11,14 @@ from batchbus_service.http.medusa.bodies import JsonBody, read_login
 from batchbus_service.http.medusa.keys import Bearer
 from batchbus_service.http.medusa.schemas import OneUser, SignedIn, SignIn
 from batchbus_service.http.medusa.wire import user_on_the_wire
-from batchbus_service.http.server.callers import SESSION_COOKIE, Caller
+from batchbus_service.http.server.callers import (
+    PAGES_COOKIE,
+    PAGES_HEADER,
+    SESSION_COOKIE,
+    Caller,
+    address_of,
+    session_keys,
+)
 from batchbus_service.http.server.errors import Unauthorized
 from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.origins import require_same_origin
@@ -27,9 +34,10 @@ async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A session, in a cookie."""
     require_same_origin(request, api.service.settings.cors_origins)
     user = await _user(request, api, body)
+    name = PAGES_COOKIE if PAGES_HEADER in request.headers and _behind_tls(request) else SESSION_COOKIE
     response = OneUser(user=user_on_the_wire(user)).response()
     response.set_cookie(
-        SESSION_COOKIE,
+        name,
         await api.users.sessions.begin(user),
         max_age=SESSION_HOURS * 3600,
         httponly=True,
@@ -43,7 +51,8 @@ async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
 async def bearer_token(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A bearer token for a day."""
     user = await _user(request, api, body)
-    return SignedIn(access_token=api.keys.access_token(Bearer(user.id, user.generation))).response()
+    bearer = Bearer(user.id, user.generation, await api.users.sessions.begin(user, "bearer"))
+    return SignedIn(access_token=api.keys.access_token(bearer)).response()
 
 
 @router.get("", responses=answers(OneUser))
@@ -52,25 +61,32 @@ async def who_am_i(caller: Caller) -> Response:
 
 
 @router.delete("", response_class=PlainTextResponse)
-async def sign_out(request: Request, api: ApiState, _caller: Caller) -> Response:
-    if key := request.cookies.get(SESSION_COOKIE):
+async def sign_out(request: Request, api: ApiState, caller: Caller) -> Response:
+    """Ends the session, and the bearer token, that the request came with. An API token goes on."""
+    for key in session_keys(request):
         await api.users.sessions.end(key)
+    await api.audit.note("logout", by=caller.user.id, address=address_of(request))
     response = PlainTextResponse("OK")
-    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax", secure=_behind_tls(request))
+    for name in (SESSION_COOKIE, PAGES_COOKIE):
+        if name == SESSION_COOKIE or name in request.cookies:
+            secure = name == PAGES_COOKIE or _behind_tls(request)
+            response.delete_cookie(name, httponly=True, samesite="lax", secure=secure)
     return response
 
 
 async def _user(request: Request, api: Api, body: JsonBody) -> User:
     login = read_login(body)
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     try:
         user = await api.users.logins.sign_in(login.email, login.password, address)
     except TryLater:
         api.service.meter.login_failed("limit")
-        raise
+        raise  # not written down: whoever is refused could fill the trail
     if user is None:
         api.service.meter.login_failed("credentials")
+        await api.audit.note("login_refused", by=None, address=address, about=login.email)
         raise Unauthorized
+    await api.audit.note("login", by=user.id, address=address)
     return user
 
 

@@ -50,12 +50,12 @@ async def download(request: Request, key: str, api: ApiState, expires: str = "",
     """A file, or the part of it that `Range` asks for. Without a valid signature, only if it is public."""
     key = segment(key)
     facts = await api.file_access.facts(key)
-    if facts is None:
-        raise not_found(f"There is no file with the key {key[:200]}")
-    if not api.keys.opens(key, expires, signature):
-        upload = await api.file_access.find(key)
-        if upload is None or not upload.public:
-            raise forbidden("This file needs a link that is signed and not older than an hour")
+    opens = api.keys.opens(key, expires, signature)
+    if not opens and (expires or signature):
+        raise forbidden("This link is not good, or older than an hour: ask for another one")  # whatever the file is
+    upload = None if opens else await api.file_access.find(key)
+    if facts is None or not (opens or (upload and upload.public)):
+        raise not_found(f"There is no file with the key {key[:200]}")  # nor is it said which protected ones there are
     name = key.rpartition("/")[2]
     headers = {
         "accept-ranges": "bytes",

@@ -90,6 +90,5 @@ class FileAccess:
         return True
 
     async def remove(self, key: str) -> None:
-        """Does nothing if there is no such file."""
+        """Does nothing if there is no such file. Whose it was stays known: to delete it again is no error, for them alone."""
         await self.files.delete(key)
-        await self._uploads.remove(key)

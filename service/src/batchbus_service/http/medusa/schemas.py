@@ -19,6 +19,7 @@ from batchbus_service.domain.parked import State as ParkedState
 from batchbus_service.domain.replay import State as ReplayState
 from batchbus_service.http.medusa.times import timestamp
 from batchbus_service.http.server.errors import ApiJson
+from batchbus_strategies.strategy import Document
 
 __all__ = [
     "AuditEntry",
@@ -63,7 +64,7 @@ __all__ = [
     "UserList",
 ]
 
-AnyObject = dict[str, Any]
+AnyObject = Document
 
 Time = Annotated[
     datetime,
@@ -226,7 +227,7 @@ class History(Answer):
 
 
 class PlanPage(Page):
-    plan: list[Any]
+    plan: list[object]
     counts: dict[str, int] | None
     """How many rows there are of each kind, in all."""
     plan_digest: str | None
@@ -234,7 +235,7 @@ class PlanPage(Page):
 
 
 class OutcomePage(Page):
-    outcome: list[Any]
+    outcome: list[object]
     counts: dict[str, int] | None
     """Of how many records became what, in all."""
 

@@ -52,16 +52,20 @@ async def grant(api: ApiState, caller: Writer, body: JsonBody) -> Response:
 @router.delete("/admin/uploads", responses=answers(Deleted), openapi_extra=takes(FileKey))
 async def delete(api: ApiState, caller: Writer, body: JsonBody) -> Response:
     key = read_file_key(body)
-    if await api.file_access.belongs_to(caller, key):
-        await api.file_access.remove(key)
-    elif await api.file_access.size(key) is not None:
+    if not await api.file_access.belongs_to(caller, key):  # the same for one that is not there
         raise not_allowed("Cannot delete a file that does not belong to the logged in user")
+    await api.file_access.remove(key)
     return Deleted(id=key, object="file", deleted=True).response()
 
 
 async def _received(request: Request, api: Api, user_id: str, *, public: bool) -> Response:
     """Every file of the form, or none of them."""
     refuse_compressed(request)
+    with api.shares.uploads.held(user_id):
+        return await _taken(request, api, user_id, public=public)
+
+
+async def _taken(request: Request, api: Api, user_id: str, *, public: bool) -> Response:
     uploads: list[Upload] = []
     parts = read_parts(request.headers.get("content-type", ""), request.stream())
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
@@ -13,8 +13,7 @@ from batchbus_service.http.server.errors import not_found
 from batchbus_service.http.server.openapi import answers
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import Api, ApiState
-from batchbus_strategies import BatchStrategy
-from batchbus_strategies.registry import RegistryEntry
+from batchbus_strategies.registry import RegistryEntry, Strategy
 from batchbus_strategies.templates import xlsx_template
 
 __all__ = ["router"]
@@ -58,7 +57,7 @@ async def columns(type: str, api: ApiState, _caller: Reader) -> Response:
     return TemplateColumnList(columns=explained).response()
 
 
-def _strategy(api: Api, batch_type: str) -> BatchStrategy[Any]:
+def _strategy(api: Api, batch_type: str) -> Strategy:
     """Raises `ApiError` if there is none."""
     strategy = api.service.registry.get(batch_type)
     if strategy is None:

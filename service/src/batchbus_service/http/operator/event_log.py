@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
@@ -11,6 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from batchbus_events.event import Event, encode
 from batchbus_events.ids import JOB_ID
+from batchbus_service.domain.instants import Instant
 from batchbus_service.domain.selection import Selection
 from batchbus_service.http.server.callers import Operator
 from batchbus_service.http.server.errors import invalid
@@ -28,7 +28,7 @@ _NDJSON: Final = "application/x-ndjson"
 async def history(
     api: ApiState,
     _caller: Operator,
-    since: datetime | None = None,
+    since: Instant | None = None,
     job_id: str | None = None,
     after: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
@@ -41,7 +41,7 @@ async def history(
         selection = Selection(job_ids=(job_id,))
     else:
         assert since is not None
-        selection = Selection(since=since.replace(tzinfo=since.tzinfo or UTC))
+        selection = Selection(since=since)
     batches = JobHistories(api.service.stores.histories).batches(selection, after=after)
     # The first ones before the answer begins, so that a database that is away is an error and not an empty answer.
     first: list[Event] = await anext(batches, [])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from pydantic_core import to_json
 
+from batchbus_service.domain.instants import AwareInstant, Instant
 from batchbus_service.domain.parked import Filter, ParkedMessage, State
 from batchbus_service.http.medusa import schemas
 from batchbus_service.http.medusa.bodies import JsonBody
@@ -34,8 +34,8 @@ Reason = Annotated[str, Field(min_length=3, max_length=1000)]
 class _Filter(Form):
     routing_key: str | None = None
     reason: str | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: AwareInstant | None = None
+    until: AwareInstant | None = None
 
 
 class _Deal(Form):
@@ -43,7 +43,7 @@ class _Deal(Form):
 
 
 class _Requeue(_Deal):
-    body: dict[str, Any] | str | None = None
+    body: dict[str, object] | str | None = None
     routing_key: Annotated[str, Field(max_length=255)] | None = None
 
 
@@ -58,8 +58,8 @@ async def list_parked(
     state: State = State.PARKED,
     routing_key: Annotated[str | None, Query(max_length=255)] = None,
     reason: Annotated[str | None, Query(max_length=1000)] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     offset: Offset = 0,
     limit: Limit = 20,
 ) -> Response:

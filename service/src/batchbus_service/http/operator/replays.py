@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -24,6 +24,7 @@ from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.paths import segment
 from batchbus_service.http.server.state import Api, ApiState
 from batchbus_service.storage.changing import changed
+from batchbus_strategies.strategy import Document
 
 __all__ = ["router"]
 
@@ -150,7 +151,7 @@ def _on_the_wire(replay: Replay) -> schemas.Replay:
         destination=replay.destination.model_dump(exclude_none=True),
         reason=replay.reason,
         rate=replay.rate,
-        plan=_plain(asdict(replay.plan)) | {"effect_on_batchbus": _EFFECT} if replay.plan else None,
+        plan=_plain_object(asdict(replay.plan)) | {"effect_on_batchbus": _EFFECT} if replay.plan else None,
         published=replay.published,
         repeated=replay.repeated,
         trouble=replay.trouble,
@@ -159,14 +160,18 @@ def _on_the_wire(replay: Replay) -> schemas.Replay:
         started_by=replay.started_by,
         started_at=replay.started_at,
         ended_at=replay.ended_at,
-        audit=[_plain(asdict(entry)) for entry in replay.audit],
+        audit=[_plain_object(asdict(entry)) for entry in replay.audit],
     )
 
 
-def _plain(value: Any) -> Any:
+def _plain_object(fields: Mapping[str, object]) -> Document:
     """With times as the API writes them."""
+    return {name: _plain(value) for name, value in fields.items()}
+
+
+def _plain(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+        return _plain_object(value)
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     return timestamp(value) if isinstance(value, datetime) else value

@@ -12,11 +12,12 @@ import re
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
+from pydantic import TypeAdapter
 
 from batchbus_events import topics
 from batchbus_events.bus import PRINCIPAL, Bus, BusError, Message
@@ -26,6 +27,7 @@ from batchbus_events.ids import new_ulid
 from batchbus_service.access import Principal
 from batchbus_service.domain.bus_rules import http_user
 from batchbus_service.domain.errors import StoreUnavailable, UnknownJob
+from batchbus_service.domain.instants import Instant
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.http.live.feeds import CutOff, LiveEvent, LiveReader
 from batchbus_service.http.live.sse import EventStream, comment, frame, id_alone, retry_hint, way_to_break_off
@@ -44,6 +46,7 @@ __all__ = ["of_a_job", "router"]
 router = APIRouter(prefix="/admin", tags=["events"])
 
 _PATTERN: Final = re.compile(r"[a-z0-9_*#-]+(\.[A-Za-z0-9_*#-]+)*")
+_INSTANT: Final[TypeAdapter[datetime]] = TypeAdapter(Instant)
 _LATE: Final = timedelta(minutes=1)
 """How much later than its time an event may have got into the log."""
 _OVERLAP: Final = 10_000
@@ -71,7 +74,8 @@ async def events_of_a_job(
     await api.feed.open()
     break_off = way_to_break_off(request)
     frames = _while_allowed(of_a_job(api, job.id, sent, break_off), request, caller)
-    return EventStream(frames, stalled=api.timeouts.stalled, break_off=break_off)
+    give_back = api.shares.streams.take(caller.user.id)
+    return EventStream(frames, stalled=api.timeouts.stalled, break_off=break_off, on_end=give_back)
 
 
 @router.get("/events", response_class=Response, responses=answers_with_events())
@@ -80,7 +84,7 @@ async def events_of_all_jobs(
     api: ApiState,
     caller: Operator,
     pattern: Annotated[str, Query(max_length=topics.MAX_KEY)] = "batch.#",
-    since: datetime | None = None,
+    since: Instant | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Events whose routing key matches `pattern`; those since `since` or after `Last-Event-ID` first, from the log."""
@@ -90,11 +94,12 @@ async def events_of_all_jobs(
     if last_event_id:
         after = _read_position(last_event_id)
     elif since:
-        after = (since.replace(tzinfo=since.tzinfo or UTC), "")
+        after = (since, "")
     await api.feed.open()
     break_off = way_to_break_off(request)
     frames = _while_allowed(_of_all_jobs(api, pattern, after, break_off), request, caller)
-    return EventStream(frames, stalled=api.timeouts.stalled, break_off=break_off)
+    give_back = api.shares.streams.take(caller.user.id)
+    return EventStream(frames, stalled=api.timeouts.stalled, break_off=break_off, on_end=give_back)
 
 
 @router.post("/events", status_code=202, responses=answers(SentTrigger, 202), openapi_extra=takes(NewTrigger))
@@ -255,6 +260,6 @@ def _read_sequence(text: str | None) -> int:
 def _read_position(text: str) -> tuple[datetime, str]:
     time, _, event_id = text.partition("/")
     try:
-        return datetime.fromisoformat(time).astimezone(UTC), event_id
-    except (ValueError, OverflowError):
+        return _INSTANT.validate_python(datetime.fromisoformat(time)), event_id
+    except ValueError:
         raise invalid("Last-Event-ID must be the id of an event in this stream") from None

@@ -1,4 +1,4 @@
-"""Routes: the users of this API, for operators."""
+"""Routes: the users of this API. Operators may see them; who may administer users may change them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from batchbus_service.access import Role, User
 from batchbus_service.http.medusa.bodies import JsonBody
 from batchbus_service.http.medusa.schemas import Deleted, OneUser, UserList
 from batchbus_service.http.medusa.wire import user_on_the_wire
-from batchbus_service.http.server.callers import Operator
+from batchbus_service.http.server.callers import Operator, UserAdmin
 from batchbus_service.http.server.errors import not_allowed, not_found
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes
@@ -51,7 +51,7 @@ async def list_users(api: ApiState, _caller: Operator, offset: Offset = 0, limit
 
 
 @router.post("", status_code=201, responses=answers(OneUser, 201, refusals=(409,)), openapi_extra=takes(_NewUser))
-async def add(api: ApiState, caller: Operator, body: JsonBody) -> Response:
+async def add(api: ApiState, caller: UserAdmin, body: JsonBody) -> Response:
     """`{email, role, password, first_name, last_name}`, all but `email` optional; without a password, a token is needed."""
     asked = read_form(_NewUser, body)
     user = await api.users.add(
@@ -71,7 +71,7 @@ async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
 
 
 @router.post("/{id}", responses=answers(OneUser), openapi_extra=takes(_Change))
-async def change(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
+async def change(id: str, api: ApiState, caller: UserAdmin, body: JsonBody) -> Response:
     """`{role, password}`, both optional. A new password ends the user's sessions and bearer tokens."""
     user, asked = await _user(api, id), read_form(_Change, body)
     await api.users.change(user, role=asked.role, password=asked.password)
@@ -80,11 +80,11 @@ async def change(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Re
 
 
 @router.delete("/{id}", responses=answers(Deleted))
-async def remove(id: str, api: ApiState, caller: Operator) -> Response:
+async def remove(id: str, api: ApiState, caller: UserAdmin) -> Response:
     """Every credential of theirs ends at once; their jobs stay."""
     user = await _user(api, id)
     if user.id == caller.user.id:
-        raise not_allowed("Nobody can remove themselves: another operator has to")
+        raise not_allowed("Nobody can remove themselves: another administrator has to")
     await api.users.remove(user)
     _log.info("user_removed", user=user.id, by=caller.user.id)
     return Deleted(id=user.id, object="user", deleted=True).response()

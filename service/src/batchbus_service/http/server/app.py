@@ -10,12 +10,14 @@ from fastapi import FastAPI
 from batchbus_service.http.medusa import auth, downloads, jobs, uploads
 from batchbus_service.http.medusa.access import admit
 from batchbus_service.http.operator import (
+    audit,
     batch_types,
     error_file,
     event_log,
     history,
     job_files,
     outcome,
+    own_account,
     parked,
     plan,
     replays,
@@ -26,11 +28,14 @@ from batchbus_service.http.operator import (
 )
 from batchbus_service.http.pages import routes as pages
 from batchbus_service.http.server import errors, origins
+from batchbus_service.http.server.auditing import Audited
 from batchbus_service.http.server.connections import SlowBodies
+from batchbus_service.http.server.framing import Framing
 from batchbus_service.http.server.heads import Heads
 from batchbus_service.http.server.metrics import MeteredRequests
 from batchbus_service.http.server.openapi import describe, operation_id
 from batchbus_service.http.server.paths import PathForm
+from batchbus_service.http.server.private import PrivateAnswers
 from batchbus_service.http.server.probes import add_probes, connect_probes
 from batchbus_service.http.server.state import Api
 from batchbus_service.http.server.validators import Validators
@@ -39,7 +44,9 @@ __all__ = ["create_app", "routed_app"]
 
 _ROUTES: Final = (
     auth,
+    own_account,
     users,
+    audit,
     tokens,
     jobs,
     plan,
@@ -68,10 +75,13 @@ def create_app(api: Api) -> FastAPI:
     connect_probes(app, api.probes)
     errors.install(app, admit)
     app.add_middleware(Validators)
+    app.add_middleware(Audited, trail=api.audit)
     app.add_middleware(Heads)
     app.add_middleware(MeteredRequests, meter=api.service.meter)
     app.add_middleware(PathForm)
+    app.add_middleware(PrivateAnswers)
     app.add_middleware(SlowBodies, timeouts=api.timeouts)
+    app.add_middleware(Framing)
     origins.allow_origins(app, api.service.settings.cors_origins)
     return app
 

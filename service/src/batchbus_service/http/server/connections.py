@@ -18,7 +18,8 @@ import h11
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from batchbus_service.http.server.errors import ApiError
+from batchbus_service.http.server.errors import ApiError, ApiJson
+from batchbus_service.http.server.shares import Crowd
 
 __all__ = ["BREAK_OFF", "DEFAULT_TIMEOUTS", "HEAD_BYTES", "HttpTimeouts", "SlowBodies", "patient"]
 
@@ -34,6 +35,8 @@ class HttpTimeouts:
 
     head: float = 20.0
     """For the whole head of a request, from the connection or the request before on."""
+    crowded: float = 2.0
+    """The same, for a connection beyond those that there may be."""
     body: float = 20.0
     """For the next piece of a body."""
     bytes_per_second: float = 500.0
@@ -53,28 +56,43 @@ class HttpTimeouts:
 DEFAULT_TIMEOUTS: Final = HttpTimeouts()
 
 
-def patient(timeouts: HttpTimeouts) -> type[H11Protocol]:
-    """The protocol of a connection, for uvicorn."""
+def patient(timeouts: HttpTimeouts, crowd: Crowd | None = None) -> type[H11Protocol]:
+    """The protocol of a connection, for uvicorn. `crowd`: what the connections of the server are counted in."""
 
     class Patient(_Connection):
         pass
 
     Patient.timeouts = timeouts
+    Patient.crowd = crowd or Crowd()
     return Patient
 
 
 class _Connection(H11Protocol):
     timeouts: HttpTimeouts
+    crowd: Crowd
+    _address: str | None = None
+    _head_seconds: float
     _timer: asyncio.TimerHandle | None = None
     _parted = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         self.app = _that_can_break_off(self.app, transport.abort)
-        self._set_timer()
+        self._address = self.client[0] if self.client else ""
+        self._head_seconds = self.timeouts.head
+        if not self.crowd.enter(self._address):
+            self.app = _for_health_alone(self.app)
+            self._head_seconds = self.timeouts.crowded
+        if self.crowd.full:
+            transport.abort()
+        else:
+            self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._silence()
+        if self._address is not None:
+            self.crowd.leave(self._address)
+            self._address = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -98,7 +116,7 @@ class _Connection(H11Protocol):
         if self.transport.is_closing() or self._parted:
             return
         if self.conn.our_state is h11.IDLE:
-            self._timer = self._timer or self.loop.call_later(self.timeouts.head, self._no_head)
+            self._timer = self._timer or self.loop.call_later(self._head_seconds, self._no_head)
         elif self.conn.our_state is h11.DONE:
             self._timer = self._timer or self.loop.call_later(self.timeouts.parting, self.transport.close)
         else:
@@ -147,6 +165,26 @@ def _that_can_break_off(app: ASGIApp, abort: Callable[[], None]) -> ASGIApp:
         await app({**scope, "extensions": {**scope.get("extensions", {}), BREAK_OFF: abort}}, receive, send)
 
     return that_can_break_off
+
+
+def _for_health_alone(app: ASGIApp) -> ASGIApp:
+    """For a connection beyond those that there may be: whoever watches over the process still learns that it lives."""
+
+    async def for_health_alone(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith("/health"):
+            body = {"type": "unavailable", "message": "Too many connections at the same moment"}
+            headers = {"connection": "close", "retry-after": "5"}
+            await ApiJson(body, HTTPStatus.SERVICE_UNAVAILABLE, headers)(scope, receive, send)
+            return
+
+        async def last(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        await app(scope, receive, last)
+
+    return for_health_alone
 
 
 class SlowBodies:

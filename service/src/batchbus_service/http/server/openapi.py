@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -14,10 +14,20 @@ from pydantic import BaseModel
 
 from batchbus_service.http.medusa.schemas import Refusal
 from batchbus_service.http.server.callers import SESSION_COOKIE, TOKEN_HEADER
+from batchbus_strategies.strategy import Document
 
-__all__ = ["answers", "answers_with_events", "describe", "may_take", "operation_id", "takes", "takes_files"]
+__all__ = [
+    "Described",
+    "answers",
+    "answers_with_events",
+    "describe",
+    "may_take",
+    "operation_id",
+    "takes",
+    "takes_files",
+]
 
-Described = dict[str, Any]
+Described = Document
 """A part of the document."""
 
 _REF: Final = "#/components/schemas/{model}"

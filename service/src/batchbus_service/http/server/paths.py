@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +19,8 @@ _PATH_WORDS: Final = frozenset(
     {"admin", "auth", "batch-jobs", "cancel", "confirm", "download-url", "health", "protected", "token", "uploads"}
 )
 """What Medusa's paths are made of, besides ids."""
+_MEDUSAS: Final = ("/admin", "/uploads", "/health")
+"""What the paths begin with that are as lenient as Medusa's. A proxy denies others, such as `/metrics`, by one spelling."""
 
 
 class PathForm:
@@ -34,7 +36,10 @@ class PathForm:
             if b"%" in raw:
                 names = raw.decode("ascii", "replace").split("/")
                 path = "/".join(unquote(name).replace("%", "%25").replace("/", "%2F") for name in names)
-            scope = {**scope, "path": _plain(path)}
+            plain = _plain(path)
+            if not plain.startswith(_MEDUSAS) and plain.encode() != raw:
+                plain = f"/{quote(raw)}"  # which is no route's
+            scope = {**scope, "path": plain}
         await self._app(scope, receive, send)
 
 

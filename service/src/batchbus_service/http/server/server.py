@@ -15,6 +15,7 @@ from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.app import create_app
 from batchbus_service.http.server.connections import DEFAULT_TIMEOUTS, HEAD_BYTES, HttpTimeouts, patient
 from batchbus_service.http.server.probes import create_probe_app
+from batchbus_service.http.server.shares import Crowd
 from batchbus_service.http.server.state import Api, Probes
 
 __all__ = ["serving", "serving_probes"]
@@ -24,10 +25,11 @@ _GRACE_SECONDS: Final = 5
 
 
 @asynccontextmanager
-async def serving(api: Api, sock: socket.socket) -> AsyncIterator[Api]:
+async def serving(api: Api, sock: socket.socket, *, crowd: Crowd | None = None) -> AsyncIterator[Api]:
     """Serve the API on a socket from `listen` until the context is left; then streams end first, requests next."""
     await api.users.prepare()
-    async with api.parked, _serving(create_app(api), sock, api.timeouts, api.service.settings):
+    await api.audit.prepare()
+    async with api.parked, _serving(create_app(api), sock, api.timeouts, api.service.settings, crowd):
         try:
             yield api
         finally:
@@ -45,7 +47,7 @@ async def serving_probes(
 
 @asynccontextmanager
 async def _serving(
-    app: FastAPI, sock: socket.socket, timeouts: HttpTimeouts, settings: Settings
+    app: FastAPI, sock: socket.socket, timeouts: HttpTimeouts, settings: Settings, crowd: Crowd | None = None
 ) -> AsyncIterator[None]:
     server = _Server(
         uvicorn.Config(
@@ -56,7 +58,7 @@ async def _serving(
             ws="none",
             server_header=False,
             forwarded_allow_ips=settings.trusted_proxies,
-            http=patient(timeouts),
+            http=patient(timeouts, crowd or Crowd(settings.trusted_proxies)),
             h11_max_incomplete_event_size=HEAD_BYTES,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )

@@ -8,11 +8,13 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from batchbus_service.access import Users
+from batchbus_service.access.audit import AuditTrail
 from batchbus_service.engine.readiness import Readiness
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa.file_access import FileAccess
 from batchbus_service.http.medusa.keys import Keys
 from batchbus_service.http.server.connections import HttpTimeouts
+from batchbus_service.http.server.shares import Shares
 from batchbus_service.operations.parked.parked_messages import ParkedMessages
 from batchbus_service.operations.service import Service
 from batchbus_service.storage.line_index import LinePages
@@ -43,6 +45,8 @@ class Api:
     timeouts: HttpTimeouts
     plans: LinePages
     parked: ParkedMessages
+    shares: Shares
+    audit: AuditTrail
 
 
 def api_of(request: Request) -> Api:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -131,38 +133,28 @@ class ReplayAttempt:
 
     async def _send(self, batch: Sequence[HistoryEvent]) -> tuple[int, BusError | None]:
         """How many were confirmed up to the first that was not, and why that one was not."""
-        sends: list[asyncio.Future[None]] = []
-        last: dict[str, asyncio.Future[None]] = {}
-        failed: list[HistoryEvent] = []
-        try:
-            for event in batch:
-                job_id = event.position.job_id
-                if (before := last.get(job_id)) is not None:
-                    # What the broker refuses would come behind what follows it of the same job.
-                    await asyncio.wait([before])
-                if failed:
-                    break
-                last[job_id] = asyncio.ensure_future(self._send_one(event, failed))
-                sends.append(last[job_id])
-            outcomes = await asyncio.gather(*sends, return_exceptions=True)
-        finally:
-            for send in sends:
-                send.cancel()
-        for number, outcome in enumerate(outcomes):
-            if isinstance(outcome, BusError):
-                return number, outcome
-            if outcome is not None:
-                raise outcome
-        return len(batch), None
+        of_jobs: dict[str, list[tuple[int, HistoryEvent]]] = defaultdict(list)
+        for number, event in enumerate(batch):
+            of_jobs[event.position.job_id].append((number, event))
+        failures = await asyncio.gather(*map(self._send_in_sequence, of_jobs.values()))
+        return min((failure for failure in failures if failure), default=(len(batch), None), key=itemgetter(0))
 
-    async def _send_one(self, event: HistoryEvent, failed: list[HistoryEvent]) -> None:
+    async def _send_in_sequence(self, events: Sequence[tuple[int, HistoryEvent]]) -> tuple[int, BusError] | None:
+        """One job's, each once the one before it is confirmed: what the broker refuses would come behind what follows it.
+
+        `events`: with their numbers in the batch. Returns the number of the first that was not confirmed, and why.
+        """
+        for number, event in events:
+            try:
+                await self._send_one(event)
+            except BusError as error:
+                return number, error
+        return None
+
+    async def _send_one(self, event: HistoryEvent) -> None:
         destination = self.replay.destination
         message = _message(event, destination.queue)
-        try:
-            await self._shared.bus.publish(destination.exchange or "", message, mandatory=destination.queue is not None)
-        except BusError:
-            failed.append(event)
-            raise
+        await self._shared.bus.publish(destination.exchange or "", message, mandatory=destination.queue is not None)
 
     async def _got_to(self, confirmed: Sequence[HistoryEvent], *, trouble: str | None, repeat: int) -> None:
         """Write what was confirmed, then look whether to go on, and how fast. Raises `AttemptEnded`."""

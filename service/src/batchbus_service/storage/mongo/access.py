@@ -136,6 +136,8 @@ class MongoSessionStore:
     async def insert(self, session: Session) -> None:
         document = {
             "_id": session.digest,
+            "session_id": session.id,
+            "kind": session.kind,
             "user_id": session.user_id,
             "created_at": session.created_at,
             "expires_at": session.expires_at,
@@ -145,6 +147,11 @@ class MongoSessionStore:
     async def get(self, digest: str) -> Session | None:
         document = await self._sessions.find_one({"_id": digest})
         return read("session", document, _session) if document else None
+
+    async def of_user(self, user_id: str) -> list[Session]:
+        documents = await self._sessions.find({"user_id": user_id})
+        known = list(readable("session", documents, _session))
+        return sorted(known, key=lambda session: session.id, reverse=True)
 
     async def remove(self, digest: str) -> None:
         await self._sessions.delete({"_id": digest})
@@ -215,6 +222,8 @@ def _token(document: Stored) -> ApiToken:
 def _session(document: Stored) -> Session:
     return Session(
         digest=document["_id"],
+        id=document.get("session_id", f"ses_{document['_id'][:26]}"),
+        kind=document.get("kind", "cookie"),
         user_id=document["user_id"],
         created_at=document["created_at"],
         expires_at=document["expires_at"],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne, WriteConcern
@@ -23,7 +23,7 @@ __all__ = ["ASCENDING", "DESCENDING", "Collection", "Database", "Order"]
 Database: TypeAlias = "AsyncIOMotorDatabase[Document]"
 """batchbus's own database, as the stores are given it."""
 Order = Sequence[tuple[str, int]]
-Where = Mapping[str, Any]
+Where = Mapping[str, object]
 
 
 class Collection:

@@ -10,6 +10,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 
 from batchbus_service.domain.ports import Clock, Stores
 from batchbus_service.storage.mongo.access import MongoLoginStore, MongoSessionStore, MongoTokenStore, MongoUserStore
+from batchbus_service.storage.mongo.audit import MongoAuditStore
 from batchbus_service.storage.mongo.collection import Database
 from batchbus_service.storage.mongo.driver import Document, answered, client_options
 from batchbus_service.storage.mongo.histories import MongoHistoryReader
@@ -57,4 +58,5 @@ def mongo_stores(database: Database, clock: Clock, *, embedded: bool) -> Stores:
         tokens=MongoTokenStore(database),
         sessions=MongoSessionStore(database),
         logins=MongoLoginStore(database),
+        audit=MongoAuditStore(database),
     )

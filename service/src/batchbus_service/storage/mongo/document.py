@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from operator import attrgetter
 from types import UnionType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import SCHEMA, Checkpoint, HistoryEntry, Job, Lease, Status, Writer, work_queue
@@ -23,6 +23,8 @@ __all__ = [
     "to_document",
     "update_of",
 ]
+
+T = TypeVar("T")
 
 A_JOB: Final = "batch job"
 """What people call what the document is of."""
@@ -92,7 +94,7 @@ def update_of(old: Job, new: Job, *, by_owner: bool = False) -> Document:
     changed: Document = {}
     removed: Document = {}
 
-    def compare(name: str, before: Any, after: Any, encode: Callable[[Any], Any] = _as_it_is) -> None:
+    def compare(name: str, before: object, after: T, encode: Callable[[T], object] = _as_it_is) -> None:
         if before == after and name != "wake_at" and not (by_owner and name in WRITTEN_BY_HEARTBEATS):
             return
         if after is None:
@@ -161,7 +163,7 @@ def history_of(document: Stored) -> tuple[HistoryEntry, ...]:
 def stand_in(document: Stored, reason: str) -> Job:
     """What a list shows in place of a job that cannot be read: what is known of it, and the reason."""
 
-    def known(name: str, kind: type[Any], otherwise: Any) -> Any:
+    def known(name: str, kind: type[T], otherwise: T) -> T:
         value = document.get(name)
         return value if isinstance(value, kind) else otherwise
 
@@ -181,7 +183,7 @@ def stand_in(document: Stored, reason: str) -> Job:
     )
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: object) -> object:
     return value
 
 

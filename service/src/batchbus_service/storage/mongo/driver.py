@@ -6,22 +6,21 @@ which of the driver's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
-from typing import Any, Final
+from typing import Final
 
 from bson.codec_options import CodecOptions
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure, PyMongoError
 
 from batchbus_service.domain.errors import StoreUnavailable, TooLarge
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["AWARE", "DURABLE", "NOTED", "Document", "Stored", "answered", "client_options"]
 
-Document = dict[str, Any]
-"""A BSON document: what the driver takes and gives."""
-Stored = Mapping[str, Any]
+Stored = Fields
 """A document as it was read: nothing is known yet of the kinds of its values."""
 
 AWARE: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True, tzinfo=UTC)
@@ -36,7 +35,7 @@ _TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420, 2})
 _DUPLICATE_KEY: Final = 11000
 
 
-def client_options(answer_seconds: float) -> dict[str, Any]:
+def client_options(answer_seconds: float) -> Document:
     """The options of every client, those lent to strategies included.
 
     A server that is frozen or cut off breaks no connection: without a limit, a call to it would never return, and
@@ -77,7 +76,7 @@ def _name(error: OperationFailure) -> str:
     return str((error.details or {}).get("codeName") or error.code or type(error).__name__)
 
 
-def _only_duplicates(details: Mapping[str, Any] | None) -> bool:
+def _only_duplicates(details: Stored | None) -> bool:
     found = details or {}
     failed = found.get("writeErrors", [])
     return not found.get("writeConcernErrors") and all(each.get("code") == _DUPLICATE_KEY for each in failed)

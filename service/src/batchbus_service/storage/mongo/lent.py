@@ -11,6 +11,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 
 from batchbus_service.storage.mongo.driver import client_options
 from batchbus_strategies import Files, Services, StrategyError
+from batchbus_strategies.strategy import Document
 
 __all__ = ["LentClient", "UsedElsewhere", "lend"]
 
@@ -28,7 +29,7 @@ class UsedElsewhere(StrategyError):
         )
 
 
-class LentClient(AsyncIOMotorClient[dict[str, Any]]):
+class LentClient(AsyncIOMotorClient[Document]):
     """A Motor client that answers on `loops`: each call on the loop that makes it.
 
     Motor itself binds a client to the loop that happens to use it first. Were that one a strategy's own, its end would

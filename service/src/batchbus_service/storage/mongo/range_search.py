@@ -18,6 +18,7 @@ T = TypeVar("T")
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LAG: Final = timedelta(seconds=10)
 """A write may land a little after the time that it carries: never call younger times searched."""
+_RECENT: Final = timedelta(days=30)
 _NARROWEST: Final = timedelta(milliseconds=20)
 _FULL_EVERY: Final = timedelta(seconds=60)
 
@@ -31,7 +32,7 @@ class RangeSearch(Generic[T]):
         """Just below what the last search found first."""
         self._floor = _EPOCH
         """Below it nothing is left, unless a write has landed very late."""
-        self._width = timedelta(days=365)
+        self._width: timedelta | None = None
         self._full_at = _EPOCH
 
     async def first(
@@ -39,7 +40,8 @@ class RangeSearch(Generic[T]):
     ) -> list[T]:
         """About `want` entries, or all there are, in the order of time. `fetch(after, up_to)` reads one slice."""
         found = sorted(await self._late(fetch, until), key=self._time_of)
-        low, width, first = self._low, self._width, None
+        # The first time there is one slice for all that is old, where nothing is nearly always, and one for the rest.
+        low, width, first = self._low, self._width or max(until - _EPOCH - _RECENT, _NARROWEST), None
         while low < until and len(found) < want:
             high = min(low + width, until)
             slice_ = sorted(await fetch(low, high), key=self._time_of)

@@ -4,7 +4,6 @@ This is all that a batch type takes: a class with a name and a `process`, in a f
 """
 
 from datetime import UTC, datetime
-from typing import Any
 
 from batchbus_strategies import AnyContext, BatchStrategy, JobRun
 
@@ -23,7 +22,7 @@ class DemoShop(BatchStrategy[AnyContext]):
 
 
 _NOW = datetime.now(UTC)
-_BOWL: dict[str, Any] = {
+_BOWL: dict[str, object] = {
     "_id": "prod_oak_bowl",
     "handle": "oak-bowl",
     "title": "Oak bowl",
@@ -47,7 +46,7 @@ _BOWL: dict[str, Any] = {
     "created_at": _NOW,
     "updated_at": _NOW,
 }
-_SHOP: dict[str, list[dict[str, Any]]] = {
+_SHOP: dict[str, list[dict[str, object]]] = {
     "regions": [
         {"_id": "reg_europe", "name": "Europe", "currency_code": "eur"},
         {"_id": "reg_japan", "name": "Japan", "currency_code": "jpy"},

@@ -69,7 +69,8 @@ export function refusal(status, text) {
 /** A session for an email address and a password. */
 export async function signIn(email, password) {
   token.forget();
-  return (await post("admin/auth", { email, password })).user;
+  const headers = { "x-batchbus-pages": "1" }; // behind TLS, the cookie is of this host alone
+  return (await post("admin/auth", { email, password }, { headers })).user;
 }
 
 /** Ends the session, or forgets the token, which goes on to be valid elsewhere. */
@@ -82,7 +83,7 @@ export async function signOut() {
 export async function whoAmI() {
   try {
     const { user } = await get("admin/auth");
-    return { user, operator: user.role === "admin" && (!token.get() || (await allows("admin/replays?limit=1"))) };
+    return { user, operator: ["admin", "operator"].includes(user.role) && (!token.get() || (await allows("admin/replays?limit=1"))) };
   } catch (error) {
     if (error instanceof SignedOut) return null;
     throw error;
