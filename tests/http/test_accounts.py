@@ -44,7 +44,11 @@ async def test_users_are_listed_in_pages_and_found_by_id(olga: Person) -> None:
         ({"email": "nobody"}, 400, "no email address"),
         ({"email": 5}, 400, "email"),
         ({"email": "x@example.com", "password": "short"}, 400, "8 to 1024 characters"),
-        ({"email": "x@example.com", "role": "king"}, 400, "role: Input should be 'admin', 'member', 'developer' or 'operator'"),
+        (
+            {"email": "x@example.com", "role": "king"},
+            400,
+            "role: Input should be 'admin', 'member', 'developer' or 'operator'",
+        ),
         ({"email": "x@example.com", "admin": True}, 400, "admin: should not exist"),
         ({"email": "olga@EXAMPLE.com"}, 409, "There is a user olga@example.com already"),
     ],
