@@ -136,7 +136,7 @@ def test_a_job_is_shown_with_its_history_and_why_it_is_where_it_is(batchbus: Com
     assert "It is a dry run and waits for a confirmation" in shown
     assert "batch.pre_processed" in shown
     as_json = batchbus.fine("show", job_id, "--json").json
-    assert as_json.keys() == {"batch_job", "history", "why", "way_out", "plan", "outcome"}
+    assert as_json.keys() == {"batch_job", "history", "why", "way_out", "plan", "outcome", "error_file"}
 
 
 def test_the_row_errors_of_a_job_are_fetched(batchbus: Command, tmp_path: Path) -> None:

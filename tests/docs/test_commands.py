@@ -135,6 +135,7 @@ def test_every_command_of_a_page_runs(page: Path, tmp_path: Path) -> None:
 def test_every_command_of_a_page_runs_on_rabbitmq(
     name: str, tmp_path: Path, amqp_vhost_url: str, mongo_url: str, database_name: str
 ) -> None:
+    (tmp_path / "files").mkdir(mode=0o700)  # as whoever runs batchbus in production has made it
     replacements = {
         "amqp://localhost": amqp_vhost_url,
         "mongodb://localhost": mongo_url,

@@ -23,7 +23,11 @@ _PACKAGES: Final = (batchbus_events, batchbus_strategies, batchbus_service)
 _CALLS: Final = frozenset({"compile", "match", "search", "fullmatch", "split", "findall", "finditer", "sub", "subn"})
 _SEARCHING: Final = frozenset({"search", "split", "findall", "finditer", "sub", "subn"})
 _LOCALS: Final[dict[str, dict[str, Any]]] = {
-    "batchbus_strategies.records.header": {"before": "Option ", "after": " Name"},
+    "batchbus_strategies.records.header": {
+        "before": "Option ",
+        "after": " Name",
+        "column": "Product Category <n> Handle",
+    },
     "batchbus_strategies.tables.csv_reader": {"self": SimpleNamespace(delimiter=";")},
 }
 """What the expressions of functions are made of, for those that are made anew each time."""

@@ -36,7 +36,7 @@ _OF_COLUMNS: Final = {
     ("unknown_reference", "Product Collection Title"): "unknown_collection",
 }
 _BY_PLAIN: Final = {(code, plain(column)): known for (code, column), known in _OF_COLUMNS.items()}
-_WORDS: Final = {
+_MESSAGES: Final = {
     "missing_handle": "every row needs a handle",
     "product_too_large": "the product with all its variants is too large for one document",
 }
@@ -46,7 +46,7 @@ def reworded(error: CellError) -> CellError:
     """The same error with the code of product imports."""
     code, column = error.code, error.column or ""
     known = _CODES.get(code) or _BY_PLAIN.get((code, plain(column)), code)
-    message = _WORDS.get(known, error.message)
+    message = _MESSAGES.get(known, error.message)
     if code == "duplicate_record":
         return replace(error, code="duplicate_product", column="Product Id", message=f"{message}, with another handle")
     if code == "unknown_reference" and known == code:

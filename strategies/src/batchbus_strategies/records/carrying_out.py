@@ -166,7 +166,7 @@ class _CarryingOut:
                         if each["what"] in ("refused", "conflict"):
                             bad_lines |= dict.fromkeys(each["lines"], each["reason"] or "")
                     if self._options.by_rows:
-                        bad_lines |= _rows_left_out(chunk.operations)
+                        bad_lines |= _omitted_rows(chunk.operations)
                     await file.write(b"".join(to_json(each, fallback=str) + b"\n" for each in outcomes))
             files = {"OUTCOME": key}
             if errors := await write_error_file(run, bad_lines):
@@ -180,7 +180,7 @@ class _CarryingOut:
             await run.files.delete(self._conflicts_key(offset))
 
 
-def _rows_left_out(operations: Sequence[Operation]) -> dict[int, str]:
+def _omitted_rows(operations: Sequence[Operation]) -> dict[int, str]:
     """What is wrong with single rows of records that are written, by line."""
     errors: list[PlannedError] = []
     for operation in operations:

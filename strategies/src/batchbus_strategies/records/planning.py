@@ -154,7 +154,7 @@ class Planner:
             self.schema, rows, existing, self.columns, self.ids, errors, new_element=self.hooks.new_element
         )
 
-    def _all_left_out(self, staged: StagedRecord) -> bool:
+    def _omitted_as_a_whole(self, staged: StagedRecord) -> bool:
         return bool(self._left_out) and {row.line for row in staged.rows} <= {each.line for each in self._left_out}
 
     def _of_nothing(self, staged: StagedRecord, values: dict[str, Any], errors: list[CellError]) -> Operation:
@@ -186,7 +186,7 @@ class Planner:
             ]
         elements = self._elements(staged, None, errors)
         errors += elements.errors
-        if errors or self._all_left_out(staged):
+        if errors or self._omitted_as_a_whole(staged):
             return self._refused(staged, errors)
         document = self._document(values, elements)
         errors = self._checked(staged, document, None)
@@ -202,7 +202,7 @@ class Planner:
             document=document,
         )
         if self._left_out:
-            create["left_out"] = self._told(self._left_out)
+            create["left_out"] = self._planned_errors(self._left_out)
         return create
 
     def _document(self, values: dict[str, Any], elements: ElementPlan) -> dict[str, Any]:
@@ -241,7 +241,7 @@ class Planner:
         elements = self._elements(staged, existing, errors)
         errors += elements.errors
         left_out: list[CellError] = []
-        if self._all_left_out(staged):
+        if self._omitted_as_a_whole(staged):
             return self._refused(staged, errors)
         if self.on_error == "keep":
             left_out = [each for each in errors if self._can_be_omitted(each) and each.line not in elements.new_lines]
@@ -267,7 +267,7 @@ class Planner:
         if "revision" in existing:
             update["seen"] = existing["revision"]
         if left_out:
-            update["left_out"] = self._told(left_out)
+            update["left_out"] = self._planned_errors(left_out)
         return update
 
     def _changes(self, staged: StagedRecord, existing: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Change]:
@@ -346,20 +346,22 @@ class Planner:
     def _refused(self, staged: StagedRecord, errors: Iterable[CellError]) -> Refused:
         errors = [*errors, *self._left_out]
         if self.by_rows and self.on_error != "abort":  # else everything is left out, and the reason has been told
-            told = {error.line for error in errors}
+            mentioned = {error.line for error in errors}
             message = f"left out with its {self.schema.name}, which cannot be imported (line {staged.line})"
             errors += [
-                CellError(row.line, None, "record_left_out", message) for row in staged.rows if row.line not in told
+                CellError(row.line, None, "record_left_out", message)
+                for row in staged.rows
+                if row.line not in mentioned
             ]
         return Refused(
             op="error",
             line=staged.line,
             lines=staged.lines,
             key=_key(staged),
-            errors=self._told(errors),
+            errors=self._planned_errors(errors),
         )
 
-    def _told(self, errors: Iterable[CellError]) -> list[PlannedError]:
+    def _planned_errors(self, errors: Iterable[CellError]) -> list[PlannedError]:
         """In the order of their lines, in the words of the batch type."""
         return [_planned(self.hooks.reword(error)) for error in sorted(errors, key=_line)]
 
