@@ -20,7 +20,7 @@ up: $(READY) ## the service on http://127.0.0.1:8000, until Ctrl-C
 	@.venv/bin/batchbus up
 
 test: $(READY) ## every test, those against a real RabbitMQ included
-	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(READY) ## the long forms of the tests that have one, half an hour or so
 	@BATCHBUS_LONG_TESTS=1 $(PY) -m pytest --numprocesses 2 tests/imports tests/simulation tests/operations/replay $(ARGS)
