@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import psutil
 import pytest
+import structlog
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 
@@ -21,6 +22,14 @@ pytest_plugins = ["tests.rabbitmq", "tests.engine.fixtures"]
 # How long an example takes says something about the machine, and nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+# What is raised on purpose is logged without its sources and variables: to paint one takes a tenth of a second.
+structlog.configure(
+    [
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

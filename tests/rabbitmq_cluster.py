@@ -50,14 +50,10 @@ class RabbitCluster:
             cluster.start()
             yield cluster
 
-    @property
-    def urls(self) -> list[str]:
-        return [node.url for node in self.nodes]
-
     def fresh_vhost(self) -> list[str]:
         """The addresses, one for each node, of a new, empty virtual host."""
         path = URL(self.nodes[0].fresh_vhost()).path
-        return [str(URL(url).with_path(path)) for url in self.urls]
+        return [str(URL(node.url).with_path(path)) for node in self.nodes]
 
     def start(self) -> None:
         """Start those that do not run, at the same time: after a crash of all, each waits for the others."""
@@ -65,9 +61,6 @@ class RabbitCluster:
 
     def kill(self) -> None:
         self._on_all(RabbitNode.kill)
-
-    def stop(self) -> None:
-        self._on_all(RabbitNode.stop)
 
     def leader(self, vhost: str, queue: str) -> RabbitNode:
         """The node that leads a quorum queue."""

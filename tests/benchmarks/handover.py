@@ -68,7 +68,7 @@ async def _handed_over(installation: Installation, stays: Service, *, kill: bool
     async with installation.worker_process(**settings) as ends:
         jobs = await _until_it_is_full(installation, ends)
         began = time.monotonic()
-        ending = asyncio.create_task(ends.kill() if kill else _stopped(ends))
+        ending: asyncio.Task[object] = asyncio.create_task(ends.kill() if kill else ends.stop())
         lost = [job_id for job_id, worker in jobs.items() if worker == ends.pid]
         waits = await asyncio.gather(*(_next_run(installation, job_id, began) for job_id in lost))
         await ending
@@ -91,10 +91,6 @@ async def _until_it_is_full(installation: Installation, worker: WorkerProcess) -
         assert lease is not None
         jobs[job_id] = int(lease.worker.split("-")[-2])  # host, process, chance
     return jobs
-
-
-async def _stopped(worker: WorkerProcess) -> None:
-    await worker.stop()
 
 
 async def _next_run(installation: Installation, job_id: str, began: float) -> float:

@@ -17,7 +17,7 @@ from batchbus_events.event import Event
 from batchbus_events.ids import new_job_id
 from tests.chaos.faults import Fault, Parts
 from tests.chaos.fleet import Fleet
-from tests.chaos.watching import Nobody, Watch, Watcher
+from tests.chaos.watching import NoWatch, Watch, Watcher
 from tests.engine.installation import Installation
 from tests.events.proxy import Proxy
 from tests.rabbitmq_cluster import RabbitCluster
@@ -97,7 +97,7 @@ async def play(
 @asynccontextmanager
 async def _watch(fault: Fault, installation: Installation, proxy: Proxy, *, watched: bool) -> AsyncIterator[Watcher]:
     if not watched:
-        yield Nobody()
+        yield NoWatch()
         return
     async with Watch.over(installation, proxy.url, may_name={*fault.names, *fault.may_name}) as watch:
         yield watch

@@ -21,7 +21,7 @@ import httpx
 from tests.engine.installation import Installation
 from tests.http.processes import ServerProcess
 
-__all__ = ["Nobody", "Watch", "Watcher"]
+__all__ = ["NoWatch", "Watch", "Watcher"]
 
 _COMMAND: Final = Path(sys.executable).with_name("batchbus")
 _ASK_EVERY: Final = 0.5
@@ -47,7 +47,7 @@ class Watcher(Protocol):
         """To be called when all is well: nothing is named any more, after so many seconds."""
 
 
-class Nobody:
+class NoWatch:
     """A `Watcher` that judges nothing, for rounds that must be short: the processes that are asked take their time."""
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class Watch:
                 if fault not in self.faults:
                     self.faults.append(fault)
             self._asked.set()
-            await asyncio.sleep(_ASK_EVERY)  # as whatever asks for readiness does
+            await asyncio.sleep(_ASK_EVERY)  # as a supervisor does
 
     async def _doctor_names(self, bad: set[str]) -> None:
         _, said = await self._command("doctor", "--json")

@@ -14,8 +14,10 @@ from batchbus_events.event import Event, encode
 from batchbus_events.ids import new_job_id, new_ulid
 from batchbus_service.app.bootstrap import Service, open_service
 from batchbus_service.domain.job import Job, Status
+from batchbus_service.domain.lifecycle import Cause
+from batchbus_service.domain.requests import from_user
 from batchbus_service.domain.settings import Settings
-from batchbus_strategies import Json
+from batchbus_strategies import Draft, Json
 from tests.events.vouching import VouchingBus
 from tests.patience import PATIENCE
 
@@ -64,6 +66,13 @@ class Broker:
         assert await self.publish(user, event) is None
         await self.until(job_id, Status.PRE_PROCESSED)
         return job_id
+
+    async def created_over_http(self) -> str:
+        """The same as a user of the API asks for it."""
+        draft = Draft("noop", {}, True)
+        job = await self.service.commands.create(from_user(draft, draft, "usr_ann", None), Cause(by="usr_ann"))
+        await self.until(job.id, Status.PRE_PROCESSED)
+        return job.id
 
     async def job(self, job_id: str) -> Job:
         return await self.service.transitions.get(job_id)

@@ -87,6 +87,10 @@ class Faults:
             raise lost()
         return done
 
+    async def on_database(self, deed: Callable[[], Awaitable[Any]]) -> Any:
+        """As `around`, for a call to the database. Raises `StoreUnavailable`."""
+        return await self.around("database", deed, lambda: StoreUnavailable("simulated"))
+
     @property
     def hinder(self) -> bool:
         """Whether a call to the database would fail or hang at the moment, other than by chance."""
@@ -114,38 +118,37 @@ class FaultyStore:
         self.store = store
         self.faults = faults
 
-    async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
-        return await self.faults.around("database", deed, lambda: StoreUnavailable("simulated"))
-
     async def _look(self, deed: Callable[[], Awaitable[Any]]) -> Any:
         """A look that finds nothing takes no time: most looks find nothing, and the simulation would be busy with them."""
         if self.faults.hinder or (found := await deed()):
-            return await self._do(deed)
+            return await self.faults.on_database(deed)
         return found
 
     async def prepare(self) -> None:
         await self.store.prepare()
 
     async def insert(self, job: Job) -> None:
-        await self._do(lambda: self.store.insert(job))
+        await self.faults.on_database(lambda: self.store.insert(job))
 
     async def get(self, job_id: str) -> Job | None:
-        return cast("Job | None", await self._do(lambda: self.store.get(job_id)))
+        return cast("Job | None", await self.faults.on_database(lambda: self.store.get(job_id)))
 
     async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
-        return bool(await self._do(lambda: self.store.update(old, new, same_lease=same_lease, by_owner=by_owner)))
+        return bool(
+            await self.faults.on_database(lambda: self.store.update(old, new, same_lease=same_lease, by_owner=by_owner))
+        )
 
     async def renew(self, renewal: Renewal) -> bool:
-        return bool(await self._do(lambda: self.store.renew(renewal)))
+        return bool(await self.faults.on_database(lambda: self.store.renew(renewal)))
 
     async def settle(self, jobs: Sequence[Job]) -> None:
-        await self._do(lambda: self.store.settle(jobs))
+        await self.faults.on_database(lambda: self.store.settle(jobs))
 
     async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
-        return bool(await self._do(lambda: self.store.move_wake_at(job, wake_at)))
+        return bool(await self.faults.on_database(lambda: self.store.move_wake_at(job, wake_at)))
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
-        await self._do(lambda: self.store.put_off(jobs, wake_at))
+        await self.faults.on_database(lambda: self.store.put_off(jobs, wake_at))
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         found = await self._look(lambda: self.store.waiting(phase, job_type, until=until, want=want))
@@ -155,23 +158,25 @@ class FaultyStore:
         return cast("list[Job | Placeholder]", await self._look(lambda: self.store.due(until=until, want=want)))
 
     async def keep_early(self, job_id: str, trigger: ChangeTrigger, wake_at: datetime) -> Kept:
-        return cast("Kept", await self._do(lambda: self.store.keep_early(job_id, trigger, wake_at)))
+        return cast("Kept", await self.faults.on_database(lambda: self.store.keep_early(job_id, trigger, wake_at)))
 
     async def placeholder(self, job_id: str) -> Placeholder | None:
-        return cast("Placeholder | None", await self._do(lambda: self.store.placeholder(job_id)))
+        return cast("Placeholder | None", await self.faults.on_database(lambda: self.store.placeholder(job_id)))
 
     async def move_placeholder(self, old: Placeholder, *, wake_at: datetime, ended: bool) -> Placeholder | None:
-        moved = await self._do(lambda: self.store.move_placeholder(old, wake_at=wake_at, ended=ended))
+        moved = await self.faults.on_database(lambda: self.store.move_placeholder(old, wake_at=wake_at, ended=ended))
         return cast("Placeholder | None", moved)
 
     async def fill_placeholder(self, placeholder: Placeholder, job: Job) -> bool:
-        return bool(await self._do(lambda: self.store.fill_placeholder(placeholder, job)))
+        return bool(await self.faults.on_database(lambda: self.store.fill_placeholder(placeholder, job)))
 
     async def drop_placeholder(self, placeholder: Placeholder) -> None:
-        await self._do(lambda: self.store.drop_placeholder(placeholder))
+        await self.faults.on_database(lambda: self.store.drop_placeholder(placeholder))
 
     async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
-        return int(await self._do(lambda: self.store.early_of(sender, since=since, until=until, up_to=up_to)))
+        return int(
+            await self.faults.on_database(lambda: self.store.early_of(sender, since=since, until=until, up_to=up_to))
+        )
 
 
 class FaultyProcesses:
@@ -181,19 +186,18 @@ class FaultyProcesses:
         self._processes = processes
         self._faults = faults
 
-    async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._faults.around("database", deed, lambda: StoreUnavailable("simulated"))
-
     async def renew(self, name: str, until: datetime) -> None:
-        await self._do(lambda: self._processes.renew(name, until))
+        await self._faults.on_database(lambda: self._processes.renew(name, until))
 
     async def present(self) -> Mapping[str, datetime]:
         # Asked once a second by every process, together with `renew`, whose faults are enough for both.
         present = self._processes.present
-        return cast("Mapping[str, datetime]", await (self._do(present) if self._faults.hinder else present()))
+        return cast(
+            "Mapping[str, datetime]", await (self._faults.on_database(present) if self._faults.hinder else present())
+        )
 
     async def leave(self, name: str) -> None:
-        await self._do(lambda: self._processes.leave(name))
+        await self._faults.on_database(lambda: self._processes.leave(name))
 
 
 class FaultyReplays:
@@ -203,30 +207,29 @@ class FaultyReplays:
         self._replays = replays
         self._faults = faults
 
-    async def _do(self, deed: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._faults.around("database", deed, lambda: StoreUnavailable("simulated"))
-
     async def insert(self, replay: Replay) -> None:
-        await self._do(lambda: self._replays.insert(replay))
+        await self._faults.on_database(lambda: self._replays.insert(replay))
 
     async def get(self, replay_id: str) -> Replay:
-        return cast("Replay", await self._do(lambda: self._replays.get(replay_id)))
+        return cast("Replay", await self._faults.on_database(lambda: self._replays.get(replay_id)))
 
     async def newest(self, *, offset: int, limit: int) -> tuple[list[Replay], int]:
-        newest = await self._do(lambda: self._replays.newest(offset=offset, limit=limit))
+        newest = await self._faults.on_database(lambda: self._replays.newest(offset=offset, limit=limit))
         return cast("tuple[list[Replay], int]", newest)
 
     async def change(self, old: Replay, new: Replay) -> bool:
-        return bool(await self._do(lambda: self._replays.change(old, new)))
+        return bool(await self._faults.on_database(lambda: self._replays.change(old, new)))
 
     async def claim(self, worker: str, now: datetime, expires_at: datetime) -> Replay | None:
-        return cast("Replay | None", await self._do(lambda: self._replays.claim(worker, now, expires_at)))
+        return cast(
+            "Replay | None", await self._faults.on_database(lambda: self._replays.claim(worker, now, expires_at))
+        )
 
     async def carry_on(self, replay: Replay, expires_at: datetime) -> bool:
-        return bool(await self._do(lambda: self._replays.carry_on(replay, expires_at)))
+        return bool(await self._faults.on_database(lambda: self._replays.carry_on(replay, expires_at)))
 
     async def release(self, replay: Replay) -> None:
-        await self._do(lambda: self._replays.release(replay))
+        await self._faults.on_database(lambda: self._replays.release(replay))
 
 
 class FaultyHistories:

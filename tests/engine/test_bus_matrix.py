@@ -12,9 +12,6 @@ from batchbus_events.bus import PRINCIPAL
 from batchbus_events.event import Event
 from batchbus_events.ids import derived_job_id, new_job_id, new_ulid
 from batchbus_service.domain.job import Status
-from batchbus_service.domain.lifecycle import Cause
-from batchbus_service.domain.requests import from_user
-from batchbus_strategies import Draft
 from tests.docs.tables import table_of
 from tests.engine.broker import Broker, trigger
 
@@ -90,10 +87,7 @@ async def _of_billing(broker: Broker, _: str | None) -> str:
 
 
 async def _of_a_user(broker: Broker, _: str | None) -> str:
-    draft = Draft("noop", {}, True)
-    job = await broker.service.commands.create(from_user(draft, draft, "usr_ann", None), Cause(by="usr_ann"))
-    await broker.until(job.id, Status.PRE_PROCESSED)
-    return job.id
+    return await broker.created_over_http()
 
 
 async def _confirm_early(broker: Broker, user: str | None) -> bool:

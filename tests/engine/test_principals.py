@@ -75,11 +75,11 @@ async def test_a_source_that_nobody_vouches_for_is_no_other_source(broker: Broke
 
 async def test_those_whom_the_settings_name_change_everyones_jobs(broker: Broker) -> None:
     for operator in ("ops", "night-shift"):
-        for job_id in (await broker.created("shop"), await broker.created(None), await _of_a_user(broker)):
+        for job_id in (await broker.created("shop"), await broker.created(None), await broker.created_over_http()):
             assert await broker.publish(operator, trigger("canceled", job_id)) is None
             assert (await broker.job(job_id)).status is Status.CANCELED
     for stranger in ("operations", "night", None):
-        assert await broker.publish(stranger, trigger("canceled", await _of_a_user(broker))) == "not_allowed"
+        assert await broker.publish(stranger, trigger("canceled", await broker.created_over_http())) == "not_allowed"
 
 
 async def test_a_trigger_says_who_published_it_and_not_who_it_claims_to_be(broker: Broker) -> None:
@@ -162,7 +162,7 @@ async def test_who_is_not_vouched_for_can_be_refused(opened: Opened) -> None:
 
 async def test_who_is_not_vouched_for_can_be_trusted(opened: Opened) -> None:
     broker = await opened(unvouched="trusted")
-    for job_id in (await broker.created("shop"), await _of_a_user(broker)):
+    for job_id in (await broker.created("shop"), await broker.created_over_http()):
         assert await broker.publish(None, trigger("canceled", job_id)) is None
     key = trigger("created", None, type="noop", idempotency_key="monday")
     assert await broker.publish(None, key) is None
@@ -173,7 +173,7 @@ async def test_who_is_not_vouched_for_can_be_trusted(opened: Opened) -> None:
 async def test_a_star_names_everyone(opened: Opened) -> None:
     broker = await opened(bus_operators="*")
     for user in ("billing", None):
-        assert await broker.publish(user, trigger("canceled", await _of_a_user(broker))) is None
+        assert await broker.publish(user, trigger("canceled", await broker.created_over_http())) is None
 
 
 async def test_a_principal_in_a_header_is_believed_from_the_service_alone(broker: Broker) -> None:
@@ -312,14 +312,6 @@ async def test_triggers_that_an_earlier_version_has_kept_are_carried_out_for_the
         rejected = [event for event in broker.bus.events if event.type == "batch.rejected"]
         assert len(rejected) == 1
         broker.bus.events.clear()
-
-
-async def _of_a_user(broker: Broker) -> str:
-    """A job made over HTTP that waits to be confirmed."""
-    draft = Draft("noop", {}, True)
-    job = await broker.service.commands.create(from_user(draft, draft, "usr_ann", None), Cause(by="usr_ann"))
-    await broker.until(job.id, Status.PRE_PROCESSED)
-    return job.id
 
 
 async def _as_before(broker: Broker, created: Any, user: str | None, label: str | None, *, triggers: str = "") -> Job:

@@ -36,7 +36,7 @@ USERS: Final = ("batchbus", "publisher", "subscriber", "client", "operator")
 PASSWORD: Final = "of a test"
 Address = Callable[[str], str]
 OTHERS: Final = "neighbour"
-"""A user whose queues are there, and are nobody else's business."""
+"""A user whose queues are there, and which no other user may touch."""
 
 
 def _import(node: RabbitNode, folder: Path, vhost: str) -> Address:

@@ -13,10 +13,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from batchbus_events import topics
-from batchbus_events.bus import Message
 from batchbus_events.catalog import TRIGGERS
-from batchbus_events.event import encode
 from batchbus_events.ids import new_job_id
 from batchbus_service.access import Role
 from batchbus_service.app.api import make_api
@@ -35,8 +32,6 @@ CSV: Final = f"Email;Country Code\n{SECRET}@example.com;gb\nwrong@example.com;{S
 TABLE: Final = table_of("docs/access.md", "file")
 OVER_HTTP: Final = ("who uploaded it or made the job", "another member", "an operator", "nobody")
 ON_THE_BUS: Final = {"shop": "shop", "billing": "billing", "unvouched": None, "operator on the bus": "ops"}
-TAKES_FILES: Final = ("{key}", "/download-url", "/batch-jobs", "/check-again")
-"""How the paths of those routes end that are made to take the key of a file: they are asked for every file, always."""
 NOT_ASKED: Final = {("delete", "/admin/uploads"), ("post", "/admin/uploads/grants")}
 """Routes that change what belongs to a file: they have tests of their own, below."""
 
@@ -217,9 +212,8 @@ async def test_on_the_bus_a_file_is_for_those_to_whom_it_is_granted(world: World
 async def _read_by_a_job(broker: Broker, user: str | None, kind: str, context: dict[str, Any], key: str) -> bool:
     """Whether the job that names the file gets to work; else it fails before its strategy has seen anything."""
     event = trigger("created", job_id := new_job_id(), type=kind, context=context)
-    message = Message(body=encode(event), routing_key=event.type, message_id=event.id)
     before = len(broker.bus.events)
-    await broker.bus.publish_as(user, topics.TRIGGERS, message)
+    await broker.publish(user, event)
     done, failed = await broker.ended(job_id)
     if done:
         return True

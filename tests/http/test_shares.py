@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -18,6 +17,7 @@ from batchbus_service.http.server.connections import HttpTimeouts
 from batchbus_service.http.server.shares import Crowd, Share
 from batchbus_service.telemetry.logs import Seldom
 from tests.http.conftest import Person, Site
+from tests.http.wire import connected
 from tests.patience import PATIENCE
 
 PART = b'--B\r\ncontent-disposition: form-data; name="files"; filename="a.csv"\r\n\r\n'
@@ -59,7 +59,7 @@ async def test_health_is_answered_while_connections_are_used_up(
         assert (await _answer(site, "/health/live"))[0] == 200
         assert (await _answer(site, "/metrics"))[0] == 503
         status, head = await _answer(site, "/admin/auth")
-        assert (status, b"connection: close" in head, b"retry-after" in head) == (503, True, True)
+        assert (status, "connection: close" in head, "retry-after" in head) == (503, True, True)
     async with asyncio.timeout(PATIENCE):
         while (await _answer(site, "/admin/auth"))[0] != 401:  # the others' ends are on their way
             pass
@@ -139,19 +139,13 @@ async def _small_upload(person: Person) -> httpx.Response:
 
 async def _half_a_request(site: Site, stack: AsyncExitStack) -> None:
     """A connection that the server knows of, and which waits for the rest of a request."""
-    address = urlsplit(site.url)
-    _, writer = await asyncio.open_connection(address.hostname, address.port)
-    stack.callback(writer.close)
-    writer.write(b"GET /admin/auth HTTP/1.1\r\n")
-    await writer.drain()
+    wire = await stack.enter_async_context(connected(site))
+    await wire.send("GET /admin/auth HTTP/1.1", "", end=False)
 
 
-async def _answer(site: Site, path: str) -> tuple[int, bytes]:
-    address = urlsplit(site.url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    try:
-        writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
-        head = await reader.readuntil(b"\r\n\r\n")
+async def _answer(site: Site, path: str) -> tuple[int, str]:
+    """The status and the head of what the server answers to a connection of its own."""
+    async with connected(site) as wire:
+        await wire.send(f"GET {path} HTTP/1.1", "host: x")
+        head = await wire.head()
         return int(head.split()[1]), head.lower()
-    finally:
-        writer.close()

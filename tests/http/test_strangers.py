@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from batchbus_service.http.server.app import routed_app
 from tests.http.conftest import Person, Site
+from tests.http.wire import connected
 
 EDGES = (
     "0001-01-01T00:00:00+14:00",
@@ -71,7 +70,9 @@ async def test_the_key_of_a_folder_is_no_file(site: Site, ann: Person, olga: Per
 async def test_a_path_that_a_proxy_denies_has_one_spelling(site: Site, path: str) -> None:
     stranger = await site.client()
     assert (await stranger.get("/metrics")).status_code == 200
-    assert (await _raw(site, f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).split()[1] == b"404"
+    async with connected(site) as wire:
+        await wire.send(f"GET {path} HTTP/1.1", "host: x")
+        assert (await wire.head()).split()[1] == "404"
 
 
 async def test_nothing_says_which_protected_files_there_are(site: Site, ann: Person, bob: Person) -> None:
@@ -107,20 +108,10 @@ async def test_a_symbolic_link_in_the_store_leads_nowhere(
 
 
 async def test_a_request_with_two_lengths_is_refused_and_its_connection_closed(site: Site, ann: Person) -> None:
-    head = f"POST /admin/auth HTTP/1.1\r\nhost: x\r\nx-medusa-access-token: {ann.token}\r\ncontent-type: application/json\r\n"
-    body = "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
-    answer = await _raw(site, head + body + "GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
-    assert answer.split()[1] == b"400" and answer.count(b"HTTP/1.1") == 1
-
-
-async def _raw(site: Site, request: str) -> bytes:
-    """What the server answers to these bytes, until it closes the connection, or has answered once."""
-    address = urlsplit(site.url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    try:
-        writer.write(request.encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        closed = b"connection: close" in head.lower()
-        return head + (await reader.read() if closed else b"")
-    finally:
-        writer.close()
+    token = f"x-medusa-access-token: {ann.token}"
+    lengths = ("content-length: 5", "transfer-encoding: chunked", "", "2", "{}", "0", "")
+    async with connected(site) as wire:
+        await wire.send("POST /admin/auth HTTP/1.1", "host: x", token, "content-type: application/json", *lengths)
+        await wire.send("GET /health HTTP/1.1", "host: x")
+        answer = await wire.answer()
+    assert answer.split()[1] == "400" and answer.count("HTTP/1.1") == 1

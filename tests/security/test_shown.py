@@ -22,6 +22,7 @@ import batchbus_service.cli
 from batchbus_service.cli.output import Refusal, complain, out, print_json, print_table
 from batchbus_service.domain.shown import shown
 from batchbus_service.telemetry.logs import LogFormat, configure
+from tests.telemetry.kept import logging_kept
 
 HOSTILE: Final = "\x1b]0;owned\x07 \x9b2J \u202egpj.exe\u2066 a\r\nb\x08 \U000e0041 \u2028"
 _TURNING: Final = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -85,11 +86,8 @@ def test_a_line_of_the_log_commands_nothing(form: LogFormat, library: bool) -> N
 
 @pytest.fixture
 def _logs() -> Iterator[None]:
-    before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
-    yield
-    structlog.configure(**before)
-    logging.getLogger().handlers[:] = handlers
-    logging.captureWarnings(False)
+    with logging_kept():
+        yield
 
 
 def test_commands_print_by_nothing_else() -> None:

@@ -118,7 +118,7 @@ class _Run:
             store=self._store,
             chance=plan.lost,
             slowest=plan.slowest,
-            folder=folder if plan.replays else None,  # where nobody orders any, nobody looks for them
+            folder=folder if plan.replays else None,  # where none is ordered, no process looks for any
             older_schema=SCHEMA - plan.new_schema,
         )
         self._store.look_at(Leases(self._world).look_at)

@@ -16,16 +16,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from batchbus_service.telemetry.logs import LogFormat, Seldom, configure, redact
+from tests.telemetry.kept import logging_kept
 
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    logging.captureWarnings(False)
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    with logging_kept():
+        yield
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:

@@ -70,7 +70,7 @@ def parked_queue(name: str) -> Queue:
 
 
 def parking_exchange(name: str) -> str:
-    """The exchange to which the subscriber of that name publishes what it parks. Nobody else needs a right to it."""
+    """The exchange to which the subscriber of that name publishes what it parks. No other user needs a right to it."""
     return f"{name}.parking"
 
 

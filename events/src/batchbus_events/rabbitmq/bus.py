@@ -257,7 +257,7 @@ class RabbitBus:
 
 
 def _user_of(url: URL) -> str | None:
-    """Whom the broker takes us for. With a client certificate (`auth=external`) only the address can say so, or nobody does."""
+    """The user that the broker takes us for. With a client certificate (`auth=external`) it is known only if the address says so."""
     if url.query.get("auth", "").lower() == "external":
         return url.user
     return url.user or "guest"

@@ -1,4 +1,4 @@
-"""Passwords that are tried first by whoever guesses: words of the lists that leaks are sorted into, and their variations.
+"""Passwords that are tried first by those who guess: words from lists of leaked passwords, and variations of them.
 
 A list of every leaked password has millions. This one has what these are made of, and takes from a password what people
 add to such a word: digits and signs around it, capitals, and digits for letters.
@@ -41,7 +41,7 @@ _RUNS: Final = (
 
 
 def is_common(password: str, *own: str) -> bool:
-    """Whether it is one of those that are tried first. `own`: what its user is called, which nobody should use."""
+    """Whether it is one of those that are tried first. `own`: what its user is called, and so no good password."""
     plain = password.casefold()
     bare, letters = plain.strip(_AFFIXES), plain.translate(_LEET)
     if not bare:  # digits and signs alone

@@ -1,7 +1,7 @@
 """Who may read which file: one answer for every way in. Files are denied unless they are granted.
 
-Granted are one's own uploads, public uploads, and the results of one's own jobs; to services besides, by their names, what
-the owner of an upload or the settings grant them. Whoever operates, over HTTP or on the bus, may read any file.
+Each may read its own uploads, public uploads, and the results of its own jobs. A service may read, besides, what the owner
+of an upload or the settings grant it by its name. Operators, over HTTP or on the bus, may read any file.
 """
 
 from __future__ import annotations

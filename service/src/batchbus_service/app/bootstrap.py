@@ -322,7 +322,7 @@ async def _open_worker(
 
 
 def _bus_rules(settings: Settings, bus: Bus) -> BusRules:
-    """Without a broker nobody can be vouched for, and everyone who publishes is part of this process."""
+    """Without a broker nothing vouches for users, and everyone who publishes is part of this process."""
     unvouched = settings.unvouched if bus.vouches else "trusted"
     return BusRules(unvouched=unvouched, operators=tuple(settings.bus_operators), files=settings.bus_files)
 

@@ -47,7 +47,7 @@ class BusRules:
     """Which files, as patterns of their keys, a principal may read that were put into the file store by other means."""
 
     def principal(self, *, user: str | None, named: str | None, source: str) -> str | None:
-        """Who has published a trigger of that source. Raises `NotAllowed` if nobody vouches, and somebody has to.
+        """Who has published a trigger of that source. Raises `NotAllowed` if it is not vouched for, and has to be.
 
         `user`: whom the broker vouches for. `named`: for whom our own user says that it has published it.
         """
@@ -71,9 +71,9 @@ class BusRules:
             raise NotAllowed(_OTHERS_JOB.format(who=principal))
 
     def grants(self, principal: str, key: str) -> bool:
-        """Whether the settings let the principal read a file that nobody has uploaded, and no job has made.
+        """Whether the settings let the principal read a file that is no upload, and that no job has made.
 
-        Sources that nobody vouches for are meant only where the settings say so.
+        Sources that are not vouched for are meant only where the settings say so.
         """
         unvouched = principal.startswith(UNVOUCHED)
         return any(
@@ -117,6 +117,6 @@ def _made(principal: str, job: Job) -> bool:
     # A job from before principals were kept, or made while everyone was trusted.
     if job.created_by == f"bus:{label_of(principal)}":
         return True
-    # Its creator is a label then. A source that nobody vouches for is known by its name alone, then as now.
+    # Its creator is a label then. A source that is not vouched for is known by its name alone, then as now.
     first = job.history[0].data if job.history else {}
     return principal.startswith(UNVOUCHED) and first.get("by") == f"bus:{label_of(principal)}"

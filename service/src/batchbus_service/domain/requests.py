@@ -39,8 +39,8 @@ class BusRequest:
 def from_bus(trigger: Event, request: CreateBatch, user: str | None, principal: str | None) -> BusRequest:
     """A job asked for on the bus. `user`: whom the broker vouches for. `principal`: see `bus_rules`.
 
-    The id of a request is what it was before there were principals, but for the idempotency keys of those whom nobody
-    vouches for: they would be those of the broker's user with the same name.
+    The id of a request is what it was before there were principals, but for the idempotency keys of sources that are
+    not vouched for: they would be those of the broker's user with the same name.
     """
     unvouched = principal is not None and principal.startswith(UNVOUCHED)
     owner = principal if principal is not None and not unvouched else user
@@ -101,8 +101,7 @@ def is_of_another(job: Job, request: NewJob) -> bool:
 def is_fresh(job_id: str, now: datetime) -> bool:
     """Whether the id can have been made a while ago, as `ids.new_job_id` does.
 
-    What is derived from a key is not, but for one in a hundred thousand, so that nobody takes the keys of others by naming
-    their ids.
+    Of the ids that are derived from keys, one in a hundred thousand is: naming them is no way to take the keys of others.
     """
     oldest, newest = ((now + offset).timestamp() for offset in _FRESH)
     return oldest <= ulid_seconds(job_id.removeprefix("batch_")) <= newest

@@ -149,7 +149,7 @@ class Intake(Lifetime):
         return None
 
     def _principal_of(self, trigger: Event, message: Message) -> str | None:
-        """Who has published it. Raises `NotAllowed` if nobody vouches, and somebody has to."""
+        """Who has published it. Raises `NotAllowed` if it is not vouched for, and has to be."""
         ours = message.user_id is not None and message.user_id == self._bus.user
         named = message.headers.get(PRINCIPAL) if ours else None
         rules = self._transitions.decider.policy.bus

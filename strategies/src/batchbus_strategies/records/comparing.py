@@ -56,7 +56,7 @@ def wanted_value(field: Field, value: Any, old: Any) -> Any:
     if value is None and ((field.unique and field.index is None) or not field.nullable):
         return ABSENT
     if field.trimmed and isinstance(old, str) and trimmed(old) == value:
-        return old  # the blanks around what is there already are nobody's edit
+        return old  # it differs in the blanks around it alone, which is no edit
     return value
 
 

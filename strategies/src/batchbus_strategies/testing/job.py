@@ -188,7 +188,7 @@ class FakeJob(Generic[C]):
 
 
 AnyJob: TypeAlias = FakeJob[Any]
-"""A job of whatever strategy."""
+"""A job of any strategy."""
 
 
 class FakeRun(Generic[C]):

@@ -81,7 +81,7 @@ async def _user(request: Request, api: Api, body: JsonBody) -> User:
         user = await api.users.logins.sign_in(login.email, login.password, address)
     except TryLater:
         api.service.meter.login_failed("limit")
-        raise  # not written down: whoever is refused could fill the trail
+        raise  # not written down: clients that are refused could fill the trail
     if user is None:
         api.service.meter.login_failed("credentials")
         await api.audit.note("login_refused", by=None, address=address, about=login.email)

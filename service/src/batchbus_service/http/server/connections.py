@@ -168,7 +168,7 @@ def _that_can_break_off(app: ASGIApp, abort: Callable[[], None]) -> ASGIApp:
 
 
 def _for_health_alone(app: ASGIApp) -> ASGIApp:
-    """For a connection beyond those that there may be: whoever watches over the process still learns that it lives."""
+    """For a connection beyond those that there may be: a supervisor still learns that the process lives."""
 
     async def for_health_alone(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not scope["path"].startswith("/health"):

@@ -1,7 +1,7 @@
 """What one user, one address and all of them together may hold of this process at a time.
 
-A descriptor is held by each connection and each file that is written. The system gives a process so many, and where they
-are used up nobody gets in, health included. So connections may have half of them, and no address too many of these; those
+A descriptor is held by each connection and each file that is written. The system gives a process so many, and once they
+are used up no connection is accepted, not even for health. So connections may have half of them, and no address too many of these; those
 beyond are answered for health alone, and the next ones not at all. Of streams and uploads each user has a share.
 """
 
