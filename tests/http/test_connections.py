@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from batchbus_service.domain.settings import Settings
 from batchbus_service.http.medusa.bodies import CreateRequest
 from batchbus_service.http.medusa.creating import create_job
 from batchbus_service.http.server.connections import HttpTimeouts
+from batchbus_service.http.server.listen import listen
 from tests.http.conftest import Person, Site
 from tests.http.wire import connected
 
@@ -74,6 +76,12 @@ async def test_the_second_request_of_a_connection_has_as_little_time_as_the_firs
         await wire.send("", "GET /health HTTP/1.1", "host: x", end=False)
         answer = await wire.answer()
         assert answer.startswith("HTTP/1.1 200 ") and "HTTP/1.1 408 " in answer
+
+
+def test_the_end_of_an_answer_does_not_wait_until_its_beginning_is_acknowledged() -> None:
+    """Nagle's algorithm would have it wait 40 ms. asyncio turns it off for sockets that say that they are TCP's."""
+    with listen("127.0.0.1", 0) as sock:
+        assert sock.proto == socket.IPPROTO_TCP
 
 
 async def test_a_header_of_two_megabytes_is_refused(site: Site) -> None:

@@ -15,8 +15,9 @@ def listen(host: str, port: int, *, setting: str = "BATCHBUS_HTTP_PORT") -> sock
     `setting`: the variable that the port comes from.
     """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        family, kind, protocol, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # With its protocol: asyncio turns Nagle's algorithm off only where a socket says that it is TCP's.
+        sock = socket.socket(family, kind, protocol)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
     except OSError as error:
