@@ -6,10 +6,8 @@ They are read whole, since even a large shop has few of them compared with produ
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from batchbus_strategies.catalog.documents import Category, Collection, ProductType, Region, SalesChannel
 from batchbus_strategies.catalog.living import living
@@ -18,8 +16,6 @@ from batchbus_strategies.tables import shortened
 if TYPE_CHECKING:
     from batchbus_strategies.catalog.documents import Document
     from batchbus_strategies.strategy import Catalog
-
-V = TypeVar("V")
 
 __all__ = ["Ambiguous", "References", "Unknown", "load_references", "load_regions"]
 
@@ -34,7 +30,7 @@ class Ambiguous(LookupError):
 
 @dataclass(slots=True)
 class References:
-    """Every record that a product can refer to, by id; the `find_*` methods look for one by what a CSV says."""
+    """Every record that a product can refer to, by id."""
 
     regions: dict[str, Region] = field(default_factory=dict)
     collections: dict[str, Collection] = field(default_factory=dict)
@@ -43,20 +39,6 @@ class References:
     """Ids of product types that are deleted: a product may bear one of them still."""
     sales_channels: dict[str, SalesChannel] = field(default_factory=dict)
     categories: dict[str, Category] = field(default_factory=dict)
-    _collections_by_handle: dict[str, Collection] = field(init=False)
-    _collections_by_title: dict[str, list[Collection]] = field(init=False)
-    _types_by_value: dict[str, ProductType] = field(init=False)
-    _channels_by_name: dict[str, SalesChannel] = field(init=False)
-    _categories_by_handle: dict[str, Category] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._collections_by_handle = {c["handle"]: c for c in self.collections.values() if c["handle"]}
-        self._collections_by_title = defaultdict(list)
-        for collection in self.collections.values():
-            self._collections_by_title[collection["title"]].append(collection)
-        self._types_by_value = _first_by((kind["value"], kind) for kind in self.types.values())
-        self._channels_by_name = _first_by((channel["name"], channel) for channel in self.sales_channels.values())
-        self._categories_by_handle = {c["handle"]: c for c in self.categories.values()}
 
     def find_region(self, name: str, currency: str | None = None, *, hint: bool = True) -> Region:
         """The region of exactly this name, else of this name in another case, else of this id.
@@ -78,31 +60,6 @@ class References:
         near = difflib.get_close_matches(name[:100], names, n=1) if hint else []
         raise Unknown(f"there is no region named {shortened(name)}" + (f"; did you mean {near[0]}?" if near else ""))
 
-    def find_collection(self, handle: str, title: str) -> Collection | None:
-        """By handle; by title where the handle is empty. None if both are. Raises `Unknown`, `Ambiguous`."""
-        if handle:
-            if found := self._collections_by_handle.get(handle):
-                return found
-            raise Unknown("there is no collection with this handle")
-        if not title:
-            return None
-        titled = self._collections_by_title.get(title, [])
-        if len(titled) == 1:
-            return titled[0]
-        if titled:
-            raise Ambiguous(f"{len(titled)} collections have this title; give the handle")
-        raise Unknown("there is no collection with this title")
-
-    def find_type(self, value: str) -> ProductType | None:
-        return self._types_by_value.get(value)
-
-    def find_sales_channel(self, id: str, name: str) -> SalesChannel | None:
-        """By id, else by name."""
-        return self.sales_channels.get(id) or self._channels_by_name.get(name)
-
-    def find_category(self, handle: str) -> Category | None:
-        return self._categories_by_handle.get(handle)
-
 
 async def load_regions(catalog: Catalog) -> References:
     """The regions alone."""
@@ -115,7 +72,7 @@ async def load_regions(catalog: Catalog) -> References:
 
 
 async def load_references(catalog: Catalog) -> References:
-    """All that are not deleted, with the fields that imports and exports need."""
+    """All that are not deleted, with the fields that exports need."""
     types = await _all(catalog, "product_types")
     return References(
         regions=(await load_regions(catalog)).regions,
@@ -145,11 +102,3 @@ async def _all(catalog: Catalog, collection: str) -> list[Document]:
     wanted = {"name": 1, "title": 1, "handle": 1, "value": 1, "description": 1, "currency_code": 1, "deleted_at": 1}
     found = await catalog[collection].find({}, wanted).to_list(None)
     return sorted(found, key=lambda document: str(document["_id"]))
-
-
-def _first_by(pairs: Iterable[tuple[str, V]]) -> dict[str, V]:
-    """Of several with one key, the first; so that the answer does not depend on chance."""
-    result: dict[str, V] = {}
-    for key, value in pairs:
-        result.setdefault(key, value)
-    return result

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import bson
 
-from batchbus_events.ids import new_ulids
 from batchbus_strategies.catalog.documents import Document
-from batchbus_strategies.catalog.ids import Prefix
+from batchbus_strategies.catalog.ids import Prefix, ulids
 from batchbus_strategies.catalog.living import living
 from batchbus_strategies.catalog.money import parse_amount
-from batchbus_strategies.catalog.references import load_references
+from batchbus_strategies.catalog.references import load_regions
 from batchbus_strategies.price_lists.document import find_price_list, fingerprint, revision_of
 from batchbus_strategies.price_lists.header import PricedVariant, PriceLayout, read_price_header
 from batchbus_strategies.price_lists.variants import Variants, load_variants
@@ -111,7 +110,7 @@ class _PricePreview(Preview):
         _refuse_too_large(operations)
 
     async def _rows(self, table: Table) -> list[_PricedRow]:
-        references = await load_references(self._run.catalog)
+        references = await load_regions(self._run.catalog)
         try:
             layout = read_price_header(table.header, references, line=table.header_line, mapping=self._context.columns)
         except HeaderRefused as refused:
@@ -169,13 +168,13 @@ def _operations(
     now: dict[str, list[Document]] = {}
     for price in living(price_list.get("prices")):
         now.setdefault(price.get("variant_id") or "", []).append(price)
-    ulids, first_lines = _ulids(), dict[str, int]()
+    ids, first_lines = ulids(), dict[str, int]()
     for row in rows:
         id_ = _variant_of(row, variants)
         if id_ is not None and (first := first_lines.setdefault(id_, row.line)) != row.line:
             message = f"line {first} is about the same variant already"
             row.errors.append(CellError(row.line, None, "duplicate_record", message))
-        yield _operation(row, id_, now.get(id_ or "", []), ulids, revision)
+        yield _operation(row, id_, now.get(id_ or "", []), ids, revision)
     for id_, old in now.items():
         if id_ not in first_lines:
             key, document = [variants.skus.get(id_) or id_], {"prices": old}
@@ -183,14 +182,14 @@ def _operations(
 
 
 def _operation(
-    row: _PricedRow, id_: str | None, old: Sequence[Document], ulids: Iterator[str], revision: str
+    row: _PricedRow, id_: str | None, old: Sequence[Document], ids: Iterator[str], revision: str
 ) -> Operation:
     line, lines = row.line, [row.line]
     key = [row.sku or row.id or ""] if row.sku or row.id else []
     if id_ is None or row.errors:
         errors = [_planned(error) for error in row.errors]
         return Refused(op="error", line=line, lines=lines, key=key, errors=errors)
-    new = _prices(id_, row.amounts, old, ulids)
+    new = _prices(id_, row.amounts, old, ids)
     if new == old:
         return Unchanged(op="unchanged", line=line, lines=lines, key=key, id=id_)
     if not old:
@@ -224,7 +223,7 @@ def _unknown(line: int, column: str | None, what: str, value: str) -> CellError:
 
 
 def _prices(
-    variant_id: str, amounts: Mapping[tuple[str | None, str], int], old: Sequence[Document], ulids: Iterator[str]
+    variant_id: str, amounts: Mapping[tuple[str | None, str], int], old: Sequence[Document], ids: Iterator[str]
 ) -> list[Document]:
     """As the list will have them. A price that is there already keeps its id, and its place."""
     rest = dict(amounts)
@@ -237,7 +236,7 @@ def _prices(
     for (region_id, currency), amount in rest.items():
         result.append(
             {
-                "id": Prefix.PRICE + next(ulids),
+                "id": Prefix.PRICE + next(ids),
                 "variant_id": variant_id,
                 "currency_code": currency,
                 "amount": amount,
@@ -262,8 +261,3 @@ def _refuse_too_large(operations: Sequence[Operation]) -> None:
 
 def _planned(error: CellError) -> PlannedError:
     return PlannedError(line=error.line, column=error.column, code=error.code, message=error.message, value=error.value)
-
-
-def _ulids() -> Iterator[str]:
-    while True:
-        yield from new_ulids(1000)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Final
 
 from bson.decimal128 import Decimal128
 
-from batchbus_events.ids import derived_ulid
+from batchbus_strategies.catalog.ids import derived_id
 from batchbus_strategies.records.columns import Items
 from batchbus_strategies.records.fields import Field, is_living, trimmed
 
@@ -76,13 +75,8 @@ def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence
 
 
 def _new_item(field: Field, items: Items, value: str) -> dict[str, Any]:
-    id_ = {} if items.id_prefix is None else {"id": _derived_id(items.id_prefix, value)}
+    id_ = {} if items.id_prefix is None else {"id": derived_id(items.id_prefix, value)}
     return {**id_, **field.unwritten(), items.field: value}
-
-
-@lru_cache(maxsize=10_000)  # the tags of a file are few, and each comes up in thousands of rows
-def _derived_id(prefix: str, value: str) -> str:
-    return prefix + derived_ulid(prefix, value)
 
 
 def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any]], old: Sequence[Any]) -> list[Any]:

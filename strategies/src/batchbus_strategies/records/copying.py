@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from batchbus_events.ids import derived_ulid
+from batchbus_strategies.catalog.ids import derived_id
 from batchbus_strategies.records.comparing import ABSENT
 from batchbus_strategies.records.fields import Field, trimmed, value_at
 from batchbus_strategies.records.plan import CreateReferenced
@@ -88,10 +88,10 @@ class Copies:
 
     def _new_id(self, value: str) -> str:
         """Derived from the value, so that two imports make one document of it; but not that of one that was deleted."""
-        id_, times = self._copied.prefix + derived_ulid(self._copied.prefix, value), 1
+        id_, times = derived_id(self._copied.prefix, value), 1
         while id_ in self._deleted:
             times += 1
-            id_ = self._copied.prefix + derived_ulid(self._copied.prefix, f"{value}\0{times}")
+            id_ = derived_id(self._copied.prefix, f"{value}\0{times}")
         return id_
 
     def made(self, value: Any) -> Iterator[CreateReferenced]:

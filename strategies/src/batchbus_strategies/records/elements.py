@@ -17,7 +17,7 @@ from batchbus_strategies.records.keyed import family_changes, new_items
 from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of, of_what_is_null
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.records.staging import StagedRow
+from batchbus_strategies.records.staged import StagedRow
 
 __all__ = ["Columns", "ElementPlan", "NewElement", "plan_elements"]
 
@@ -282,7 +282,7 @@ class _Planning:
             said = {id(row.element) for row in self._rows if path in row.values}
             values = (value_at(each, path) for each in self._old if id(each) not in said)
             taken = {unique.field.as_key(value) for value in values if value is not None}
-            for row in self._rows:
+            for row in self._rows if taken else ():
                 value = row.values.get(path)
                 old = None if row.element is None else value_at(row.element, path)
                 unchanged = same(value, old) or (isinstance(old, str) and trimmed(old) == value)

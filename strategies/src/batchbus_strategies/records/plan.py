@@ -263,7 +263,7 @@ def encode(operation: Operation, form: PlanForm = _USUAL) -> bytes:
     elif form.reference != "reference" and operation["op"] == "reference":
         line = {**operation, "op": form.reference}
     try:
-        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_extended)
+        text = _ENCODER.encode(line)
     except (ValueError, TypeError):  # a number that JSON has no form for, or a key that is no text
         return to_json(_extended(line)) + b"\n"
     return text.encode() + b"\n"
@@ -297,6 +297,9 @@ def _extended(value: Any) -> Any:
             return {"$date": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
         case _:
             return json_util.default(value, _OPTIONS)
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_extended)
 
 
 def _revived(value: Any) -> Any:

@@ -36,7 +36,7 @@ from batchbus_strategies.records.plan import (
 )
 from batchbus_strategies.records.references import Resolved
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.records.staging import StagedRecord, StagedRow
+from batchbus_strategies.records.staged import StagedRecord, StagedRow
 from batchbus_strategies.records.staging_rows import differs
 from batchbus_strategies.records.unique_values import repeated_values
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from batchbus_events.ids import new_ulids
+from batchbus_strategies.catalog.ids import ulids
 from batchbus_strategies.records.context import RecordImportContext, most
 from batchbus_strategies.records.copying import Copies, load_copies
 from batchbus_strategies.records.errors import CellError, HeaderRefused, RecordsRefused
@@ -33,7 +33,8 @@ from batchbus_strategies.records.references import References
 from batchbus_strategies.records.rows import RowReader
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.sizes import Size, size_of
-from batchbus_strategies.records.staging import ReadRow, StagedRecord, Staging
+from batchbus_strategies.records.staged import StagedRecord
+from batchbus_strategies.records.staging import ReadRow, Staging
 from batchbus_strategies.records.staging_rows import RowStaging
 from batchbus_strategies.strategy import JobRun
 from batchbus_strategies.tables import Row, Table, TableFacts, open_table, shortened
@@ -64,7 +65,7 @@ class Preview:
         self._hooks = hooks
         self._references = References(run.catalog, schema.references)
         self._copies: dict[str, Copies] = {}
-        self._planner = Planner(schema, run.job_id, _ulids(), run.context.on_error, hooks, by_rows=options.by_rows)
+        self._planner = Planner(schema, run.job_id, ulids(), run.context.on_error, hooks, by_rows=options.by_rows)
         self._made: set[tuple[str, str]] = set()
         """What copies are of and has to be created: collections and ids."""
         self._counts = Counts()
@@ -297,8 +298,3 @@ class _Stager:
             self.bad += bool(errors or (values is not None and values.errors))
             read.append((values, errors))
         self._staging.add(read)
-
-
-def _ulids() -> Iterator[str]:
-    while True:
-        yield from new_ulids(1000)

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from batchbus_strategies.records.declaring import DeclarationError, fields_of, id_field, unwritten_defaults
-from batchbus_strategies.records.fields import Field, is_living, ordered_parts, plain, spoken_name, trimmed, value_at
+from batchbus_strategies.records.fields import Field, is_living, ordered_parts, plain, spoken_name, value_at
 from batchbus_strategies.records.record import Record
 
 __all__ = ["OWN", "DeclarationError", "DeclaredColumn", "Schema", "Unique", "schema_of"]
@@ -196,13 +196,6 @@ class Schema:
     def validated_as_a_whole(self) -> bool:
         """Whether the model has validators that look at several fields."""
         return bool(self.record.__pydantic_decorators__.model_validators)
-
-    def key_of(self, document: Mapping[str, Any]) -> tuple[str, ...] | None:
-        """The key of a stored document, as rows have it; None if a part of it is missing."""
-        values = [value_at(document, field.path) for field in self.keys]
-        if any(value is None for value in values):
-            return None
-        return tuple(trimmed(field.as_key(value)) for field, value in zip(self.keys, values, strict=True))
 
 
 def _spoken(field: Field, owner: str) -> str:

@@ -12,32 +12,24 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
 import bson
-from bson.codec_options import CodecOptions
-from bson.errors import InvalidDocument
 from pydantic_core import from_json, to_json
 
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.fields import trimmed, value_at
 from batchbus_strategies.records.rows import RowValues
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.records.staged import AWARE, StagedRecord, StagedRow, Taken, decoded, encoded
 
 __all__ = [
-    "AWARE",
     "PARAMETERS",
     "Held",
     "ReadRow",
-    "StagedRecord",
-    "StagedRow",
     "Staging",
-    "Taken",
-    "decoded",
-    "encoded",
     "in_batches",
     "json_key",
     "placeholders",
@@ -84,8 +76,6 @@ _INDEXES: Final = """
 PARAMETERS: Final = 500
 """Of one statement."""
 _KEY: Final = "key"
-_PACKED: Final = "packed"
-AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
 
 
 Held = tuple[str, str, int, int, str | None]
@@ -93,55 +83,6 @@ Held = tuple[str, str, int, int, str | None]
 empty for the record itself, and None for an element that the row does not name by its id."""
 ReadRow = tuple[RowValues | None, list[CellError]]
 """A row with its errors; None for one that names no record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A value of a unique field that another document of the catalogue has."""
-
-    name: str
-    """Of the field, as in `Unique`; `key` for the key."""
-    line: int
-    value: str
-    owner: str
-    """The id of that document."""
-
-
-@dataclass(frozen=True, slots=True)
-class StagedRow:
-    """One row of a record that spans several."""
-
-    line: int
-    element_id: str | None
-    element: dict[str, Any] | None
-    """As `RowValues` has it."""
-    id: str | None
-    """The id that this row names the record by."""
-    delete: bool
-    values: dict[str, Any]
-    """What it says of the record itself; of a row behind the first one, only what is not empty."""
-
-
-@dataclass(slots=True)
-class StagedRecord:
-    """A record of the file, with what the catalogue has of it."""
-
-    number: int
-    line: int
-    lines: list[int]
-    """Of all its rows."""
-    id: str | None
-    """The id that the file names it by."""
-    key: tuple[str, ...] | None
-    deletes: bool
-    values: dict[str, Any]
-    errors: list[CellError]
-    existing: dict[str, Any] | None
-    shown: Mapping[str, Any] | None = None
-    """What there is, as `Shown` columns show it; None if that is `existing`."""
-    taken: list[Taken] = field(default_factory=list)
-    rows: list[StagedRow] = field(default_factory=list)
-    """In the order of the file; empty for records of one row."""
 
 
 class Staging:
@@ -299,10 +240,10 @@ class Staging:
         wanted: list[tuple[object, ...]] = []
         taken: list[tuple[str, str, str, str, bool]] = []
         documents = [(bson.decode(each, AWARE), each) for each in found]
-        for document, encoded in documents:
+        for document, as_bson in documents:
             id_, raw = str(document["_id"]), self._raw_key(document)
             key = None if raw is None else json_key(tuple(map(trimmed, raw)))
-            wanted.append((id_, key, json_key(raw), encoded, id_, key))
+            wanted.append((id_, key, json_key(raw), as_bson, id_, key))
             taken += self._taken(id_, document)
             if key is not None:
                 taken.append((_KEY, key, id_, "", True))
@@ -417,35 +358,6 @@ class Staging:
     def _run(self, script: str) -> None:
         """Several statements, and then on in one transaction: a statement in one of its own would write at once."""
         self._database.executescript(script + ";BEGIN")
-
-
-def encoded(content: dict[str, Any]) -> bytes:
-    """As BSON, whose keys have no NUL in them, while names that are data may."""
-    try:
-        return bson.encode(content)
-    except InvalidDocument:
-        return bson.encode({_PACKED: _packed(content)})
-
-
-def decoded(content: bytes) -> dict[str, Any]:
-    found = bson.decode(content, AWARE)
-    if _PACKED not in found:
-        return found
-    unpacked: dict[str, Any] = _unpacked(found[_PACKED])
-    return unpacked
-
-
-def _packed(value: Any) -> Any:
-    """With dicts as lists of keys and values."""
-    if isinstance(value, dict):
-        return {_PACKED: [[key, _packed(each)] for key, each in value.items()]}
-    return [_packed(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _unpacked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _unpacked(each) for key, each in value[_PACKED]}
-    return [_unpacked(each) for each in value] if isinstance(value, list) else value
 
 
 def _name(row: RowValues) -> str:

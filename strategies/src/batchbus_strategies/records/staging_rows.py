@@ -10,14 +10,12 @@ from batchbus_strategies.records.comparing import same
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.rows import RowValues
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.records.staged import StagedRow, decoded, encoded
 from batchbus_strategies.records.staging import (
     PARAMETERS,
     Held,
     ReadRow,
-    StagedRow,
     Staging,
-    decoded,
-    encoded,
     in_batches,
     json_key,
     placeholders,
@@ -47,7 +45,8 @@ class RowStaging(Staging):
         self._run(_SCHEMA)
 
     def add(self, rows: Sequence[ReadRow]) -> None:
-        known = self._numbers([name for row, _ in rows if row is not None for name in self._names(row)])
+        names_of = [[] if row is None else list(self._names(row)) for row, _ in rows]
+        known = self._numbers([name for each in names_of for name in each])
         firsts: dict[int, RowValues] = {}
         new: list[tuple[object, ...]] = []
         names: list[tuple[str, int, int]] = []
@@ -55,18 +54,18 @@ class RowStaging(Staging):
         errors: list[tuple[int, CellError]] = []
         lines: list[tuple[int, int]] = []
         held: list[Held] = []
-        for row, found in rows:
+        for (row, found), its_names in zip(rows, names_of, strict=True):
             if row is None:
                 self._nameless(found, new, lines, errors)
                 continue
-            number = next((known[name] for name in self._names(row) if name in known), None)
+            number = next((known[name] for name in its_names if name in known), None)
             if number is None or not self._first_row_only:
                 found = [*row.errors, *found]
             if number is None:
                 self.records += 1
                 number = self.records
                 firsts[number] = row
-                for name in self._names(row):
+                for name in its_names:
                     known[name] = number
                     names.append((name, number, row.line))
                 key, raw = json_key(row.key), json_key(row.raw_key)

@@ -24,8 +24,9 @@ _ASKED: Final = 100
 def repeated_values(schema: Schema, document: Mapping[str, Any]) -> dict[str, tuple[list[Any], str]]:
     """By index field: the values of the elements that are not deleted, and the path of the field in the elements."""
     found: dict[str, tuple[list[Any], str]] = {}
+    elements = schema.elements(document)
     for unique in schema.unique_in_elements:
-        values = [value_at(each, unique.field.path) for each in schema.elements(document)]
+        values = [value_at(each, unique.field.path) for each in elements]
         found[str(unique.field.index)] = (
             [each for each in values if each is not None and each != ""],
             unique.field.path,
