@@ -83,6 +83,8 @@ class Category(Part):
 
 
 class Profile(Part):
+    """The shipping profile. It is exported, and never changed by an import."""
+
     name: str = "Default Shipping Profile"
     type: str = "default"
 
