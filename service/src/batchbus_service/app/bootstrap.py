@@ -257,6 +257,23 @@ async def _open_journal(
     return Transitions(base.stores.jobs, outbox, base.clock, decider, log, base.meter, tracer), notifier
 
 
+async def _open_placement(base: _Base, stack: AsyncExitStack) -> Placement:
+    """Where runs take place, and what they share there: permits of limits, and processes that compute."""
+    settings = base.settings
+    await base.stores.permits.prepare()
+    limiter = Limiter(base.stores.permits, base.clock, base.log)
+    compute = ComputeSetup(
+        folder=str(settings.strategies_folder.absolute()) if settings.strategies_folder else None,
+        path=[str(Path(entry).absolute()) for entry in sys.path],
+        memory_mib=settings.isolated_memory_mib,
+    )
+    pool = await stack.enter_async_context(ComputePool(compute, base.log))
+    services = SharedServices(limiter.permit, pool.compute)
+    alone = settings.isolation == "all"
+    placing = Placement(base.executor, base.clock, await _setup(base), services, base.log, all_isolated=alone)
+    return await stack.enter_async_context(placing)
+
+
 async def _open_worker(
     base: _Base,
     stack: AsyncExitStack,
@@ -268,7 +285,6 @@ async def _open_worker(
 ) -> Dispatcher:
     """What takes triggers and runs jobs."""
     settings = base.settings
-    setup = await _setup(base)
     limits = RunLimits(
         lease=settings.lease_seconds,
         progress_interval=settings.progress_interval_seconds,
@@ -276,18 +292,7 @@ async def _open_worker(
         stuck=timeouts.stuck,
         last_answers=timeouts.last_answers,
     )
-    await base.stores.permits.prepare()
-    limiter = Limiter(base.stores.permits, base.clock, base.log)
-    compute = ComputeSetup(
-        folder=str(settings.strategies_folder.absolute()) if settings.strategies_folder else None,
-        path=[str(Path(entry).absolute()) for entry in sys.path],
-        memory_mib=settings.isolated_memory_mib,
-    )
-    pool = await stack.enter_async_context(ComputePool(compute, base.log))
-    services = SharedServices(limiter.permit, pool.compute)
-    alone = settings.isolation == "all"
-    placing = Placement(base.executor, base.clock, setup, services, base.log, all_isolated=alone)
-    placement = await stack.enter_async_context(placing)
+    placement = await _open_placement(base, stack)
     attempt = partial(
         Attempt,
         transitions=transitions,
