@@ -13,55 +13,30 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from batchbus_service.access import Role, Scope
+from batchbus_service.access import Role
 from batchbus_service.domain.job import Status
-from batchbus_service.domain.parked import State as ParkedState
-from batchbus_service.domain.replay import State as ReplayState
 from batchbus_service.http.medusa.times import timestamp
 from batchbus_service.http.server.errors import ApiJson
 from batchbus_strategies.strategy import Document
 
 __all__ = [
-    "AuditEntry",
-    "BatchType",
-    "BatchTypeList",
     "CheckAgain",
     "Confirmation",
     "Deleted",
-    "DiscardedNumber",
     "DownloadUrl",
     "FileKey",
-    "Found",
-    "History",
-    "HistoryEvent",
     "JobList",
     "Live",
     "NewJob",
-    "NewTrigger",
     "OneJob",
-    "OneParkedMessage",
-    "OneReplay",
-    "OneToken",
     "OneUser",
-    "OutcomePage",
-    "ParkedMessage",
-    "ParkedMessageList",
-    "PlanPage",
     "Ready",
     "Refusal",
-    "Replay",
-    "ReplayList",
-    "RequeuedNumber",
-    "SentTrigger",
     "SignIn",
     "SignedIn",
-    "Token",
-    "TokenList",
-    "Trigger",
     "UploadList",
     "UploadedFile",
     "User",
-    "UserList",
 ]
 
 AnyObject = Document
@@ -81,7 +56,7 @@ Number = Annotated[
 """A whole number is written without a point."""
 
 
-def _one_of(values: type[StrEnum]) -> Any:
+def one_of(values: type[StrEnum]) -> Any:
     """The enumeration is written inline, since two of the same name would differ by their modules alone."""
     return Field(json_schema_extra={"enum": [str(word) for word in values]})
 
@@ -203,81 +178,6 @@ class JobList(Page):
     batch_jobs: list[ListedJob]
 
 
-class HistoryEvent(Answer):
-    sequence: int
-    id: str
-    type: str
-    time: Time
-    data: AnyObject
-    causationid: str | None
-    traceparent: str | None
-    published: bool
-    """Whether the broker has confirmed it."""
-
-
-class History(Answer):
-    history: list[HistoryEvent]
-    why: str
-    """Why the job is where it is."""
-    way_out: str | None
-    plan: bool
-    """Whether there is a plan to read, row by row."""
-    outcome: bool
-    """Whether it can be read what became of each record."""
-    error_file: str | None
-    """The name of the file with what was not applied, which `error-file` answers with; None if there is none."""
-
-
-class PlanPage(Page):
-    plan: list[object]
-    counts: dict[str, int] | None
-    """How many rows there are of each kind, in all."""
-    plan_digest: str | None
-    """What a confirmation of this plan may carry."""
-
-
-class OutcomePage(Page):
-    outcome: list[object]
-    counts: dict[str, int] | None
-    """Of how many records became what, in all."""
-
-
-class ForgottenFiles(Answer):
-    id: str
-    """Of the job."""
-    files_removed: int
-
-
-class Found(Answer):
-    identifier: str
-    origin: str
-
-
-class BatchType(Found):
-    type: str
-    overrides: list[Found]
-    context_schema: AnyObject
-    """JSON Schema of a context."""
-    file_fields: list[str]
-    """Fields of the context that name files."""
-
-
-class BatchTypeList(Answer):
-    batch_types: list[BatchType]
-
-
-class TemplateColumn(Answer):
-    name: str
-    says: str
-    """What its cells hold, in words."""
-    example: str
-
-
-class TemplateColumnList(Answer):
-    columns: list[TemplateColumn]
-    """In the order of the template."""
-
-
 # -- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -319,123 +219,6 @@ class SignedIn(Answer):
 
 class OneUser(Answer):
     user: User
-
-
-class UserList(Page):
-    users: list[User]
-
-
-class Token(Answer):
-    id: str
-    user_id: str
-    email: str | None
-    scopes: list[Scope]
-    created_at: Time
-    expires_at: Time | None
-    last_used_at: Time | None
-    revoked_at: Time | None
-
-
-class OneToken(Answer):
-    token: Token
-    secret: str
-    """Shown here and never again."""
-
-
-class TokenList(Page):
-    tokens: list[Token]
-
-
-# -- events, replays and parked messages ----------------------------------------------------------------------------
-
-
-class NewTrigger(Answer):
-    type: Literal["batch.created", "batch.confirmed", "batch.canceled"]
-    subject: str | None = None
-    """The id of a job."""
-    data: AnyObject = {}
-    id: str | None = None
-    """Of the event: one that is sent again changes nothing."""
-
-
-class Trigger(Answer):
-    id: str
-    type: str
-    source: str
-    subject: str | None
-
-
-class SentTrigger(Answer):
-    event: Trigger
-
-
-class Replay(Answer):
-    id: str
-    status: Annotated[str, _one_of(ReplayState)]
-    selection: AnyObject
-    destination: AnyObject
-    reason: str
-    rate: int
-    plan: AnyObject | None
-    published: int
-    repeated: int
-    trouble: str | None
-    created_by: str
-    created_at: Time
-    started_by: str | None
-    started_at: Time | None
-    ended_at: Time | None
-    audit: list[AnyObject]
-
-
-class OneReplay(Answer):
-    replay: Replay
-
-
-class ReplayList(Page):
-    replays: list[Replay]
-
-
-class AuditEntry(Answer):
-    at: Time
-    by: str
-    what: str
-    reason: str | None
-    details: AnyObject
-
-
-class ParkedMessage(Answer):
-    id: str
-    state: Annotated[str, _one_of(ParkedState)]
-    reason: str
-    times: int
-    first_failed_at: Time
-    last_failed_at: Time
-    routing_key: str
-    message_id: str | None
-    content_type: str
-    headers: AnyObject
-    user_id: str | None
-    size: int
-    audit: list[AuditEntry]
-    body: str | None = None
-    body_base64: str | None = None
-
-
-class OneParkedMessage(Answer):
-    parked: ParkedMessage
-
-
-class ParkedMessageList(Page):
-    parked: list[ParkedMessage]
-
-
-class RequeuedNumber(Answer):
-    requeued: int
-
-
-class DiscardedNumber(Answer):
-    discarded: int
 
 
 # -- health ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from batchbus_service.http.medusa.schemas import BatchType, BatchTypeList, Found, TemplateColumn, TemplateColumnList
+from batchbus_service.http.operator.schemas import BatchType, BatchTypeList, Found, TemplateColumn, TemplateColumnList
 from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.errors import not_found
 from batchbus_service.http.server.openapi import answers

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from batchbus_service.http.medusa.schemas import Answer, Page, Time, Token
+from batchbus_service.http.medusa.schemas import Answer, Page, Time
+from batchbus_service.http.operator.schemas import Token
 from batchbus_service.http.server.forms import Form
 
 __all__ = ["AuditEntryShown", "AuditList", "NewPassword", "OwnSession", "OwnSessionList", "OwnTokenList"]

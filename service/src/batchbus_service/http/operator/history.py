@@ -8,10 +8,10 @@ from fastapi.responses import Response
 from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.job import HistoryEntry
 from batchbus_service.http.medusa.access import job_for
-from batchbus_service.http.medusa.schemas import History, HistoryEvent
 from batchbus_service.http.operator.error_file import error_file_name
 from batchbus_service.http.operator.outcome import outcome_key
 from batchbus_service.http.operator.plan import plan_key
+from batchbus_service.http.operator.schemas import History, HistoryEvent
 from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.openapi import answers
 from batchbus_service.http.server.state import Api, ApiState

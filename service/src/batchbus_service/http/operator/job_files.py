@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.http.medusa.access import job_for
-from batchbus_service.http.medusa.schemas import ForgottenFiles
+from batchbus_service.http.operator.schemas import ForgottenFiles
 from batchbus_service.http.server.callers import Writer
 from batchbus_service.http.server.openapi import answers
 from batchbus_service.http.server.state import ApiState

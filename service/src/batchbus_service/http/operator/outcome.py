@@ -9,7 +9,6 @@ from fastapi.responses import Response
 
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.http.medusa.access import job_for
-from batchbus_service.http.medusa.schemas import OutcomePage
 from batchbus_service.http.operator.line_files import (
     MEDIA,
     Format,
@@ -22,6 +21,7 @@ from batchbus_service.http.operator.line_files import (
     field_of,
 )
 from batchbus_service.http.operator.plan_rows import OUTCOME_COLUMNS, outcome_cells, row_filter
+from batchbus_service.http.operator.schemas import OutcomePage
 from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.errors import ApiJson, not_found
 from batchbus_service.http.server.openapi import answers

@@ -12,9 +12,9 @@ from pydantic_core import to_json
 
 from batchbus_service.domain.instants import AwareInstant, Instant
 from batchbus_service.domain.parked import Filter, ParkedMessage, State
-from batchbus_service.http.medusa import schemas
 from batchbus_service.http.medusa.bodies import JsonBody
-from batchbus_service.http.medusa.schemas import DiscardedNumber, OneParkedMessage, ParkedMessageList, RequeuedNumber
+from batchbus_service.http.operator import schemas
+from batchbus_service.http.operator.schemas import DiscardedNumber, OneParkedMessage, ParkedMessageList, RequeuedNumber
 from batchbus_service.http.server.callers import Operator
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes

@@ -8,7 +8,6 @@ from fastapi.responses import Response
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.plans import plan_digest
 from batchbus_service.http.medusa.access import job_for
-from batchbus_service.http.medusa.schemas import PlanPage
 from batchbus_service.http.operator.line_files import (
     MEDIA,
     Format,
@@ -21,6 +20,7 @@ from batchbus_service.http.operator.line_files import (
     field_of,
 )
 from batchbus_service.http.operator.plan_rows import PLAN_COLUMNS, plan_cells, row_filter
+from batchbus_service.http.operator.schemas import PlanPage
 from batchbus_service.http.server.callers import Reader
 from batchbus_service.http.server.errors import ApiJson, not_found
 from batchbus_service.http.server.openapi import answers

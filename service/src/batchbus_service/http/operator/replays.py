@@ -14,10 +14,10 @@ from pydantic import Field
 from batchbus_events.ids import new_ulid
 from batchbus_service.domain.replay import DEFAULT_RATE, MAX_RATE, Replay, State
 from batchbus_service.domain.selection import Destination, Selection
-from batchbus_service.http.medusa import schemas
 from batchbus_service.http.medusa.bodies import JsonBody
-from batchbus_service.http.medusa.schemas import OneReplay, ReplayList
 from batchbus_service.http.medusa.times import timestamp
+from batchbus_service.http.operator import schemas
+from batchbus_service.http.operator.schemas import OneReplay, ReplayList
 from batchbus_service.http.server.callers import Operator
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
 from batchbus_service.http.server.openapi import answers, takes

@@ -33,8 +33,8 @@ from batchbus_service.http.live.feeds import CutOff, LiveEvent, LiveReader
 from batchbus_service.http.live.sse import EventStream, comment, frame, id_alone, retry_hint, way_to_break_off
 from batchbus_service.http.medusa.access import job_for
 from batchbus_service.http.medusa.bodies import JsonBody
-from batchbus_service.http.medusa.schemas import NewTrigger, SentTrigger, Trigger
 from batchbus_service.http.medusa.times import timestamp
+from batchbus_service.http.operator.schemas import NewTrigger, SentTrigger, Trigger
 from batchbus_service.http.server.callers import Operator, Reader, still_may
 from batchbus_service.http.server.errors import invalid
 from batchbus_service.http.server.openapi import answers, answers_with_events, takes

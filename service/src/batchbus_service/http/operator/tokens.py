@@ -11,7 +11,8 @@ from fastapi.responses import Response
 from batchbus_service.access import TOKEN_DAYS, ApiToken, Scope, User
 from batchbus_service.domain.instants import Instant
 from batchbus_service.http.medusa.bodies import JsonBody
-from batchbus_service.http.medusa.schemas import Deleted, OneToken, Token, TokenList
+from batchbus_service.http.medusa.schemas import Deleted
+from batchbus_service.http.operator.schemas import OneToken, Token, TokenList
 from batchbus_service.http.server.callers import UserAdmin
 from batchbus_service.http.server.errors import invalid, not_found
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form

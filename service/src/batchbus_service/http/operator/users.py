@@ -11,8 +11,9 @@ from pydantic import Field
 
 from batchbus_service.access import Role, User
 from batchbus_service.http.medusa.bodies import JsonBody
-from batchbus_service.http.medusa.schemas import Deleted, OneUser, UserList
+from batchbus_service.http.medusa.schemas import Deleted, OneUser
 from batchbus_service.http.medusa.wire import user_on_the_wire
+from batchbus_service.http.operator.schemas import UserList
 from batchbus_service.http.server.callers import Operator, UserAdmin
 from batchbus_service.http.server.errors import not_allowed, not_found
 from batchbus_service.http.server.forms import Form, Limit, Offset, read_form
