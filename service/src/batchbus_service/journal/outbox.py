@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import topics
@@ -222,18 +222,16 @@ class Outbox(Lifetime):
         try:
             while pending.done < len(pending.job.history):
                 entry = pending.job.history[pending.done]
-                known = pending.lost is None or entry.seq > len(pending.lost.history)
-                if not known and await self._is_out(pending, entry):
+                if self._may_be_out(pending, entry) and await self._is_out(pending, entry):
                     continue
                 if entry.seq in pending.own or await self._ours_to_publish(pending, entry):
-                    if refusal := messages.refusal(pending.job, entry):
-                        await self._publish(pending.job, entry, refusal)
-                    await self._publish(pending.job, entry, messages.lifecycle(pending.job, entry))
-                    pending.done = max(pending.done, entry.seq)
+                    await self._offer(pending, self._with_those_behind(pending, entry))
         except Exception as error:  # noqa: BLE001 - the operator gets to know, and the rescuer tries again
             self._log.error("events_not_published", job_id=pending.job.id, exc_info=error)
             self._pending.pop(pending.job.id, None)
             return
+        finally:
+            self._over(pending.job)
         pending.publishing = None
         if self._runs_here(pending):
             self._mark_later(_RIDE_ALONG, pending)
@@ -242,25 +240,43 @@ class Outbox(Lifetime):
         else:
             self._mark(pending, pending.job)
 
-    async def _publish(self, job: Job, entry: HistoryEntry, message: Message) -> None:
-        """Until the broker has confirmed it."""
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                if (wait := self._resume_at - loop.time()) > 0:
-                    await asyncio.sleep(wait)
-                try:
-                    await self._bus.publish(topics.EVENTS, message)
-                    self._meter.published((self._clock.now() - entry.time).total_seconds())
-                    return
-                except BusError as error:
-                    self._refused.add(job.id)
-                    self._back_off(error)
-        finally:
-            # Other events may get through all the while: the trouble is over when what was refused is out.
-            self._refused.discard(job.id)
-            if not self._refused:
-                self._pause, self.failure = 0.0, None
+    def _may_be_out(self, pending: _Pending, entry: HistoryEntry) -> bool:
+        """Whether another process has taken the job over since the entry was written, and may have published it."""
+        return pending.lost is not None and entry.seq <= len(pending.lost.history)
+
+    def _with_those_behind(self, pending: _Pending, entry: HistoryEntry) -> Sequence[HistoryEntry]:
+        """The entry, and those behind it that can be published without another look."""
+        behind = pending.job.history[entry.seq :]
+        ready = takewhile(lambda each: each.seq in pending.own and not self._may_be_out(pending, each), behind)
+        return [entry, *ready]
+
+    async def _offer(self, pending: _Pending, entries: Sequence[HistoryEntry]) -> None:
+        """Publish the entries back to back. Those that the broker does not confirm are left for another try, after a pause."""
+        job = pending.job
+        if (wait := self._resume_at - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(wait)
+        offered: list[tuple[Message, HistoryEntry | None]] = []
+        for entry in entries:
+            if refusal := messages.refusal(job, entry):
+                offered.append((refusal, None))
+            offered.append((messages.lifecycle(job, entry), entry))
+        confirmed, error = await self._bus.publish_all(topics.EVENTS, [message for message, _ in offered])
+        now = self._clock.now()
+        for _, published in offered[:confirmed]:
+            if published is not None:
+                self._meter.published((now - published.time).total_seconds())
+                pending.done = max(pending.done, published.seq)
+        if error is None:
+            self._over(job)
+        else:
+            self._refused.add(job.id)
+            self._back_off(error)
+
+    def _over(self, job: Job) -> None:
+        """What was refused of the job is out. Other events may get through all the while, so that says nothing."""
+        self._refused.discard(job.id)
+        if not self._refused:
+            self._pause, self.failure = 0.0, None
 
     def _back_off(self, error: BusError) -> None:
         """The broker's trouble is everyone's: the whole outbox pauses, not one job."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.ports import JobStore, Renewal
+from batchbus_service.domain.ports import Answer, JobStore, JobWrite, Renewal
 from batchbus_service.telemetry.meter import Meter
 from batchbus_strategies import Phase
 
@@ -46,6 +46,10 @@ class MeteredJobStore:
     async def settle(self, jobs: Sequence[Job]) -> None:
         with self._measured("settle"):
             await self._store.settle(jobs)
+
+    async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
+        with self._measured("write_all"):
+            return await self._store.write_all(writes)
 
     async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         with self._measured("move_alarm"):
