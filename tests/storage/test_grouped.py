@@ -113,7 +113,7 @@ async def test_each_caller_gets_its_own_answer() -> None:
     await grouped.insert(moved)
     canceled = DECIDER.cancel(moved, seconds(1), Cause())
     await grouped.update(moved, canceled)
-    answers = await asyncio.gather(
+    answers: list[object] = await asyncio.gather(
         grouped.insert(there),
         grouped.update(moved, DECIDER.claim(moved, "worker-1", seconds(1))),
         grouped.insert(job_like(3)),
@@ -121,7 +121,7 @@ async def test_each_caller_gets_its_own_answer() -> None:
         return_exceptions=True,
     )
     assert isinstance(answers[0], JobExists)
-    assert answers[1:] == [False, None, None]
+    assert list(answers[1:]) == [False, None, None]
 
 
 async def test_what_is_not_known_of_a_group_is_not_known_of_any_in_it() -> None:
