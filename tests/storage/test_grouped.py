@@ -113,7 +113,7 @@ async def test_each_caller_gets_its_own_answer() -> None:
     await grouped.insert(moved)
     canceled = DECIDER.cancel(moved, seconds(1), Cause())
     await grouped.update(moved, canceled)
-    answers: list[object] = await asyncio.gather(
+    answers: Sequence[object] = await asyncio.gather(
         grouped.insert(there),
         grouped.update(moved, DECIDER.claim(moved, "worker-1", seconds(1))),
         grouped.insert(job_like(3)),
