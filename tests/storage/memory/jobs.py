@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder, why_not_kept
 from batchbus_service.domain.errors import JobExists, StoreError, TooLarge
-from batchbus_service.domain.job import Job, got_on
+from batchbus_service.domain.job import Job, got_on, work_queue
 from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Mark, Renewal, Update
 from batchbus_service.domain.ports.jobs import WRITTEN_BY_HEARTBEATS
 from batchbus_service.storage.mongo.codec import encoded
@@ -97,6 +97,12 @@ class MemoryJobStore:
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         for job, time in zip(jobs, wake_at, strict=True):
             await self.move_wake_at(job, time)
+
+    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
+        return any(
+            job.ready_at and job.ready_at <= until and work_queue(job.phase, job.type) in queues
+            for job in self.jobs.values()
+        )
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         ready = [

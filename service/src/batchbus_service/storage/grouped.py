@@ -7,7 +7,7 @@ way, a write waits for nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -163,6 +163,9 @@ class GroupedJobStore:
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         await self._store.put_off(jobs, wake_at)
+
+    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
+        return await self._store.any_waiting(queues, until=until)
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         return await self._store.waiting(phase, job_type, until=until, want=want)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -58,6 +58,10 @@ class MeteredJobStore:
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         with self._measured("put_off"):
             await self._store.put_off(jobs, wake_at)
+
+    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
+        with self._measured("any_waiting"):
+            return await self._store.any_waiting(queues, until=until)
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         with self._measured("waiting"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol, TypeAlias
@@ -127,6 +127,9 @@ class JobStore(Protocol):
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         """Do for many jobs in one go what `move_wake_at` does for one, each to its own time."""
+
+    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
+        """Whether a job may wait in one of these work queues whose `ready_at` is at most `until`: one question for all."""
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         """Some of the jobs that wait for that phase and whose `ready_at` is at most `until`, the oldest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict
 from datetime import datetime
 from typing import Final, TypeVar
@@ -23,7 +23,7 @@ from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_service.storage.mongo.indexes import INDEXES
 from batchbus_service.storage.mongo.placeholders import Placeholders, is_placeholder
 from batchbus_service.storage.mongo.placeholders import from_document as placeholder_of
-from batchbus_service.storage.mongo.range_search import RangeSearch
+from batchbus_service.storage.mongo.range_search import EPOCH, RangeSearch
 from batchbus_service.storage.mongo.reading import Make, read, readable
 from batchbus_strategies import Phase
 
@@ -142,6 +142,10 @@ class MongoJobStore:
         ]
         if moves:
             await self._jobs.change_each(moves)
+
+    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
+        where = {"lane": {"$in": [*queues]}, "ready_at": {"$gt": EPOCH, "$lte": until}}
+        return bool(await self._jobs.find(where, {"_id": True}, limit=1))
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         name = work_queue(phase, job_type)
