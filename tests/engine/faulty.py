@@ -178,8 +178,8 @@ class FaultyStore:
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         await self.faults.on_database(lambda: self.store.put_off(jobs, wake_at))
 
-    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
-        return bool(await self._look(lambda: self.store.any_waiting(queues, until=until)))
+    async def any_waiting(self, queues: Set[str]) -> bool:
+        return bool(await self._look(lambda: self.store.any_waiting(queues)))
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         found = await self._look(lambda: self.store.waiting(phase, job_type, until=until, want=want))

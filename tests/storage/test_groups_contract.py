@@ -14,7 +14,7 @@ from pymongo.errors import AutoReconnect
 from batchbus_service.domain.errors import JobExists, NotStorable, StoreUnavailable
 from batchbus_service.domain.job import Checkpoint, Job
 from batchbus_service.domain.lifecycle import Cause
-from batchbus_service.domain.ports import Insertion, JobStore, JobWrite, Mark, Renewal, Update
+from batchbus_service.domain.ports import Insertion, JobStore, JobWrite, Renewal, Update
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.mongo.collection import Database
 from batchbus_service.storage.mongo.jobs import MongoJobStore
@@ -50,9 +50,9 @@ async def stored(store: JobStore, number: int) -> Job:
 
 
 async def test_each_write_of_a_group_takes_effect_as_it_would_alone(store: JobStore) -> None:
-    waiting, running, settled, new = (job_like(number) for number in (1, 2, 3, 4))
+    waiting, running, new = (job_like(number) for number in (1, 2, 4))
     running = DECIDER.claim(running, "worker-1", NOW)
-    for job in (waiting, running, settled):
+    for job in (waiting, running):
         await store.insert(job)
     claimed = DECIDER.claim(waiting, "worker-1", seconds(1))
 
@@ -61,25 +61,22 @@ async def test_each_write_of_a_group_takes_effect_as_it_would_alone(store: JobSt
             Insertion(new),
             Update(waiting, claimed),
             renewal(running),
-            Mark(replace(settled, published=1, wake_at=None)),
         ]
     )
 
-    assert list(answers) == [True] * 4
+    assert list(answers) == [True] * 3
     assert await stored(store, 4) == new
     assert await stored(store, 1) == claimed
     beaten = await stored(store, 2)
     assert (beaten.result, beaten.published, beaten.checkpoint) == (JobResult(count=5), 1, Checkpoint("pre_process", 7))
-    assert await stored(store, 3) == replace(settled, published=1, wake_at=None)
 
 
 async def test_what_is_refused_in_a_group_leaves_the_others_alone(store: JobStore) -> None:
-    jobs = [DECIDER.claim(job_like(number), "worker-1", NOW) for number in range(8)]
+    jobs = [DECIDER.claim(job_like(number), "worker-1", NOW) for number in range(7)]
     for job in jobs:
         await store.insert(job)
-    moved, lost, taken, marked, well, huge, odd, renewed = jobs
-    for job in (moved, marked):
-        assert await store.update(job, DECIDER.cancel(job, seconds(1), Cause()))
+    moved, lost, taken, well, huge, odd, renewed = jobs
+    assert await store.update(moved, DECIDER.cancel(moved, seconds(1), Cause()))
     assert await store.update(lost, DECIDER.overdue(lost, seconds(31)))
     await store.keep_early(job_like(20).id, change(), seconds(9))
     done = DECIDER.pre_processed(well, seconds(2), Cause(), go_on=True)
@@ -91,7 +88,6 @@ async def test_what_is_refused_in_a_group_leaves_the_others_alone(store: JobStor
             renewal(lost),
             Insertion(taken),
             Insertion(job_like(20)),
-            Mark(replace(marked, published=1, wake_at=None)),
             Update(well, done),
             Update(huge, replace(huge, version=3, result=JobResult({"text": "x" * 17_000_000}))),
             Update(odd, replace(odd, version=3, result=JobResult({"n": 2**70}))),
@@ -100,16 +96,14 @@ async def test_what_is_refused_in_a_group_leaves_the_others_alone(store: JobStor
         ]
     )
 
-    assert answers[:2] == [False, False]
+    assert list(answers[:2]) == [False, False]
     assert [type(answer) for answer in answers[2:4]] == [JobExists, JobExists]
-    assert answers[4:6] == [True, True]
-    assert all(isinstance(answer, NotStorable) for answer in answers[6:8])
-    assert answers[8:] == [True, True]
-    assert (await stored(store, 3)).wake_at is not None, "it has moved on: only the mark is ours"
-    assert (await stored(store, 3)).published == 1
-    assert await stored(store, 4) == done
-    assert [await stored(store, number) for number in (5, 6)] == [huge, odd]
-    assert (await stored(store, 7)).checkpoint == Checkpoint("pre_process", 7)
+    assert answers[4] is True
+    assert all(isinstance(answer, NotStorable) for answer in answers[5:7])
+    assert list(answers[7:]) == [True, True]
+    assert await stored(store, 3) == done
+    assert [await stored(store, number) for number in (4, 5)] == [huge, odd]
+    assert (await stored(store, 6)).checkpoint == Checkpoint("pre_process", 7)
     assert await stored(store, 21) == new
 
 
@@ -126,7 +120,6 @@ class Breaking:
     def __init__(self, database: Database, behind: int) -> None:
         self._database = database
         self._behind = behind
-        self._broken = False
 
     def get_collection(self, *args: Any, **options: Any) -> Breaking:
         self._collection = self._database.get_collection(*args, **options)
@@ -136,27 +129,23 @@ class Breaking:
         return getattr(self._collection, name)
 
     async def bulk_write(self, writes: Sequence[Any], **options: Any) -> Any:
-        if self._broken:
-            return await self._collection.bulk_write(writes, **options)
-        self._broken = True
         if some := writes[: self._behind]:
             await self._collection.bulk_write(some, **options)
         raise AutoReconnect("the connection was closed")
 
 
-@pytest.mark.parametrize("behind", range(6))
+@pytest.mark.parametrize("behind", range(5))
 async def test_a_group_whose_answer_is_lost_is_answered_by_what_the_database_has(
     mongo_url: str, database_name: str, behind: int
 ) -> None:
     async with mongo_store(mongo_url, database_name) as store:
-        waiting, other, running, settled = (job_like(number) for number in range(1, 5))
+        waiting, other, running = (job_like(number) for number in range(1, 4))
         running = DECIDER.claim(running, "worker-1", NOW)
-        for job in (waiting, other, running, settled):
+        for job in (waiting, other, running):
             await store.insert(job)
         claimed, canceled = DECIDER.claim(waiting, "w", seconds(1)), DECIDER.cancel(other, seconds(1), Cause())
-        mark = Mark(replace(settled, published=1, wake_at=None))
         group: list[JobWrite] = [
-            Insertion(job_like(5)), Update(waiting, claimed), Update(other, canceled), renewal(running), mark,
+            Insertion(job_like(5)), Update(waiting, claimed), Update(other, canceled), renewal(running),
         ]  # fmt: skip
         client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongo_url, tz_aware=True)
         breaking = MongoJobStore(cast("Database", Breaking(client[database_name], behind)))
@@ -164,12 +153,11 @@ async def test_a_group_whose_answer_is_lost_is_answered_by_what_the_database_has
         client.close()
 
         for place, (write, answer) in enumerate(zip(group, answers, strict=True)):
-            if place < behind or isinstance(write, Mark):  # a mark is written again
+            if place < behind:
                 assert answer is True
             elif isinstance(write, Update):  # it is as if somebody else had been faster, and it is decided again
                 assert answer is False
             else:
                 assert isinstance(answer, StoreUnavailable)
-        assert (await stored(store, 4)).published == 1
         assert (await stored(store, 1) == claimed) == (behind > 1)
         assert (await stored(store, 2) == canceled) == (behind > 2)

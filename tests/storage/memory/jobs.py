@@ -9,7 +9,7 @@ from datetime import datetime
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder, why_not_kept
 from batchbus_service.domain.errors import JobExists, StoreError, TooLarge
 from batchbus_service.domain.job import Job, got_on, work_queue
-from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Mark, Renewal, Update
+from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Renewal, Update
 from batchbus_service.domain.ports.jobs import WRITTEN_BY_HEARTBEATS
 from batchbus_service.storage.mongo.codec import encoded
 from batchbus_service.storage.mongo.document import to_document
@@ -77,8 +77,6 @@ class MemoryJobStore:
             match write:
                 case Insertion(job):
                     await self.insert(job)
-                case Mark(job):
-                    await self.settle([job])
                 case Update():
                     return await self.update(write.old, write.new, same_lease=write.same_lease, by_owner=write.by_owner)
                 case Renewal():
@@ -98,11 +96,8 @@ class MemoryJobStore:
         for job, time in zip(jobs, wake_at, strict=True):
             await self.move_wake_at(job, time)
 
-    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
-        return any(
-            job.ready_at and job.ready_at <= until and work_queue(job.phase, job.type) in queues
-            for job in self.jobs.values()
-        )
+    async def any_waiting(self, queues: Set[str]) -> bool:
+        return any(job.ready_at and work_queue(job.phase, job.type) in queues for job in self.jobs.values())
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         ready = [

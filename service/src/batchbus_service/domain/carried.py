@@ -1,7 +1,7 @@
 """Whether a write is in the database, judged by the job as it is stored: for writes whose answers are not known.
 
 A transition is known by the events that it added, a claim by its fence and its worker, a heartbeat by its fence and the
-lease's new end, and a mark by how far it reaches.
+lease's new end.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 from batchbus_service.domain.errors import JobExists, StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.ports.jobs import Answer, Insertion, JobWrite, Mark, Renewal, Update
+from batchbus_service.domain.ports.jobs import Answer, Insertion, JobWrite, Renewal, Update
 
 __all__ = ["answer_by", "carries"]
 
@@ -49,8 +49,6 @@ def answer_by(stored: Job | None, write: JobWrite) -> Answer:
             if stored is None or stored.lease is None or stored.fence != write.fence:
                 return False
             return True if stored.lease.expires_at == write.expires_at else unknown
-        case Mark():
-            return stored is None or stored.published >= write.job.published or unknown
 
 
 def _holder(job: Job) -> str | None:

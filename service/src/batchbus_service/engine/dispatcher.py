@@ -34,6 +34,8 @@ __all__ = ["Dispatcher", "kept_for"]
 _LOOKING: Final = "looking for work"
 _LOOK_EVERY: Final = 1.0
 """Seconds between two looks for waiting jobs without a notification."""
+_ASK_EACH_FOR: Final = 10.0
+"""Seconds for which jobs that wait, perhaps for later, make it vain to ask for all suspects at once."""
 _WANT: Final = 32
 """Waiting jobs read at a time."""
 _KEPT: Final = 64
@@ -95,6 +97,8 @@ class Dispatcher(Lifetime):
         """Work queues in which jobs are known to wait."""
         self._suspects: set[str] = set()
         """Work queues that are looked into without a notification."""
+        self._ask_each_until = 0.0
+        """Until then, suspects are looked into one by one."""
         self._look_now = asyncio.Event()
         self._looker: asyncio.Task[None] | None = None
         self._interrupts: Consumer | None = None
@@ -282,7 +286,7 @@ class Dispatcher(Lifetime):
         """Read some of the oldest waiting jobs of every work queue in which there may be any."""
         now = self._transitions.clock.now()
         found: list[Job] = []
-        await self._rule_out(phase, now)
+        await self._rule_out(phase)
         for job_type in self._types:
             name = work_queue(phase, job_type)
             if name not in self._busy_queues | self._suspects:
@@ -299,10 +303,15 @@ class Dispatcher(Lifetime):
         self._found[phase] |= {job.id: job for job in found}
         return bool(found)
 
-    async def _rule_out(self, phase: Phase, now: datetime) -> None:
+    async def _rule_out(self, phase: Phase) -> None:
         """Nearly always nothing waits in any work queue that is only suspected: one question for all of them."""
         suspects = {work_queue(phase, job_type) for job_type in self._types} & (self._suspects - self._busy_queues)
-        if suspects and not await self._transitions.store.any_waiting(suspects, until=now):
+        loop = asyncio.get_running_loop()
+        if not suspects or loop.time() < self._ask_each_until:
+            return
+        if await self._transitions.store.any_waiting(suspects):
+            self._ask_each_until = loop.time() + _ASK_EACH_FOR
+        else:
             self._suspects -= suspects
 
     async def _claim(self, job: Job) -> Job | None:

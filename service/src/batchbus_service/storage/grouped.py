@@ -15,7 +15,7 @@ from typing import Final
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.ports import Answer, Insertion, JobStore, JobWrite, Mark, Renewal, Update
+from batchbus_service.domain.ports import Answer, Insertion, JobStore, JobWrite, Renewal, Update
 from batchbus_service.domain.ports.jobs import job_id_of
 from batchbus_strategies import Phase
 
@@ -58,12 +58,6 @@ class GroupedJobStore:
 
     async def renew(self, renewal: Renewal) -> bool:
         return await self._written(renewal)
-
-    async def settle(self, jobs: Sequence[Job]) -> None:
-        answers = await asyncio.gather(*(self._written(Mark(job)) for job in jobs), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
 
     def _written(self, write: JobWrite) -> asyncio.Future[bool]:
         waiting = _Waiting(write, asyncio.get_running_loop().create_future())
@@ -126,19 +120,23 @@ class GroupedJobStore:
     async def _answers(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
         try:
             if len(writes) == 1:
-                return [await self._alone(writes[0])]
+                return [await self._alone_or_error(writes[0])]
             return await self._store.write_all(writes)
         except StoreUnavailable as error:
             return [StoreUnavailable(str(error)) for _ in writes]
-        except Exception as error:  # noqa: BLE001 - it is for the callers to deal with
-            return [error for _ in writes]
+        except Exception:  # noqa: BLE001 - whose fault it was, shows when each is written alone
+            return [await self._alone_or_error(write) for write in writes]
+
+    async def _alone_or_error(self, write: JobWrite) -> Answer:
+        try:
+            return await self._alone(write)
+        except Exception as error:  # noqa: BLE001 - it is for the caller to deal with
+            return error
 
     async def _alone(self, write: JobWrite) -> bool:
         match write:
             case Insertion(job):
                 await self._store.insert(job)
-            case Mark(job):
-                await self._store.settle([job])
             case Update():
                 return await self._store.update(
                     write.old, write.new, same_lease=write.same_lease, by_owner=write.by_owner
@@ -152,6 +150,9 @@ class GroupedJobStore:
     async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
         return await self._store.write_all(writes)
 
+    async def settle(self, jobs: Sequence[Job]) -> None:
+        await self._store.settle(jobs)  # many at once already, and in no hurry: nothing else is to wait for them
+
     async def prepare(self) -> None:
         await self._store.prepare()
 
@@ -164,8 +165,8 @@ class GroupedJobStore:
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         await self._store.put_off(jobs, wake_at)
 
-    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
-        return await self._store.any_waiting(queues, until=until)
+    async def any_waiting(self, queues: Set[str]) -> bool:
+        return await self._store.any_waiting(queues)
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         return await self._store.waiting(phase, job_type, until=until, want=want)

@@ -59,9 +59,9 @@ class MeteredJobStore:
         with self._measured("put_off"):
             await self._store.put_off(jobs, wake_at)
 
-    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
+    async def any_waiting(self, queues: Set[str]) -> bool:
         with self._measured("any_waiting"):
-            return await self._store.any_waiting(queues, until=until)
+            return await self._store.any_waiting(queues)
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         with self._measured("waiting"):

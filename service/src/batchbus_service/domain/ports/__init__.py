@@ -28,7 +28,7 @@ from batchbus_service.domain.ports.access import (
     UserStore,
 )
 from batchbus_service.domain.ports.audit import AuditRecord, AuditStore
-from batchbus_service.domain.ports.jobs import Answer, Insertion, JobStore, JobWrite, Mark, Renewal, Update
+from batchbus_service.domain.ports.jobs import Answer, Insertion, JobStore, JobWrite, Renewal, Update
 from batchbus_service.domain.ports.limits import PermitStore
 from batchbus_service.domain.ports.listings import JobListings, Upload, UploadStore
 from batchbus_service.domain.ports.operations import HistoryReader, ParkedStore, RecordedHistory, ReplayStore
@@ -47,7 +47,6 @@ __all__ = [
     "JobWrite",
     "LoginNote",
     "LoginStore",
-    "Mark",
     "ParkedStore",
     "PermitStore",
     "ProcessStore",

@@ -18,7 +18,6 @@ __all__ = [
     "Insertion",
     "JobStore",
     "JobWrite",
-    "Mark",
     "Renewal",
     "Update",
     "job_id_of",
@@ -56,16 +55,9 @@ class Update:
     by_owner: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What `JobStore.settle` writes of one job."""
-
-    job: Job
-
-
-JobWrite: TypeAlias = Insertion | Update | Renewal | Mark
+JobWrite: TypeAlias = Insertion | Update | Renewal
 Answer: TypeAlias = bool | Exception
-"""Of one write among several: what the method for it alone would have returned, or raised. True where it returns nothing."""
+"""Of one write among several: what the method for it alone would have returned, or raised; True of an insertion."""
 
 
 def job_id_of(write: JobWrite) -> str:
@@ -75,7 +67,7 @@ def job_id_of(write: JobWrite) -> str:
             return write.job_id
         case Update():
             return write.old.id
-        case Insertion() | Mark():
+        case Insertion():
             return write.job.id
 
 
@@ -128,8 +120,8 @@ class JobStore(Protocol):
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         """Do for many jobs in one go what `move_wake_at` does for one, each to its own time."""
 
-    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
-        """Whether a job may wait in one of these work queues whose `ready_at` is at most `until`: one question for all."""
+    async def any_waiting(self, queues: Set[str]) -> bool:
+        """Whether a job waits in one of these work queues, now or for a later time. The cost grows with those that do."""
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         """Some of the jobs that wait for that phase and whose `ready_at` is at most `until`, the oldest first."""

@@ -14,7 +14,7 @@ from batchbus_service.domain.carried import answer_by
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import JobExists, NotStorable, StoreUnavailable, UnreadableJob
 from batchbus_service.domain.job import Job, work_queue
-from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Mark, Renewal, Update
+from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Renewal, Update
 from batchbus_service.domain.ports.jobs import job_id_of
 from batchbus_service.storage.mongo.codec import encodable, measure
 from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
@@ -23,7 +23,7 @@ from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_service.storage.mongo.indexes import INDEXES
 from batchbus_service.storage.mongo.placeholders import Placeholders, is_placeholder
 from batchbus_service.storage.mongo.placeholders import from_document as placeholder_of
-from batchbus_service.storage.mongo.range_search import EPOCH, RangeSearch
+from batchbus_service.storage.mongo.range_search import RangeSearch
 from batchbus_service.storage.mongo.reading import Make, read, readable
 from batchbus_strategies import Phase
 
@@ -67,9 +67,16 @@ class MongoJobStore:
             return await self._jobs.compare_and_set(*_change(write))
 
     async def settle(self, jobs: Sequence[Job]) -> None:
-        marks = [Mark(job) for job in jobs]
-        if await self._jobs.change_each([UpdateOne(*_change(mark)) for mark in marks]) < len(jobs):
-            await self._mark_again(marks)
+        def settled(job: Job) -> Document:
+            return {"$max": {"published": job.published}, **_wake_at(job.wake_at)}
+
+        updates = [UpdateOne({"_id": job.id, "version": job.version}, settled(job)) for job in jobs]
+        if await self._jobs.change_each(updates) == len(jobs):
+            return
+        # Some job has moved on meanwhile: its `wake_at` is not ours to set, its mark still is.
+        await self._jobs.change_each(
+            [UpdateOne({"_id": job.id}, {"$max": {"published": job.published}}) for job in jobs]
+        )
 
     async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
         answers: list[Answer | None] = []
@@ -114,23 +121,6 @@ class MongoJobStore:
                 answers[place] = answer_by(from_document(document) if document else None, writes[place])
             except UnreadableJob as error:
                 answers[place] = error
-        # Of a job that has moved on meanwhile, `wake_at` is not ours to set; its mark still is.
-        late = {
-            place: write for place in unsure if isinstance(write := writes[place], Mark) and answers[place] is not True
-        }
-        if late:
-            marked: Answer = True
-            try:
-                await self._mark_again(list(late.values()))
-            except StoreUnavailable as error:
-                marked = error
-            answers[:] = [marked if place in late else answer for place, answer in enumerate(answers)]
-
-    async def _mark_again(self, marks: Sequence[Mark]) -> None:
-        """Some of the jobs have moved on meanwhile: their `wake_at` is not ours to set, their mark still is."""
-        await self._jobs.change_each(
-            [UpdateOne({"_id": mark.job.id}, {"$max": {"published": mark.job.published}}) for mark in marks]
-        )
 
     async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         return await self._jobs.compare_and_set({"_id": job.id, "wake_at": job.wake_at}, _wake_at(wake_at))
@@ -143,9 +133,9 @@ class MongoJobStore:
         if moves:
             await self._jobs.change_each(moves)
 
-    async def any_waiting(self, queues: Set[str], *, until: datetime) -> bool:
-        where = {"lane": {"$in": [*queues]}, "ready_at": {"$gt": EPOCH, "$lte": until}}
-        return bool(await self._jobs.find(where, {"_id": True}, limit=1))
+    async def any_waiting(self, queues: Set[str]) -> bool:
+        # Without `ready_at`: the embedded server would not use the index for both.
+        return bool(await self._jobs.find({"lane": {"$in": [*queues]}}, {"_id": True}, limit=1))
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         name = work_queue(phase, job_type)
@@ -202,7 +192,7 @@ def entry_of(document: Stored) -> Job | Placeholder:
     return placeholder_of(document) if is_placeholder(document) else from_document(document)
 
 
-def _change(write: Update | Renewal | Mark) -> tuple[Document, Document]:
+def _change(write: Update | Renewal) -> tuple[Document, Document]:
     """Which document is changed, if it still is as expected, and how."""
     match write:
         case Update(old=old):
@@ -218,9 +208,6 @@ def _change(write: Update | Renewal | Mark) -> tuple[Document, Document]:
                 change |= {"failures": 0, "lost_runs": 0, "crashes": 0}
             where = {"_id": write.job_id, "fence": write.fence, "lease.worker": {"$exists": True}}
             return where, {"$set": change, "$max": {"published": write.published}}
-        case Mark(job=job):
-            change = {"$max": {"published": job.published}, **_wake_at(job.wake_at)}
-            return {"_id": job.id, "version": job.version}, change
 
 
 def _request(write: JobWrite) -> InsertOne[Document] | UpdateOne:
