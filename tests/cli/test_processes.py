@@ -174,7 +174,7 @@ def test_api_and_workers_run_as_processes_of_their_own(
 
     with (
         start(apart, "serve", "--create-admin", "ops@example.com") as api,
-        start(apart, "worker", BATCHBUS_METRICS_PORT="0") as worker,
+        start(apart, "worker", "--processes", "1", BATCHBUS_METRICS_PORT="0") as worker,
     ):
         token = next(line.split()[-1] for line in api.banner if "ops@example.com" in line)
         url = next(line.split()[4].rstrip(";") for line in api.banner if "ready at" in line)

@@ -46,6 +46,8 @@ class Parts:
     """Take triggers and run jobs."""
     http: bool
     """Serve the HTTP API."""
+    supervised: bool = False
+    """End when the standard input does, which another process holds."""
     create_admin: str | None = None
     """The email address of an administrator to give a token to."""
 
@@ -54,6 +56,8 @@ async def run(settings: Settings, parts: Parts) -> None:
     """Until SIGINT or SIGTERM; a second SIGINT does not wait for anything."""
     ending = _Ending()
     ending.listen()
+    if parts.supervised:
+        ending.listen_to_input()
     try:
         await _run(settings, parts, ending)
     except asyncio.CancelledError:
@@ -84,8 +88,8 @@ async def _run(settings: Settings, parts: Parts, ending: _Ending) -> None:
         else:
             if sock:
                 await stack.enter_async_context(serving_probes(make_probes(service), sock, settings))
-            metrics = f", with metrics at {url}/metrics" if url else ""
-            out().print(f"batchbus worker is ready{metrics}; Ctrl-C stops it", soft_wrap=True)
+            metrics = f"{METRICS}{url}/metrics" if url else ""
+            out().print(f"{READY}{metrics}; Ctrl-C stops it", soft_wrap=True)
         sys.stdout.flush()
         await ending.wait()
 
@@ -125,6 +129,17 @@ class _Ending:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
 
+    def listen_to_input(self) -> None:
+        """The process that has started this one says so by closing it, or by ending in any other way."""
+        loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
+
+        def readable() -> None:
+            if not os.read(stdin, 1024):
+                loop.remove_reader(stdin)
+                self._end_now()
+
+        loop.add_reader(stdin, readable)
+
     async def wait(self) -> None:
         self._started = True
         await self._end.wait()
@@ -135,8 +150,11 @@ class _Ending:
                 # Nothing accepted is lost: leases expire, and the rescuer publishes what is left.
                 os._exit(_FORCED)
             return
-        self.requested = True
         sys.stderr.write("Stopping; jobs that run are given back. Ctrl-C again to wait for nothing.\n")
+        self._end_now()
+
+    def _end_now(self) -> None:
+        self.requested = True
         self._end.set()
         if self._main and not self._started:
             self._main.cancel()

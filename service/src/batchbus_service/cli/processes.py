@@ -22,9 +22,24 @@ CreateAdmin = Annotated[
 ]
 
 
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="How many processes share the slots; by default one for each processor it may use."
+    ),
+]
+Supervised = Annotated[bool, typer.Option("--supervised", hidden=True, help="End when the standard input ends.")]
+
+
 def up(create_admin: CreateAdmin = None) -> None:
     """Everything in one process; with neither broker nor database set, both are embedded."""
-    _run(_load_settings(), work=True, http=True, create_admin=create_admin)
+    settings = _load_settings()
+    if settings.worker_processes not in (None, 1) and settings.amqp_url.startswith("memory://"):
+        raise Refusal(
+            "`batchbus up` without a broker runs everything in one process: no other could reach its bus.",
+            "Unset BATCHBUS_WORKER_PROCESSES, or set BATCHBUS_AMQP_URL and start `batchbus worker` beside `batchbus serve`.",
+        )
+    _run(settings, work=True, http=True, create_admin=create_admin)
 
 
 def serve(create_admin: CreateAdmin = None) -> None:
@@ -32,9 +47,16 @@ def serve(create_admin: CreateAdmin = None) -> None:
     _run(_shared(_load_settings(), "serve"), work=False, http=True, create_admin=create_admin)
 
 
-def worker() -> None:
-    """A worker: takes triggers and runs jobs."""
-    _run(_shared(_load_settings(), "worker"), work=True, http=False)
+def worker(processes: Processes = None, supervised: Supervised = False) -> None:
+    """A worker: takes triggers and runs jobs, in as many processes as there are processors, unless told otherwise."""
+    from batchbus_service.cli.worker_processes import number_of, run_processes
+
+    settings = _shared(_load_settings(), "worker")
+    number = number_of(processes or settings.worker_processes, settings)
+    if number == 1:
+        _run(settings, work=True, http=False, supervised=supervised)
+    else:
+        asyncio.run(run_processes(settings, number))
 
 
 def asyncapi() -> None:
@@ -74,13 +96,15 @@ def _shared(settings: Settings, command: str) -> Settings:
     return settings
 
 
-def _run(settings: Settings, *, work: bool, http: bool, create_admin: str | None = None) -> None:
+def _run(
+    settings: Settings, *, work: bool, http: bool, create_admin: str | None = None, supervised: bool = False
+) -> None:
     from batchbus_service.cli.process import Parts, run
     from batchbus_service.telemetry.logs import configure
 
     configure(format=settings.log_format, level=settings.log_level)
     try:
-        asyncio.run(run(settings, Parts(work=work, http=http, create_admin=create_admin)))
+        asyncio.run(run(settings, Parts(work=work, http=http, create_admin=create_admin, supervised=supervised)))
     except Exception as error:
         if (refusal := _as_refusal(error)) is None:
             raise

@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     strategies_dir: Path | None = None
     worker_slots: Annotated[int, Field(ge=1, le=1000)] = 4
     worker_preview_slots: Annotated[int, Field(ge=1, le=1000)] = 2
+    worker_processes: Annotated[int, Field(ge=1, le=1000)] | None = None
     worker_types: Annotated[list[str] | None, NoDecode, BeforeValidator(_list)] = None
     isolation: Literal["marked", "all"] = "marked"
     isolated_memory_mib: Annotated[int, Field(ge=128, le=1024 * 1024)] = 1024
