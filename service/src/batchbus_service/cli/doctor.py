@@ -13,7 +13,8 @@ import typer
 from rich.markup import escape
 
 from batchbus_service.cli.options import AsJson
-from batchbus_service.cli.output import Refusal, out, print_json
+from batchbus_service.cli.output import out, print_json
+from batchbus_service.cli.refusals import Refusal
 
 if TYPE_CHECKING:
     from batchbus_service.domain.settings import Settings

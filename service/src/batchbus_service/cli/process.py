@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchbus_service.cli.credentials import client_file, read_client_file, write_client_file
-from batchbus_service.cli.output import Refusal, out
+from batchbus_service.cli.output import out
+from batchbus_service.cli.refusals import Refusal
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.listen import listen
 from batchbus_service.storage.mongo.embedded import EmbeddedMongo

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchbus_service.cli.output import Refusal, print_json
+from batchbus_service.cli.output import print_json
+from batchbus_service.cli.refusals import Refusal
 from batchbus_service.domain.shown import shown
 
 if TYPE_CHECKING:
