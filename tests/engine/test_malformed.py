@@ -14,6 +14,7 @@ from batchbus_events.bus import Delivery, Message
 from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import MAX_BYTES
 from batchbus_events.ids import new_job_id
+from batchbus_events.malformed import legible_event
 from batchbus_service.app.bootstrap import Service, Timeouts
 from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.lifecycle import Policy
@@ -90,10 +91,17 @@ NOT_USABLE: dict[str, tuple[bytes, str]] = {
 async def test_what_cannot_be_used_is_parked_as_it_came_with_the_reason(
     installation: Installation, parked: Parked, subtests: pytest.Subtests
 ) -> None:
+    told = 0
     for kind, (body, reason) in NOT_USABLE.items():
         with subtests.test(kind):
             await installation.publish_raw(body)
             assert reason in await parked.reason(body)
+            # Its sender is told, if it can be read who that is.
+            if legible_event(body) is not None:
+                told += 1
+                rejected = await installation.followed.event("batch.rejected", nth=told)
+                assert (rejected.causationid, rejected.data["reason"]) == ("1", "malformed")
+                assert reason in str(rejected.data["message"])
             # And nothing is wrong with the worker, or with the queue.
             await installation.followed.event("batch.completed", await installation.create("noop"))
 

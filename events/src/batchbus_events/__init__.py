@@ -10,6 +10,7 @@ from batchbus_events.bus import (
     PublishRefused,
     TopologyMismatch,
     Unroutable,
+    VhostUnavailable,
 )
 from batchbus_events.client import Client
 from batchbus_events.deduplication import MongoDeduplication
@@ -39,6 +40,7 @@ __all__ = [
     "Subscriber",
     "TopologyMismatch",
     "Unroutable",
+    "VhostUnavailable",
     "decode",
     "encode",
 ]

@@ -26,8 +26,9 @@ from batchbus_events.catalog import (
     parse_trigger,
     requested_job_id,
 )
-from batchbus_events.event import Event, Json, decode, encode
+from batchbus_events.event import Event, InvalidEvent, Json, decode, encode
 from batchbus_events.ids import new_ulid
+from batchbus_events.malformed import legible_event
 from batchbus_events.topics import Binding, Queue
 
 __all__ = ["FakeBatchbus", "FakeJob", "Recording", "recorded"]
@@ -139,8 +140,14 @@ class FakeBatchbus:
             await self._consumer.close()
 
     async def _handle(self, delivery: Delivery) -> None:
-        trigger = decode(delivery.message.body)
-        request = parse_trigger(trigger)
+        try:
+            trigger = decode(delivery.message.body)
+            request = parse_trigger(trigger)
+        except InvalidEvent as error:
+            if (legible := legible_event(delivery.message.body, delivery.message.routing_key)) is not None:
+                await self._reject(legible, legible.subject, None, "malformed", str(error))
+            await delivery.ack()
+            return
         if isinstance(request, CreateBatch):
             await self._create(trigger, request, self._id_of(trigger, request, delivery.message.user_id))
         elif request.job_id not in self.jobs:
@@ -207,8 +214,17 @@ class FakeBatchbus:
         job.history.append(event)
         await self._publish(event, job.request.type)
 
-    async def _reject(self, trigger: Event, job_id: str, job_type: str | None, reason: RejectionReason) -> None:
-        data: dict[str, Json] = {"id": job_id, "trigger": trigger.type, "reason": reason, "message": f"it is {reason}"}
+    async def _reject(
+        self,
+        trigger: Event,
+        job_id: str | None,
+        job_type: str | None,
+        reason: RejectionReason,
+        message: str | None = None,
+    ) -> None:
+        data: dict[str, Json] = {"trigger": trigger.type, "reason": reason, "message": message or f"it is {reason}"}
+        if job_id is not None:
+            data["id"] = job_id
         await self._publish(_fact("batch.rejected", job_id, data, trigger), job_type)
 
     async def _publish(self, event: Event, job_type: str | None) -> None:
@@ -217,7 +233,7 @@ class FakeBatchbus:
 
 
 def _fact(
-    event_type: str, job_id: str, data: Mapping[str, Json], cause: Event | None, sequence: int | None = None
+    event_type: str, job_id: str | None, data: Mapping[str, Json], cause: Event | None, sequence: int | None = None
 ) -> Event:
     return Event(
         type=event_type,
