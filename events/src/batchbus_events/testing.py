@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -115,18 +115,24 @@ class FakeBatchbus:
     """Answers triggers with the events that batchbus would publish, and runs nothing: every job ends at once.
 
     A job of a type named in `failing` fails with the error given there. Each job has a plan with a digest of its own, and a
-    confirmation of another plan is rejected; with `require_plan_digest`, one that names none is, too. Use it as
-    `async with FakeBatchbus(bus)`.
+    confirmation of another plan is rejected; with `require_plan_digest`, one that names none is, too. With `types`, others
+    are served by nobody: a trigger that requires its type is rejected. Use it as `async with FakeBatchbus(bus)`.
     """
 
     def __init__(
-        self, bus: Bus, *, failing: Mapping[str, str] | None = None, require_plan_digest: bool = False
+        self,
+        bus: Bus,
+        *,
+        failing: Mapping[str, str] | None = None,
+        require_plan_digest: bool = False,
+        types: Collection[str] | None = None,
     ) -> None:
         self.jobs: dict[str, FakeJob] = {}
         """Every job by its id."""
         self._bus = bus
         self._failing = failing or {}
         self._require_plan_digest = require_plan_digest
+        self._types = types
         self._consumer: Consumer | None = None
 
     async def __aenter__(self) -> FakeBatchbus:
@@ -165,7 +171,9 @@ class FakeBatchbus:
 
     async def _create(self, trigger: Event, request: CreateBatch, job_id: str) -> None:
         job = self.jobs.get(job_id)
-        if job is None:
+        if job is None and request.require_type and self._types is not None and request.type not in self._types:
+            await self._reject(trigger, job_id, None, "unknown_type")
+        elif job is None:
             job = self.jobs[job_id] = FakeJob(job_id, request)
             await self._change(job, "batch.created", trigger)
             await self._change(job, "batch.pre_processed")

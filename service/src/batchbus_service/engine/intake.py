@@ -22,6 +22,7 @@ from batchbus_service.domain.errors import (
     StoreUnavailable,
     UnknownJob,
     UnreadableJob,
+    UnservedType,
 )
 from batchbus_service.domain.job import plain
 from batchbus_service.domain.lifecycle import Cause
@@ -141,7 +142,7 @@ class Intake(Lifetime):
                     change = _change_of(trigger, request, cause, self._transitions.clock.now())
                     await self._commands.carry_out(request.job_id, change, pause=self._rest)
                 break
-            except (Conflict, UnknownJob, NotAllowed, NotStorable) as error:
+            except (Conflict, UnknownJob, UnservedType, NotAllowed, NotStorable) as error:
                 return error.code, str(error)
             except BusError as error:
                 self._log.warning("intake_waits_for_the_broker", reason=str(error), seconds=pause)
