@@ -55,7 +55,8 @@ def test_every_event_has_a_channel_an_operation_a_message_and_a_schema() -> None
 
 
 def test_every_payload_and_its_data_has_a_name_of_its_own_for_generated_code() -> None:
-    schemas: dict[str, Any] = document()["components"]["schemas"]
+    described: dict[str, Any] = document()
+    schemas: dict[str, Any] = described["components"]["schemas"]
     titles = [schema["title"] for schema in schemas.values()]
     assert len(set(titles)) == len(titles)
     assert all(title.isidentifier() for title in titles)
