@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
-.PHONY: help demo up test test-long coverage simulate mutants soak check generate docs bench fuzz audit lock dist
+.PHONY: help demo up test test-long coverage simulate mutants soak check generate docs bench fuzz interop audit lock dist
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ generate: $(READY) ## docs/asyncapi.json, docs/schemas, docs/openapi.json and th
 
 fuzz: $(READY) ## the HTTP API, with thousands of requests made up from its OpenAPI document
 	@BATCHBUS_API_EXAMPLES=100 $(PY) -m pytest tests/http/test_openapi.py $(ARGS)
+
+interop: ## the documents for tools, read by the tools of others: linters, and generators of code; needs Node.js
+	@tools/interop/run
 
 docs: export NO_MKDOCS_2_WARNING := 1 # what its makers announce is no fault of the pages
 docs: $(READY) ## the documentation as a site in build/site, with a reference made from the docstrings

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,15 @@ class Command:
         return result
 
     def start(
-        self, *arguments: str, terminal: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        terminal: int = subprocess.PIPE,
+        environment: Mapping[str, str] | None = None,
+        through: Sequence[str] = (),
     ) -> subprocess.Popen[str]:
-        """`terminal`: a file descriptor to use as the process's terminal."""
+        """`terminal`: a file descriptor to use as the process's terminal. `through`: a program that runs it."""
         return subprocess.Popen(
-            [COMMAND, *arguments],
+            [*through, str(COMMAND), *arguments],
             cwd=self.folder,
             env=self._environment(environment or {}),
             stdout=terminal,

@@ -71,9 +71,9 @@ def test_a_password_comes_from_standard_input_and_is_not_told(
         (("users", "add", "ed@example.com", "--role", "king"), 2, "king"),
         (("users", "add"), 2, "EMAIL"),
         (("tokens", "create"), 2, "--user"),
-        (("tokens", "create", "--user", "nobody@example.com"), 1, "nobody@example.com was not found"),
+        (("tokens", "create", "--user", "nobody@example.com"), 6, "nobody@example.com was not found"),
         (("tokens", "create", "--user", "admin@localhost", "--scope", "everything"), 2, "everything"),
-        (("tokens", "revoke", "tok_none"), 1, "tok_none was not found"),
+        (("tokens", "revoke", "tok_none"), 6, "tok_none was not found"),
         (("tokens", "revoke", "bb_secret"), 1, "name it by its id"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from python_calamine import CalamineWorkbook
 
 from batchbus_events.ids import new_job_id
+from batchbus_service.cli.refusals import ExitCode
 from tests.cli.command import Command
 
 
@@ -45,7 +46,7 @@ def test_a_template_is_fetched(batchbus: Command, tmp_path: Path) -> None:
     assert batchbus.fine("template", "rows").out == "text\nan example\n"
     batchbus.fine("template", "rows", "--output", str(tmp_path / "rows.csv"))
     assert (tmp_path / "rows.csv").read_text() == "text\nan example\n"
-    assert batchbus("template", "slow").code == 1
+    assert batchbus("template", "slow").code == ExitCode.NOT_FOUND
 
 
 def test_a_template_may_be_a_workbook_and_its_columns_are_explained(batchbus: Command, tmp_path: Path) -> None:
@@ -54,8 +55,8 @@ def test_a_template_may_be_a_workbook_and_its_columns_are_explained(batchbus: Co
     explained = batchbus.fine("template", "customer-import", "--explain").out.splitlines()
     assert explained[0] == "Email: text; it tells which record the row is about. Example: ada@example.com"
     assert explained[4] == "Groups: the name of some of customer_groups, separated by commas; an empty cell clears it."
-    assert batchbus("template", "slow", "--explain").code == 1
-    assert batchbus("template", "slow", "--format", "xlsx").code == 1
+    assert batchbus("template", "slow", "--explain").code == ExitCode.NOT_FOUND
+    assert batchbus("template", "slow", "--format", "xlsx").code == ExitCode.NOT_FOUND
 
 
 def test_the_events_are_described_without_a_service(folder_command: Command) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from batchbus_service.cli.refusals import ExitCode
 from tests.cli.command import Command
 
 Submit = Callable[..., str]
@@ -43,7 +44,7 @@ def test_what_was_skipped_is_told_by_every_command_and_what_is_over_in_the_past_
     submit = ("submit", "product-import", "--file", str(tmp_path / "products.csv"))
 
     planned = batchbus.fine(*submit, "--dry-run", "--watch").out
-    assert "There will be 1 products created" in planned
+    assert "There will be 1 product created" in planned
     assert "warning There is no sales channel [No such shop 01]; it was skipped" in planned
     assert "… and 2 more warnings" in planned
     job_id = planned.split()[1]
@@ -52,7 +53,7 @@ def test_what_was_skipped_is_told_by_every_command_and_what_is_over_in_the_past_
     assert "No such shop 11" not in completed
     shown = batchbus.fine("show", job_id).out
     assert "warning There is no sales channel [No such shop 01]; it was skipped" in shown
-    assert "There were 1 products created" in shown and "will be" not in shown
+    assert "There was 1 product created" in shown and "will be" not in shown
 
 
 def test_a_plan_is_shown_by_kind_and_key_and_fetched_and_confirmed_as_it_was_seen(
@@ -107,10 +108,10 @@ def test_a_watched_job_tells_programs_every_event(batchbus: Command) -> None:
 
 def test_a_job_that_fails_fails_the_command_and_says_why(batchbus: Command) -> None:
     failed = batchbus("submit", "slow", "--context", '{"steps": 1, "fail": "the well is dry"}', "--watch")
-    assert failed.code == 1
+    assert failed.code == ExitCode.FAILED
     assert "failed: the well is dry" in failed.err
     as_json = batchbus("submit", "slow", "--context", '{"steps": 1, "fail": "again"}', "--watch", "--json")
-    assert (as_json.code, as_json.json_lines[-1]["data"]["error"]) == (1, "again")
+    assert (as_json.code, as_json.json_lines[-1]["data"]["error"]) == (ExitCode.FAILED, "again")
 
 
 def test_a_context_can_come_from_a_file(batchbus: Command, tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_jobs_are_listed_for_people_and_for_programs(batchbus: Command, submit: 
     listed = batchbus.fine("jobs", "--status", "pre_processed", "--type", "slow", "--json").json
     assert job_id in [job["id"] for job in listed["batch_jobs"]]
     table = batchbus.fine("jobs", "--limit", "1").out.splitlines()
-    assert table[0].split() == ["job", "type", "status", "done", "created", "by"]
+    assert table[0].split() == ["job", "type", "status", "done", "created", "by", "file", "reason"]
     assert len(table) == 3 and "more with --limit" in table[2]
 
 
@@ -154,7 +155,7 @@ def test_a_running_job_is_canceled_and_retried(batchbus: Command, submit: Submit
     job_id = submit("slow", "--context", '{"steps": 3000, "seconds": 0.01}')
     assert "is canceled" in batchbus.fine("cancel", job_id).out
     watched = batchbus("watch", job_id)
-    assert watched.code == 1
+    assert watched.code == ExitCode.CANCELED
     assert f"{job_id} was canceled" in watched.err and f"batchbus retry {job_id}" in watched.err
     stopped = batchbus("events", "tail", f"batch.updated.slow.{job_id}", "--since", "2020-01-01", "--limit", "1")
     assert stopped.code == 0
@@ -170,13 +171,18 @@ def test_what_the_service_refuses_is_refused_with_its_reason(batchbus: Command, 
         (("cancel", job_id), "Cannot cancel completed batch job"),
         (("retry", job_id), "Cannot retry a batch job that is completed"),
         (("show", job_id, "--save", "file.csv"), "has made no file"),
-        (("show", "batch_nope"), "Batch job with id batch_nope was not found"),
-        (("submit", "nope"), "Unable to find a BatchJob strategy with the type nope"),
         (("submit", "rows"), "fileKey: Field required"),
     ):
         refused = batchbus(*arguments)
-        assert (refused.code, refused.out) == (1, "")
+        assert (refused.code, refused.out) == (ExitCode.REFUSED, "")
         assert reason in refused.err
+    for arguments, reason in (
+        (("show", "batch_nope"), "Batch job with id batch_nope was not found"),
+        (("submit", "nope"), "Unable to find a BatchJob strategy with the type nope"),
+    ):
+        unknown = batchbus(*arguments)
+        assert (unknown.code, unknown.out) == (ExitCode.NOT_FOUND, "")
+        assert reason in unknown.err
 
 
 def test_the_same_key_makes_no_second_job_and_uploads_no_second_file(batchbus: Command, rows: Path) -> None:
@@ -233,7 +239,7 @@ def test_on_a_terminal_a_bar_moves_with_rate_and_time_left(batchbus: Command) ->
 
 def test_the_files_of_a_job_are_forgotten(batchbus: Command, rows: Path) -> None:
     job_id = batchbus.fine("submit", "rows", "--file", str(rows), "--watch").out.split()[1]
-    assert f"files of {job_id} removed" in batchbus.fine("forget", job_id).out
+    assert f"1 file of {job_id} removed" in batchbus.fine("forget", job_id).out
     assert json.loads(batchbus.fine("forget", job_id, "--json").out) == {"id": job_id, "files_removed": 0}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from batchbus_service.cli.refusals import ExitCode
 from tests.cli.command import Command
 
 
@@ -22,7 +23,7 @@ def job_id(batchbus: Command, submit: Callable[..., str]) -> str:
 def test_a_replay_from_its_plan_to_its_end(batchbus: Command, job_id: str) -> None:
     planned = batchbus.fine("replay", "plan", "--everyone", "--job", job_id, "--reason", "billing was down").out
     replay_id = planned.split()[0]
-    assert "5 events of 1 jobs" in planned
+    assert "5 events of 1 job, from" in planned
     assert f"batchbus replay run {replay_id}" in planned
 
     refused = batchbus("replay", "run", replay_id)
@@ -79,7 +80,7 @@ def test_an_unknown_parked_message_is_refused(batchbus: Command, tmp_path: Path)
         ("discard", "parked_1", "--reason", "a test"),
     ):
         refused = batchbus("parked", *arguments)
-        assert (refused.code, "parked_1 was not found" in refused.err) == (1, True)
+        assert (refused.code, "parked_1 was not found" in refused.err) == (ExitCode.NOT_FOUND, True)
 
 
 def test_messages_are_named_or_chosen(batchbus: Command) -> None:

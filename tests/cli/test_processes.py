@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from batchbus_service.cli.refusals import ExitCode
 from tests.cli.command import Command
 from tests.cli.conftest import Running, start
 from tests.patience import PATIENCE
@@ -128,10 +129,10 @@ def test_a_process_of_its_own_needs_a_broker_and_a_database_to_meet_the_others(
 
 def test_without_a_service_the_way_out_is_told(folder_command: Command) -> None:
     refused = folder_command("jobs")
-    assert refused.code == 1
+    assert refused.code == ExitCode.UNREACHABLE
     assert "BATCHBUS_URL is not set" in refused.err and "batchbus up" in refused.err
     gone = folder_command("jobs", BATCHBUS_URL="http://127.0.0.1:9", BATCHBUS_TOKEN="x")
-    assert gone.code == 1
+    assert gone.code == ExitCode.UNREACHABLE
     assert "No service answers at http://127.0.0.1:9" in gone.err
 
 

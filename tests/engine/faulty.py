@@ -34,6 +34,7 @@ from batchbus_service.domain.ports import (
     Renewal,
     ReplayStore,
 )
+from batchbus_service.domain.ports.server import Sign
 from batchbus_service.domain.replay import Replay
 from batchbus_service.domain.selection import Selection
 from batchbus_strategies import Phase
@@ -217,8 +218,11 @@ class FaultyProcesses:
         self._processes = processes
         self._faults = faults
 
-    async def renew(self, name: str, until: datetime) -> None:
-        await self._faults.on_database(lambda: self._processes.renew(name, until))
+    async def renew(self, name: str, until: datetime, types: Sequence[str] = ()) -> None:
+        await self._faults.on_database(lambda: self._processes.renew(name, until, types))
+
+    async def signs(self) -> Sequence[Sign]:
+        return cast("Sequence[Sign]", await self._faults.on_database(self._processes.signs))
 
     async def present(self) -> Mapping[str, datetime]:
         # Asked once a second by every process, together with `renew`, whose faults are enough for both.

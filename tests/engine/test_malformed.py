@@ -14,6 +14,7 @@ from batchbus_events.bus import Delivery, Message
 from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import MAX_BYTES
 from batchbus_events.ids import new_job_id
+from batchbus_events.malformed import legible_event
 from batchbus_service.app.bootstrap import Service, Timeouts
 from batchbus_service.domain.explanation import Served, explain
 from batchbus_service.domain.lifecycle import Policy
@@ -90,10 +91,17 @@ NOT_USABLE: dict[str, tuple[bytes, str]] = {
 async def test_what_cannot_be_used_is_parked_as_it_came_with_the_reason(
     installation: Installation, parked: Parked, subtests: pytest.Subtests
 ) -> None:
+    told = 0
     for kind, (body, reason) in NOT_USABLE.items():
         with subtests.test(kind):
             await installation.publish_raw(body)
             assert reason in await parked.reason(body)
+            # Its sender is told, if it can be read who that is.
+            if legible_event(body) is not None:
+                told += 1
+                rejected = await installation.followed.event("batch.rejected", nth=told)
+                assert (rejected.causationid, rejected.data["reason"]) == ("1", "malformed")
+                assert reason in str(rejected.data["message"])
             # And nothing is wrong with the worker, or with the queue.
             await installation.followed.event("batch.completed", await installation.create("noop"))
 
@@ -154,6 +162,50 @@ async def test_a_type_that_no_strategy_serves_waits_and_says_so(installation: In
         assert "for a worker that serves the type noop" in told.why
         async with installation.worker(worker_types="noop"):
             await installation.followed.event("batch.completed", job_id)
+
+
+async def test_a_type_that_nobody_serves_is_said_once_and_one_that_somebody_serves_never(
+    installation: Installation,
+) -> None:
+    soon = Timeouts(clock_measured=0.0, worker_within=0.5)
+    async with installation.worker(worker_types="noop", timeouts=soon) as service:
+        lost = await installation.create("nobody-serves-this")
+        served = [await installation.create("noop") for _ in range(3)]
+        said = await installation.followed.event("batch.updated", lost)
+        assert (said.data["unserved"], said.data["status"]) == (True, "created")
+        assert "No process serves the batch type nobody-serves-this" in str(said.data["reason"])
+        for job_id in served:
+            await installation.followed.event("batch.completed", job_id)
+        job = await installation.job(lost)
+        assert (job.worker_by, job.wake_at) == (None, None) or job.published < len(job.history)
+        again = await service.transitions.change(
+            job, lambda job, now: service.transitions.decider.expected(job, now, served=False)
+        )
+        assert again is job, "it is said once"
+    assert [event.subject for event in installation.followed.all("batch.updated")] == [lost]
+
+
+async def test_a_type_that_another_process_serves_is_said_to_be_served(installation: Installation) -> None:
+    soon = Timeouts(clock_measured=0.0, worker_within=0.5)
+    async with (
+        installation.worker(worker_types="chunks", timeouts=soon) as service,
+        installation.worker_process(worker_types="noop"),
+    ):
+        assert await service.commands.serves("noop")
+        job_id = await installation.create("noop")
+        await installation.followed.event("batch.completed", job_id)
+    assert installation.followed.all("batch.updated") == []
+
+
+async def test_a_trigger_may_require_that_its_type_is_served(installation: Installation, worker: Service) -> None:
+    refused = installation.trigger("created", new_job_id(), type="nobody-serves-this", require_type=True)
+    await installation.publish(refused)
+    rejected = await installation.followed.event("batch.rejected")
+    assert (rejected.causationid, rejected.data["reason"]) == (refused.id, "unknown_type")
+    assert await worker.stores.jobs.get(str(refused.subject)) is None
+    taken = installation.trigger("created", new_job_id(), type="noop", require_type=True)
+    await installation.publish(taken)
+    await installation.followed.event("batch.completed", taken.subject)
 
 
 async def test_a_job_id_that_another_request_has_is_rejected(installation: Installation, worker: Service) -> None:

@@ -255,10 +255,10 @@ class World:
         await _in_the_end(clock.measure)
         await clock.kept_right(background).start()
         lasts = 2 * _POLICY.publish_grace
-        presence = Presence(FaultyProcesses(self.present, faults), clock, name, log, lasts=lasts)
         strategy = self.strategy(name)
-        slots = Slots({"process": 4, "pre_process": 2})
         types = [strategy.batch_type]
+        presence = Presence(FaultyProcesses(self.present, faults), clock, name, log, lasts=lasts, types=types)
+        slots = Slots({"process": 4, "pre_process": 2})
         outbox = Outbox(bus, grouped, clock, _POLICY, presence, log, kept_for=kept_for(slots, types))
         transitions = Transitions(grouped, outbox, clock, Decider(_POLICY, lambda: f"event-{next(self.numbers)}"), log)
         notifier = Notifier(bus, log)
@@ -281,10 +281,10 @@ class World:
         worker = Dispatcher(name, transitions, bus, slots, limits, attempt, lambda _: strategy, types, notifier, log)
         await _in_the_end(presence.start)
         await outbox.start()
-        rescuer = Rescuer(transitions, bus, log)
+        rescuer = Rescuer(transitions, bus, log, serves=presence.serves)
         await rescuer.start()
         await worker.start()
-        await Intake(bus, transitions, Commands(BUS, transitions, worker, log), log).start()
+        await Intake(bus, transitions, Commands(BUS, transitions, worker, log, serves=presence.serves), log).start()
         await QueueDepths(bus, log, background=background).start()
         process = Process(name, faults, bus, worker, outbox, transitions, slots, rescuer, older)
         if self.folder:

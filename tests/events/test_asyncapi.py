@@ -45,7 +45,25 @@ def test_every_event_has_a_channel_an_operation_a_message_and_a_schema() -> None
     assert described["asyncapi"] == "3.0.0"
     assert described["channels"].keys() == described["operations"].keys() == names
     assert described["components"]["messages"].keys() == names
-    assert described["components"]["schemas"].keys() == names | {"cloudevent"}
+    schemas = described["components"]["schemas"]
+    assert names | {"cloudevent"} <= schemas.keys()
+    payloads = [
+        message["payload"]["$ref"].rpartition("/")[2] for message in described["components"]["messages"].values()
+    ]
+    assert len(set(payloads)) == len(names), "each has a payload of its own"
+    assert schemas.keys() == names | {"cloudevent"} | set(payloads)
+
+
+def test_every_payload_and_its_data_has_a_name_of_its_own_for_generated_code() -> None:
+    described: dict[str, Any] = document()
+    schemas: dict[str, Any] = described["components"]["schemas"]
+    titles = [schema["title"] for schema in schemas.values()]
+    assert len(set(titles)) == len(titles)
+    assert all(title.isidentifier() for title in titles)
+    assert {"BatchCreatedTrigger", "BatchCreatedTriggerData", "BatchCreatedEvent"} <= set(titles)
+    assert "patternProperties" not in json.dumps(schemas), "generators of code read it wrongly"
+    enums = [p for schema in schemas.values() for p in schema.get("properties", {}).values() if "enum" in p]
+    assert {p["title"] for p in enums} == {"JobStatus", "JobPhase", "RejectionReason"}
 
 
 def references(node: Json) -> Iterator[str]:

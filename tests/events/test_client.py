@@ -16,6 +16,7 @@ from batchbus_events import topics
 from batchbus_events.bus import Bus, Message, Unroutable
 from batchbus_events.client import Client
 from batchbus_events.event import Event, InvalidEvent, encode
+from batchbus_events.following import JobCanceled, JobFailed, TriggerRejected
 from batchbus_events.ids import new_job_id
 from batchbus_events.memory import MemoryBus
 from batchbus_events.rabbitmq import RabbitBus
@@ -306,3 +307,63 @@ async def test_where_nothing_takes_triggers_a_request_is_refused(amqp_vhost_url:
 
         with pytest.raises(Unroutable):
             await client.create("product-import")
+
+
+async def test_the_result_of_a_job_is_waited_for(bus: Bus, client: Client) -> None:
+    async with FakeBatchbus(bus, failing={"bad": "the well is dry"}):
+        done = await client.result(await client.create("good"), timeout=PATIENCE)
+        assert (done["status"], done["type"]) == ("completed", "good")
+        with pytest.raises(JobFailed, match="the well is dry") as failed:
+            await client.result(await client.create("bad"), timeout=PATIENCE)
+        assert failed.value.event.type == "batch.failed"
+        dry = await client.create("good", dry_run=True)
+        await client.cancel(dry)
+        with pytest.raises(JobCanceled):
+            await client.result(dry, timeout=PATIENCE)
+
+
+async def test_a_job_that_does_not_end_in_time_goes_on(bus: Bus, client: Client) -> None:
+    async with FakeBatchbus(bus) as batchbus:
+        dry = await client.create("good", dry_run=True)
+        seen: list[str] = []
+        with pytest.raises(TimeoutError):
+            async for event in client.follow(dry, timeout=0.2):
+                seen.append(event.type)
+        with pytest.raises(TimeoutError):
+            await client.result(dry, timeout=0.01)
+        await client.confirm(dry)
+        assert (await client.result(dry, timeout=PATIENCE))["status"] == "completed"
+    assert batchbus.jobs[dry].status == "completed"
+
+
+async def test_a_type_that_has_to_be_served_is_refused_at_once(bus: Bus, client: Client) -> None:
+    async with FakeBatchbus(bus, types={"good"}) as batchbus, recorded(bus) as recording:
+        with pytest.raises(TriggerRejected) as rejected:
+            await client.create("nobody", require_type=True)
+        assert rejected.value.reason == "unknown_type"
+        assert batchbus.jobs == {}
+        job_id = await client.create("good", require_type=True, idempotency_key="monday")
+        again = await client.create("good", require_type=True, idempotency_key="monday")
+        assert again == job_id
+        await client.result(job_id, timeout=PATIENCE)
+        waits = await client.create("nobody")
+        await recording.until("batch.created", job_id=waits)
+
+
+async def test_a_job_that_was_never_made_has_no_result(bus: Bus, client: Client) -> None:
+    async with FakeBatchbus(bus, types={"good"}):
+        job_id = new_job_id()
+
+        async def refused() -> str:
+            with pytest.raises(TriggerRejected) as rejected:
+                await client.result(job_id, timeout=PATIENCE)
+            return rejected.value.reason
+
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(refused())
+            with pytest.raises(TriggerRejected):
+                await client.create("nobody", job_id=job_id, require_type=True)
+            while not waiting.done():  # the first rejection may have come before it listened
+                with pytest.raises(TriggerRejected):
+                    await client.create("nobody", job_id=job_id, require_type=True)
+        assert waiting.result() == "unknown_type"

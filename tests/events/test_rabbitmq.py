@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import aio_pika
 import pytest
@@ -19,6 +20,7 @@ from batchbus_events.bus import (
     PublishRefused,
     QueueState,
     Unroutable,
+    VhostUnavailable,
 )
 from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Binding, Queue
@@ -43,6 +45,19 @@ _MALLORY = """
 async def bus(url: str) -> AsyncIterator[RabbitBus]:
     async with RabbitBus.open(url, publish_timeout=PATIENCE) as opened:
         yield opened
+
+
+async def test_a_virtual_host_that_is_not_there_is_named(url: str) -> None:
+    with pytest.raises(VhostUnavailable, match="no virtual host nowhere") as refused:
+        async with RabbitBus.open(str(URL(url).with_path("/nowhere"))):
+            pass
+    assert refused.value.vhost == "nowhere"
+
+
+async def test_the_broker_tells_its_time(bus: RabbitBus) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    time = await bus.time()
+    assert time is not None and before <= time <= datetime.now(UTC)
 
 
 def message(body: bytes = b"{}", key: str = "batch.progress") -> Message:

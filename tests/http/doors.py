@@ -12,6 +12,7 @@ from batchbus_events.catalog import TRIGGERS
 from batchbus_events.event import Event, decode, encode
 from batchbus_events.ids import derived_job_id, new_ulid
 from batchbus_events.topics import Binding, Queue
+from batchbus_service.cli.refusals import ExitCode
 from batchbus_service.engine.commands import BUS, HTTP, Door
 from batchbus_strategies import Json
 from tests.cli.command import Command, Result
@@ -184,6 +185,6 @@ def _cause(result: Result) -> str | None:
     """The code of the refusal that the command has printed; None where it has carried out what was asked."""
     if result.code == 0:
         return None
-    assert result.code == 1 and result.out == "", result
+    assert result.code in (ExitCode.REFUSED, ExitCode.NOT_FOUND) and result.out == "", result
     (code,) = {code for text, code in _CAUSES.items() if text in result.err}
     return code

@@ -18,6 +18,7 @@ from batchbus_events.ids import derived_job_id
 from batchbus_service.domain.job import Job, Status
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.ports import ProcessStore
+from batchbus_service.domain.ports.server import Sign
 from batchbus_service.journal.presence import Presence
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.mongo.processes import MongoProcessStore
@@ -66,6 +67,31 @@ async def test_processes_long_gone_are_forgotten_in_the_end(
         client.close()
 
 
+async def test_each_process_says_which_types_it_serves(processes: ProcessStore) -> None:
+    clock = SystemClock()
+    soon = clock.now() + timedelta(seconds=20)
+    await processes.renew("worker", soon, ["noop", "rows"])
+    await processes.renew("gone", NOW - timedelta(seconds=1), ["slow"])
+    asking = Presence(processes, clock, "asks", structlog.get_logger(), lasts=timedelta(seconds=20), types=["own"])
+    assert [await asking.serves(each) for each in ("own", "rows", "slow", "nobody")] == [True, True, False, False]
+
+
+async def test_a_process_that_does_not_say_what_it_serves_may_serve_anything(
+    mongo_url: str, database_name: str
+) -> None:
+    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(mongo_url, tz_aware=True, tzinfo=UTC)
+    clock, store = SystemClock(), MongoProcessStore(client[database_name])
+    await store.renew("asks", clock.now() + timedelta(seconds=20), [])
+    asking = Presence(store, clock, "asks", structlog.get_logger(), lasts=timedelta(seconds=20))
+    assert not await asking.serves("nobody")
+    await client[database_name]["processes"].insert_one(
+        {"_id": "of an earlier version", "alive_until": clock.now() + timedelta(seconds=20)}
+    )
+    assert await asking.serves("nobody")
+    await client.drop_database(database_name)
+    client.close()
+
+
 class Slow:
     """Each call waits its turn before it is carried out, as in a process that has much to ask the database."""
 
@@ -73,13 +99,17 @@ class Slow:
         self._seconds = seconds
         self._shared = shared
 
-    async def renew(self, name: str, until: datetime) -> None:
+    async def renew(self, name: str, until: datetime, types: Sequence[str] = ()) -> None:
         await asyncio.sleep(self._seconds)
-        await self._shared.renew(name, until)
+        await self._shared.renew(name, until, types)
 
     async def present(self) -> Mapping[str, datetime]:
         await asyncio.sleep(self._seconds)
         return await self._shared.present()
+
+    async def signs(self) -> Sequence[Sign]:
+        await asyncio.sleep(self._seconds)
+        return await self._shared.signs()
 
     async def leave(self, name: str) -> None:
         await self._shared.leave(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchbus_service.cli.credentials import client_file, find_credentials, write_client_file
-from batchbus_service.cli.output import Refusal
+from batchbus_service.cli.refusals import Refusal
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.settings import SECRETS, Settings
 from batchbus_service.http.medusa.keys import Bearer, Keys

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from rich.markup import escape
 
 import batchbus_service.cli
-from batchbus_service.cli.output import Refusal, complain, out, print_json, print_table
+from batchbus_service.cli.output import complain, out, print_json
+from batchbus_service.cli.refusals import Refusal
+from batchbus_service.cli.tables import print_table
 from batchbus_service.domain.shown import shown
 from batchbus_service.telemetry.logs import LogFormat, configure
 from tests.telemetry.kept import logging_kept

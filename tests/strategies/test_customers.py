@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchbus_strategies import Json, Registry, Services
+from batchbus_strategies import JobRefused, Json, Registry, Services
 from batchbus_strategies.customers import CustomerExport, CustomerImport
 from batchbus_strategies.testing import FakeJob, LocalFiles, RecordContract
 
@@ -91,3 +91,16 @@ class TestCustomers(RecordContract):
     async def furnish(self) -> None:
         await self.catalog["customer_groups"].insert_many([dict(group) for group in GROUPS])
         await self.catalog["customers"].insert_one({"_id": "cus_eve", "email": "eve@example.com", "first_name": "Eva"})
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"), [("max_delete", "max_deletes"), ("on_eror", "on_error"), ("filekey", "fileKey")]
+)
+async def test_a_misspelt_field_of_the_context_is_refused_and_other_keys_are_kept(
+    services: Services, files: LocalFiles, misspelt: str, meant: str
+) -> None:
+    context: dict[str, Json] = {"fileKey": files.put("uploads/c.csv", CONTENT.encode()), "ours": "kept"}
+    await FakeJob(CustomerImport(), context, services).prepare()
+    value = context.pop(meant, "abort")
+    with pytest.raises(JobRefused, match=f"{misspelt} is no field of it; {meant} is"):
+        await FakeJob(CustomerImport(), {**context, misspelt: value}, services).prepare()

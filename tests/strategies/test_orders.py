@@ -296,3 +296,9 @@ async def test_of_an_export_that_is_killed_there_is_no_file_and_the_next_run_mak
         await killed.process()
         assert orders.files.get(killed.result["file_key"]) == whole
         assert (killed.result["count"], killed.result["advancement_count"]) == (3, 3)
+
+
+async def test_a_relation_that_orders_do_not_have_is_refused(orders: Services) -> None:
+    job: FakeJob[Any] = FakeJob(OrderExport(), {"expand": "customer,items.variant,colours"}, orders)
+    with pytest.raises(JobRefused, match="no relation 'colours'"):
+        await job.prepare()

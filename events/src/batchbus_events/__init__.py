@@ -10,10 +10,12 @@ from batchbus_events.bus import (
     PublishRefused,
     TopologyMismatch,
     Unroutable,
+    VhostUnavailable,
 )
 from batchbus_events.client import Client
 from batchbus_events.deduplication import MongoDeduplication
 from batchbus_events.event import Event, EventError, FieldError, InvalidEvent, NewerSchema, decode, encode
+from batchbus_events.following import JobCanceled, JobEnded, JobFailed, TriggerRejected
 from batchbus_events.history import HttpHistory
 from batchbus_events.memory import MemoryBus
 from batchbus_events.subscriber import Retry, Subscriber
@@ -30,6 +32,9 @@ __all__ = [
     "FieldError",
     "HttpHistory",
     "InvalidEvent",
+    "JobCanceled",
+    "JobEnded",
+    "JobFailed",
     "MemoryBus",
     "Message",
     "MongoDeduplication",
@@ -38,7 +43,9 @@ __all__ = [
     "Retry",
     "Subscriber",
     "TopologyMismatch",
+    "TriggerRejected",
     "Unroutable",
+    "VhostUnavailable",
     "decode",
     "encode",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,13 +52,25 @@ def document() -> Schema:
                 f"CloudEvent 1.0 in structured JSON, of at most {MAX_BYTES:,} bytes and {MAX_DEPTH} levels."
             ),
             "license": {"name": "Apache-2.0"},
+            "tags": [{"name": "trigger"}, {"name": "event"}],
+        },
+        "servers": {
+            "rabbitmq": {
+                "host": "localhost:5672",
+                "protocol": "amqp",
+                "description": "The RabbitMQ that BATCHBUS_AMQP_URL names, with its virtual host.",
+            }
         },
         "defaultContentType": _CONTENT_TYPE,
         "channels": {_name(event_type): _channel(event_type) for event_type in types},
         "operations": {_name(event_type): _operation(event_type) for event_type in types},
         "components": {
             "messages": {_name(event_type): _message(event_type) for event_type in types},
-            "schemas": {"cloudevent": _envelope(), **{_name(event_type): _data(event_type) for event_type in types}},
+            "schemas": {
+                "cloudevent": _envelope(),
+                **{_name(event_type): _data(event_type) for event_type in types},
+                **{_type_name(event_type): _payload(event_type) for event_type in types},
+            },
         },
     }
 
@@ -94,14 +107,23 @@ def _name(event_type: EventType) -> str:
     return f"{event_type.kind}.{event_type.name}"
 
 
+def _type_name(event_type: EventType) -> str:
+    """What generated code calls it, such as `BatchCreatedTrigger`: unlike the wire name it is one event's alone."""
+    return "".join(word.capitalize() for word in re.split(r"[._]", event_type.name)) + event_type.kind.capitalize()
+
+
 def _data(event_type: EventType) -> Schema:
-    """What pydantic says of the model, but under the event's name, and without the titles that it makes up."""
+    """What pydantic says of the model, but with a title of its own, and without the titles that pydantic makes up."""
     schema = event_type.model.model_json_schema()
     properties = {
-        name: {key: value for key, value in found.items() if key != "title"}
+        name: {key: value for key, value in found.items() if key != "title" or value != _made_up(name)}
         for name, found in schema["properties"].items()
     }
-    return {**schema, "title": event_type.name, "properties": properties}
+    return {**schema, "title": f"{_type_name(event_type)}Data", "properties": properties}
+
+
+def _made_up(name: str) -> str:
+    return name.replace("_", " ").title()
 
 
 def _envelope() -> Schema:
@@ -138,13 +160,14 @@ def _envelope() -> Schema:
         "type": "object",
         "required": ["specversion", "type", "source", "id"],
         "properties": properties,
-        "patternProperties": {"^[a-z0-9]+$": True},
-        "additionalProperties": False,
+        "propertyNames": {"pattern": "^[a-z0-9]+$"},
+        "additionalProperties": {"type": ["string", "integer", "boolean"]},
     }
 
 
-def _message(event_type: EventType) -> Schema:
+def _payload(event_type: EventType) -> Schema:
     specific: Schema = {
+        "type": "object",
         "properties": {
             "type": {"const": event_type.name},
             "dataschema": {"default": event_type.dataschema},
@@ -153,11 +176,19 @@ def _message(event_type: EventType) -> Schema:
         "required": ["subject", "sequence", "time", "data"] if event_type.in_sequence else [],
     }
     return {
+        "title": _type_name(event_type),
+        "type": "object",
+        "allOf": [{"$ref": "#/components/schemas/cloudevent"}, specific],
+    }
+
+
+def _message(event_type: EventType) -> Schema:
+    return {
         "name": event_type.name,
         "title": event_type.name,
         "summary": event_type.summary,
         "contentType": _CONTENT_TYPE,
-        "payload": {"allOf": [{"$ref": "#/components/schemas/cloudevent"}, specific]},
+        "payload": {"$ref": f"#/components/schemas/{_type_name(event_type)}"},
     }
 
 
@@ -191,6 +222,8 @@ def _operation(event_type: EventType) -> Schema:
     return {
         "action": "receive" if event_type.kind == "trigger" else "send",
         "summary": event_type.summary,
+        "description": (event_type.model.__doc__ or event_type.summary).strip(),
+        "tags": [{"name": event_type.kind}],
         "channel": {"$ref": channel},
         "messages": [{"$ref": f"{channel}/messages/{event_type.name}"}],
     }

@@ -39,6 +39,7 @@ __all__ = [
     "QueueState",
     "TopologyMismatch",
     "Unroutable",
+    "VhostUnavailable",
 ]
 
 
@@ -57,6 +58,15 @@ class BusError(Exception):
 
 class BusUnavailable(BusError):
     """The broker cannot be reached, or did not answer in time."""
+
+
+class VhostUnavailable(BusUnavailable):
+    """The broker does not open the virtual host that the address names: there is none, it is down, or not for this user."""
+
+    def __init__(self, vhost: str, user: str) -> None:
+        super().__init__(f"RabbitMQ has no virtual host {vhost}, or does not open it to {user}")
+        self.vhost = vhost
+        self.user = user
 
 
 class PublishRefused(BusError):

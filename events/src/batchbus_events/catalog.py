@@ -36,6 +36,7 @@ __all__ = [
     "RejectionReason",
     "Status",
     "Trigger",
+    "UpdatedData",
     "parse_trigger",
     "requested_job_id",
 ]
@@ -44,7 +45,7 @@ TERMINAL: Final = frozenset({"batch.completed", "batch.failed", "batch.canceled"
 """The events that end a job. (An operator's retry can open it again.)"""
 
 Status = Literal["created", "pre_processed", "confirmed", "processing", "completed", "failed", "canceled"]
-RejectionReason = Literal["unknown_job", "not_allowed", "conflict"]
+RejectionReason = Literal["unknown_job", "not_allowed", "conflict", "unknown_type", "malformed"]
 
 JobId = Annotated[str, Field(pattern=f"^{JOB_ID.pattern}$", description="The job's id.")]
 BatchType = Annotated[str, Field(pattern=f"^{BATCH_TYPE.pattern}$", description="The batch type.")]
@@ -78,6 +79,12 @@ class CreateData(_Request):
         None, min_length=1, max_length=255, description="Requests of one publisher with the same key make one job."
     )
 
+    require_type: bool = Field(
+        False,
+        description="Whether to reject the trigger, as `unknown_type`, if no process serves the batch type at the moment. "
+        "Without it the job waits for one. Since 1.1.",
+    )
+
 
 class ReasonData(_Request):
     """Why, in words."""
@@ -102,7 +109,7 @@ class JobData(_Fact):
 
     id: JobId
     type: BatchType
-    status: Status = Field(description="The job's status after this event.")
+    status: Status = Field(title="JobStatus", description="The job's status after this event.")
     dry_run: bool = Field(description="Whether the job waits for a confirmation after pre-processing.")
     created_by: str | None = Field(description="Who created the job.")
     run: Count = Field(description="How often a worker has claimed the job so far.")
@@ -133,6 +140,17 @@ class PreProcessedData(JobData):
     )
 
 
+class UpdatedData(JobData):
+    """Where a job is whose status has not changed, and what has."""
+
+    error: str | None = Field(None, description="What ended its last run, if that is what has happened.")
+    attempt: Count | None = Field(None, description="How many runs in a row have ended badly.")
+    unserved: bool | None = Field(
+        None, description="True if the job waits, and no process serves its batch type; said once, after five minutes."
+    )
+    reason: str | None = Field(None, description="Why the job waits, in words.")
+
+
 class FailedData(JobData):
     """Where a job is that failed, and why."""
 
@@ -150,7 +168,7 @@ class ProgressData(_Fact):
 
     id: JobId
     type: BatchType
-    phase: Literal["pre_process", "process"] = Field(description="The phase that is running.")
+    phase: Literal["pre_process", "process"] = Field(title="JobPhase", description="The phase that is running.")
     run: Count = Field(description="Which run: every claim of the job by a worker counts one.")
     count: Count | None = Field(None, description="How many records there are in all, once that is known.")
     advancement_count: Count = Field(description="How many records are done.")
@@ -167,8 +185,10 @@ class RejectedData(_Fact):
     id: str | None = Field(None, description="The job that the trigger named.")
     trigger: str = Field(description="The trigger's type, such as `batch.confirmed`.")
     reason: RejectionReason = Field(
+        title="RejectionReason",
         description="`unknown_job`: there is no such job. `not_allowed`: its status does not allow it. "
-        "`conflict`: the job exists, from another request."
+        "`conflict`: the job exists, from another request. `unknown_type`: no process serves the batch type, and the trigger "
+        "asked for one that does. `malformed`: it is no trigger that can be used; it is parked, too.",
     )
     message: str = Field(description="The reason in words.")
 
@@ -215,7 +235,13 @@ def _trigger(
 
 
 TRIGGERS: Final = _registry(
-    _trigger("batch.created", CreateData, "Create a job. The subject may name its id."),
+    _trigger(
+        "batch.created",
+        CreateData,
+        "Create a job. The subject may name its id.",
+        minor=1,
+        since={"require_type": 1},
+    ),
     _trigger(
         "batch.confirmed",
         ConfirmData,
@@ -236,7 +262,7 @@ EVENTS: Final = _registry(
     EventType(name="batch.failed", model=FailedData, summary="The job failed."),
     EventType(name="batch.canceled", model=CanceledData, summary="The job was canceled."),
     EventType(
-        name="batch.updated", model=JobData, summary="The job's context or result changed, and its status did not."
+        name="batch.updated", model=UpdatedData, summary="The job's context or result changed, and its status did not."
     ),
     EventType(name="batch.progress", model=ProgressData, summary="How far a run is.", in_sequence=False),
     EventType(name="batch.rejected", model=RejectedData, summary="A trigger cannot be carried out.", in_sequence=False),
@@ -255,6 +281,7 @@ class CreateBatch:
     dry_run: bool
     created_by: str | None
     idempotency_key: str | None
+    require_type: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +331,7 @@ def parse_trigger(event: Event) -> Trigger:
             dry_run=data.dry_run,
             created_by=data.created_by,
             idempotency_key=data.idempotency_key,
+            require_type=data.require_type,
         )
     assert isinstance(data, ReasonData)
     assert event.subject is not None

@@ -13,16 +13,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time as clock
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Literal
 
 from batchbus_events import topics
 from batchbus_events.bus import Bus, Delivery, Message
-from batchbus_events.catalog import TERMINAL, TRIGGERS, CreateBatch, parse_trigger, requested_job_id
+from batchbus_events.catalog import TRIGGERS, CreateBatch, parse_trigger, requested_job_id
 from batchbus_events.deduplication import Deduplication, MemoryDeduplication
 from batchbus_events.event import Event, Json, encode
+from batchbus_events.following import HistoryOf, JobCanceled, JobFailed, TriggerRejected, following, own_queue
 from batchbus_events.history import History, HistoryUnavailable
 from batchbus_events.ids import new_job_id, new_ulid, ulid_seconds
 from batchbus_events.reading import read_event
@@ -36,11 +38,10 @@ __all__ = ["Client"]
 _logger = logging.getLogger(__name__)
 
 _PREFETCH: Final = 100
-_LONGEST_BACKLOG: Final = 100_000
-"""Events that wait for a slow subscriber; the oldest go first, which shows as a gap in `sequence`."""
+_ANSWER_SECONDS: Final = 10.0
+"""How long an answer to a trigger may take."""
 _CLOCK_SKEW: Final = 3_600.0
 _LOG_AGE: Final = 30 * 86_400.0
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Client:
@@ -75,6 +76,7 @@ class Client:
         created_by: str | None = None,
         idempotency_key: str | None = None,
         job_id: str | None = None,
+        require_type: bool = False,
         traceparent: str | None = None,
     ) -> str:
         """Ask for a job, and return its id once the request is safe with the broker.
@@ -82,7 +84,11 @@ class Client:
         With `dry_run` the job stops after pre-processing until it is confirmed. The same `idempotency_key`, or the same
         `job_id` (`ids.new_job_id` makes one), asks for the same job: use one of them to repeat a call that failed.
 
-        Raises: `InvalidEvent`, `BusUnavailable`, `PublishRefused`, `Unroutable` if no batchbus has ever run there;
+        With `require_type` it waits for an answer, ten seconds at most, and there is no job if no process serves the batch
+        type at that moment. Without it such a job waits for a process that does, and `batch.updated` says so after a while.
+
+        Raises: `InvalidEvent`, `BusUnavailable`, `PublishRefused`, `Unroutable` if no batchbus has ever run there; with
+        `require_type` also `TriggerRejected`, and `TimeoutError` if nobody answers: then the job may be made later;
         `ValueError` for an `idempotency_key` where the client does not know its own user, as keys are the user's.
         """
         if idempotency_key is not None and self._bus.vouches and self._bus.user is None:
@@ -90,6 +96,7 @@ class Client:
                 "An idempotency key belongs to the broker's user, and with a client certificate only the address says which one "
                 "that is: amqps://NAME@host/?auth=external. Or give a job_id of your own, which names one job as well"
             )
+        named = job_id
         data: dict[str, Json] = {"type": batch_type, "context": dict(context or {}), "dry_run": dry_run}
         if created_by is not None:
             data["created_by"] = created_by
@@ -97,11 +104,32 @@ class Client:
             data["idempotency_key"] = idempotency_key
         elif job_id is None:
             job_id = new_job_id()
+        if require_type:
+            data["require_type"] = True
         event = self._trigger("batch.created", job_id, data, traceparent)
         request = parse_trigger(event)
         assert isinstance(request, CreateBatch)
-        await self._publish(event, topics.routing_key(event.type, batch_type))
-        return requested_job_id(event, request, self._bus.user)
+        made = requested_job_id(event, request, self._bus.user)
+        publish = partial(self._publish, event, topics.routing_key(event.type, batch_type))
+        if require_type:
+            fresh = named is None and idempotency_key is None
+            await self._answered(made, event.id, publish, _no_history if fresh else self.history)
+        else:
+            await publish()
+        return made
+
+    async def _answered(
+        self, job_id: str, trigger_id: str, publish: Callable[[], Awaitable[None]], history: HistoryOf
+    ) -> None:
+        """Publish a trigger, and wait until there is its job. Raises: `TriggerRejected`, `TimeoutError`."""
+        async with following(self._bus, job_id, history) as events:
+            await publish()
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                async for event in events:
+                    if event.type == "batch.rejected" and event.causationid == trigger_id:
+                        raise TriggerRejected(event)
+                    if event.sequence is not None:
+                        return
 
     async def confirm(
         self, job_id: str, *, plan_digest: str | None = None, reason: str | None = None, traceparent: str | None = None
@@ -148,7 +176,7 @@ class Client:
 
     @asynccontextmanager
     async def _live(self, pattern: str, queue: str | None) -> AsyncIterator[AsyncGenerator[Event, None]]:
-        spec = _own_queue(self._bus.user, pattern) if queue is None else _durable_queue(queue, pattern)
+        spec = own_queue(self._bus.user, pattern) if queue is None else _durable_queue(queue, pattern)
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
         consumer = await self._bus.consume(spec, arrived.put, prefetch=_PREFETCH)
         try:
@@ -189,42 +217,42 @@ class Client:
             on_gap=on_gap,
         )
 
-    async def follow(self, job_id: str) -> AsyncGenerator[Event, None]:
+    async def follow(self, job_id: str, *, timeout: float | None = None) -> AsyncGenerator[Event, None]:
         """Every event of one job, from its first to the one that ends it, in order, none twice.
 
         `batch.progress` and `batch.rejected` are among them as they come; they have no `sequence`. Whoever leaves
-        before the end closes it (`contextlib.aclosing`).
+        before the end closes it (`contextlib.aclosing`). Raises `TimeoutError` if the job has not ended after `timeout`
+        seconds, the time that the caller takes for each event included; the job goes on.
         """
-        arrived: asyncio.Queue[Event | None] = asyncio.Queue()
+        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        async with following(self._bus, job_id, self.history) as events:
+            while True:
+                async with asyncio.timeout_at(deadline):
+                    event = await anext(events, None)
+                if event is None:
+                    return
+                yield event
 
-        async def take(delivery: Delivery) -> None:
-            event = read_event(delivery.message)
-            if event is not None:
-                arrived.put_nowait(event)
-            await delivery.ack()
+    async def result(self, job_id: str, *, timeout: float | None = None) -> Mapping[str, Json]:
+        """Wait until the job has ended, and return the data of its `batch.completed`, with the numbers of its result.
 
-        def look_back() -> None:
-            arrived.put_nowait(None)
-
-        live = _own_queue(self._bus.user, f"batch.*.*.{job_id}")
-        consumer = await self._bus.consume(live, take, prefetch=_PREFETCH, on_rebuilt=look_back)
-        try:
-            look_back()
-            seen, seen_at, ended = 0, _LONG_AGO, False
-            while not ended:
-                event = await arrived.get()
-                news = [] if event is None else [event]
-                if event is None or (event.sequence or 0) > seen + 1:
-                    news = [*await self.history(job_id, after=seen), *news]
-                for each in news:
-                    at = each.time or _LONG_AGO
-                    if each.sequence is None and at >= seen_at:
-                        yield each
-                    elif each.sequence is not None and each.sequence > seen:
-                        yield each
-                        seen, seen_at, ended = each.sequence, at, each.type in TERMINAL
-        finally:
-            await consumer.close()
+        Raises: `JobFailed`, `JobCanceled`; `TriggerRejected` if there is no job, since what should have made it was
+        rejected; `TimeoutError` if it has not ended after `timeout` seconds, as a dry run that nobody confirms.
+        """
+        known = False
+        async with aclosing(self.follow(job_id, timeout=timeout)) as events:
+            async for event in events:
+                known = known or event.sequence is not None
+                match event.type:
+                    case "batch.completed":
+                        return event.data
+                    case "batch.failed":
+                        raise JobFailed(event)
+                    case "batch.canceled":
+                        raise JobCanceled(event)
+                    case "batch.rejected" if not known and event.data.get("trigger") == "batch.created":
+                        raise TriggerRejected(event)
+        raise AssertionError("following a job ends with the event that ends it")
 
     async def history(self, job_id: str, *, after: int = 0) -> list[Event]:
         """The job's lifecycle events with a `sequence` greater than `after`, in order.
@@ -269,6 +297,11 @@ class Client:
         await self._bus.publish(topics.TRIGGERS, message, mandatory=True)
 
 
+async def _no_history(job_id: str, *, after: int = 0) -> list[Event]:
+    """Of a job whose id was made a moment ago."""
+    return []
+
+
 async def _events(arrived: asyncio.Queue[Delivery]) -> AsyncGenerator[Event, None]:
     while True:
         delivery = await arrived.get()
@@ -288,16 +321,6 @@ def _may_pass(pattern: str) -> bool:
     """Whether the pattern may match events that are in no log."""
     words = pattern.split(".")
     return "#" in words[:2] or len(words) < 2 or words[1] not in topics.LIFECYCLE
-
-
-def _own_queue(user: str | None, pattern: str) -> Queue:
-    return Queue(
-        name=topics.client_queue(user, f"client.{new_ulid()}"),
-        bindings=(Binding(topics.EVENTS, pattern),),
-        durable=False,
-        exclusive=True,
-        arguments={"x-max-length": _LONGEST_BACKLOG},
-    )
 
 
 def _durable_queue(name: str, pattern: str) -> Queue:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,8 +26,9 @@ from batchbus_events.catalog import (
     parse_trigger,
     requested_job_id,
 )
-from batchbus_events.event import Event, Json, decode, encode
+from batchbus_events.event import Event, InvalidEvent, Json, decode, encode
 from batchbus_events.ids import new_ulid
+from batchbus_events.malformed import legible_event
 from batchbus_events.topics import Binding, Queue
 
 __all__ = ["FakeBatchbus", "FakeJob", "Recording", "recorded"]
@@ -114,18 +115,24 @@ class FakeBatchbus:
     """Answers triggers with the events that batchbus would publish, and runs nothing: every job ends at once.
 
     A job of a type named in `failing` fails with the error given there. Each job has a plan with a digest of its own, and a
-    confirmation of another plan is rejected; with `require_plan_digest`, one that names none is, too. Use it as
-    `async with FakeBatchbus(bus)`.
+    confirmation of another plan is rejected; with `require_plan_digest`, one that names none is, too. With `types`, others
+    are served by nobody: a trigger that requires its type is rejected. Use it as `async with FakeBatchbus(bus)`.
     """
 
     def __init__(
-        self, bus: Bus, *, failing: Mapping[str, str] | None = None, require_plan_digest: bool = False
+        self,
+        bus: Bus,
+        *,
+        failing: Mapping[str, str] | None = None,
+        require_plan_digest: bool = False,
+        types: Collection[str] | None = None,
     ) -> None:
         self.jobs: dict[str, FakeJob] = {}
         """Every job by its id."""
         self._bus = bus
         self._failing = failing or {}
         self._require_plan_digest = require_plan_digest
+        self._types = types
         self._consumer: Consumer | None = None
 
     async def __aenter__(self) -> FakeBatchbus:
@@ -139,8 +146,14 @@ class FakeBatchbus:
             await self._consumer.close()
 
     async def _handle(self, delivery: Delivery) -> None:
-        trigger = decode(delivery.message.body)
-        request = parse_trigger(trigger)
+        try:
+            trigger = decode(delivery.message.body)
+            request = parse_trigger(trigger)
+        except InvalidEvent as error:
+            if (legible := legible_event(delivery.message.body, delivery.message.routing_key)) is not None:
+                await self._reject(legible, legible.subject, None, "malformed", str(error))
+            await delivery.ack()
+            return
         if isinstance(request, CreateBatch):
             await self._create(trigger, request, self._id_of(trigger, request, delivery.message.user_id))
         elif request.job_id not in self.jobs:
@@ -158,7 +171,9 @@ class FakeBatchbus:
 
     async def _create(self, trigger: Event, request: CreateBatch, job_id: str) -> None:
         job = self.jobs.get(job_id)
-        if job is None:
+        if job is None and request.require_type and self._types is not None and request.type not in self._types:
+            await self._reject(trigger, job_id, None, "unknown_type")
+        elif job is None:
             job = self.jobs[job_id] = FakeJob(job_id, request)
             await self._change(job, "batch.created", trigger)
             await self._change(job, "batch.pre_processed")
@@ -207,8 +222,17 @@ class FakeBatchbus:
         job.history.append(event)
         await self._publish(event, job.request.type)
 
-    async def _reject(self, trigger: Event, job_id: str, job_type: str | None, reason: RejectionReason) -> None:
-        data: dict[str, Json] = {"id": job_id, "trigger": trigger.type, "reason": reason, "message": f"it is {reason}"}
+    async def _reject(
+        self,
+        trigger: Event,
+        job_id: str | None,
+        job_type: str | None,
+        reason: RejectionReason,
+        message: str | None = None,
+    ) -> None:
+        data: dict[str, Json] = {"trigger": trigger.type, "reason": reason, "message": message or f"it is {reason}"}
+        if job_id is not None:
+            data["id"] = job_id
         await self._publish(_fact("batch.rejected", job_id, data, trigger), job_type)
 
     async def _publish(self, event: Event, job_type: str | None) -> None:
@@ -217,7 +241,7 @@ class FakeBatchbus:
 
 
 def _fact(
-    event_type: str, job_id: str, data: Mapping[str, Json], cause: Event | None, sequence: int | None = None
+    event_type: str, job_id: str | None, data: Mapping[str, Json], cause: Event | None, sequence: int | None = None
 ) -> Event:
     return Event(
         type=event_type,

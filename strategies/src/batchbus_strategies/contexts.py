@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, TypeAlias, TypeVar
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Final, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
@@ -15,9 +16,21 @@ __all__ = ["TextEncoding", "checked_context"]
 
 M = TypeVar("M", bound=BaseModel)
 
+_MISSPELT: Final = 0.85
+"""From which likeness on, of 0 to 1, a key is taken for a misspelt field."""
 
-def checked_context(model: type[M], context: Mapping[str, object]) -> M:
-    """The context of a draft, as its model has it. Raises `JobRefused` for the first field that is not right."""
+
+def checked_context(model: type[M], context: Mapping[str, object], *, also: Collection[str] = ()) -> M:
+    """The context of a draft, as its model has it. Raises `JobRefused` for the first field that is not right.
+
+    Further keys are kept, but for one that is nearly the name of a field: a misspelt `max_deletes` that is passed over would
+    delete what it was to protect. `also`: names that are taken besides, and are not there any more.
+    """
+    known = [name for name in (*model.model_fields, *also) if name not in context]
+    for name in context.keys() - model.model_fields.keys():
+        if near := get_close_matches(name.lower(), [each.lower() for each in known], n=1, cutoff=_MISSPELT):
+            meant = next(each for each in known if each.lower() == near[0])
+            raise JobRefused(f"The context is not right: {name} is no field of it; {meant} is", field=name)
     try:
         return model.model_validate(context)
     except ValidationError as error:

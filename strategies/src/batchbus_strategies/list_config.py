@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from batchbus_strategies.strategy import Document, JobRefused, JobRun
 
-__all__ = ["NEWEST_FIRST", "ListConfig", "complete_list_config", "export_key"]
+__all__ = ["FLAT", "NEWEST_FIRST", "ListConfig", "complete_list_config", "export_key"]
 
 _TAKE: Final = 50
 NEWEST_FIRST: Final = {"created_at": "DESC"}
-_FLAT: Final = ("limit", "offset", "order", "fields", "expand")
+FLAT: Final = ("limit", "offset", "order", "fields", "expand")
+"""Keys of a context that become its `list_config`."""
 
 
 class ListConfig(BaseModel):
@@ -34,17 +35,32 @@ class ListConfig(BaseModel):
     relations: list[str] = Field(default_factory=list)
 
 
-def complete_list_config(context: MutableMapping[str, object], relations: Sequence[str]) -> Document:
-    """Complete the context's `list_config`, and return it: the flat keys, which it replaces, go before what it says
-    itself. `relations` are those of a context that names none. Raises `JobRefused`."""
-    given = {name: value for name in _FLAT if (value := context.pop(name, None)) is not None}
+def complete_list_config(
+    context: MutableMapping[str, object], relations: Sequence[str], known: Collection[str]
+) -> Document:
+    """Complete the context's `list_config`, and return it: the flat keys, which it replaces, go before what it says itself.
+
+    `relations` are those of a context that names none, and `known` all that a record has; where these lead is not looked at.
+    Raises `JobRefused`, also for a relation that is not among them and for a name that is none of `list_config`.
+    """
+    given = {name: value for name in FLAT if (value := context.pop(name, None)) is not None}
     config = context.get("list_config") or {}
     if not isinstance(config, dict):
         raise JobRefused("list_config is an object", field="list_config")
+    if unknown := [name for name in config if name not in ListConfig.model_fields]:
+        takes = ", ".join(ListConfig.model_fields)
+        raise JobRefused(f"list_config has no {unknown[0][:100]!r}; it takes {takes}", field="list_config")
     defaults = {"relations": list(relations), "skip": 0, "take": _TAKE, "order": dict(NEWEST_FIRST)}
     completed: Document = {**defaults, **config, **_list_config(given)}
+    _check_relations(completed["relations"], known, "expand" if "expand" in given else "list_config.relations")
     context["list_config"] = completed
     return completed
+
+
+def _check_relations(relations: object, known: Collection[str], field: str) -> None:
+    for name in relations if isinstance(relations, list) else ():
+        if isinstance(name, str) and name.partition(".")[0] not in known:
+            raise JobRefused(f"There is no relation {name[:100]!r}; there are {', '.join(known)}", field=field)
 
 
 def _list_config(given: Mapping[str, object]) -> Document:

@@ -11,6 +11,7 @@ from batchbus_service.domain.errors import JobExists, StoreError, TooLarge
 from batchbus_service.domain.job import Job, got_on, work_queue
 from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Renewal, Update
 from batchbus_service.domain.ports.jobs import WRITTEN_BY_HEARTBEATS
+from batchbus_service.domain.ports.server import Sign
 from batchbus_service.storage.mongo.codec import encoded
 from batchbus_service.storage.mongo.document import to_document
 from batchbus_strategies import Phase
@@ -167,12 +168,17 @@ class MemoryProcessStore:
 
     def __init__(self) -> None:
         self._until: dict[str, datetime] = {}
+        self._types: dict[str, tuple[str, ...]] = {}
 
-    async def renew(self, name: str, until: datetime) -> None:
+    async def renew(self, name: str, until: datetime, types: Sequence[str] = ()) -> None:
         self._until[name] = until
+        self._types[name] = tuple(types)
 
     async def present(self) -> Mapping[str, datetime]:
         return dict(self._until)
+
+    async def signs(self) -> Sequence[Sign]:
+        return [Sign(until, self._types.get(name)) for name, until in self._until.items()]
 
     async def leave(self, name: str) -> None:
         self._until.pop(name, None)

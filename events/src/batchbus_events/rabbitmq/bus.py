@@ -37,6 +37,7 @@ from batchbus_events.rabbitmq.connection import (
 )
 from batchbus_events.rabbitmq.consumer import Consumer
 from batchbus_events.rabbitmq.log import LogReader
+from batchbus_events.rabbitmq.time import broker_time
 from batchbus_events.tasks import end
 from batchbus_events.topics import Queue
 
@@ -220,6 +221,14 @@ class RabbitBus:
             async with asyncio.timeout(ANSWER_SECONDS):
                 connection = await self._consuming.connection()
                 await close_quietly(await connection.channel(publisher_confirms=False))
+
+    async def time(self) -> datetime | None:
+        """The time of day where the broker runs, aware, cut to seconds; None if the broker does not tell.
+
+        Raises: `BusUnavailable`.
+        """
+        with bus_errors("the broker could not be asked for its time"):
+            return await broker_time(await self._consuming.connection(), self.user)
 
     async def restore(self) -> None:
         """Declare all that is to be there, with its bindings. Raises: `TopologyMismatch`, `BusUnavailable`."""

@@ -20,11 +20,12 @@ from aio_pika.exceptions import (
     PublishError,
 )
 from aiormq.channel import Channel as Wire
+from aiormq.exceptions import InvalidFrameError
 from yarl import URL
 
 from batchbus_events import topics
 from batchbus_events.backoff import Backoff
-from batchbus_events.bus import BusError, BusUnavailable, PublishRefused, TopologyMismatch, Unroutable
+from batchbus_events.bus import BusError, BusUnavailable, PublishRefused, TopologyMismatch, Unroutable, VhostUnavailable
 from batchbus_events.tasks import end
 from batchbus_events.topics import Queue
 
@@ -46,6 +47,7 @@ _logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS: Final = 10.0
 """How long the broker may take to answer anything but a publish."""
+_OPENED: Final = "Connection.OpenOk"
 _HEARTBEAT_SECONDS: Final = 10
 _CLOSE_SECONDS: Final = 5.0
 
@@ -86,7 +88,7 @@ class Link:
         shown = self._url.with_password(None).with_query(None)
         with bus_errors(f"RabbitMQ at {shown} cannot be used"):
             async with asyncio.timeout(ANSWER_SECONDS):
-                connection = await aio_pika.connect(self._url, client_properties={"connection_name": self._name})
+                connection = await self._opened()
                 try:
                     if self._prepare is not None:
                         await self._prepare(connection)
@@ -98,6 +100,16 @@ class Link:
         self._lost.clear()
         self._up.set()
         connection.transport.connection.closing.add_done_callback(self._on_closing)
+
+    async def _opened(self) -> AbstractConnection:
+        try:
+            return await aio_pika.connect(self._url, client_properties={"connection_name": self._name})
+        except InvalidFrameError as error:
+            # The broker has closed the connection instead of opening the virtual host. aiormq does not hand on why.
+            if _OPENED not in str(error):
+                raise
+            vhost, user = self._url.path.removeprefix("/") or "/", self._url.user or "guest"
+            raise VhostUnavailable(vhost, user) from error
 
     def _on_closing(self, _: asyncio.Future[None]) -> None:
         self._up.clear()

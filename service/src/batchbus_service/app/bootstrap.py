@@ -83,6 +83,8 @@ class Timeouts:
     """How long the database may take to answer the engine; a lease of the default length survives it."""
     last_answers: float = 5.0
     """How long each part of a process that stops waits for the answers that are still to come."""
+    worker_within: float = 300.0
+    """See `Policy.worker_within`."""
     clock_measured: float = MEASURED_BY
     """How long it takes until all processes know that the database's clock was set; until then nothing is judged by it."""
 
@@ -106,16 +108,23 @@ async def open_service(
     """
     async with AsyncExitStack() as stack:
         base = await _open_base(settings, stack, bus, mongo_url, timeouts)
-        transitions, notifier = await _open_journal(base, stack, timeouts, tracer or _tracer(stack), work=work)
+        transitions, notifier, presence = await _open_journal(
+            base, stack, timeouts, tracer or _tracer(stack), work=work
+        )
         rescuer = Rescuer(
-            transitions, base.bus, base.log, early_seconds=settings.early_trigger_seconds, background=base.background
+            transitions,
+            base.bus,
+            base.log,
+            early_seconds=settings.early_trigger_seconds,
+            serves=presence.serves,
+            background=base.background,
         )
         await stack.enter_async_context(rescuer)
         replayer = await stack.enter_async_context(_replayer(base))
         worker = None
         if work:
             give_up = give_up or _last_resort(stack, base.log)
-            worker = await _open_worker(base, stack, transitions, notifier, rescuer, timeouts, give_up)
+            worker = await _open_worker(base, stack, transitions, notifier, presence, rescuer, timeouts, give_up)
         else:
             transitions.outbox.settled.connect(notifier.notify_of)
         queues = QueueDepths(base.bus, base.log, background=base.background)
@@ -125,7 +134,7 @@ async def open_service(
             settings,
             base.bus,
             transitions,
-            Commands(HTTP, transitions, worker, base.log, preparation=preparation),
+            Commands(HTTP, transitions, worker, base.log, preparation=preparation, serves=presence.serves),
             base.registry,
             base.executor,
             base.files,
@@ -226,18 +235,22 @@ async def _open_base(
 
 async def _open_journal(
     base: _Base, stack: AsyncExitStack, timeouts: Timeouts, tracer: Tracer, *, work: bool
-) -> tuple[Transitions, Notifier]:
+) -> tuple[Transitions, Notifier, Presence]:
     """How jobs change, and how the world learns of it."""
     settings, background, log = base.settings, base.background, base.log
     policy = Policy(
         lease=timedelta(seconds=settings.lease_seconds),
         max_attempts=settings.max_attempts,
         publish_grace=timedelta(seconds=timeouts.publish_grace),
+        worker_within=timedelta(seconds=timeouts.worker_within),
         require_plan_digest=settings.require_plan_digest,
         bus=_bus_rules(settings, base.bus),
     )
     lasts = 2 * policy.publish_grace
-    presence = Presence(base.stores.processes, base.clock, base.name, log, lasts=lasts, background=background)
+    types = base.types if work else []
+    presence = Presence(
+        base.stores.processes, base.clock, base.name, log, lasts=lasts, types=types, background=background
+    )
     await stack.enter_async_context(presence)
     notifier = await stack.enter_async_context(Notifier(base.bus, log))
     outbox = Outbox(
@@ -248,14 +261,14 @@ async def _open_journal(
         presence,
         log,
         base.meter,
-        kept_for=kept_for(base.slots, base.types if work else ()),
+        kept_for=kept_for(base.slots, types),
         last_answers=timeouts.last_answers,
         background=background,
     )
     await stack.enter_async_context(outbox)
     base.meter.look_at_engine(base.bus, outbox)
     decider = Decider(policy, new_ulid)
-    return Transitions(base.stores.jobs, outbox, base.clock, decider, log, base.meter, tracer), notifier
+    return Transitions(base.stores.jobs, outbox, base.clock, decider, log, base.meter, tracer), notifier, presence
 
 
 async def _open_placement(base: _Base, stack: AsyncExitStack) -> Placement:
@@ -280,6 +293,7 @@ async def _open_worker(
     stack: AsyncExitStack,
     transitions: Transitions,
     notifier: Notifier,
+    presence: Presence,
     rescuer: Rescuer,
     timeouts: Timeouts,
     give_up: Callable[[str], None],
@@ -320,7 +334,14 @@ async def _open_worker(
     )
     await stack.enter_async_context(worker)
     rescuer.missed.connect(lambda jobs: placement.expect_suspects(worker.could_take(jobs)))
-    commands = Commands(BUS, transitions, worker, base.log, early_seconds=settings.early_trigger_seconds)
+    commands = Commands(
+        BUS,
+        transitions,
+        worker,
+        base.log,
+        early_seconds=settings.early_trigger_seconds,
+        serves=presence.serves,
+    )
     await stack.enter_async_context(
         Intake(base.bus, transitions, commands, base.log, last_answers=timeouts.last_answers)
     )

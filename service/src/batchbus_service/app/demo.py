@@ -20,7 +20,8 @@ from typing import Final
 from batchbus_service.app.samples.products import write_products
 from batchbus_service.cli.app import app
 from batchbus_service.cli.client import Document, connect
-from batchbus_service.cli.output import Refusal, complain, out
+from batchbus_service.cli.output import complain, out
+from batchbus_service.cli.refusals import Refusal
 
 __all__ = ["main"]
 

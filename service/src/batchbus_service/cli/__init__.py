@@ -10,10 +10,11 @@ __all__ = ["main"]
 def main() -> None:
     """What the console script calls."""
     from batchbus_service.cli.app import app
-    from batchbus_service.cli.output import Refusal, complain
+    from batchbus_service.cli.output import complain
+    from batchbus_service.cli.refusals import Refusal
 
     try:
         app()
     except Refusal as refusal:
         complain(refusal)
-        sys.exit(1)
+        sys.exit(refusal.code)

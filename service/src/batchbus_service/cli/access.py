@@ -12,7 +12,10 @@ from rich.markup import escape
 
 from batchbus_service.cli.client import Document, connect
 from batchbus_service.cli.options import AsJson
-from batchbus_service.cli.output import Refusal, local_time, out, print_json, print_table
+from batchbus_service.cli.output import out, print_json
+from batchbus_service.cli.refusals import Refusal
+from batchbus_service.cli.tables import print_table
+from batchbus_service.cli.times import Utc, local_time
 from batchbus_service.domain.roles import Role, Scope
 
 __all__ = ["add_user", "create_token", "list_tokens", "list_users", "revoke_token"]
@@ -45,7 +48,7 @@ def add_user(
         out().print(f"Make a token with:  batchbus tokens create --user {escape(user['email'])}")
 
 
-def list_users(as_json: AsJson = False) -> None:
+def list_users(utc: Utc = False, as_json: AsJson = False) -> None:
     """List the users."""
     with connect() as client:
         listed = client.get("/admin/users", [_PAGE])
@@ -69,6 +72,7 @@ def create_token(
         int | None,
         typer.Option(min=0, max=36500, help="After how many days it ends by itself: 90 unless given; 0 for never."),
     ] = None,
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Make an API token, which is shown this once."""
@@ -92,6 +96,7 @@ def create_token(
 
 def list_tokens(
     user: Annotated[str | None, typer.Option(metavar="EMAIL", help="Only those of this user.")] = None,
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """List the API tokens, those that are not valid any more included."""

@@ -13,6 +13,7 @@ from batchbus_service.cli import (
     doctor,
     events,
     job_files,
+    job_lists,
     jobs,
     parked,
     processes,
@@ -26,7 +27,6 @@ app = typer.Typer(
     name="batchbus",
     help="Runs long batch jobs for services that talk over RabbitMQ.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -38,7 +38,7 @@ _tokens = typer.Typer(no_args_is_help=True, help="Make API tokens, list and revo
 
 _commands: tuple[Callable[..., None], ...] = (
     *(processes.up, processes.serve, processes.worker),
-    *(jobs.submit, jobs.jobs, jobs.show, jobs.confirm, jobs.cancel, jobs.retry, jobs.check_again, jobs.watch),
+    *(jobs.submit, job_lists.jobs, job_lists.show, jobs.confirm, jobs.cancel, jobs.retry, jobs.check_again, jobs.watch),
     job_files.forget,
     *(batch_types.types, batch_types.template, scaffolding.new),
     *(processes.asyncapi, doctor.doctor),

@@ -11,8 +11,11 @@ import typer
 from rich.markup import escape
 
 from batchbus_service.cli.client import Document, connect
+from batchbus_service.cli.completion import complete_types
 from batchbus_service.cli.options import AsJson
-from batchbus_service.cli.output import out, print_json, print_table
+from batchbus_service.cli.output import out, print_json
+from batchbus_service.cli.tables import print_table
+from batchbus_service.domain.plurals import counted
 
 __all__ = ["template", "types"]
 
@@ -37,7 +40,7 @@ def types(as_json: AsJson = False) -> None:
 
 
 def template(
-    type: Annotated[str, typer.Argument(help="The batch type.")],
+    type: Annotated[str, typer.Argument(help="The batch type.", autocompletion=complete_types)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Instead of standard output.")
     ] = None,
@@ -60,7 +63,7 @@ def template(
         sys.stdout.buffer.flush()
     else:
         output.write_bytes(content)
-        out().print(f"Wrote {output} ({len(content):,} bytes)")
+        out().print(f"Wrote {output} ({counted(len(content), 'byte')})")
 
 
 def _print_columns(columns: list[Document]) -> None:

@@ -14,9 +14,9 @@ import httpx
 from httpx_sse import ServerSentEvent, SSEError, connect_sse
 
 from batchbus_service.cli.credentials import Credentials, find_credentials
-from batchbus_service.cli.output import Refusal
+from batchbus_service.cli.refusals import NotFound, Refusal, Unreachable
 
-__all__ = ["Client", "Document", "NotFound", "connect", "job_path"]
+__all__ = ["Client", "Document", "connect", "job_path"]
 
 Document = dict[str, Any]
 """A JSON object of the API."""
@@ -30,20 +30,16 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @contextmanager
-def connect() -> Iterator[Client]:
+def connect(timeout: httpx.Timeout = _TIMEOUT) -> Iterator[Client]:
     """A client for the service that the environment names. Raises `Refusal`."""
     credentials = find_credentials()
     with httpx.Client(
         base_url=credentials.url,
         headers={"x-medusa-access-token": credentials.token},
-        timeout=_TIMEOUT,
+        timeout=timeout,
         trust_env=urlsplit(credentials.url).hostname not in _LOOPBACK,
     ) as http:
         yield Client(http, credentials)
-
-
-class NotFound(Refusal):
-    """There is no such thing."""
 
 
 class Client:
@@ -153,11 +149,11 @@ class Client:
 
     def _unreachable(self, error: Exception) -> Refusal:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return Refusal(
+            return Unreachable(
                 f"No service answers at {self._credentials.url}.",
                 "Start it with `batchbus up`, or set BATCHBUS_URL and BATCHBUS_TOKEN to use another one.",
             )
-        return Refusal(f"The service at {self._credentials.url} stopped answering ({type(error).__name__}).")
+        return Unreachable(f"The service at {self._credentials.url} stopped answering ({type(error).__name__}).")
 
     def _refuse(self, response: httpx.Response) -> NoReturn:
         if response.status_code == 401:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from batchbus_service.cli.output import Refusal
+from batchbus_service.cli.refusals import Refusal, Unreachable
 
 __all__ = ["Credentials", "client_file", "find_credentials", "read_client_file", "write_client_file"]
 
@@ -46,7 +46,7 @@ def find_credentials() -> Credentials:
         return written
     if url:
         raise Refusal(f"There is no token for {url}.", "Set BATCHBUS_TOKEN to an API token of that service.")
-    raise Refusal(
+    raise Unreachable(
         f"No service to talk to: BATCHBUS_URL is not set, and there is no file {path}.",
         "Start a service here with `batchbus up`, or set BATCHBUS_URL and BATCHBUS_TOKEN to use one that runs elsewhere.",
     )

@@ -10,8 +10,9 @@ import typer
 from rich.markup import escape
 
 from batchbus_service.cli.client import Document, connect
-from batchbus_service.cli.options import TIME_FORMATS, AsJson, bounds, json_object
-from batchbus_service.cli.output import local_time, out, print_json
+from batchbus_service.cli.options import AsJson, json_object
+from batchbus_service.cli.output import out, print_json
+from batchbus_service.cli.times import Utc, bounds, local_time, moment
 
 __all__ = ["publish", "tail"]
 
@@ -22,9 +23,10 @@ def tail(
     ] = "batch.#",
     since: Annotated[
         datetime | None,
-        typer.Option(formats=TIME_FORMATS, help="Past events first, from then on."),
+        typer.Option(parser=moment, metavar="TIME", help="Past events first, from then on."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="End after so many events.")] = None,
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Show events as they pass, until Ctrl-C."""

@@ -7,23 +7,31 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
 
 from batchbus_service.cli.client import Client, Document, job_path
-from batchbus_service.cli.output import Refusal, error_out, local_time, omissions_text, out, print_json, status_text
+from batchbus_service.cli.output import error_out, omissions_text, out, print_json, status_text
+from batchbus_service.cli.plurals import with_one_as_one
+from batchbus_service.cli.refusals import ExitCode, JobCanceled, JobFailed
+from batchbus_service.cli.silence import Silence, span
+from batchbus_service.cli.times import local_time
+from batchbus_service.domain.plurals import counted
 
-__all__ = ["follow", "print_outcome", "show_plan", "show_warnings", "upload"]
+__all__ = ["follow", "print_outcome", "raise_unless_it_went_well", "show_plan", "show_warnings", "upload"]
 
 _TENSES: Final = {"completed": "were", "failed": "would have been", "canceled": "would have been"}
 _WARNINGS: Final = 10
 _LINE_EVERY: Final = 2.0
 """Seconds between two lines about progress, where there is no bar."""
+_SILENT_AFTER: Final = 180.0
+"""Seconds without a sign of a job, after which that is said."""
 _PHASES: Final = {"pre_process": "previewing", "process": "processing"}
 
 
@@ -34,40 +42,62 @@ class _Screen(Protocol):
 
     def progressed(self, event: Document) -> None: ...
 
+    def silent(self, seconds: float) -> None:
+        """Nothing has come for so long. Called from a thread of its own."""
 
-def follow(client: Client, job_id: str, *, as_json: bool, since: str = "") -> Document:
+
+def follow(
+    client: Client, job_id: str, *, as_json: bool, since: str = "", silent_after: float = _SILENT_AFTER
+) -> Document:
     """Show what happens to the job until it rests: ended, or a dry run that waits for someone. Returns the job.
 
-    `since`: leave out what happened before that time.
+    `since`: leave out what happened before that time. After `silent_after` seconds without any sign of the job, that is
+    said. Ctrl-C ends it, and not the job: then it raises `Exit`.
     """
+    try:
+        with _screen(job_id, as_json) as screen, Silence(screen.silent, after=silent_after) as silence:
+            return _followed(client, job_id, screen, silence, since)
+    except KeyboardInterrupt:
+        error_out().print(
+            f"{job_id} goes on. Follow it again with:  batchbus watch {job_id}\n"
+            f"Call it off with:  batchbus cancel {job_id}"
+        )
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _followed(client: Client, job_id: str, screen: _Screen, silence: Silence, since: str) -> Document:
     from batchbus_service.domain.job import TERMINAL  # here, as the commands that follow nothing start faster
 
-    with _screen(as_json) as screen:
-        for event in client.events(f"{job_path(job_id)}/events"):
-            envelope: Document = event.json()
-            if event.event == "batch.progress":
-                screen.progressed(envelope)
-                continue
-            if envelope["time"] < since:
-                continue
-            screen.happened(envelope)
-            if envelope["data"].get("status") in (*TERMINAL, "pre_processed"):
-                job = client.job(job_id)
-                rests = job["status"] in TERMINAL or (job["status"] == "pre_processed" and job["dry_run"])
-                # The event may be an old one, of before a retry.
-                if rests and envelope["time"] >= job[f"{job['status']}_at"]:
-                    return job
+    for event in client.events(f"{job_path(job_id)}/events"):
+        silence.broken()
+        envelope: Document = event.json()
+        if event.event == "batch.progress":
+            screen.progressed(envelope)
+            continue
+        if envelope["time"] < since:
+            continue
+        screen.happened(envelope)
+        if envelope["data"].get("status") in (*TERMINAL, "pre_processed"):
+            job = client.job(job_id)
+            rests = job["status"] in TERMINAL or (job["status"] == "pre_processed" and job["dry_run"])
+            # The event may be an old one, of before a retry.
+            if rests and envelope["time"] >= job[f"{job['status']}_at"]:
+                return job
     return client.job(job_id)
 
 
-def print_outcome(job: Document) -> None:
-    """How the job came out, for people. Raises `Refusal` for one that did not complete."""
-    result = job["result"] or {}
+def raise_unless_it_went_well(job: Document) -> None:
+    """Raises `JobFailed` or `JobCanceled`, with the way out."""
     if job["status"] == "failed":
-        reasons = result.get("errors") or ["no reason was given"]
-        raise Refusal(f"{job['id']} failed: {reasons[-1]}", f"All of it: batchbus show {job['id']}")
+        reasons = (job["result"] or {}).get("errors") or ["no reason was given"]
+        raise JobFailed(f"{job['id']} failed: {reasons[-1]}", f"All of it: batchbus show {job['id']}")
     if job["status"] == "canceled":
-        raise Refusal(f"{job['id']} was canceled.", f"Take it up again with: batchbus retry {job['id']}")
+        raise JobCanceled(f"{job['id']} was canceled.", f"Take it up again with: batchbus retry {job['id']}")
+
+
+def print_outcome(job: Document) -> None:
+    """How a job came out that went well, for people."""
+    result = job["result"] or {}
     console = out()
     if job["status"] == "pre_processed":
         show_plan(console, job)
@@ -87,7 +117,7 @@ def print_outcome(job: Document) -> None:
         console.print(f"Mend them and send them again:  batchbus show {job['id']} --error-file {name}", soft_wrap=True)
     show_warnings(console, job)
     if key := result.get("file_key"):
-        console.print(f"It made the file {escape(key)} ({result.get('file_size', 0):,} bytes)")
+        console.print(f"It made the file {escape(key)} ({counted(result.get('file_size', 0), 'byte')})")
 
 
 def show_plan(console: Console, job: Document) -> None:
@@ -96,7 +126,7 @@ def show_plan(console: Console, job: Document) -> None:
         message = " ".join(entry["message"].split())
         if tense := _TENSES.get(job["status"]):
             message = re.sub(r"\bwill be\b", tense, message)
-        console.print(f"{escape(entry['name'])}: {escape(message)}")
+        console.print(f"{escape(entry['name'])}: {escape(with_one_as_one(message))}")
 
 
 def show_warnings(console: Console, job: Document) -> None:
@@ -105,7 +135,8 @@ def show_warnings(console: Console, job: Document) -> None:
     for warning in warnings[:_WARNINGS]:
         console.print(f"[yellow]warning[/] {escape(str(warning))}", soft_wrap=True)
     if len(warnings) > _WARNINGS:
-        console.print(f"… and {len(warnings) - _WARNINGS:,} more warnings: batchbus show {job['id']} --json")
+        more = counted(len(warnings) - _WARNINGS, "more warning")
+        console.print(f"… and {more}: batchbus show {job['id']} --json")
 
 
 def upload(client: Client, file: Path, *, as_json: bool) -> str:
@@ -119,10 +150,10 @@ def upload(client: Client, file: Path, *, as_json: bool) -> str:
         return client.upload(file, lambda sent: progress.update(task, completed=sent))
 
 
-def _screen(as_json: bool) -> AbstractContextManager[_Screen]:
+def _screen(job_id: str, as_json: bool) -> AbstractContextManager[_Screen]:
     if as_json:
         return nullcontext(_JsonLines())
-    return _bars() if sys.stdout.isatty() else nullcontext(_Lines(out()))
+    return _bars(job_id) if sys.stdout.isatty() else nullcontext(_Lines(out(), job_id))
 
 
 class _JsonLines:
@@ -133,12 +164,16 @@ class _JsonLines:
 
     progressed = happened
 
+    def silent(self, seconds: float) -> None:
+        """Programs count for themselves."""
+
 
 class _Lines:
     """A line for each event, and one every other second about progress."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, job_id: str) -> None:
         self._console = console
+        self._job_id = job_id
         self._last_line = 0.0
 
     def happened(self, event: Document) -> None:
@@ -155,12 +190,17 @@ class _Lines:
             share = f"{data['progress']:.0%}  " if data.get("progress") is not None else ""
             self._console.print(f"          {_PHASES[data['phase']]} {share}{_numbers(data)}")
 
+    def silent(self, seconds: float) -> None:
+        now = local_time(datetime.now(UTC).isoformat(), form="%H:%M:%S")
+        why = f"batchbus show {self._job_id} says where it is"
+        self._console.print(f"{now}  [yellow]no progress for {span(seconds)}[/]; {why}")
+
 
 class _Bars(_Lines):
     """A line for each event, above a bar that moves."""
 
-    def __init__(self, progress: Progress) -> None:
-        super().__init__(progress.console)
+    def __init__(self, progress: Progress, job_id: str) -> None:
+        super().__init__(progress.console, job_id)
         self._progress = progress
         self._task = progress.add_task("", total=None, visible=False, phase="", numbers="")
 
@@ -182,7 +222,7 @@ class _Bars(_Lines):
 
 
 @contextmanager
-def _bars() -> Iterator[_Screen]:
+def _bars(job_id: str) -> Iterator[_Screen]:
     columns = (
         TextColumn("{task.fields[phase]}"),
         BarColumn(),
@@ -190,7 +230,7 @@ def _bars() -> Iterator[_Screen]:
         TextColumn("{task.fields[numbers]}"),
     )
     with Progress(*columns, console=out(), transient=True) as progress:
-        yield _Bars(progress)
+        yield _Bars(progress, job_id)
 
 
 def _numbers(data: Document) -> str:
@@ -202,7 +242,7 @@ def _numbers(data: Document) -> str:
     if (remaining := data.get("seconds_left")) is not None:
         parts.append(f"{timedelta(seconds=round(remaining))} left")
     if errors := data.get("errors"):
-        parts.append(f"{errors:,} errors")
+        parts.append(counted(errors, "error"))
     if message := data.get("message"):
         parts.append(escape(message))
     return "  ".join(parts)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from batchbus_service.cli.client import connect
-from batchbus_service.cli.options import AsJson
+from batchbus_service.cli.options import AsJson, JobId
 from batchbus_service.cli.output import out, print_json
+from batchbus_service.domain.plurals import counted
 
 __all__ = ["forget"]
 
 
-def forget(job: Annotated[str, typer.Argument(help="The job's id.")], as_json: AsJson = False) -> None:
+def forget(job: JobId, as_json: AsJson = False) -> None:
     """Remove a job's plan, outcome, error file and row errors; the job itself, uploads and exports stay."""
     with connect() as client:
         answer = client.forget(job)
     if as_json:
         print_json(answer)
     else:
-        out().print(f"{answer['files_removed']:,} files of {answer['id']} removed")
+        out().print(f"{counted(answer['files_removed'], 'file')} of {answer['id']} removed")

@@ -1,30 +1,33 @@
-"""Commands about jobs: submit, jobs, show, confirm, cancel, retry, check-again, watch."""
+"""Commands that make jobs and change them: submit, confirm, cancel, retry, check-again, watch."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from batchbus_service.cli.client import Client, Document, NotFound, connect, job_path
-from batchbus_service.cli.following import follow, print_outcome, show_plan, show_warnings, upload
-from batchbus_service.cli.options import AsJson, JobId, json_object
-from batchbus_service.cli.output import Refusal, local_time, omissions_text, out, print_json, print_table, status_text
-from batchbus_service.cli.plans import save_rows, show_rows
+from batchbus_service.cli.client import Client, Document, connect
+from batchbus_service.cli.completion import complete_types
+from batchbus_service.cli.following import follow, print_outcome, raise_unless_it_went_well, show_plan, upload
+from batchbus_service.cli.options import AsJson, JobId, JobIds, json_object
+from batchbus_service.cli.output import out, print_json, status_text
+from batchbus_service.cli.refusals import NotFound, Refusal
+from batchbus_service.cli.several import Several
+from batchbus_service.cli.times import Utc
 
-__all__ = ["cancel", "check_again", "confirm", "jobs", "retry", "show", "submit", "watch"]
+__all__ = ["cancel", "check_again", "confirm", "retry", "submit", "watch"]
 
-_FETCH_PLAN = "Fetch its plan, as CSV or JSON Lines, as the ending of FILE says."
-_FETCH_ERROR_FILE = "Fetch what could not be used of the uploaded file, to be mended and sent again."
-_FETCH_OUTCOME = "Fetch what became of each record, likewise."
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job until it rests.")]
+FollowAll = Annotated[bool, typer.Option("--watch", "-w", help="Follow the jobs until they rest, one after the other.")]
 
 
 def submit(
-    type: Annotated[str, typer.Argument(help="The batch type; `batchbus types` lists them.")],
+    type: Annotated[
+        str, typer.Argument(help="The batch type; `batchbus types` lists them.", autocompletion=complete_types)
+    ],
     file: Annotated[
         Path | None, typer.Option("--file", "-f", exists=True, dir_okay=False, help="Upload this file for the job.")
     ] = None,
@@ -39,6 +42,7 @@ def submit(
         str | None, typer.Option(metavar="KEY", help="The same key makes no second job.")
     ] = None,
     watch: Watch = False,
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Create a job."""
@@ -69,118 +73,40 @@ def _file_field(client: Client, type: str) -> str:
     return str(fields[0])
 
 
-def jobs(
-    status: Annotated[list[str] | None, typer.Option(help="Only jobs with this status; may be repeated.")] = None,
-    type: Annotated[list[str] | None, typer.Option(help="Only jobs of this type; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, at most.")] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """List jobs, the newest first."""
-    query = [
-        ("limit", str(limit)),
-        *(("status[]", one) for one in status or ()),
-        *(("type[]", one) for one in type or ()),
-    ]
-    with connect() as client:
-        listed = client.get("/admin/batch-jobs", query)
-    if as_json:
-        print_json(listed)
-        return
-    rows = [
-        (
-            job["id"],
-            escape(job["type"]),
-            status_text(job["status"])
-            + omissions_text(job["result"])
-            + (" (dry run)" if job["status"] == "pre_processed" and job["dry_run"] else ""),
-            _progress(job),
-            local_time(job["created_at"]),
-            escape(job["created_by"] or ""),
-        )
-        for job in listed["batch_jobs"]
-    ]
-    print_table(("job", "type", "status", "done", "created", "by"), rows)
-    if listed["count"] > len(rows):
-        out().print(f"{len(rows)} of {listed['count']:,}; more with --limit")
-
-
-def show(
-    job: JobId,
-    save: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Fetch the file that the job made.")
-    ] = None,
-    errors: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Fetch every row error, as CSV.")
-    ] = None,
-    error_file: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help=_FETCH_ERROR_FILE)] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show what it would do, record by record.")] = False,
-    plan_file: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help=_FETCH_PLAN)] = None,
-    outcome: Annotated[bool, typer.Option("--outcome", help="Show what became of each record.")] = False,
-    outcome_file: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False, help=_FETCH_OUTCOME)] = None,
-    kind: Annotated[
-        str | None, typer.Option(help="Of these, the rows of one kind, such as update or conflict.")
-    ] = None,
-    find: Annotated[str | None, typer.Option(metavar="KEY", help="And those with this text in their key.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many rows, at most.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """Show everything about a job, why it is where it is, and the way out."""
-    with connect() as client:
-        if plan or outcome:
-            show_rows(client, job, "plan" if plan else "outcome", kind=kind, find=find, limit=limit, as_json=as_json)
-            return
-        if plan_file is not None:
-            save_rows(client, job, "plan", plan_file, kind=kind, find=find)
-        if outcome_file is not None:
-            save_rows(client, job, "outcome", outcome_file, kind=kind, find=find)
-        shown, history = client.job(job), client.get(f"{job_path(job)}/history")
-        if save is not None:
-            key = (shown["result"] or {}).get("file_key")
-            if not key:
-                raise Refusal(f"{job} has made no file.")
-            client.download(key, save)
-        if errors is not None:
-            client.save(f"{job_path(job)}/errors", errors)
-        if error_file is not None:
-            client.save(f"{job_path(job)}/error-file", error_file)
-    if as_json:
-        print_json({"batch_job": shown, **history})
-        return
-    files = [saved for saved in (save, errors, error_file, plan_file, outcome_file) if saved is not None]
-    for saved in files:
-        out().print(f"Saved {saved} ({saved.stat().st_size:,} bytes)")
-    if not files:
-        _print_job(shown, history)
-
-
 def confirm(
-    job: JobId,
+    jobs: JobIds,
     plan_digest: Annotated[
         str | None,
         typer.Option(metavar="DIGEST", help="Of the plan that you have seen; without it, the plan that is shown now."),
     ] = None,
-    watch: Watch = False,
+    watch: FollowAll = False,
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let a dry run go on. It is refused if the job has another plan by now."""
-    with connect() as client:
-        if plan_digest is None:
-            shown = client.job(job)
-            plan_digest = (shown["result"] or {}).get("plan_digest")
+    """Let dry runs go on. One is refused if the job has another plan by now."""
+    if plan_digest is not None and len(set(jobs)) > 1:
+        raise typer.BadParameter("--plan-digest goes with one job, as each has a plan of its own")
+
+    def confirmed(client: Client, job_id: str) -> Document:
+        digest = plan_digest
+        if digest is None:
+            shown = client.job(job_id)
+            digest = (shown["result"] or {}).get("plan_digest")
             if not as_json:
                 show_plan(out(), shown)
-        changed = client.change(job, "confirm", {"plan_digest": plan_digest} if plan_digest else None)
-        _print_changed(client, changed, watch=watch, as_json=as_json)
+        return client.change(job_id, "confirm", {"plan_digest": digest} if digest else None)
+
+    _change(jobs, confirmed, watch=watch, as_json=as_json)
 
 
-def cancel(job: JobId, as_json: AsJson = False) -> None:
-    """Call a job off. A run stops at its next chunk."""
-    _change(job, "cancel", watch=False, as_json=as_json)
+def cancel(jobs: JobIds, as_json: AsJson = False) -> None:
+    """Call jobs off. A run stops at its next chunk."""
+    _change(jobs, lambda client, job_id: client.change(job_id, "cancel"), watch=False, as_json=as_json)
 
 
-def retry(job: JobId, watch: Watch = False, as_json: AsJson = False) -> None:
-    """Take a failed or canceled job up again, from its last checkpoint."""
-    _change(job, "retry", watch=watch, as_json=as_json)
+def retry(jobs: JobIds, watch: FollowAll = False, utc: Utc = False, as_json: AsJson = False) -> None:
+    """Take failed or canceled jobs up again, each from its last checkpoint."""
+    _change(jobs, lambda client, job_id: client.change(job_id, "retry"), watch=watch, as_json=as_json)
 
 
 def check_again(
@@ -189,41 +115,51 @@ def check_again(
         Path | None, typer.Option("--file", "-f", exists=True, dir_okay=False, help="Check this file instead.")
     ] = None,
     watch: Watch = False,
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the plan of a job anew that was never confirmed, from its file as it is in the store or from another one."""
-    with connect() as client:
+
+    def checked(client: Client, job_id: str) -> Document:
         body = None if file is None else {"fileKey": upload(client, file, as_json=as_json)}
-        changed = client.change(job, "check-again", body)
-        _print_changed(client, changed, watch=watch, as_json=as_json)
+        return client.change(job_id, "check-again", body)
+
+    _change([job], checked, watch=watch, as_json=as_json)
 
 
-def watch(job: JobId, as_json: AsJson = False) -> None:
+def watch(job: JobId, utc: Utc = False, as_json: AsJson = False) -> None:
     """Follow a job until it rests."""
     with connect() as client:
         _follow(client, job, as_json=as_json)
 
 
-def _change(job_id: str, what: str, *, watch: bool, as_json: bool) -> None:
+def _change(ids: list[str], change: Callable[[Client, str], Document], *, watch: bool, as_json: bool) -> None:
+    """Change each of the jobs; then follow those that could be changed, if that is wanted."""
+    several = Several(ids, as_json=as_json)
+    changed: dict[str, Document] = {}
     with connect() as client:
-        _print_changed(client, client.change(job_id, what), watch=watch, as_json=as_json)
 
+        def change_one(job_id: str) -> None:
+            job = changed[job_id] = change(client, job_id)
+            if as_json:
+                print_json({"batch_job": job}, one_line=watch or not several.alone)
+            else:
+                out().print(f"{job['id']} is {status_text(job['status'])}")
 
-def _print_changed(client: Client, job: Document, *, watch: bool, as_json: bool) -> None:
-    if as_json:
-        print_json({"batch_job": job}, one_line=watch)
-    else:
-        out().print(f"{job['id']} is {status_text(job['status'])}")
-    if watch:
-        _follow(client, job["id"], as_json=as_json, since=job["updated_at"])
+        def follow_one(job_id: str) -> None:
+            _follow(client, job_id, as_json=as_json, since=changed[job_id]["updated_at"])
+
+        several.each(change_one)
+        if watch:
+            several.each(follow_one, changed)
+    several.end()
 
 
 def _follow(client: Client, job_id: str, *, as_json: bool, since: str = "") -> None:
     job = follow(client, job_id, as_json=as_json, since=since)
+    raise_unless_it_went_well(job)
     if not as_json:
         print_outcome(job)
-    elif job["status"] in ("failed", "canceled"):
-        raise typer.Exit(1)
 
 
 def _made_before(client: Client, key: str, type: str, dry_run: bool) -> Document | None:
@@ -238,45 +174,3 @@ def _made_before(client: Client, key: str, type: str, dry_run: bool) -> Document
     if (job["type"], job["dry_run"]) != (type, dry_run):
         raise Refusal(f"The key {key} was used for another request: {job['id']}.")
     return job
-
-
-def _print_job(job: Document, history: Document) -> None:
-    console = out()
-    console.print(
-        f"[bold]{job['id']}[/]  {escape(job['type'])}  {status_text(job['status'])}{omissions_text(job['result'])}"
-    )
-    console.print(escape(history["why"]))
-    if history["way_out"]:
-        console.print(escape(history["way_out"]))
-    console.print(f"created {local_time(job['created_at'])} by {escape(job['created_by'] or 'nobody')}")
-    console.print(f"context {escape(json.dumps(job['context'], ensure_ascii=False))}", soft_wrap=True)
-    show_plan(console, job)
-    show_warnings(console, job)
-    result = job["result"] or {}
-    if result.get("count") is not None:
-        console.print(f"done {_progress(job)}")
-    if result.get("file_key"):
-        console.print(f"file {escape(result['file_key'])} ({result.get('file_size', 0):,} bytes)")
-    for error in result.get("errors", [])[:10]:
-        console.print(f"[red]error[/] {escape(str(error))}")
-    if len(result.get("errors", [])) > 10:
-        number = result.get("error_count", len(result["errors"]))
-        console.print(f"… and {number - 10:,} more: batchbus show {job['id']} --errors FILE")
-    console.print()
-    rows = [
-        (
-            str(entry["sequence"]),
-            local_time(entry["time"]),
-            entry["type"],
-            "" if entry["published"] else "not yet published",
-        )
-        for entry in history["history"]
-    ]
-    print_table(("#", "time", "event", ""), rows)
-
-
-def _progress(job: Document) -> str:
-    result = job["result"] or {}
-    if result.get("count") is None:
-        return ""
-    return f"{result.get('advancement_count', 0):,} of {result['count']:,}"

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from batchbus_service.cli.client import Document
+from batchbus_service.cli.completion import complete_jobs
 
-__all__ = ["TIME_FORMATS", "AsJson", "JobId", "bounds", "json_object"]
-
-TIME_FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
-"""Times as options give them; without a zone, on the reader's clock."""
+__all__ = ["AsJson", "JobId", "JobIds", "json_object"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", autocompletion=complete_jobs)]
+JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of jobs.", autocompletion=complete_jobs)]
 
 
 def json_object(text: str) -> Document:
@@ -34,10 +32,3 @@ def json_object(text: str) -> Document:
     if not isinstance(value, dict):
         raise typer.BadParameter('must be a JSON object, such as {"fileKey": "…"}')
     return value
-
-
-def bounds(since: datetime | None, until: datetime | None = None) -> dict[str, str]:
-    """The times that options give, as the API takes them."""
-    return {
-        name: time.astimezone().isoformat() for name, time in (("since", since), ("until", until)) if time is not None
-    }

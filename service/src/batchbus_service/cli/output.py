@@ -1,29 +1,25 @@
-"""What the command prints: tables for people, JSON for programs, and refusals with the way out."""
+"""Where the command prints: text for people, JSON for programs, and refusals with the way out."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
-from rich.table import Table
 
+from batchbus_service.cli.refusals import Refusal
 from batchbus_service.domain.shown import shown
 
 __all__ = [
-    "Refusal",
     "complain",
     "error_out",
-    "local_time",
     "omissions_text",
     "out",
     "print_json",
-    "print_table",
     "status_text",
 ]
 
@@ -38,14 +34,6 @@ _COLORS: Final = {
     "failed": "red",
     "canceled": "magenta",
 }
-
-
-class Refusal(Exception):
-    """The command cannot do what was asked. `hint` says what to do about it."""
-
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 class _SafeConsole(Console):
@@ -82,16 +70,6 @@ def print_json(document: Mapping[str, object], *, one_line: bool = False) -> Non
     sys.stdout.flush()
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Cells may contain markup."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    out().print(table)
-
-
 def status_text(status: str) -> str:
     """A status in its colour, as markup."""
     return f"[{_COLORS.get(status, 'default')}]{status}[/]"
@@ -101,8 +79,3 @@ def omissions_text(result: Mapping[str, object] | None) -> str:
     """What is said behind the status of a job in which records were left out, as markup."""
     number = (result or {}).get("left_out")
     return f" [red]({number:,} left out)[/]" if isinstance(number, int) and number else ""
-
-
-def local_time(timestamp: str | None, *, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """A time from the wire, on the reader's clock."""
-    return datetime.fromisoformat(timestamp).astimezone().strftime(form) if timestamp else ""

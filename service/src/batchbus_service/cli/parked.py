@@ -6,13 +6,18 @@ import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import quote
 
 import typer
 from rich.markup import escape
 
 from batchbus_service.cli.client import Document, connect
-from batchbus_service.cli.options import TIME_FORMATS, AsJson, bounds
-from batchbus_service.cli.output import local_time, out, print_json, print_table
+from batchbus_service.cli.options import AsJson
+from batchbus_service.cli.output import out, print_json
+from batchbus_service.cli.several import Several
+from batchbus_service.cli.tables import print_table
+from batchbus_service.cli.times import Utc, bounds, local_time, moment
+from batchbus_service.domain.plurals import counted
 
 __all__ = ["discard", "list_parked", "requeue", "show"]
 
@@ -23,8 +28,12 @@ Reason = Annotated[str, typer.Option(help="Why; it is kept with the message.")]
 All = Annotated[bool, typer.Option("--all", help="All that are parked now and match the options below.")]
 Key = Annotated[str | None, typer.Option(help="Only messages with this routing key.")]
 Because = Annotated[str | None, typer.Option(metavar="TEXT", help="Only messages with this text in their reason.")]
-Since = Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, help="Only those that failed from then on.")]
-Until = Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, help="Only those that failed before then.")]
+Since = Annotated[
+    datetime | None, typer.Option(parser=moment, metavar="TIME", help="Only those that failed from then on.")
+]
+Until = Annotated[
+    datetime | None, typer.Option(parser=moment, metavar="TIME", help="Only those that failed before then.")
+]
 
 
 def list_parked(
@@ -34,6 +43,7 @@ def list_parked(
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, at most.")] = 20,
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """List messages that could not be used, those that failed last first."""
@@ -53,15 +63,15 @@ def list_parked(
         )
         for message in listed["parked"]
     ]
-    print_table(("parked", "failed", "times", "routing key", "reason"), rows)
+    print_table(("parked", "failed", "times", "routing key", "reason"), rows, prose=("reason",))
     if listed["count"] > len(rows):
-        out().print(f"{len(rows)} of {listed['count']:,}; more with --limit")
+        out().print(f"{len(rows):,} of {listed['count']:,}; more with --limit")
 
 
-def show(parked: Annotated[str, typer.Argument(metavar="PARKED")], as_json: AsJson = False) -> None:
+def show(parked: Annotated[str, typer.Argument(metavar="PARKED")], utc: Utc = False, as_json: AsJson = False) -> None:
     """Show a parked message: what it is, why it failed, and who did what about it."""
     with connect() as client:
-        shown = client.get(f"/admin/parked/{parked}")["parked"]
+        shown = client.get(f"/admin/parked/{quote(parked, safe='')}")["parked"]
     if as_json:
         print_json({"parked": shown})
         return
@@ -69,7 +79,8 @@ def show(parked: Annotated[str, typer.Argument(metavar="PARKED")], as_json: AsJs
     console.print(f"[bold]{shown['id']}[/]  {shown['state']}")
     console.print(escape(shown["reason"]))
     console.print(
-        f"failed {shown['times']} times, from {local_time(shown['first_failed_at'])} to {local_time(shown['last_failed_at'])}"
+        f"failed {counted(shown['times'], 'time')}, from {local_time(shown['first_failed_at'])} "
+        f"to {local_time(shown['last_failed_at'])}"
     )
     console.print(
         f"routing key {escape(shown['routing_key'])}, published by {escape(shown['user_id'] or 'nobody known')}"
@@ -81,7 +92,7 @@ def show(parked: Annotated[str, typer.Argument(metavar="PARKED")], as_json: AsJs
         (local_time(entry["at"]), escape(entry["by"]), entry["what"], escape(entry["reason"]))
         for entry in shown["audit"]
     ]
-    print_table(("time", "by", "what", "because"), rows)
+    print_table(("time", "by", "what", "because"), rows, prose=("because",))
 
 
 def requeue(
@@ -124,19 +135,25 @@ def _deal(
 ) -> None:
     if bool(ids) == all or (ids and chosen):
         raise typer.BadParameter("name the messages, or say --all, with options that choose among them if you like")
+    several = Several(ids or (), as_json=False)  # what was done is one document, and what went wrong is none of it
     with connect() as client:
         if all:
             answer = client.post(f"/admin/parked/{what}", {"reason": reason, "filter": chosen})
             number = answer[_DONE[what]]
         else:
-            dealt_with = [
-                client.post(f"/admin/parked/{one}/{what}", {"reason": reason, **edited})["parked"] for one in ids or []
-            ]
+            dealt_with: list[Document] = []
+
+            def deal(one: str) -> None:
+                path = f"/admin/parked/{quote(one, safe='')}/{what}"
+                dealt_with.append(client.post(path, {"reason": reason, **edited})["parked"])
+
+            several.each(deal)
             answer, number = {"parked": dealt_with}, len(dealt_with)
     if as_json:
         print_json(answer)
     else:
-        out().print(f"{_DONE[what].capitalize()} {number:,} message{'' if number == 1 else 's'}")
+        out().print(f"{_DONE[what].capitalize()} {counted(number, 'message')}")
+    several.end()
 
 
 def _filter(

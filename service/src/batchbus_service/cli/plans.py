@@ -9,7 +9,9 @@ from typing import Final, Literal
 from rich.markup import escape
 
 from batchbus_service.cli.client import Client, Document, job_path
-from batchbus_service.cli.output import Refusal, out, print_json, print_table
+from batchbus_service.cli.output import out, print_json
+from batchbus_service.cli.refusals import Refusal
+from batchbus_service.cli.tables import print_table
 
 __all__ = ["save_rows", "show_rows"]
 
@@ -43,10 +45,10 @@ def show_rows(
     if counts := page["counts"]:
         out().print(", ".join(f"{number:,} {name}" for name, number in counts.items() if number))
     cells = [_plan_row(row) if what == "plan" else _outcome_row(row) for row in rows]
-    print_table(("line", "key", what, "", ""), cells) if rows else out().print("There are no such rows.")
+    print_table(("line", "key", what, "", ""), cells, prose=("",)) if rows else out().print("There are no such rows.")
     if page["count"] > len(rows):
         saved = f"batchbus show {job_id} --{what}-file FILE.csv"
-        out().print(f"{len(rows)} of {page['count']:,}; more with --limit, all with  {saved}")
+        out().print(f"{len(rows):,} of {page['count']:,}; more with --limit, all with  {saved}")
     if page.get("plan_digest"):
         out().print(f"plan digest {page['plan_digest']}", soft_wrap=True)
 

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchbus_service.cli.credentials import client_file, read_client_file, write_client_file
-from batchbus_service.cli.output import Refusal, out
+from batchbus_service.cli.output import out
+from batchbus_service.cli.refusals import Refusal
+from batchbus_service.cli.worker_processes import METRICS, READY
+from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.settings import Settings
-from batchbus_service.http.server.listen import listen
+from batchbus_service.http.server.listen import listen, reachable
 from batchbus_service.storage.mongo.embedded import EmbeddedMongo
-from batchbus_service.storage.private import private_folder
+from batchbus_service.storage.private import private_folder, try_to_write
 
 if TYPE_CHECKING:
     from socket import socket
@@ -74,7 +77,7 @@ async def _run(settings: Settings, parts: Parts, ending: _Ending) -> None:
         from batchbus_service.telemetry.background import Periodic
 
         service = await stack.enter_async_context(open_service(settings, work=parts.work, mongo_url=mongo_url))
-        url = f"http://{_shown(settings.http_host)}:{sock.getsockname()[1]}" if sock else None
+        url = f"http://{reachable(settings.http_host)}:{sock.getsockname()[1]}" if sock else None
         if sock and url and parts.http:
             api = await stack.enter_async_context(serving(make_api(service), sock))
             await _print_addresses(settings, api.users, url, parts)
@@ -101,7 +104,7 @@ async def _prepared(settings: Settings, parts: Parts, stack: AsyncExitStack) -> 
     """
     sock = None
     if settings.embedded:
-        private_folder(settings.data_dir)
+        await asyncio.to_thread(_data_directory, settings.data_dir)
     if parts.http:
         sock = listen(settings.http_host, settings.http_port)
     elif settings.metrics_port is not None:
@@ -113,6 +116,15 @@ async def _prepared(settings: Settings, parts: Parts, stack: AsyncExitStack) -> 
     starting = stack.enter_async_context(EmbeddedMongo.start(settings.data_dir))
     mongo_url, _ = await asyncio.gather(starting, importing)
     return mongo_url, sock
+
+
+def _data_directory(folder: Path) -> None:
+    """Have the folder, for us alone and with room to write. Raises `BadSettings`, with the variable that names it."""
+    try:
+        private_folder(folder)
+        try_to_write(folder)
+    except BadSettings as error:
+        raise BadSettings(f"{error} (BATCHBUS_DATA_DIR)") from None
 
 
 class _Ending:
@@ -223,10 +235,3 @@ async def _renewed(users: Users, path: Path, url: str) -> None:
         write_client_file(path, url, known.token)
     else:
         write_client_file(path, url, await _admin_token(users, user, days=_LOCAL_DAYS))
-
-
-def _shown(host: str) -> str:
-    """An address that a client can use."""
-    if host in ("0.0.0.0", "::", ""):
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host

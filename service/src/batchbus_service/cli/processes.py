@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from batchbus_service.cli.output import Refusal, print_json
+from batchbus_service.cli.output import print_json
+from batchbus_service.cli.refusals import Refusal
 from batchbus_service.domain.shown import shown
 
 if TYPE_CHECKING:
     from batchbus_service.domain.settings import Settings
 
 __all__ = ["asyncapi", "serve", "up", "worker"]
+
+_OF_A_DISK: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO, errno.ENAMETOOLONG}
+)
+"""What is wrong with a disk or a folder, and not with the program."""
 
 CreateAdmin = Annotated[
     str | None,
@@ -122,5 +129,9 @@ def _as_refusal(error: Exception) -> Refusal | None:
             return Refusal(str(error))
         case StoreError() | BusError():
             return Refusal(str(error), "`batchbus doctor` says what can be reached and what cannot.")
+        case OSError(errno=number) if number in _OF_A_DISK:
+            return Refusal(
+                f"{error}.", "`batchbus doctor` says which folders cannot be written to, and which disks are full."
+            )
         case _:
             return None

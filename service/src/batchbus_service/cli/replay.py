@@ -11,8 +11,12 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from batchbus_service.cli.client import Client, Document, connect
-from batchbus_service.cli.options import TIME_FORMATS, AsJson, bounds
-from batchbus_service.cli.output import Refusal, local_time, out, print_json, print_table
+from batchbus_service.cli.options import AsJson
+from batchbus_service.cli.output import out, print_json
+from batchbus_service.cli.refusals import Refusal
+from batchbus_service.cli.tables import print_table
+from batchbus_service.cli.times import Utc, bounds, local_time, moment
+from batchbus_service.domain.plurals import counted
 
 __all__ = ["abort", "list_replays", "pause", "plan", "resume", "run", "show"]
 
@@ -30,8 +34,10 @@ def plan(
     everyone: Annotated[
         bool, typer.Option("--everyone", help="Publish to batch.events instead: every subscriber gets them.")
     ] = False,
-    since: Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, help="Events from then on.")] = None,
-    until: Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, help="Events before then.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Events from then on; 2h is two hours ago.")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(parser=moment, metavar="TIME", help="Events before then.")] = None,
     event: Annotated[
         list[str] | None, typer.Option(help="Only these events, such as batch.completed; may be repeated.")
     ] = None,
@@ -42,6 +48,7 @@ def plan(
     ] = None,
     by: Annotated[list[str] | None, typer.Option(help="Only jobs created by this user's id; may be repeated.")] = None,
     rate: Rate = None,
+    utc: Utc = False,
     as_json: AsJson = False,
 ) -> None:
     """Count what a replay would publish. Nothing is published before it is run."""
@@ -103,7 +110,7 @@ def abort(replay: ReplayId, as_json: AsJson = False) -> None:
     _act(replay, "abort", {}, watch=False, as_json=as_json)
 
 
-def show(replay: ReplayId, as_json: AsJson = False) -> None:
+def show(replay: ReplayId, utc: Utc = False, as_json: AsJson = False) -> None:
     """Show a replay: what, where to, how far, and who did what to it."""
     with connect() as client:
         shown = _get(client, replay)
@@ -114,7 +121,9 @@ def show(replay: ReplayId, as_json: AsJson = False) -> None:
 
 
 def list_replays(
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many, at most.")] = 20, as_json: AsJson = False
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many, at most.")] = 20,
+    utc: Utc = False,
+    as_json: AsJson = False,
 ) -> None:
     """List replays, the newest first."""
     with connect() as client:
@@ -134,7 +143,7 @@ def list_replays(
         )
         for replay in listed["replays"]
     ]
-    print_table(("replay", "status", "published", "to", "planned", "by", "reason"), rows)
+    print_table(("replay", "status", "published", "to", "planned", "by", "reason"), rows, prose=("to", "reason"))
 
 
 def _act(replay_id: str, what: str, body: Document, *, watch: bool, as_json: bool) -> None:
@@ -169,19 +178,20 @@ def _get(client: Client, replay_id: str) -> Document:
 def _print(replay: Document) -> None:
     console = out()
     console.print(f"[bold]{replay['id']}[/]  {replay['status']}")
-    console.print(f"to {escape(_destination(replay))}, at most {replay['rate']:,} events a second")
+    console.print(f"to {escape(_destination(replay))}, at most {counted(replay['rate'], 'event')} a second")
     console.print(f"because {escape(replay['reason'])}")
     if replay["trouble"]:
         console.print(f"[red]{escape(replay['trouble'])}[/]")
     if (plan := replay["plan"]) is not None:
         span = f", from {local_time(plan['first'])} to {local_time(plan['last'])}" if plan["events"] else ""
-        console.print(f"{plan['events']:,} events of {plan['jobs']:,} jobs{span}")
+        console.print(f"{counted(plan['events'], 'event')} of {counted(plan['jobs'], 'job')}{span}")
         for name, number in plan["by_type"].items():
             console.print(f"  {number:>9,}  {name}")
         if not plan["destination_exists"]:
             console.print("[yellow]The queue did not exist when this was planned.[/]")
         elif plan["consumers"] is not None:
-            console.print(f"the queue had {plan['consumers']} consumers, and {plan['waiting']:,} messages waiting")
+            consumers, waiting = counted(plan["consumers"], "consumer"), counted(plan["waiting"], "message")
+            console.print(f"the queue had {consumers}, and {waiting} waiting")
         console.print(f"effect on batchbus itself: {plan['effect_on_batchbus']}")
     if replay["started_at"]:
         console.print(f"{_done(replay)} published, {replay['repeated']:,} of them perhaps twice")
@@ -190,7 +200,7 @@ def _print(replay: Document) -> None:
         (local_time(entry["at"]), escape(entry["by"]), entry["what"], escape(_details(entry["details"])))
         for entry in replay["audit"]
     ]
-    print_table(("time", "by", "what", ""), rows)
+    print_table(("time", "by", "what", ""), rows, prose=("",))
 
 
 def _destination(replay: Document) -> str:

@@ -11,7 +11,8 @@ from typing import Annotated, Final
 import typer
 from rich.markup import escape
 
-from batchbus_service.cli.output import Refusal, out
+from batchbus_service.cli.output import out
+from batchbus_service.cli.refusals import Refusal
 
 __all__ = ["new"]
 

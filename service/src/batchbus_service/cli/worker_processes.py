@@ -79,7 +79,7 @@ async def _announce(workers: Sequence[_Worker], slots: Sequence[int]) -> None:
     for worker in workers:
         if worker.metrics:
             console.print(f"Worker process {worker.place + 1} has its metrics at {worker.metrics}", soft_wrap=True)
-    console.print(f"{READY}: {len(workers)} processes with {divided} slots each; Ctrl-C stops them", soft_wrap=True)
+    console.print(f"{READY}: {len(workers)} processes with {divided} slots each; Ctrl-C stops it", soft_wrap=True)
     sys.stdout.flush()
 
 

@@ -4,6 +4,7 @@ BatchbusError
 ├── UnknownThing            there is nothing with that id
 │   ├── UnknownJob
 │   ├── UnknownType
+│   │   └── UnservedType
 │   ├── UnknownReplay
 │   └── UnknownParked
 ├── NotAllowed              it is there, and cannot be done to it now
@@ -60,6 +61,7 @@ __all__ = [
     "UnknownType",
     "UnreadableDocument",
     "UnreadableJob",
+    "UnservedType",
     "UserExists",
 ]
 
@@ -94,6 +96,15 @@ class UnknownType(UnknownThing):
 
     def __init__(self, job_type: str) -> None:
         super().__init__(f"Unable to find a BatchJob strategy with the type {job_type}")
+
+
+class UnservedType(UnknownType):
+    """No process that lives runs jobs of the batch type."""
+
+    def __init__(self, job_type: str) -> None:
+        UnknownThing.__init__(
+            self, f"No process serves the batch type {job_type}, and the trigger asks for one that does"
+        )
 
 
 class UnknownReplay(UnknownThing):

@@ -10,6 +10,7 @@ from enum import Enum, auto
 from batchbus_service.domain.again import may_be_checked_again
 from batchbus_service.domain.job import HistoryEntry, Job, Lease, Status
 from batchbus_service.domain.lifecycle import Policy
+from batchbus_service.domain.plurals import counted
 
 __all__ = ["Explanation", "Served", "explain"]
 
@@ -51,7 +52,7 @@ def explain(
     if job.ready_at and job.ready_at > now:
         return Explanation(
             f"Its last run failed: {_said(job, 'batch.updated', 'error') or 'nobody knows why'}. "
-            f"It is tried again at {_at(job.ready_at)}{_of_its_own(job)}; of {policy.max_attempts} runs that may fail in "
+            f"It is tried again at {_at(job.ready_at)}{_of_its_own(job)}; of {counted(policy.max_attempts, 'run')} that may fail in "
             f"a row, {job.failures} have.",
             f"It goes on by itself. `batchbus cancel {job.id}` stops it.",
         )
@@ -65,11 +66,11 @@ def _ended(job: Job, policy: Policy, *, reads_a_file: bool) -> Explanation:
         case Status.FAILED:
             why = f"It failed{_when(job)}: {_said(job, 'batch.failed', 'error') or 'nobody knows why'}."
             if job.crashes >= policy.max_crashes:
-                why += f" {job.crashes} runs in a row ended the process that each had for itself, so it is the job's fault."
+                why += f" {counted(job.crashes, 'run')} in a row ended the process that each had for itself, so it is the job's fault."
             elif job.failures >= policy.max_attempts:
-                why += f" {job.failures} runs in a row failed, which is the most that may."
+                why += f" {counted(job.failures, 'run')} in a row failed, which is the most that may."
             elif job.lost_runs >= policy.max_lost_runs:
-                why += f" {job.lost_runs} runs in a row were lost with their workers, which is the most that may be."
+                why += f" {counted(job.lost_runs, 'run')} in a row ended with their workers, which is the most that may be."
             else:
                 why += " Another run would end the same way, so it is not tried again by itself."
             hint = f"Mend what the error names; then `batchbus retry {job.id}`: {_resumed(job)}."

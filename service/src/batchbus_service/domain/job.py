@@ -159,6 +159,9 @@ class Job:
     confirm_by: datetime | None = None
     """When a dry run is canceled, unless it has been confirmed."""
 
+    worker_by: datetime | None = None
+    """By when a worker should have taken it, of a job that no process served when it was made; None once that is said."""
+
     history: tuple[HistoryEntry, ...] = ()
     published: int = 0
     """The broker has confirmed every entry of the history up to this `seq`."""

@@ -15,6 +15,7 @@ from typing import Final
 from batchbus_events.backoff import delay
 from batchbus_service.domain.again import checked_again, retried
 from batchbus_service.domain.bus_rules import BusRules
+from batchbus_service.domain.due import UNSERVED, due_at, to_ms, waits_in_vain
 from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.event_data import numbers
 from batchbus_service.domain.job import Checkpoint, HistoryEntry, Job, Lease, Status, evolve, got_on, plain
@@ -49,6 +50,8 @@ class Policy:
     publish_grace: timedelta = timedelta(seconds=10)
     """How long a process has to publish an event that it wrote, before the rescuer publishes it."""
     confirm_within: timedelta = timedelta(days=7)
+    worker_within: timedelta = timedelta(minutes=5)
+    """How long a worker may take to come for a job of a type that no process serves, before that is said."""
     wait_for_room: timedelta = timedelta(hours=1)
     """How long a job waits for a file store that is full, before that counts as a failure like any other."""
     room_every: timedelta = timedelta(seconds=60)
@@ -101,6 +104,8 @@ class NewJob:
     prepared: bool = False
     principal: str | None = None
     """As `Job.principal`."""
+    worker_by: datetime | None = None
+    """As `Job.worker_by`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ class Decider:
             principal=request.principal,
             request_digest=request.request_digest,
             prepared=request.prepared,
+            worker_by=request.worker_by,
             status=Status.CREATED,
             created_at=now,
             updated_at=now,
@@ -200,6 +206,7 @@ class Decider:
             fence=job.fence + 1,
             lease=Lease(worker, now + self.policy.lease),
             ready_at=None,
+            worker_by=None,
         )
         if job.status is not Status.CONFIRMED:
             return self._sealed(claimed, now)
@@ -303,7 +310,7 @@ class Decider:
         waiting = evolve(
             job,
             lease=None,
-            ready_at=_ms(now + pause),
+            ready_at=to_ms(now + pause),
             result=_with_error(job, error, kept=checkpoint.errors),
             checkpoint=replace(checkpoint, errors=checkpoint.errors + 1),
         )
@@ -315,7 +322,7 @@ class Decider:
         since = job.no_room_since or now
         if now - since >= self.policy.wait_for_room:
             return self.run_lost(job, now, error, cause, jitter=jitter)
-        ready_at = _ms(now + self.policy.room_every * jitter)
+        ready_at = to_ms(now + self.policy.room_every * jitter)
         waiting = evolve(job, lease=None, ready_at=ready_at, no_room_since=since)
         details: dict[str, Json] = {"error": plain(error), "attempt": job.bad_ends, NO_ROOM: True}
         return self._sealed(waiting, now, self._entry(waiting, "batch.updated", now, cause, details))
@@ -340,6 +347,17 @@ class Decider:
         if job.confirm_by and job.confirm_by <= now:
             return self.cancel(job, now, Cause(), reason="it was not confirmed in time")
         return job
+
+    def expected(self, job: Job, now: datetime, *, served: bool) -> Job:
+        """A worker should have taken the job by now. `served`: whether some process runs jobs of its type."""
+        if not waits_in_vain(job, now):
+            return job
+        settled = replace(job, worker_by=None)
+        if served:
+            return self._sealed(settled, now)
+        reason = f"No process serves the batch type {job.type}: the job waits for a worker that does"
+        details: dict[str, Json] = {UNSERVED: True, "reason": reason}
+        return self._sealed(settled, now, self._entry(settled, "batch.updated", now, Cause(), details))
 
     # -- one write: the change, its events, its next `wake_at` -----------------------------------------------------
 
@@ -373,19 +391,6 @@ class Decider:
         return evolve(changed, wake_at=due_at(changed, now, self.policy))
 
 
-def due_at(job: Job, now: datetime, policy: Policy) -> datetime | None:
-    """When the rescuer has to look at the job next: the one place that knows what can be overdue."""
-    due: list[datetime] = []
-    if job.published < len(job.history):
-        written = job.history[job.published].time
-        due.append(max(written, now - policy.publish_grace / 2) + policy.publish_grace)
-    if job.lease:
-        due.append(job.lease.expires_at)
-    if job.confirm_by:
-        due.append(job.confirm_by)
-    return _ms(min(due)) if due else None
-
-
 def _with_trigger(job: Job, cause: Cause) -> tuple[str, ...]:
     return (*job.triggers, cause.key)[-_MAX_TRIGGERS:] if cause.key else job.triggers
 
@@ -394,7 +399,3 @@ def _with_error(job: Job, error: str, *, kept: int | None = None) -> JobResult:
     """`kept`: how many of the errors stay; None for all."""
     result = job.result or JobResult()
     return result.with_error(error, kept=result.error_count if kept is None else kept)
-
-
-def _ms(time: datetime) -> datetime:
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)

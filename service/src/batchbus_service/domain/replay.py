@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from batchbus_service.domain.audit import AuditEntry
 from batchbus_service.domain.errors import ReplayRefused
+from batchbus_service.domain.plurals import counted
 from batchbus_service.domain.selection import Destination, Selection
 from batchbus_service.domain.state_machine import Move, StateMachine
 
@@ -161,7 +162,7 @@ class Replay:
             )
         if not confirm and self.destination.exchange:
             raise ReplayRefused(
-                f"This publishes {self.plan.events:,} events to {self.destination.exchange}, and so to every subscriber "
+                f"This publishes {counted(self.plan.events, 'event')} to {self.destination.exchange}, and so to every subscriber "
                 "there is. Confirm that you mean it, or name the queue of one subscriber."
             )
         if not confirm and self.plan.events > CONFIRM_ABOVE:

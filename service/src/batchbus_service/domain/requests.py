@@ -34,6 +34,8 @@ class BusRequest:
     """What versions of batchbus made of the same request that knew no principals, if that is another id."""
     own_id: str | None = None
     """The id for it in the name space of its principal, if its first id may be taken by somebody else's request."""
+    require_type: bool = False
+    """Whether it is to be refused if no process serves the type."""
 
 
 def from_bus(trigger: Event, request: CreateBatch, user: str | None, principal: str | None) -> BusRequest:
@@ -61,7 +63,9 @@ def from_bus(trigger: Event, request: CreateBatch, user: str | None, principal: 
         principal=principal,
     )
     named = request.idempotency_key is None and request.job_id is not None
-    return BusRequest(job=job, named=named, earlier_id=before if before != first else None, own_id=own_id)
+    earlier_id = before if before != first else None
+    require_type = request.require_type
+    return BusRequest(job=job, named=named, earlier_id=earlier_id, own_id=own_id, require_type=require_type)
 
 
 def from_user(asked: Draft, prepared: Draft, user_id: str, idempotency_key: str | None) -> NewJob:

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from batchbus_service.domain.bus_rules import Unvouched
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.secret_values import check_secret, from_files
+from batchbus_service.domain.variables import misspelt_variables
 
 __all__ = ["SECRETS", "Settings"]
 
@@ -75,6 +76,10 @@ def _jwt_secrets(text: str) -> str:
 
 SECRETS: Final = ("amqp_url", "mongodb_url", "catalog_url", "jwt_secret")
 """Settings that hold a secret. Each may be in a file instead, which `BATCHBUS_..._FILE` names."""
+
+
+_OF_CLIENTS: Final = ("url", "token", "token_file")
+"""What the client commands read: where the service is, and who they are."""
 
 
 def _files_by_name(value: object) -> object:
@@ -150,8 +155,18 @@ class Settings(BaseSettings):
         return default if default.is_dir() else None
 
     @classmethod
+    def variables(cls) -> list[str]:
+        """Every environment variable that batchbus reads, those of its client commands included."""
+        names = [*cls.model_fields, *(f"{name}_file" for name in SECRETS), *_OF_CLIENTS]
+        return [f"BATCHBUS_{name.upper()}" for name in names]
+
+    @classmethod
     def load(cls) -> Settings:
-        """From the environment. Raises: `BadSettings`, naming every variable at fault."""
+        """From the environment. Raises: `BadSettings`, naming every variable at fault, and every misspelt one."""
+        if misspelt := misspelt_variables(os.environ, cls.variables()):
+            raise BadSettings(
+                "\n".join(f"{name} is no setting; {near} is. Correct its name" for name, near in misspelt.items())
+            )
         given: dict[str, Any] = {**from_files(os.environ, SECRETS)}  # each goes through the validators of its field
         try:
             return cls(**given)

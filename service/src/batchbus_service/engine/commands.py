@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from batchbus_events.backoff import pauses
+from batchbus_service.domain.due import to_ms
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger
-from batchbus_service.domain.errors import Behind, Conflict, NotAllowed, UnknownJob, UnknownType
+from batchbus_service.domain.errors import Behind, Conflict, NotAllowed, UnknownJob, UnknownType, UnservedType
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause, NewJob
 from batchbus_service.domain.requests import BusRequest, is_fresh, is_of_another
 from batchbus_service.engine.dispatcher import Dispatcher
+from batchbus_service.engine.rescuer import Serves
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.preparation import prepare
 from batchbus_service.journal.transitions import Transitions
@@ -106,14 +108,16 @@ class Commands:
         *,
         preparation: Preparation | None = None,
         early_seconds: float = 600.0,
+        serves: Serves | None = None,
     ) -> None:
-        """`preparation`: for a door that prepares jobs. `early_seconds`: how long a trigger waits for its job."""
+        """`serves`: without it every batch type counts as served. `preparation`: for a door that prepares jobs. `early_seconds`: how long a trigger waits for its job."""
         self._door = door
         self._transitions = transitions
         self._worker = worker
         self._log = log
         self._preparation = preparation
         self._early_seconds = early_seconds
+        self._serves = serves
         self._creating: dict[str, asyncio.Event] = {}
         """Jobs that are being created here: commands that follow closely wait for them."""
 
@@ -147,6 +151,9 @@ class Commands:
         """
         created = self._creating.setdefault(request.id, asyncio.Event())
         try:
+            if not await self.serves(request.type):
+                within = self._transitions.decider.policy.worker_within
+                request = replace(request, worker_by=to_ms(self._transitions.clock.now() + within))
             if not await self._transitions.outbox.keep_up() and self._door.behind == "refused":
                 raise Behind
             return await self._write(request, cause)
@@ -158,6 +165,7 @@ class Commands:
     async def create_asked(self, asked: BusRequest, cause: Cause) -> Job:
         """As `create`, for what was asked for on the bus: in the name space of its principal, and once over all versions.
 
+        Raises: `UnservedType` for a new job of a type that no process serves, if the trigger asks for that.
         Raises: `NotAllowed` for an id that the trigger names and that is no new one, and what `create` raises.
         """
         store, request = self._transitions.store, asked.job
@@ -165,6 +173,8 @@ class Commands:
             known = await store.get(asked.earlier_id)
             if known is not None and known.principal is None and known.request_digest == request.request_digest:
                 return known
+        if asked.require_type and not await self.serves(request.type) and await store.get(request.id) is None:
+            raise UnservedType(request.type)
         if asked.named and not self._may_name(request) and await store.get(request.id) is None:
             raise NotAllowed(
                 f"{request.id} is no new id: a subject names a job by a ULID of the last 30 days, as ids.new_job_id makes one. "
@@ -177,6 +187,10 @@ class Commands:
             if asked.own_id is None or taken is None or not is_of_another(taken, request):
                 raise
         return await self.create(replace(request, id=asked.own_id), cause)
+
+    async def serves(self, job_type: str) -> bool:
+        """Whether some process that lives runs jobs of the batch type. Raises: `StoreUnavailable`."""
+        return self._serves is None or await self._serves(job_type)
 
     def _may_name(self, request: NewJob) -> bool:
         rules = self._transitions.decider.policy.bus

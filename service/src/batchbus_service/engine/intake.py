@@ -13,6 +13,7 @@ from batchbus_events.backoff import pauses
 from batchbus_events.bus import HELD_SINCE, PRINCIPAL, Bus, BusError, Consumer, Delivery, Message
 from batchbus_events.catalog import CancelBatch, ConfirmBatch, CreateBatch, parse_trigger
 from batchbus_events.event import Event, InvalidEvent, NewerSchema, decode
+from batchbus_events.malformed import legible_event
 from batchbus_service.domain.early import ChangeTrigger
 from batchbus_service.domain.errors import (
     Conflict,
@@ -21,6 +22,7 @@ from batchbus_service.domain.errors import (
     StoreUnavailable,
     UnknownJob,
     UnreadableJob,
+    UnservedType,
 )
 from batchbus_service.domain.job import plain
 from batchbus_service.domain.lifecycle import Cause
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Intake"]
+__all__ = ["MALFORMED", "Intake"]
 
 _PREFETCH: Final = 64
 _TRY_AGAIN: Final = 1.0
@@ -43,6 +45,8 @@ _TRY_AGAIN: Final = 1.0
 _HELD_SECONDS: Final = 24 * 3600
 """How long a trigger of a newer version, or of a job that such a one wrote, waits for a process that can read it, before
 it is parked."""
+MALFORMED: Final = "malformed"
+"""The reason of `batch.rejected` for what is parked."""
 _BACK_OFF: Final = (0.5, 10.0)
 
 
@@ -102,7 +106,7 @@ class Intake(Lifetime):
             trigger = decode(delivery.message.body)
             request = parse_trigger(trigger)
         except InvalidEvent as error:
-            await self._park(delivery, str(error))
+            await self._refuse(delivery, str(error))
             return
         except NewerSchema as error:
             await self._hold(delivery, str(error))
@@ -138,7 +142,7 @@ class Intake(Lifetime):
                     change = _change_of(trigger, request, cause, self._transitions.clock.now())
                     await self._commands.carry_out(request.job_id, change, pause=self._rest)
                 break
-            except (Conflict, UnknownJob, NotAllowed, NotStorable) as error:
+            except (Conflict, UnknownJob, UnservedType, NotAllowed, NotStorable) as error:
                 return error.code, str(error)
             except BusError as error:
                 self._log.warning("intake_waits_for_the_broker", reason=str(error), seconds=pause)
@@ -169,16 +173,23 @@ class Intake(Lifetime):
         """For a newer process, which is expected within a day."""
         since, now = delivery.message.headers.get(HELD_SINCE), self._transitions.clock.now().timestamp()
         if isinstance(since, int) and now - since > _HELD_SECONDS:
-            await self._park(delivery, f"{reason}. It was held for {_HELD_SECONDS // 3600} hours, and none has come")
+            await self._refuse(delivery, f"{reason}. It was held for {_HELD_SECONDS // 3600} hours, and none has come")
             return
         self._log.warning("trigger_held", reason=reason)
         await self._until_taken(delivery.hold)
 
-    async def _park(self, delivery: Delivery, reason: str) -> None:
-        self._transitions.meter.parked()
-        self._log.warning("message_parked", routing_key=delivery.message.routing_key, reason=reason)
-        await self._published(topics.PARKED, messages.parked(delivery.message, reason, self._transitions.clock.now()))
+    async def _refuse(self, delivery: Delivery, reason: str) -> None:
+        """It cannot be used: park it for an operator, and tell its sender, if it can be read who that is."""
+        message = delivery.message
+        await self._park(message, reason)
+        if (legible := legible_event(message.body, message.routing_key)) is not None:
+            await self._reject(legible, MALFORMED, reason)
         await delivery.ack()
+
+    async def _park(self, message: Message, reason: str) -> None:
+        self._transitions.meter.parked()
+        self._log.warning("message_parked", routing_key=message.routing_key, reason=reason)
+        await self._published(topics.PARKED, messages.parked(message, reason, self._transitions.clock.now()))
 
     async def _reject(self, trigger: Event, code: str, message: str) -> None:
         self._transitions.meter.rejected(code)

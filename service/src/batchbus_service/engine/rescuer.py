@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events.bus import Bus, BusError
+from batchbus_service.domain.due import waits_in_vain
 from batchbus_service.domain.early import Placeholder
 from batchbus_service.domain.errors import NotAllowed, StoreUnavailable
 from batchbus_service.domain.job import Job
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Rescuer"]
+__all__ = ["Rescuer", "Serves"]
+
+Serves = Callable[[str], Awaitable[bool]]
+"""Whether some process runs jobs of a batch type, such as `Presence.serves`. May raise `StoreUnavailable`."""
 
 _ROUND_EVERY: Final = 1.0
 _WANT: Final = 100
@@ -61,11 +66,13 @@ class Rescuer(Lifetime):
         log: FilteringBoundLogger,
         *,
         early_seconds: float = 600.0,
+        serves: Serves | None = None,
         background: Background | None = None,
     ) -> None:
         self._transitions = transitions
         self._bus = bus
         self._early = timedelta(seconds=early_seconds)
+        self._serves = serves
         self._failing_since: datetime | None = None
         self._outage_until = transitions.clock.now()
         """When broker or database were away last. The time before the start of this process is unknown, and counts."""
@@ -149,6 +156,7 @@ class Rescuer(Lifetime):
     async def _attend_all(self, due: list[Job]) -> int:
         overdue = await self._without_expected(due)
         done = len(due) - len(overdue)
+        overdue = [await self._looked_for(job) for job in overdue]
         for job in overdue:
             with self._going_on(job.id):
                 done += await self._attend(job)
@@ -234,6 +242,17 @@ class Rescuer(Lifetime):
         outage = self._failing_since is not None and now - self._failing_since >= _OUTAGE
         later = now + (self._early if outage and not placeholder.ended else _ANSWER_WITHIN)
         await self._transitions.store.move_placeholder(placeholder, wake_at=later, ended=placeholder.ended)
+
+    async def _looked_for(self, job: Job) -> Job:
+        """Say that no process serves the job's type, if one should have come by now and none has. Returns the job after it."""
+        transitions, now = self._transitions, self._transitions.clock.now()
+        if self._serves is None or not waits_in_vain(job, now):
+            return job
+        served = await self._serves(job.type)
+        changed = await transitions.try_change(job, partial(transitions.decider.expected, served=served))
+        if changed is not None and not served:
+            self._log.warning("batch_type_not_served", job_id=job.id, job_type=job.type)
+        return changed or job
 
     async def _may_judge(self, job: Job) -> bool:
         """Whether what another process has promised of this job has not been kept, by a clock that can be trusted."""

@@ -84,7 +84,7 @@ def progress(job: Job, data: Mapping[str, Json], now: datetime) -> Message:
 
 
 def rejected(trigger: Event, reason: str, message: str, now: datetime) -> Message:
-    """A trigger that is well formed and cannot be carried out. `reason`: unknown_job, not_allowed, conflict."""
+    """A trigger that cannot be carried out. `reason`: one of `catalog.RejectionReason`."""
     data: dict[str, Json] = {"trigger": trigger.type, "reason": reason, "message": message}
     if trigger.subject:
         data["id"] = trigger.subject

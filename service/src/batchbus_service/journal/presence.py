@@ -7,7 +7,7 @@ gone: what a living process wrote is left to it, however busy it is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -24,10 +24,15 @@ __all__ = ["Presence"]
 _SIGNS: Final = 8
 """How often a process says that it lives in the time after which it counts as gone."""
 _NAME: Final = "signs of life"
+_REMEMBERED: Final = 1000
+"""Batch types that are kept in mind as served."""
 
 
 class Presence(Lifetime):
-    """One per process, under the name with which it holds leases. `lasts`: how long a sign of life counts."""
+    """One per process, under the name with which it holds leases. `lasts`: how long a sign of life counts.
+
+    `types`: the batch types whose jobs this process runs.
+    """
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class Presence(Lifetime):
         log: FilteringBoundLogger,
         *,
         lasts: timedelta,
+        types: Sequence[str] = (),
         background: Background | None = None,
     ) -> None:
         self.name = name
@@ -44,9 +50,12 @@ class Presence(Lifetime):
         self._clock = clock
         self._log = log
         self._lasts = lasts
+        self._types = tuple(types)
+        self._served: dict[str, float] = {}
+        """Until when, on the stopwatch, a batch type counts as served by another process."""
         self._others: Mapping[str, datetime] = {}
         self._looked_at = float("-inf")
-        every = lasts.total_seconds() / _SIGNS
+        self._every = every = lasts.total_seconds() / _SIGNS
         self._signs = Periodic(
             background or Background(log), _NAME, self._give_a_sign, every=every, pause_first=True, on_time=True
         )
@@ -72,6 +81,21 @@ class Presence(Lifetime):
         until = self._others.get(name)
         return until is not None and self._clock.now() < until
 
+    async def serves(self, job_type: str) -> bool:
+        """Whether some process that lives runs jobs of this type. Raises: `StoreUnavailable`.
+
+        One that does not say what it runs, as those of earlier versions, counts as running everything; and while nobody
+        knows who lives, since the database's clock was set a moment ago, every type counts as served.
+        """
+        asked = self._clock.monotonic()
+        if job_type in self._types or self._served.get(job_type, 0.0) > asked or not self._clock.settled():
+            return True
+        signs, now = await self._store.signs(), self._clock.now()
+        found = any(now < sign.until and (sign.types is None or job_type in sign.types) for sign in signs)
+        if found:
+            self._served = {**dict(list(self._served.items())[-_REMEMBERED:]), job_type: asked + self._every}
+        return found
+
     async def _give_a_sign(self) -> None:
         try:
             await self._renew()
@@ -81,6 +105,6 @@ class Presence(Lifetime):
     async def _renew(self) -> None:
         asked = self._clock.monotonic()
         # Side by side: where each call waits for seconds, signs that wait for looks would come too late for the others.
-        sign = self._store.renew(self.name, self._clock.now() + self._lasts)
+        sign = self._store.renew(self.name, self._clock.now() + self._lasts, self._types)
         _, self._others = await asyncio.gather(sign, self._store.present())
         self._looked_at = asked

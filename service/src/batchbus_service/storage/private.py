@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from batchbus_service.domain.errors import BadSettings
 
-__all__ = ["keep_private", "looseness", "private_folder"]
+__all__ = ["keep_private", "looseness", "private_folder", "try_to_write"]
 
 _OTHERS: Final = 0o007
 _GROUP_AND_OTHERS: Final = 0o077
+_TRIAL_BYTES: Final = 8192
 _OURS: Final = ("mongodb", "files", "jwt.secret", "client.env")
 """Names in a data directory which show that it is one."""
 
@@ -51,8 +53,13 @@ def private_folder(folder: Path, *, shared: bool = False) -> None:
     `BadSettings` for a folder that is not ours to change, or has other things in it than those of a data directory.
     """
     if not folder.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadSettings(f"The folder {folder} cannot be made: {error.strerror}. Name one that can be") from None
         return
+    if not folder.is_dir():
+        raise BadSettings(f"{folder} is not a folder. Name another one")
     allowed = 0o070 if shared else 0
     if (reason := looseness(folder, allowed=allowed)) is None:
         return
@@ -66,3 +73,23 @@ def private_folder(folder: Path, *, shared: bool = False) -> None:
         f"{reason}, and files of users would be readable there. Name a folder of its own, or `chmod "
         f"{'o-rwx' if shared else '700'} {folder}` as its owner"
     )
+
+
+def try_to_write(folder: Path) -> None:
+    """Write a file of a few kilobytes into the folder, and remove it. Raises `BadSettings` if that cannot be done.
+
+    To be asked before anything relies on it: a database that cannot write says so in its own words, and late.
+    """
+    trial = folder / f".writable-{os.getpid()}"
+    try:
+        with trial.open("wb") as file:
+            file.write(bytes(_TRIAL_BYTES))
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BadSettings(
+            f"The folder {folder} cannot be written to: {error.strerror}. Make room on its disk, give the user of this process "
+            "the right to write there, or name another folder"
+        ) from None
+    finally:
+        with suppress(OSError):
+            trial.unlink()

@@ -17,6 +17,12 @@ from batchbus_strategies.strategy import Actor, Draft, JobRefused, JobRun
 __all__ = ["OrderExport", "OrderExportContext"]
 
 _RELATIONS: Final = ("customer", "shipping_address", "sales_channel")
+_KNOWN_RELATIONS: Final = (
+    *("billing_address", "cart", "claims", "currency", "customer", "discounts", "draft_order", "edits", "fulfillments"),
+    *("gift_card_transactions", "gift_cards", "items", "payments", "refunds", "region", "returns", "sales_channel"),
+    *("shipping_address", "shipping_methods", "swaps"),
+)
+"""Those of an order in Medusa v1."""
 
 
 class OrderExportContext(RecordExportContext):
@@ -39,7 +45,7 @@ class OrderExport(RecordExport[Order]):
 
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for an unknown order, filter or column, or a value of the wrong kind."""
-        complete_list_config(draft.context, _RELATIONS)
+        complete_list_config(draft.context, _RELATIONS, _KNOWN_RELATIONS)
         if draft.context.get("filterable_fields") is None:
             draft.context.pop("filterable_fields", None)
         await super().prepare(draft, actor)

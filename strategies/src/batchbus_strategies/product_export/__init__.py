@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from batchbus_strategies.catalog.references import References, load_references
 from batchbus_strategies.contexts import checked_context
+from batchbus_strategies.list_config import FLAT
 from batchbus_strategies.product_export.context import ProductExportContext, complete_context
 from batchbus_strategies.product_export.lines import header_line
 from batchbus_strategies.product_export.shape import Shape
@@ -46,7 +47,7 @@ class ProductExport(BatchStrategy[ProductExportContext]):
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for an unknown order or filter, or a value of the wrong kind."""
         complete_context(draft.context)
-        checked_context(ProductExportContext, draft.context)
+        checked_context(ProductExportContext, draft.context, also=FLAT)
 
     async def pre_process(self, run: JobRun[ProductExportContext]) -> None:
         selection = Selection.of(run.context)

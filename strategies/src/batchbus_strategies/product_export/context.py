@@ -33,6 +33,23 @@ _RELATIONS: Final = (
 )
 
 
+_KNOWN_RELATIONS: Final = (
+    *(
+        "categories",
+        "collection",
+        "images",
+        "options",
+        "profile",
+        "profiles",
+        "sales_channels",
+        "tags",
+        "type",
+        "variants",
+    ),
+)
+"""Those of a product in Medusa v1."""
+
+
 class ProductExportContext(BaseModel):
     """Further keys are kept and ignored."""
 
@@ -46,7 +63,7 @@ class ProductExportContext(BaseModel):
 
 def complete_context(context: MutableMapping[str, Any]) -> None:
     """Complete `list_config`. Raises `JobRefused`."""
-    config = complete_list_config(context, _RELATIONS)
+    config = complete_list_config(context, _RELATIONS, _KNOWN_RELATIONS)
     order_of(config["order"] if isinstance(config["order"], dict) else {})
     if (fields := context.get("filterable_fields")) is None:
         context.pop("filterable_fields", None)

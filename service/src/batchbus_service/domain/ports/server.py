@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-__all__ = ["Clock", "DatabaseServer", "ProcessStore"]
+__all__ = ["Clock", "DatabaseServer", "ProcessStore", "Sign"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A sign of life: until when a process counts as alive, and what it serves."""
+
+    until: datetime
+    types: tuple[str, ...] | None
+    """The batch types whose jobs it runs; None for a process of a version that does not say."""
 
 
 class ProcessStore(Protocol):
     """The processes that are there. Every method may raise `StoreUnavailable`."""
 
-    async def renew(self, name: str, until: datetime) -> None:
-        """The process counts as alive until then."""
+    async def renew(self, name: str, until: datetime, types: Sequence[str] = ()) -> None:
+        """The process counts as alive until then, and runs jobs of these batch types."""
 
     async def present(self) -> Mapping[str, datetime]:
         """Until when each process counts as alive, by name; those long gone may be left out."""
+
+    async def signs(self) -> Sequence[Sign]:
+        """The last sign of each process; those long gone may be left out."""
 
     async def leave(self, name: str) -> None:
         """The process ends in good order."""

@@ -57,6 +57,7 @@ async def bearer_token(request: Request, api: ApiState, body: JsonBody) -> Respo
 
 @router.get("", responses=answers(OneUser))
 async def who_am_i(caller: Caller) -> Response:
+    """Whose credentials these are."""
     return OneUser(user=user_on_the_wire(caller.user)).response()
 
 

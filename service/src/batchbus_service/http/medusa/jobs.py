@@ -72,6 +72,7 @@ async def list_jobs(request: Request, api: ApiState, caller: Reader) -> Response
 
 @router.get("/{id}", responses=answers(OneJob))
 async def retrieve(id: str, api: ApiState, caller: Reader) -> Response:
+    """One job. Somebody else's is shown to operators alone."""
     return _answer(await job_for(api, caller, id))
 
 

@@ -51,6 +51,7 @@ async def grant(api: ApiState, caller: Writer, body: JsonBody) -> Response:
 
 @router.delete("/admin/uploads", responses=answers(Deleted), openapi_extra=takes(FileKey))
 async def delete(api: ApiState, caller: Writer, body: JsonBody) -> Response:
+    """Remove a file that one has uploaded, or that a job of one's own has made."""
     key = read_file_key(body)
     if not await api.file_access.belongs_to(caller, key):  # the same for one that is not there
         raise not_allowed("Cannot delete a file that does not belong to the logged in user")

@@ -96,6 +96,7 @@ async def list_replays(
 
 @router.get("/{id}", responses=answers(OneReplay))
 async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
+    """One replay: what, where to, how far, and who did what to it."""
     return _answer(await _find(api, id))
 
 
@@ -110,6 +111,7 @@ async def run(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Respo
 
 @router.post("/{id}/pause", responses=answers(OneReplay), openapi_extra=takes(_Nothing))
 async def pause(id: str, api: ApiState, caller: Operator, body: JsonBody) -> Response:
+    """Stop after the batch of events that is on its way; `resume` goes on from there."""
     read_form(_Nothing, body)
     return await _change(api, id, lambda known, now: known.pause(caller.user.email, now))
 

@@ -68,6 +68,7 @@ async def add(api: ApiState, caller: UserAdmin, body: JsonBody) -> Response:
 
 @router.get("/{id}", responses=answers(OneUser))
 async def retrieve(id: str, api: ApiState, _caller: Operator) -> Response:
+    """One user."""
     return OneUser(user=user_on_the_wire(await _user(api, id))).response()
 
 

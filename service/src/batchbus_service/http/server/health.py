@@ -26,6 +26,7 @@ def _readiness(request: Request) -> Readiness:
 
 @router.get("/health", response_class=HTMLResponse)
 async def health() -> Response:
+    """`OK`, as Medusa answers."""
     return HTMLResponse("OK")
 
 

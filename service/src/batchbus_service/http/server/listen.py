@@ -6,7 +6,7 @@ import socket
 
 from batchbus_service.domain.errors import CannotListen
 
-__all__ = ["listen"]
+__all__ = ["listen", "reachable"]
 
 
 def listen(host: str, port: int, *, setting: str = "BATCHBUS_HTTP_PORT") -> socket.socket:
@@ -26,3 +26,10 @@ def listen(host: str, port: int, *, setting: str = "BATCHBUS_HTTP_PORT") -> sock
             "one), or end the process that has it."
         ) from None
     return sock
+
+
+def reachable(host: str) -> str:
+    """An address that a client can use for a host that is listened on, as it stands in a URL."""
+    if host in ("0.0.0.0", "::", ""):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -45,6 +45,22 @@ _PHRASES: Final = {413: "Content Too Large", 416: "Range Not Satisfiable"}
 _EVERYWHERE: Final = (400, 503)
 _TO_KNOWN_CALLERS: Final = (403, 404)
 _TO_BODIES: Final = (408, 413, 415)
+_TAGS: Final[Mapping[str, str]] = {
+    "auth": "Signing in and out, and one's own sessions, tokens and password.",
+    "users": "Who may use the service, and what they did.",
+    "tokens": "API tokens: who has one, and for what.",
+    "batch jobs": "Jobs: made, confirmed, canceled, looked at.",
+    "uploads": "Files for jobs, and from them.",
+    "batch types": "What kinds of jobs there are, and what they take.",
+    "events": "What happens, as it happens and as it happened.",
+    "replays": "Past events, published again.",
+    "parked messages": "Messages that could not be used.",
+    "health": "Whether the service lives and can work, and what it measures.",
+}
+"""What each tag of a route is about."""
+_SERVERS: Final = ({"url": "/", "description": "The service that this document comes from."},)
+_LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+_TO_PUBLIC: Final = (400,)
 _SIGNING_IN: Final = (("post", "/admin/auth"), ("post", "/admin/auth/token"))
 
 
@@ -121,6 +137,9 @@ def _completed(document: Described) -> Described:
         schemas.pop(framework_s_own, None)
     schemas["Refusal"] = Refusal.model_json_schema()
     document["components"]["securitySchemes"] = dict(_CREDENTIALS)
+    document["info"]["license"] = dict(_LICENSE)
+    document["servers"] = [dict(server) for server in _SERVERS]
+    document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _complete(method, path, operation)
@@ -139,6 +158,9 @@ def _complete(method: str, path: str, operation: Described) -> None:
         if (method, path) not in _SIGNING_IN:
             refusals += _TO_KNOWN_CALLERS
             operation["security"] = [{name: []} for name in _CREDENTIALS]
+    else:
+        refusals += _TO_PUBLIC
+    operation.setdefault("security", [])  # said of public routes too, as their readers cannot know otherwise
     if "requestBody" in operation:
         refusals += _TO_BODIES
     for status in refusals:

@@ -50,6 +50,7 @@ _PLAIN: Final = (
     "confirmed_early",
     "confirmed_early_digest",
     "confirm_by",
+    "worker_by",
     "published",
     "ready_at",
     "wake_at",
@@ -57,7 +58,7 @@ _PLAIN: Final = (
 )
 _TEXTS: Final = ("_id", "type", "created_by", "request_digest", "status")
 _NUMBERS: Final = ("version", "fence", "failures", "lost_runs", "crashes", "published")
-_MOMENTS: Final = ("created_at", "updated_at", "ready_at", "wake_at", "no_room_since", "confirm_by")
+_MOMENTS: Final = ("created_at", "updated_at", "ready_at", "wake_at", "no_room_since", "confirm_by", "worker_by")
 _KINDS: Final[Mapping[str, type | UnionType]] = {
     **dict.fromkeys(_TEXTS, str),
     **dict.fromkeys(_NUMBERS, int),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from batchbus_service.domain.ports.server import Sign
 from batchbus_service.storage.mongo.collection import Collection, Database
 
 __all__ = ["MongoProcessStore"]
@@ -19,8 +20,8 @@ class MongoProcessStore:
     def __init__(self, database: Database) -> None:
         self._processes = Collection(database, "processes")
 
-    async def renew(self, name: str, until: datetime) -> None:
-        await self._processes.put({"_id": name}, {"$set": {"alive_until": until}})
+    async def renew(self, name: str, until: datetime, types: Sequence[str] = ()) -> None:
+        await self._processes.put({"_id": name}, {"$set": {"alive_until": until, "types": list(types)}})
 
     async def present(self) -> Mapping[str, datetime]:
         found = {each["_id"]: each["alive_until"] for each in await self._processes.find({})}
@@ -29,6 +30,12 @@ class MongoProcessStore:
         if gone:
             await self._processes.delete_all({"_id": {"$in": gone}})
         return {name: until for name, until in found.items() if name not in gone}
+
+    async def signs(self) -> Sequence[Sign]:
+        return [
+            Sign(each["alive_until"], tuple(each["types"]) if "types" in each else None)
+            for each in await self._processes.find({})
+        ]
 
     async def leave(self, name: str) -> None:
         await self._processes.delete({"_id": name})
