@@ -12,7 +12,7 @@ import structlog
 
 from batchbus_service.domain.job import Job, Lease, Status
 from batchbus_service.engine.rescuer import Rescuer
-from batchbus_service.engine.unrenewed import UnrenewedLeases
+from batchbus_service.engine.unrenewed import EndedLeases, UnrenewedLeases
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 JOB = Job(
@@ -135,3 +135,27 @@ def test_the_next_end_is_that_of_the_lease_that_was_seen_unrenewed_for_longest()
     assert leases.next_end(112.0) == 18.0
     assert leases.next_end(131.0) == 9.0, "the first has run out"
     assert leases.next_end(150.0) == math.inf
+
+
+def test_a_lease_that_is_over_when_it_comes_was_written_by_a_clock_that_is_behind() -> None:
+    leases, later = EndedLeases(), NOW + timedelta(seconds=100)
+    leases.note([], later, all_of_them=True)
+    leases.note([leased(10)], later + timedelta(seconds=1), all_of_them=True)
+    assert leases.came_ended(leased(10))
+    leases.note([leased(10)], later + timedelta(seconds=2), all_of_them=True)
+    assert leases.came_ended(leased(10)), "it is the same one"
+    leases.note([leased(100.5)], later + timedelta(seconds=3), all_of_them=True)
+    assert leases.came_ended(leased(100.5)), "it should have been found a look before"
+    leases.note([leased(103.5)], later + timedelta(seconds=4), all_of_them=True)
+    assert not leases.came_ended(leased(103.5)), "it ended since the last look"
+
+
+def test_a_lease_that_ended_before_the_first_look_or_could_not_be_found_earlier_did_not_come_like_that() -> None:
+    leases, later = EndedLeases(), NOW + timedelta(seconds=100)
+    leases.note([leased(10)], later, all_of_them=True)
+    assert not leases.came_ended(leased(10)), "nothing is known of the time before"
+    leases.note([leased(10)], later + timedelta(seconds=1), all_of_them=True)
+    assert not leases.came_ended(leased(10)), "it was there at the last look"
+    leases.note([JOB], later + timedelta(seconds=2), all_of_them=False)
+    leases.note([leased(20)], later + timedelta(seconds=3), all_of_them=True)
+    assert not leases.came_ended(leased(20)), "the last look did not find all"

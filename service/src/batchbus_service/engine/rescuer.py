@@ -22,7 +22,7 @@ from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import due_at
 from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.signal import Signal
-from batchbus_service.engine.unrenewed import UnrenewedLeases
+from batchbus_service.engine.unrenewed import EndedLeases, UnrenewedLeases
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.telemetry.background import Background, Periodic
 
@@ -83,6 +83,7 @@ class Rescuer(Lifetime):
         self._next_end: datetime | None = None
         """When the next lease ends that was missed."""
         self._unrenewed = UnrenewedLeases(lease)
+        self._ended = EndedLeases()
         self._look_ahead_at = float("-inf")
         self._in_doubt = False
         """Whether a lease that is over could not be judged by the clock: the database has answered too slowly."""
@@ -107,7 +108,9 @@ class Rescuer(Lifetime):
         """Look after the jobs and placeholders that are due. Returns how many of them need nothing more for now."""
         now, self._next_end = self._transitions.clock.now(), None
         await self._look_ahead()
-        due = self._due_now(await self._transitions.store.due(until=now + self._ahead, want=_WANT), now)
+        soon = await self._transitions.store.due(until=now + self._ahead, want=_WANT)
+        due = self._due_now(soon, now)
+        self._ended.note((each for each in due if isinstance(each, Job)), now, all_of_them=len(soon) < _WANT)
         self._note_whether_well(self._bus.connected and not self._transitions.outbox.failure)
         self._in_doubt = False
         done = await self._attend_all([each for each in due if isinstance(each, Job)])
@@ -257,8 +260,7 @@ class Rescuer(Lifetime):
     async def _may_judge(self, job: Job) -> bool:
         """Whether what another process has promised of this job has not been kept, by a clock that can be trusted."""
         clock, unrenewed = self._transitions.clock, self._unrenewed
-        if await clock.sure():
-            unrenewed.forget()
+        if await clock.sure() and not self._ended.came_ended(job):
             return True
         self._in_doubt = True
         unrenewed.look_at([job], clock.monotonic())

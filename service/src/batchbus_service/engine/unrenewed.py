@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from batchbus_service.domain.job import Job, Lease
 
-__all__ = ["UnrenewedLeases"]
+__all__ = ["EndedLeases", "UnrenewedLeases"]
 
 
 class UnrenewedLeases:
@@ -39,3 +39,35 @@ class UnrenewedLeases:
 
     def forget(self) -> None:
         self._seen.clear()
+
+
+class EndedLeases:
+    """Leases that had ended before they were written, by the time of this process.
+
+    Whoever wrote such a lease has a clock that is behind: the database's was set back when that process asked for the
+    time, and set right again before this one did. Nothing tells this process that it was ever wrong, but that at its last
+    look the lease was not there, and should have been found.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Lease, bool]] = {}
+        """By job: a lease that was over at the last look, and whether it came like that."""
+        self._all_until: datetime | None = None
+        """Up to this time, the last look has found all that were over; None if there were too many."""
+
+    def note(self, jobs: Iterable[Job], now: datetime, *, all_of_them: bool) -> None:
+        """What a look has found. `all_of_them`: whether there is nothing else that is due."""
+        ended: dict[str, tuple[Lease, bool]] = {}
+        for job in jobs:
+            if job.lease is None or job.lease.expires_at > now:
+                continue
+            lease, came_ended = self._known.get(job.id, (None, False))
+            if lease != job.lease:
+                came_ended = self._all_until is not None and job.lease.expires_at < self._all_until
+            ended[job.id] = (job.lease, came_ended)
+        self._known = ended
+        self._all_until = now if all_of_them else None
+
+    def came_ended(self, job: Job) -> bool:
+        lease, came_ended = self._known.get(job.id, (None, False))
+        return came_ended and lease == job.lease
