@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -21,7 +20,7 @@ from batchbus_events.backoff import pauses
 from batchbus_events.bus import BusError
 from batchbus_events.tasks import end
 from batchbus_service.domain.errors import StoreUnavailable
-from batchbus_service.domain.job import HistoryEntry, Job
+from batchbus_service.domain.job import HistoryEntry, Job, evolve
 from batchbus_service.domain.lifecycle import Policy, due_at
 from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.ports import Clock, JobStore
@@ -341,8 +340,8 @@ class Outbox(Lifetime):
 
     def _marked(self, pending: Pending) -> Job:
         """The job with its mark, and the `wake_at` that goes with that."""
-        job = replace(pending.job, published=pending.done)
-        return replace(job, wake_at=due_at(job, self._clock.now(), self._policy))
+        job = evolve(pending.job, published=pending.done)
+        return evolve(job, wake_at=due_at(job, self._clock.now(), self._policy))
 
     async def _settle_all(self, marked: Sequence[Pending]) -> None:
         """In one write. If that cannot be encoded, in one for each: a bad job is dropped, and left to the rescuer."""

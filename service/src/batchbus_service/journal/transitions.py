@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from batchbus_service.domain.carried import carries
 from batchbus_service.domain.early import MAX_OF_ONE_SENDER, ChangeTrigger, Kept, Placeholder, carried_out
 from batchbus_service.domain.errors import Conflict, JobExists, NotAllowed, StoreUnavailable, UnknownJob
-from batchbus_service.domain.job import Job, Writer
+from batchbus_service.domain.job import Job, Writer, evolve
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob
 from batchbus_service.domain.plans import REFUSED
 from batchbus_service.domain.ports import Clock, JobStore
@@ -132,7 +131,7 @@ class Transitions:
         unsure: list[Unsure] | None = None,
     ) -> Job | None:
         """As `change`, but None if the job has moved on since it was read, or its lease was renewed (`same_lease`)."""
-        known = replace(job, published=self.outbox.published(job))
+        known = evolve(job, published=self.outbox.published(job))
         decided = decide(known, self.clock.now())
         if decided is known:
             return job
@@ -215,7 +214,7 @@ class Transitions:
 
     def _signed(self, job: Job) -> Job:
         """Others leave it to this process to publish what it has written."""
-        return replace(job, writer=Writer(self.outbox.process, len(job.history)))
+        return evolve(job, writer=Writer(self.outbox.process, len(job.history)))
 
     async def _insert(self, job: Job) -> Job | Placeholder | None:
         """None once the job is there as written here; else what has its id."""
