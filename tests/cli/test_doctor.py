@@ -24,6 +24,7 @@ from batchbus_service.cli.doctor import examine
 from batchbus_service.domain.settings import Settings
 from tests.cli.command import Command
 from tests.patience import PATIENCE
+from tests.rabbitmq_node import RabbitNode
 
 
 def _bad(command: Command, **environment: str) -> dict[str, tuple[str, str]]:
@@ -248,3 +249,16 @@ def test_a_virtual_host_that_is_not_there_is_named(folder_command: Command, amqp
 def test_the_clock_of_the_broker_is_compared(folder_command: Command, amqp_vhost_url: str) -> None:
     check = _said(folder_command, "clock", BATCHBUS_AMQP_URL=amqp_vhost_url)
     assert check["fine"] and "agrees with that of the broker" in check["words"]
+
+
+@pytest.mark.rabbitmq
+def test_a_broker_that_takes_no_messages_at_the_moment_tells_no_time_and_is_not_said_to_be_broken(
+    folder_command: Command, amqp_vhost_url: str, rabbit_node: RabbitNode
+) -> None:
+    rabbit_node.low_memory(True)
+    try:
+        examined = folder_command("doctor", BATCHBUS_AMQP_URL=amqp_vhost_url)
+    finally:
+        rabbit_node.low_memory(False)
+    assert examined.code == 0, examined
+    assert "there is no other clock here to compare it with" in examined.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final, Literal
@@ -138,57 +139,77 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show everything about jobs, why each is where it is, and the way out."""
-    files = {
-        "--save": save,
-        "--errors": errors,
-        "--error-file": error_file,
-        "--plan-file": plan_file,
-        "--outcome-file": outcome_file,
-    }
-    named = [name for name, file in files.items() if file is not None]
+    files = _Files(save, errors, error_file, plan_file, outcome_file)
+    rows = _Rows("plan" if plan else "outcome" if outcome else None, kind, find, limit)
     several = Several(jobs, as_json=as_json)
-    if named and not several.alone:
-        raise typer.BadParameter(f"{named[0]} names one file, and so goes with one job")
+    if files.any and not several.alone:
+        raise typer.BadParameter("a file is fetched of one job")
     with connect() as client:
 
-        def show_one(job: str) -> None:
-            if job != several.ids[0] and not as_json:
+        def show_one(job_id: str) -> None:
+            if job_id != several.ids[0] and not as_json:
                 out().print()
-            if plan or outcome:
-                show_rows(
-                    *(client, job, "plan" if plan else "outcome"), kind=kind, find=find, limit=limit, as_json=as_json
-                )
-                return
-            if plan_file is not None:
-                save_rows(client, job, "plan", plan_file, kind=kind, find=find)
-            if outcome_file is not None:
-                save_rows(client, job, "outcome", outcome_file, kind=kind, find=find)
-            shown, history = client.job(job), client.get(f"{job_path(job)}/history")
-            _save_files(client, shown, save=save, errors=errors, error_file=error_file)
-            if as_json:
-                print_json({"batch_job": shown, **history}, one_line=not several.alone)
-                return
-            for saved in filter(None, files.values()):
-                out().print(f"Saved {saved} ({counted(saved.stat().st_size, 'byte')})")
-            if not named:
-                _print_job(shown, history)
+            if rows.what is not None:
+                show_rows(client, job_id, rows.what, kind=kind, find=find, limit=limit, as_json=as_json)
+            else:
+                _show_one(client, job_id, files, rows, as_json=as_json, alone=several.alone)
 
         several.each(show_one)
     several.end()
 
 
-def _save_files(
-    client: Client, job: Document, *, save: Path | None, errors: Path | None, error_file: Path | None
-) -> None:
-    if save is not None:
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Where to put which files of a job."""
+
+    save: Path | None
+    errors: Path | None
+    error_file: Path | None
+    plan: Path | None
+    outcome: Path | None
+
+    @property
+    def any(self) -> list[Path]:
+        """Those that are wanted."""
+        return [file for file in (self.save, self.errors, self.error_file, self.plan, self.outcome) if file is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Which rows of a plan or an outcome are asked for."""
+
+    what: Literal["plan", "outcome"] | None
+    kind: str | None
+    find: str | None
+    limit: int
+
+
+def _show_one(client: Client, job_id: str, files: _Files, rows: _Rows, *, as_json: bool, alone: bool) -> None:
+    if files.plan is not None:
+        save_rows(client, job_id, "plan", files.plan, kind=rows.kind, find=rows.find)
+    if files.outcome is not None:
+        save_rows(client, job_id, "outcome", files.outcome, kind=rows.kind, find=rows.find)
+    job, history = client.job(job_id), client.get(f"{job_path(job_id)}/history")
+    _save_files(client, job, files)
+    if as_json:
+        print_json({"batch_job": job, **history}, one_line=not alone)
+        return
+    for saved in files.any:
+        out().print(f"Saved {saved} ({counted(saved.stat().st_size, 'byte')})")
+    if not files.any:
+        _print_job(job, history)
+
+
+def _save_files(client: Client, job: Document, files: _Files) -> None:
+    if files.save is not None:
         key = (job["result"] or {}).get("file_key")
         if not key:
             raise Refusal(f"{job['id']} has made no file.")
-        client.download(key, save)
-    if errors is not None:
-        client.save(f"{job_path(job['id'])}/errors", errors)
-    if error_file is not None:
-        client.save(f"{job_path(job['id'])}/error-file", error_file)
+        client.download(key, files.save)
+    if files.errors is not None:
+        client.save(f"{job_path(job['id'])}/errors", files.errors)
+    if files.error_file is not None:
+        client.save(f"{job_path(job['id'])}/error-file", files.error_file)
 
 
 def _print_job(job: Document, history: Document) -> None:

@@ -211,7 +211,7 @@ else:
     def evolve(job: Job, **changes: object) -> Job:
         """The job with other values of some fields, as `dataclasses.replace`, which runs through all fields each time.
 
-        A job has 31 of them, and changes some 30 times in its life. Raises `TypeError` for a field that there is not.
+        A job has 32 of them, and changes some 30 times in its life. Raises `TypeError` for a field that there is not.
         """
         evolved = object.__new__(Job)
         fields = vars(evolved)

@@ -352,7 +352,7 @@ class Decider:
         """A worker should have taken the job by now. `served`: whether some process runs jobs of its type."""
         if not waits_in_vain(job, now):
             return job
-        settled = replace(job, worker_by=None)
+        settled = evolve(job, worker_by=None)
         if served:
             return self._sealed(settled, now)
         reason = f"No process serves the batch type {job.type}: the job waits for a worker that does"
