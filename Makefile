@@ -8,6 +8,10 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
+# The tests start hundreds of processes. Where Python may keep no bytecode, as in many containers, each of them would
+# compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo up test test-long coverage simulate mutants soak check generate docs bench fuzz audit lock dist
 
 help: ## this list
