@@ -8,6 +8,10 @@ PY := .venv/bin/python
 READY := .venv/.ready
 PACKAGES := events strategies service
 
+# The tests start hundreds of processes. Where Python may keep no bytecode, as in many containers, each of them would
+# compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo up test test-long coverage simulate mutants soak check generate docs bench fuzz interop audit lock dist
 
 help: ## this list
@@ -23,7 +27,9 @@ test: $(READY) ## every test, those against a real RabbitMQ included
 	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(READY) ## the long forms of the tests that have one, half an hour or so
-	@BATCHBUS_LONG_TESTS=1 $(PY) -m pytest --numprocesses 2 tests/imports tests/simulation tests/operations/replay $(ARGS)
+	@BATCHBUS_LONG_TESTS=1 $(PY) -m pytest --numprocesses 2 tests/imports tests/simulation tests/operations/replay \
+	    tests/engine/test_backlog.py tests/engine/test_crashes.py tests/engine/test_outages.py \
+	    tests/engine/test_triggers.py tests/execution/test_isolation.py $(ARGS)
 	@BATCHBUS_TEST_ISOLATION=all $(PY) -m pytest --numprocesses 2 tests/engine/test_lives.py tests/execution/test_rude.py \
 	    tests/engine/test_cancel.py tests/execution/test_row_errors.py $(ARGS)
 

@@ -30,7 +30,7 @@ _ENDS_WITH_ITS_WORK: Final = {
     "events/keyed_executor.py KeyedExecutor.add": "one key; an error is logged, and the next item follows",
     "events/memory.py _Consumer.deliver": "one delivery; what it raises is logged, and the delivery put back",
     "events/tasks.py merged": "one step of a stream, awaited by whoever reads it",
-    "service/app/bootstrap.py _last_resort.give_up": "ends the process",
+    "service/app/last_resort.py last_resort.give_up": "ends the process",
     "service/storage/clock.py ServerClock.sure": "one measurement, awaited by whoever asks",
     "service/journal/notifier.py Notifier.notify": "a few notifications; the next that is needed begins anew",
     "service/storage/mongo/embedded.py EmbeddedMongo._launch": "reads to the end of a pipe",

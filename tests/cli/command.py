@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 from batchbus_service.cli import main
+from tests.cli.forks import Forks
 from tests.patience import PATIENCE
 
 __all__ = ["Command", "Result"]
@@ -75,6 +76,8 @@ class Command:
 
     def apart(self, *arguments: str, **environment: str) -> Result:
         """In a process of its own: for a test whose own process writes to the standard output, too."""
+        if arguments[0] not in _SERVICE:
+            return Result(*Forks.ours().run(arguments, self.folder, self._environment(environment)))
         process = self.start(*arguments, environment=environment)
         out, err = process.communicate(timeout=PATIENCE)
         return Result(process.returncode, out, err)

@@ -122,8 +122,9 @@ def _reading(folder: Path, replacements: Mapping[str, str], settings: Mapping[st
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in _ON_RABBITMQ], ids=name_of)
-def test_every_command_of_a_page_runs(page: Path, tmp_path: Path) -> None:
-    with _reading(tmp_path, {}, {}) as reader:
+def test_every_command_of_a_page_runs(page: Path, tmp_path: Path, mongo_url: str) -> None:
+    settings = {"BATCHBUS_TEST_MONGODB_URL": mongo_url}  # for what a page has pytest do; `batchbus up` starts its own
+    with _reading(tmp_path, {}, settings) as reader:
         for block in blocks_of(page):
             if block.language == "sh" or block.role:
                 reader.read(block)

@@ -182,7 +182,7 @@ class Installation:
         unpublished = {"$expr": {"$lt": ["$published", {"$size": "$history"}]}}
 
         async def asked() -> bool:
-            return await self.database.jobs.count_documents(unpublished) == 0
+            return await self.database.jobs.find_one(unpublished, {"_id": 1}) is None
 
         await _poll(asked)
 
@@ -212,4 +212,4 @@ async def _poll(ask: Callable[[], Awaitable[T | None]]) -> T:
         while True:
             if answer := await ask():
                 return answer
-            await asyncio.sleep(0.02)  # what other processes write is asked for again
+            await asyncio.sleep(0.05)  # what other processes write is asked for again

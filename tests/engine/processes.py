@@ -1,82 +1,109 @@
-"""Worker processes for tests to stop, kill, freeze and thaw."""
+"""Worker processes for tests to stop, kill, freeze and thaw.
+
+Each is a fork of a process that has imported the product and done nothing else: to import it takes longer than most of
+what a test has a worker do.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
 
+from tests.engine import worker_main
+
 __all__ = ["WorkerProcess"]
 
-_ROOT: Final = Path(__file__).parents[2]
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
+
+_forking: Final = multiprocessing.get_context("forkserver")
+_forking.set_forkserver_preload([worker_main.__name__])
 
 
 class WorkerProcess:
     """One `tests.engine.worker_main`. Use `WorkerProcess.start`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: ForkServerProcess, log: Path) -> None:
         self._process = process
         self._log = log
+        self._over = asyncio.create_task(_readable(process.sentinel), name="waiting for a worker to end")
 
     @classmethod
     @asynccontextmanager
     async def start(cls, environment: Mapping[str, str], log: Path) -> AsyncIterator[WorkerProcess]:
         """A worker that takes triggers; killed when the context is left, if it still lives."""
-        with log.open("wb") as stderr:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.engine.worker_main", "--tied"),
-                cwd=_ROOT,
-                env={**os.environ, **environment},
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=stderr,
-            )
+        ready, says_ready = _forking.Pipe(duplex=False)
+        arguments = ({**os.environ, **environment}, log, says_ready)
+        process = _forking.Process(target=worker_main.run, args=arguments, daemon=True)
+        await asyncio.to_thread(process.start)
+        says_ready.close()
         worker = cls(process, log)
         try:
-            assert process.stdout is not None
             async with asyncio.timeout(_START_SECONDS):
-                ready = await process.stdout.readline()
-            assert ready == b"ready\n", f"The worker did not start:\n{log.read_text()}"
-            yield worker
+                await _readable(ready.fileno())
+            with contextlib.suppress(EOFError):
+                ready.recv()
+                yield worker
+                return
+            raise AssertionError(f"The worker did not start:\n{log.read_text()}")
         finally:
+            ready.close()
             await worker.kill()
 
     @property
     def pid(self) -> int:
+        assert self._process.pid is not None
         return self._process.pid
 
     async def stop(self) -> int:
         """SIGTERM, and wait. Returns the exit code."""
-        self._process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         return await self.ended()
 
     async def ended(self, *, within: float | None = _STOP_SECONDS) -> int:
         """Wait until it has ended by itself, for so many seconds or for ever. Returns the exit code."""
         async with asyncio.timeout(within):
-            return await self._process.wait()
+            await asyncio.shield(self._over)
+        self._process.join()
+        assert self._process.exitcode is not None
+        return self._process.exitcode
 
     async def kill(self) -> None:
         """`kill -9`, and wait."""
         with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
+            self._signal(signal.SIGKILL)
+        await self.ended()
 
     def freeze(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self._over.done():
+            os.kill(self.pid, number)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """The lines of its log with this event."""
         lines = (json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{"))
         return [line for line in lines if line["event"] == event]
+
+
+async def _readable(file: int) -> None:
+    """Until the file has something to read, or its other end is closed."""
+    loop, there = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(file, there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(file)

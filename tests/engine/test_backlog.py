@@ -8,4 +8,4 @@ from tests.long import LONG
 
 
 async def test_two_workers_work_off_a_backlog_and_publish_nothing_twice(installation: Installation) -> None:
-    await work_off(installation, 600 if LONG else 300)
+    await work_off(installation, 600 if LONG else 150)

@@ -23,6 +23,7 @@ from batchbus_events.bus import (
     VhostUnavailable,
 )
 from batchbus_events.rabbitmq import RabbitBus
+from batchbus_events.rabbitmq import bus as bus_module
 from batchbus_events.topics import Binding, Queue
 from tests.events.inbox import Inbox
 from tests.events.proxy import Proxy
@@ -345,7 +346,10 @@ async def test_reading_the_log_says_so_when_it_is_cut_short(rabbit_node: RabbitN
             pass
 
 
-async def test_a_broker_that_does_not_answer_any_more_is_not_connected(rabbit_node: RabbitNode, url: str) -> None:
+async def test_a_broker_that_does_not_answer_any_more_is_not_connected(
+    rabbit_node: RabbitNode, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_module, "ANSWER_SECONDS", 1.0)
     async with RabbitBus.open(url, look_every=0.1) as bus:
         rabbit_node.pause()
         try:

@@ -18,6 +18,7 @@ from batchbus_events.bus import (
     TopologyMismatch,
 )
 from batchbus_events.rabbitmq import RabbitBus
+from batchbus_events.rabbitmq import bus as bus_module
 from batchbus_events.topics import Queue
 from tests.events.conftest import message
 from tests.events.inbox import Inbox
@@ -140,8 +141,9 @@ async def test_who_declares_nothing_asks_for_nothing_but_an_answer(url: str, mon
 
 
 async def test_a_client_that_declares_nothing_notices_a_broker_that_does_not_answer(
-    rabbit_node: RabbitNode, url: str
+    rabbit_node: RabbitNode, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bus_module, "ANSWER_SECONDS", 1.0)
     async with RabbitBus.open(url, declare=False, look_every=0.1) as bus:
         rabbit_node.pause()
         try:

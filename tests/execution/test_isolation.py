@@ -13,8 +13,10 @@ from batchbus_service.app.bootstrap import Timeouts
 from batchbus_service.domain.job import Status
 from batchbus_service.domain.result import JobResult
 from tests.engine.installation import Installation
+from tests.long import LONG
 from tests.patience import PATIENCE
 
+INNOCENT, GUILTY = (12, 4) if LONG else (6, 2)
 WORDS = {
     "segfault": "ended by SIGSEGV",
     "exit": "ended with exit code 3",
@@ -50,7 +52,7 @@ async def test_a_job_that_gets_on_before_its_process_ends_goes_on(installation: 
 
 
 async def test_jobs_that_end_their_workers_fail_alone(installation: Installation) -> None:
-    """Four such jobs among twelve; each worker that ends is started again, as a supervisor does."""
+    """A few such jobs among others; each worker that ends is started again, as a supervisor does."""
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
 
         async def supervised() -> None:
@@ -61,8 +63,8 @@ async def test_jobs_that_end_their_workers_fail_alone(installation: Installation
                 await worker.ended()
 
         supervisors = [group.create_task(supervised()) for _ in range(2)]
-        innocent = [await installation.create("chunks", chunks=10, seconds=0.3) for _ in range(12)]
-        guilty = [await installation.create("dying", how="kill") for _ in range(4)]
+        innocent = [await installation.create("chunks", chunks=10, seconds=0.3) for _ in range(INNOCENT)]
+        guilty = [await installation.create("dying", how="kill") for _ in range(GUILTY)]
         await installation.followed.every("batch.failed", guilty)
         await installation.followed.every("batch.completed", innocent)
         for supervisor in supervisors:

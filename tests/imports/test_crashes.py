@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(900)]
 
 Loss = Literal["kill", "freeze"]
 
-ROWS: Final = 5000 if LONG else 1500
+ROWS: Final = 5000 if LONG else 1000
 MOMENTS: Final[Mapping[Loss, Sequence[float]]] = (
     {how: [(number + 0.5) / 20 for number in range(20)] for how in ("kill", "freeze")}
     if LONG

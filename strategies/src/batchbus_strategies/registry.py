@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from itertools import groupby
 from pathlib import Path
@@ -122,8 +123,14 @@ class Registry:
         return MappingProxyType(self._strategies)
 
 
+@cache
+def _installed(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """The entry points of the packages on `sys.path`: to find them, a file of every package there is read."""
+    return tuple(entry_points(group=_GROUP))
+
+
 def _from_entry_points(errors: list[str]) -> Iterator[_Found]:
-    for point in entry_points(group=_GROUP):
+    for point in _installed(tuple(sys.path)):
         distribution = point.dist.name if point.dist else "unknown"
         built_in = distribution.lower().replace("_", "-") == _BUILT_IN
         place = f"Entry point {point.name} of {distribution} ({point.value})"

@@ -30,10 +30,10 @@ from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(300)]
 
-JOBS: Final = 2000 if LONG else 1000
+JOBS: Final = 2000 if LONG else 500
 EVENTS: Final = 5 * JOBS
 KILLS: Final = 10 if LONG else 2
-RUN_FOR_REAL: Final = 200
+RUN_FOR_REAL: Final = 200 if LONG else 60
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,8 +20,9 @@ from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_service.access.files import FileGrants
+from batchbus_service.app.last_resort import last_resort
+from batchbus_service.app.tracer import environments_tracer
 from batchbus_service.domain.bus_rules import BusRules
-from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Stores
 from batchbus_service.domain.settings import Settings
@@ -55,7 +56,7 @@ from batchbus_service.storage.private import private_folder
 from batchbus_service.telemetry.background import Background
 from batchbus_service.telemetry.prometheus import PrometheusMeter
 from batchbus_service.telemetry.queues import QueueDepths
-from batchbus_service.telemetry.tracing import TRACES_NOTHING, Tracer
+from batchbus_service.telemetry.tracing import Tracer
 from batchbus_strategies import Registry, Services
 
 if TYPE_CHECKING:
@@ -64,9 +65,6 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["Service", "Timeouts", "open_service", "worker_id"]
-
-_COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_GIVE_BACK_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +107,7 @@ async def open_service(
     async with AsyncExitStack() as stack:
         base = await _open_base(settings, stack, bus, mongo_url, timeouts)
         transitions, notifier, presence = await _open_journal(
-            base, stack, timeouts, tracer or _tracer(stack), work=work
+            base, stack, timeouts, tracer or environments_tracer(stack), work=work
         )
         rescuer = Rescuer(
             transitions,
@@ -123,7 +121,7 @@ async def open_service(
         replayer = await stack.enter_async_context(_replayer(base))
         worker = None
         if work:
-            give_up = give_up or _last_resort(stack, base.log)
+            give_up = give_up or last_resort(stack, base.log)
             worker = await _open_worker(base, stack, transitions, notifier, presence, rescuer, timeouts, give_up)
         else:
             transitions.outbox.settled.connect(notifier.notify_of)
@@ -409,37 +407,3 @@ async def _setup(base: _Base) -> Setup | None:
         log_level=settings.log_level,
         path=[str(Path(entry).absolute()) for entry in sys.path],
     )
-
-
-def _tracer(stack: AsyncExitStack) -> Tracer:
-    """OpenTelemetry's, if its own variables name a collector. Raises `BadSettings` if it is not installed."""
-    if not any(os.environ.get(name) for name in _COLLECTORS):
-        return TRACES_NOTHING
-    try:
-        from batchbus_service.telemetry.otel import OpenTelemetryTracer, exporting_provider
-    except ImportError:
-        raise BadSettings(
-            f"{_COLLECTORS[0]} is set, and OpenTelemetry is not installed: pip install 'batchbus[otel]', or unset it"
-        ) from None
-    provider = exporting_provider()
-    stack.push_async_callback(asyncio.to_thread, provider.shutdown)
-    return OpenTelemetryTracer(provider)
-
-
-def _last_resort(stack: AsyncExitStack, log: FilteringBoundLogger) -> Callable[[str], None]:
-    """Give the other jobs back and end the process: nothing else ends a thread that never returns."""
-    ending: list[asyncio.Task[None]] = []
-
-    async def end() -> None:
-        try:
-            async with asyncio.timeout(_GIVE_BACK_SECONDS):
-                await stack.aclose()
-        finally:
-            os._exit(70)
-
-    def give_up(reason: str) -> None:
-        log.critical("giving_up", reason=reason)
-        if not ending:
-            ending.append(asyncio.create_task(end()))
-
-    return give_up

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from batchbus_service.domain.job import Job
-
-if TYPE_CHECKING:
-    from batchbus_service.domain.lifecycle import Policy
+from batchbus_service.domain.policy import Policy
 
 __all__ = ["UNSERVED", "due_at", "to_ms", "waits_in_vain"]
 

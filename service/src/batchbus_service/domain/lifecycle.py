@@ -8,13 +8,12 @@ does I/O, reads a clock or invents an id: time comes as an argument, ids from a 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from batchbus_events.backoff import delay
 from batchbus_service.domain.again import checked_again, retried
-from batchbus_service.domain.bus_rules import BusRules
 from batchbus_service.domain.due import UNSERVED, due_at, to_ms, waits_in_vain
 from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.event_data import numbers
@@ -22,6 +21,7 @@ from batchbus_service.domain.job import Checkpoint, HistoryEntry, Job, Lease, St
 from batchbus_service.domain.moves import reached
 from batchbus_service.domain.omissions import NO_ROOM, with_omissions
 from batchbus_service.domain.plans import REFUSED, why_refused
+from batchbus_service.domain.policy import Policy
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Json
 
@@ -34,33 +34,6 @@ __all__ = [
 ]
 
 _MAX_TRIGGERS: Final = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """The numbers that decisions depend on."""
-
-    lease: timedelta = timedelta(seconds=30)
-    max_attempts: int = 5
-    """Runs that may end with an error in a row before the job is failed."""
-    max_crashes: int = 2
-    """Runs that may end a process of their own in a row."""
-    max_lost_runs: int = 20
-    """Runs that may be lost with their worker in a row: as a rule that is not the job's fault."""
-    publish_grace: timedelta = timedelta(seconds=10)
-    """How long a process has to publish an event that it wrote, before the rescuer publishes it."""
-    confirm_within: timedelta = timedelta(days=7)
-    worker_within: timedelta = timedelta(minutes=5)
-    """How long a worker may take to come for a job of a type that no process serves, before that is said."""
-    wait_for_room: timedelta = timedelta(hours=1)
-    """How long a job waits for a file store that is full, before that counts as a failure like any other."""
-    room_every: timedelta = timedelta(seconds=60)
-    retry_base: timedelta = timedelta(seconds=1)
-    retry_cap: timedelta = timedelta(minutes=5)
-    require_plan_digest: bool = False
-    """Whether a confirmation has to name the plan that it is for, where the plan has a digest."""
-    bus: BusRules = field(default_factory=BusRules)
-    """What who publishes on the bus may do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

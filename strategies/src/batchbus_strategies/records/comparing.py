@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from bson.decimal128 import Decimal128
 
 from batchbus_strategies.catalog.ids import derived_id
 from batchbus_strategies.records.columns import Items
 from batchbus_strategies.records.fields import Field, is_living, trimmed
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = ["ABSENT", "new_items", "same", "wanted_value"]
 
@@ -21,11 +22,11 @@ class _Absent:
         return "ABSENT"
 
 
-ABSENT: Final[Any] = _Absent()
+ABSENT: Final[FieldValue] = _Absent()
 """What a document has where it has nothing, which is not the same as null."""
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: object, other: object) -> bool:
     """Whether they say the same: null, an empty text, list or object, and nothing do; so do numbers of any kind."""
     if _says_nothing(one) or _says_nothing(other):
         return _says_nothing(one) and _says_nothing(other)
@@ -42,7 +43,7 @@ def same(one: Any, other: Any) -> bool:
             return bool(_number(one) == _number(other))
 
 
-def wanted_value(field: Field, value: Any, old: Any) -> Any:
+def wanted_value(field: Field, value: FieldValue, old: object) -> FieldValue:
     """What the field is to have, given what the file says of it and what it has."""
     if field.shape == "named":
         kept = dict(old) if isinstance(old, Mapping) else {}
@@ -59,13 +60,13 @@ def wanted_value(field: Field, value: Any, old: Any) -> Any:
     return value
 
 
-def new_items(field: Field, values: Sequence[str]) -> list[dict[str, Any]]:
+def new_items(field: Field, values: Sequence[str]) -> list[Document]:
     """The elements of a field that has `Items`."""
     assert field.items is not None
     return [_new_item(field, field.items, value) for value in values]
 
 
-def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence[Any]) -> Sequence[Any]:
+def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence[FieldValue]) -> Sequence[FieldValue]:
     there = {each[items.field]: each for each in reversed(old) if is_living(each) and each.get(items.field)}
     if list(values) == list(
         dict.fromkeys(each[items.field] for each in old if is_living(each) and each.get(items.field))
@@ -74,15 +75,15 @@ def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence
     return [there[value] if value in there else _new_item(field, items, value) for value in values]
 
 
-def _new_item(field: Field, items: Items, value: str) -> dict[str, Any]:
+def _new_item(field: Field, items: Items, value: str) -> Document:
     id_ = {} if items.id_prefix is None else {"id": derived_id(items.id_prefix, value)}
     return {**id_, **field.unwritten(), items.field: value}
 
 
-def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any]], old: Sequence[Any]) -> list[Any]:
+def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Fields], old: Sequence[FieldValue]) -> list[FieldValue]:
     """Elements that are there already stay as they are, with fields that no column has."""
     kept = [each for each in old if isinstance(each, Mapping)]
-    result: list[Any] = []
+    result: list[FieldValue] = []
     for value in values:
         paths = [part.path for part in parts if part.path in value]
         found = next((each for each in kept if all(same(each.get(path), value[path]) for path in paths)), None)
@@ -94,7 +95,7 @@ def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any
     return result
 
 
-def _says_nothing(value: Any) -> bool:
+def _says_nothing(value: object) -> bool:
     return value is None or value is ABSENT or (isinstance(value, list | Mapping | str) and not value)
 
 
@@ -103,7 +104,7 @@ def _in_utc(moment: datetime) -> datetime:
     return aware.replace(microsecond=aware.microsecond // 1000 * 1000)
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> FieldValue:
     match value:
         case Decimal128():
             return value.to_decimal()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
@@ -18,13 +18,14 @@ from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of, of_what_is_null
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staged import StagedRow
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["Columns", "ElementPlan", "NewElement", "plan_elements"]
 
 Columns = Mapping[str, Mapping[str, FamilyColumn]]
 """The columns of a file that are of families: by the family's name, and by identity."""
 
-NewElement = Callable[[dict[str, Any], int], None]
+NewElement = Callable[[Document, int], None]
 
 
 _OF_NAMES: Final = frozenset({"missing_name", "duplicate_name"})
@@ -37,9 +38,9 @@ class ElementPlan:
 
     changes: dict[str, Change] = field(default_factory=dict)
     """Of a record that exists, by path."""
-    elements: list[dict[str, Any]] = field(default_factory=list)
+    elements: list[Document] = field(default_factory=list)
     """Those that are new."""
-    names: list[dict[str, Any]] = field(default_factory=list)
+    names: list[Document] = field(default_factory=list)
     """The new names of the combination, as the record's list has them."""
     errors: list[CellError] = field(default_factory=list)
     new_lines: set[int] = field(default_factory=set)
@@ -52,15 +53,15 @@ class _Row:
 
     line: int
     id: str | None
-    values: dict[str, Any]
-    element: dict[str, Any] | None = None
+    values: Document
+    element: Document | None = None
     """The one that there is; None if it is new."""
 
 
 def plan_elements(
     schema: Schema,
     rows: Iterable[StagedRow],
-    existing: Mapping[str, Any] | None,
+    existing: Fields | None,
     columns: Columns,
     ids: Iterator[str],
     wrong: Iterable[CellError],
@@ -84,7 +85,7 @@ class _Planning:
         self,
         schema: Schema,
         rows: list[_Row],
-        existing: Mapping[str, Any] | None,
+        existing: Fields | None,
         columns: Columns,
         ids: Iterator[str],
         new_element: NewElement,
@@ -93,7 +94,7 @@ class _Planning:
         self._schema = schema
         self._list: Field = schema.rows
         self._rows = rows
-        self._record: Mapping[str, Any] = existing if existing is not None else {}
+        self._record: Fields = existing if existing is not None else {}
         self._is_new = existing is None
         self._columns = columns
         self._ids = ids
@@ -144,7 +145,7 @@ class _Planning:
     def _unmatched(self) -> list[_Row]:
         return [row for row in self._rows if row.id is None and row.element is None]
 
-    def _matched(self, free: list[dict[str, Any]], field: Field) -> list[dict[str, Any]]:
+    def _matched(self, free: list[Document], field: Field) -> list[Document]:
         """Gives rows the elements that have their value of a field. Returns the elements that no row is about still."""
         path = field.path
         by_value = {trimmed(field.as_key(value)): each for each in free if (value := value_at(each, path)) is not None}
@@ -209,7 +210,7 @@ class _Planning:
                     message = f"the {self._schema.name} {self._record['_id']} has no {combinations.noun} {name}"
                     self._error(row, None, "unknown_name", message, name)
 
-    def _change(self, row: _Row, element: Mapping[str, Any]) -> None:
+    def _change(self, row: _Row, element: Fields) -> None:
         changes: dict[str, Change] = {}
         for each in self._list.parts:
             if each.path not in row.values:
@@ -230,8 +231,8 @@ class _Planning:
         for path, change in of_what_is_null(element, changes).items():
             self.planned.changes[element_path(self._list.path, str(element["id"]), path)] = change
 
-    def _new_element(self, row: _Row) -> dict[str, Any]:
-        element: dict[str, Any] = {"id": (self._list.rows.id_prefix if self._list.rows else "") + next(self._ids)}
+    def _new_element(self, row: _Row) -> Document:
+        element: Document = {"id": (self._list.rows.id_prefix if self._list.rows else "") + next(self._ids)}
         constants, others = self._schema.new_element
         element |= constants
         element.update((path, value) for path, value in row.values.items() if path in constants and value is not None)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from batchbus_events.ids import derived_ulid
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.lookup import KEYS_IN_A_QUERY
 from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.plan import CreateReferenced
+from batchbus_strategies.strategy import Fields, FieldValue
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _REMEMBERED: Final = 50_000
 class Resolved:
     """What became of a reference: the id that it stands for; nothing, since it is left out; or an error, for people."""
 
-    id: Any = None
+    id: FieldValue = None
     skipped: bool = False
     error: str | None = None
 
@@ -37,13 +38,13 @@ class References:
     def __init__(self, catalog: Catalog, fields: Sequence[Field]) -> None:
         self._catalog = catalog
         self._fields = fields
-        self._known: OrderedDict[tuple[str, str, str], list[Any]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], list[FieldValue]] = OrderedDict()
         """By collection, field and value: the ids of the documents that have it, at most two."""
         self._made: set[tuple[str, str]] = set()
         self.skipped: dict[str, None] = {}
         """What was left out, in words; at most 20."""
 
-    async def resolve(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Resolved]]:
+    async def resolve(self, records: Sequence[Fields]) -> list[dict[str, Resolved]]:
         """For each record, given its values by path, what its references stand for."""
         wanted: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         for field in self._fields:
@@ -68,14 +69,14 @@ class References:
         unknown = [value for value in values if (collection, by, value) not in self._known]
         for first in range(0, len(unknown), KEYS_IN_A_QUERY):
             some = unknown[first : first + KEYS_IN_A_QUERY]
-            found: dict[str, list[Any]] = {value: [] for value in some}
+            found: dict[str, list[FieldValue]] = {value: [] for value in some}
             query = {by: {"$in": some}, **LIVING}
             async for document in self._catalog[collection].find(query, {by: 1}):
                 if (ids := found.get(str(document.get(by)))) is not None and len(ids) < 2:
                     ids.append(document["_id"])
             self._known |= {(collection, by, value): ids for value, ids in found.items()}
 
-    def _all_resolved(self, field: Field, value: Any) -> Resolved:
+    def _all_resolved(self, field: Field, value: FieldValue) -> Resolved:
         """Of a list, what of it is not skipped; the first error if there is one."""
         if not isinstance(value, list):
             return self._resolved(field, value)
@@ -101,7 +102,7 @@ class References:
             case _:
                 return Resolved(error=f"there is none of {reference.collection} with this {reference.by}")
 
-    def made(self, values: Mapping[str, Any]) -> Iterable[CreateReferenced]:
+    def made(self, values: Fields) -> Iterable[CreateReferenced]:
         """What has to be created for a record with these values, which no record before it has needed."""
         for field in self._fields:
             reference = field.reference
@@ -118,7 +119,7 @@ class References:
                 )
 
 
-def _named(values: Mapping[str, Any], field: Field) -> list[str]:
+def _named(values: Fields, field: Field) -> list[str]:
     """What a record names in a reference field."""
     value = values.get(field.path)
     return value if isinstance(value, list) else [] if value is None else [value]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import bson
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidDocument
 
 from batchbus_strategies.records.errors import CellError
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = ["AWARE", "StagedRecord", "StagedRow", "Taken", "decoded", "encoded"]
 
-AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
+AWARE: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True)
 _PACKED: Final = "packed"
 
 
@@ -36,12 +36,12 @@ class StagedRow:
 
     line: int
     element_id: str | None
-    element: dict[str, Any] | None
+    element: Document | None
     """As `RowValues` has it."""
     id: str | None
     """The id that this row names the record by."""
     delete: bool
-    values: dict[str, Any]
+    values: Document
     """What it says of the record itself; of a row behind the first one, only what is not empty."""
 
 
@@ -57,17 +57,17 @@ class StagedRecord:
     """The id that the file names it by."""
     key: tuple[str, ...] | None
     deletes: bool
-    values: dict[str, Any]
+    values: Document
     errors: list[CellError]
-    existing: dict[str, Any] | None
-    shown: Mapping[str, Any] | None = None
+    existing: Document | None
+    shown: Fields | None = None
     """What there is, as `Shown` columns show it; None if that is `existing`."""
     taken: list[Taken] = field(default_factory=list)
     rows: list[StagedRow] = field(default_factory=list)
     """In the order of the file; empty for records of one row."""
 
 
-def encoded(content: dict[str, Any]) -> bytes:
+def encoded(content: Document) -> bytes:
     """As BSON, whose keys have no NUL in them, while names that are data may."""
     try:
         return bson.encode(content)
@@ -75,22 +75,22 @@ def encoded(content: dict[str, Any]) -> bytes:
         return bson.encode({_PACKED: _packed(content)})
 
 
-def decoded(content: bytes) -> dict[str, Any]:
+def decoded(content: bytes) -> Document:
     found = bson.decode(content, AWARE)
     if _PACKED not in found:
         return found
-    unpacked: dict[str, Any] = _unpacked(found[_PACKED])
+    unpacked: Document = _unpacked(found[_PACKED])
     return unpacked
 
 
-def _packed(value: Any) -> Any:
+def _packed(value: object) -> FieldValue:
     """With dicts as lists of keys and values."""
     if isinstance(value, dict):
         return {_PACKED: [[key, _packed(each)] for key, each in value.items()]}
     return [_packed(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _unpacked(value: Any) -> Any:
+def _unpacked(value: object) -> FieldValue:
     if isinstance(value, dict):
         return {key: _unpacked(each) for key, each in value[_PACKED]}
     return [_unpacked(each) for each in value] if isinstance(value, list) else value

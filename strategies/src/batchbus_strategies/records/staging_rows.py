@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from batchbus_strategies.records.comparing import same
 from batchbus_strategies.records.errors import CellError
@@ -20,6 +20,7 @@ from batchbus_strategies.records.staging import (
     json_key,
     placeholders,
 )
+from batchbus_strategies.strategy import Document, FieldValue
 
 __all__ = ["RowStaging", "differs"]
 
@@ -72,7 +73,7 @@ class RowStaging(Staging):
                 content = encoded({"values": row.values})
                 new.append((number, None, row.line, row.id, key, raw, row.delete, content))
                 held += self._held(number, row)
-                own: dict[str, Any] = {}
+                own: Document = {}
             else:
                 own = {} if self._first_row_only else _what_differs(row, firsts.get(number))
             held += self._held_by_element(number, row)
@@ -133,7 +134,7 @@ class RowStaging(Staging):
         return rows
 
 
-def _what_differs(row: RowValues, first: RowValues | None) -> dict[str, Any]:
+def _what_differs(row: RowValues, first: RowValues | None) -> Document:
     """What a later row says of the record, without empty cells, and without what is known to be that of the first row."""
     said = {path: value for path, each in row.values.items() if not same(value := _said(each), None)}
     if first is None:
@@ -141,12 +142,12 @@ def _what_differs(row: RowValues, first: RowValues | None) -> dict[str, Any]:
     return {path: value for path, value in said.items() if differs(value, first.values.get(path))}
 
 
-def _said(value: Any) -> Any:
+def _said(value: object) -> FieldValue:
     """Of what stands in several columns, those that are not empty."""
     return {key: each for key, each in value.items() if each is not None} if isinstance(value, dict) else value
 
 
-def differs(later: Any, first: Any) -> bool:
+def differs(later: object, first: object) -> bool:
     """Whether a row says something else of its record than the first one."""
     if isinstance(later, dict) and isinstance(first, dict):
         return any(not same(value, first.get(key)) for key, value in later.items())

@@ -11,27 +11,25 @@ from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.fields import Field, is_living, value_at
 from batchbus_strategies.records.keyed import find
 from batchbus_strategies.records.schema import DeclaredColumn, Schema
-from batchbus_strategies.strategy import Catalog
+from batchbus_strategies.strategy import Catalog, Document, Fields, FieldValue
 from batchbus_strategies.tables import WrittenCell
 
 __all__ = ["ReferencedNames", "Shape", "WrittenColumn", "WrittenRow", "columns_of", "rows_of"]
 
 _COMBINATION: Final = "combination"
 
-Document = Mapping[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class WrittenRow:
     """A row: a record, and which of its elements; None for a record without, and for records of one row."""
 
-    document: Document
-    element: Mapping[str, Any] | None
+    document: Fields
+    element: Fields | None
     combination: Sequence[tuple[str, str]] = ()
     """The record's names, and what the element has for each."""
 
 
-def rows_of(schema: Schema, document: Document) -> Iterator[WrittenRow]:
+def rows_of(schema: Schema, document: Fields) -> Iterator[WrittenRow]:
     """At least one."""
     elements = schema.elements(document)
     if not elements:
@@ -59,7 +57,7 @@ class Shape:
     there: set[str] = field(default_factory=set)
     """The paths that `only_with` names, and that some record has something at."""
 
-    def fit(self, schema: Schema, document: Mapping[str, Any]) -> int:
+    def fit(self, schema: Schema, document: Fields) -> int:
         """Widen it so that the record fits. Returns how many rows it has."""
         self._fit(schema.fields, "", document)
         for each in schema.fields:
@@ -75,7 +73,7 @@ class Shape:
             self.numbers[_COMBINATION] = max(self.numbers.get(_COMBINATION, 0), len(names))
         return max(1, len(elements))
 
-    def _fit(self, fields: Sequence[Field], prefix: str, owner: Mapping[str, Any]) -> None:
+    def _fit(self, fields: Sequence[Field], prefix: str, owner: Fields) -> None:
         for each in fields:
             name = prefix + each.path
             if each.shape == "numbered" or each.several:
@@ -86,7 +84,7 @@ class Shape:
                 identities = map(each.family.columns.identity, _items(owner, each))
                 self.names.setdefault(name, set()).update(found for found in identities if found is not None)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Document:
         return {
             "numbers": dict(self.numbers),
             "names": {name: sorted(found) for name, found in self.names.items()},
@@ -94,12 +92,12 @@ class Shape:
         }
 
     @classmethod
-    def from_json(cls, shape: Mapping[str, Any]) -> Shape:
+    def from_json(cls, shape: Fields) -> Shape:
         names = {name: set(found) for name, found in shape["names"].items()}
         return cls(dict(shape["numbers"]), names, set(shape.get("there", ())))
 
 
-def _items(owner: Mapping[str, Any], each: Field) -> list[Any]:
+def _items(owner: Fields, each: Field) -> list[FieldValue]:
     """What is in a list of an owner; of a family, what is not deleted."""
     found = value_at(owner, each.path)
     if not isinstance(found, list):
@@ -113,9 +111,9 @@ class ReferencedNames:
     def __init__(self, catalog: Catalog, schema: Schema) -> None:
         self._catalog = catalog
         self._fields = schema.references
-        self._known: dict[str, dict[Any, Any]] = {field.path: {} for field in schema.references}
+        self._known: dict[str, dict[Any, FieldValue]] = {field.path: {} for field in schema.references}
 
-    async def look_up(self, documents: Sequence[Document]) -> None:
+    async def look_up(self, documents: Sequence[Fields]) -> None:
         for each in self._fields:
             reference, known = each.reference, self._known[each.path]
             assert reference
@@ -124,14 +122,14 @@ class ReferencedNames:
             found = await look_up(self._catalog[reference.collection], "_id", unknown, fields=[reference.by])
             known |= {id_: document.get(reference.by) for id_, document in found.items()}
 
-    def of(self, each: Field, value: Any) -> str:
+    def of(self, each: Field, value: object) -> str:
         """Without those that are not there any more."""
         known = self._known[each.path]
         names = [str(known[id_]) for id_ in _ids(value) if known.get(id_) is not None]
         return each.write(names) if isinstance(value, list) else "".join(names)
 
 
-def _ids(value: Any) -> list[Any]:
+def _ids(value: object) -> list[FieldValue]:
     """Those that a reference field holds."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
@@ -149,7 +147,7 @@ class WrittenColumn:
     """Which of the values of a numbered or named field, or of a family."""
 
     def cell(self, row: WrittenRow, names: ReferencedNames) -> WrittenCell:
-        owner: Mapping[str, Any] | None = row.element if self.of_element else row.document
+        owner: Fields | None = row.element if self.of_element else row.document
         each = self.field
         if owner is None:
             return ""
@@ -179,7 +177,7 @@ class WrittenColumn:
                 return self.part.write(value_at(value, self.part.path))
         return each.write(value)
 
-    def _of_copies(self, value: Any) -> str:
+    def _of_copies(self, value: object) -> str:
         """`part` stands for the field of the copy."""
         assert self.part is not None
         if self.place is not None:
@@ -188,20 +186,20 @@ class WrittenColumn:
             value = there[self.place] if self.place < len(there) else None
         return self.part.write(value_at(value, self.part.path)) if isinstance(value, Mapping) else ""
 
-    def _of_items(self, each: Field, name: str, value: Any) -> str:
+    def _of_items(self, each: Field, name: str, value: object) -> str:
         found = [item[name] for item in value if is_living(item) and item.get(name)] if isinstance(value, list) else []
         if self.place is None:
             return each.write(found)
         assert isinstance(self.place, int)
         return str(found[self.place]) if self.place < len(found) else ""
 
-    def _of_family(self, each: Field, items: Any) -> str:
+    def _of_family(self, each: Field, items: FieldValue) -> str:
         assert each.family and isinstance(self.place, str)
         found = find(items, each.family.columns.identity, self.place) if isinstance(items, list) else None
         return "" if found is None else each.family.columns.write(items[found])
 
 
-def columns_of(chosen: Sequence[DeclaredColumn], shape: Shape, families: Mapping[str, Any]) -> Iterator[WrittenColumn]:
+def columns_of(chosen: Sequence[DeclaredColumn], shape: Shape, families: Fields) -> Iterator[WrittenColumn]:
     """Numbered columns go number by number; of a template, and of an empty collection, the first.
 
     `families`: what `load_families` has given; without it, the columns of families are left out.
@@ -219,9 +217,7 @@ def columns_of(chosen: Sequence[DeclaredColumn], shape: Shape, families: Mapping
             yield from _several(column, parts, shape, families)
 
 
-def _several(
-    column: DeclaredColumn, parts: Sequence[Field], shape: Shape, families: Mapping[str, Any]
-) -> Iterator[WrittenColumn]:
+def _several(column: DeclaredColumn, parts: Sequence[Field], shape: Shape, families: Fields) -> Iterator[WrittenColumn]:
     """The columns of a field that has several."""
     owner, name, of_element = column.owner, column.name, column.of_element
     if owner.family is not None:
