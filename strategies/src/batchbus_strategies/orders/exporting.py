@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel
 
@@ -61,7 +61,7 @@ class OrderExport(RecordExport[Order]):
         sort = order_of(self.schema, f"-{name}" if direction == "DESC" else name)
         return Selection(query_of(self.schema, context.filterable_fields), sort, config.skip, context.batch_size)
 
-    async def with_shown(self, run: JobRun[BaseModel], documents: Sequence[Fields]) -> Sequence[Fields]:
+    async def with_shown(self, run: JobRun[Any], documents: Sequence[Fields]) -> Sequence[Fields]:
         return await with_channels(run.catalog, documents)
 
     def description(self, count: int) -> tuple[str, str]:

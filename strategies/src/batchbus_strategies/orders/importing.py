@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from pydantic import BaseModel
+from typing import Any
 
 from batchbus_strategies.orders.channels import with_channels
 from batchbus_strategies.orders.record import Order
@@ -19,5 +18,5 @@ class OrderImport(RecordImport[Order]):
 
     batch_type = "order-import"
 
-    async def with_shown(self, run: JobRun[BaseModel], documents: Sequence[Fields]) -> Sequence[Fields]:
+    async def with_shown(self, run: JobRun[Any], documents: Sequence[Fields]) -> Sequence[Fields]:
         return await with_channels(run.catalog, documents)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from pydantic_core import from_json, to_json
 
@@ -19,7 +19,6 @@ from batchbus_strategies.catalog.money import format_amount
 from batchbus_strategies.catalog.references import References
 from batchbus_strategies.product_export.shape import PriceKey, Shape, exported_prices
 from batchbus_strategies.records.cells import join_values
-from batchbus_strategies.strategy import FieldValue
 from batchbus_strategies.tables import csv_cell, csv_line
 
 __all__ = ["Entry", "decode_entries", "encode_entry", "entry_of", "header_line", "lines_of"]
@@ -147,7 +146,7 @@ def _fixed_cells(record: Document, of: str) -> str:
     return _DELIMITER.join([_cell(record.get(field), kind) for field, kind in _FIELDS[of]])
 
 
-def _cell(value: FieldValue, kind: Kind) -> str:
+def _cell(value: Any, kind: Kind) -> str:
     if value is None or value == "":
         return ""
     if kind is Kind.TAGS:

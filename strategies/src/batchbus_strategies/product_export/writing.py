@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.living import living_product
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from batchbus_strategies.product_export.context import ProductExportContext
     from batchbus_strategies.strategy import JobRun, Json
 
-    _Run = JobRun[BaseModel]
+    _Run = JobRun[Any]
 
 __all__ = ["Selection", "write_export"]
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import BaseModel
 from pymongo import InsertOne, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
@@ -58,7 +57,7 @@ class Applied:
 
 
 async def apply_operations(
-    run: JobRun[BaseModel], schema: Schema, operations: Sequence[Operation], now: datetime
+    run: JobRun[Any], schema: Schema, operations: Sequence[Operation], now: datetime
 ) -> list[Applied]:
     """What became of each operation that concerns a record, in their order. Raises what the driver raises."""
     await _create_referenced(run, [each for each in operations if each["op"] == "reference"], now)
@@ -91,7 +90,7 @@ def as_planned(operation: Operation) -> Applied:
             return Applied(operation, "unchanged")
 
 
-async def _create_referenced(run: JobRun[BaseModel], operations: Sequence[CreateReferenced], now: datetime) -> None:
+async def _create_referenced(run: JobRun[Any], operations: Sequence[CreateReferenced], now: datetime) -> None:
     by_collection: dict[str, list[Document]] = {}
     for each in operations:
         document = {"_id": each["id"], **each["document"], "created_at": now, "updated_at": now, "deleted_at": None}
@@ -107,7 +106,7 @@ async def _create_referenced(run: JobRun[BaseModel], operations: Sequence[Create
 class _Writing:
     """The writes of one chunk."""
 
-    def __init__(self, run: JobRun[BaseModel], schema: Schema, now: datetime) -> None:
+    def __init__(self, run: JobRun[Any], schema: Schema, now: datetime) -> None:
         self._run = run
         self._schema = schema
         self._now = now

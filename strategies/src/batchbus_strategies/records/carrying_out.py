@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from pydantic_core import from_json, to_json
 
@@ -17,7 +17,7 @@ from batchbus_strategies.records.options import ImportOptions
 from batchbus_strategies.records.plan import Operation, PlanChunk, PlannedError, read_chunks
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.sizes import size_of
-from batchbus_strategies.strategy import FieldValue, FileMissing, JobRun, Json, StrategyError
+from batchbus_strategies.strategy import FileMissing, JobRun, Json, StrategyError
 
 __all__ = ["CatalogChanged", "Outcome", "carry_out_plan"]
 
@@ -36,7 +36,7 @@ class Outcome(TypedDict):
     line: int
     lines: list[int]
     what: What
-    id: FieldValue
+    id: Any
     """Null for one that was refused."""
     revision: str | None
     """The one that its document has since; null if it was not written."""

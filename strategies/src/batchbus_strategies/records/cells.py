@@ -14,7 +14,7 @@ from bson.decimal128 import Decimal128
 
 from batchbus_strategies.catalog.money import format_amount, minor_digits, parse_amount
 from batchbus_strategies.records.record import Money
-from batchbus_strategies.strategy import Document, Fields, FieldValue
+from batchbus_strategies.strategy import Document
 
 __all__ = [
     "CellType",
@@ -46,7 +46,7 @@ class CellType:
     """What such a cell holds, in words: for templates."""
     parse: Callable[[str], Any]
     """The value of a cell that is not empty, without the blanks around it. Raises `ValueError`, with a message for people."""
-    write: Callable[[FieldValue], str]
+    write: Callable[[Any], str]
     """The cell of a value as it is stored, which is not None."""
     example: str
 
@@ -162,18 +162,18 @@ def _money(cell: str) -> Document:
     return {"amount": parse_amount(amount.strip(), code), "currency_code": code}
 
 
-def _write_number(value: object) -> str:
+def _write_number(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
 
 
-def _write_time(value: datetime) -> str:
+def _write_time(value: Any) -> str:
     moment = value if value.tzinfo else value.replace(tzinfo=UTC)
     return str(moment.astimezone(UTC).isoformat().replace("+00:00", "Z"))
 
 
-def _write_money(value: Fields) -> str:
+def _write_money(value: Any) -> str:
     code = str(value["currency_code"])
     major = format_amount(value["amount"], code)
     whole, point, fraction = major.partition(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 from batchbus_strategies.records.columns import NameList
 from batchbus_strategies.records.comparing import ABSENT
@@ -11,7 +12,7 @@ from batchbus_strategies.records.keyed import find
 from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.strategy import Document, Fields, FieldValue
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["Combinations", "name_in"]
 
@@ -87,7 +88,7 @@ class Combinations:
         if self._list is not None:
             document[self._list.field] = items
 
-    def stored(self, names: Names, values: Mapping[str, str], ids: Iterator[str]) -> FieldValue:
+    def stored(self, names: Names, values: Mapping[str, str], ids: Iterator[str]) -> Any:
         """What a new element has of these values."""
         if self._list is None:
             return dict(values)
@@ -100,7 +101,7 @@ class Combinations:
         before = self.values(names, element)
         wanted = {name: value for name, value in values.items() if before.get(name) != value}
         path = self.field.path
-        now: FieldValue = value_at(element, path, ABSENT)
+        now: Any = value_at(element, path, ABSENT)
         if not wanted:
             return
         if not (isinstance(now, Mapping) if self._list is None else isinstance(now, list)):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from bson.decimal128 import Decimal128
 
 from batchbus_strategies.catalog.ids import derived_id
 from batchbus_strategies.records.columns import Items
 from batchbus_strategies.records.fields import Field, is_living, trimmed
-from batchbus_strategies.strategy import Document, Fields, FieldValue
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["ABSENT", "new_items", "same", "wanted_value"]
 
@@ -22,11 +22,11 @@ class _Absent:
         return "ABSENT"
 
 
-ABSENT: Final[FieldValue] = _Absent()
+ABSENT: Final[Any] = _Absent()
 """What a document has where it has nothing, which is not the same as null."""
 
 
-def same(one: object, other: object) -> bool:
+def same(one: Any, other: Any) -> bool:
     """Whether they say the same: null, an empty text, list or object, and nothing do; so do numbers of any kind."""
     if _says_nothing(one) or _says_nothing(other):
         return _says_nothing(one) and _says_nothing(other)
@@ -43,7 +43,7 @@ def same(one: object, other: object) -> bool:
             return bool(_number(one) == _number(other))
 
 
-def wanted_value(field: Field, value: FieldValue, old: object) -> FieldValue:
+def wanted_value(field: Field, value: Any, old: Any) -> Any:
     """What the field is to have, given what the file says of it and what it has."""
     if field.shape == "named":
         kept = dict(old) if isinstance(old, Mapping) else {}
@@ -66,7 +66,7 @@ def new_items(field: Field, values: Sequence[str]) -> list[Document]:
     return [_new_item(field, field.items, value) for value in values]
 
 
-def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence[FieldValue]) -> Sequence[FieldValue]:
+def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence[Any]) -> Sequence[Any]:
     there = {each[items.field]: each for each in reversed(old) if is_living(each) and each.get(items.field)}
     if list(values) == list(
         dict.fromkeys(each[items.field] for each in old if is_living(each) and each.get(items.field))
@@ -80,10 +80,10 @@ def _new_item(field: Field, items: Items, value: str) -> Document:
     return {**id_, **field.unwritten(), items.field: value}
 
 
-def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Fields], old: Sequence[FieldValue]) -> list[FieldValue]:
+def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Fields], old: Sequence[Any]) -> list[Any]:
     """Elements that are there already stay as they are, with fields that no column has."""
     kept = [each for each in old if isinstance(each, Mapping)]
-    result: list[FieldValue] = []
+    result: list[Any] = []
     for value in values:
         paths = [part.path for part in parts if part.path in value]
         found = next((each for each in kept if all(same(each.get(path), value[path]) for path in paths)), None)
@@ -95,7 +95,7 @@ def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Fields], old: Se
     return result
 
 
-def _says_nothing(value: object) -> bool:
+def _says_nothing(value: Any) -> bool:
     return value is None or value is ABSENT or (isinstance(value, list | Mapping | str) and not value)
 
 
@@ -104,7 +104,7 @@ def _in_utc(moment: datetime) -> datetime:
     return aware.replace(microsecond=aware.microsecond // 1000 * 1000)
 
 
-def _number(value: object) -> FieldValue:
+def _number(value: Any) -> Any:
     match value:
         case Decimal128():
             return value.to_decimal()

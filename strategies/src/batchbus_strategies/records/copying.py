@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_strategies.catalog.ids import derived_id
 from batchbus_strategies.records.comparing import ABSENT
 from batchbus_strategies.records.fields import Field, trimmed, value_at
 from batchbus_strategies.records.plan import CreateReferenced
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.strategy import Document, Fields, FieldValue
+from batchbus_strategies.strategy import Document, Fields
 
 if TYPE_CHECKING:
     from batchbus_strategies.strategy import Catalog
@@ -93,7 +93,7 @@ class Copies:
             id_ = derived_id(self._copied.prefix, f"{value}\0{times}")
         return id_
 
-    def made(self, value: object) -> Iterator[CreateReferenced]:
+    def made(self, value: Any) -> Iterator[CreateReferenced]:
         """What has to be created for a copy that a record gets."""
         if self._copied.missing == "create" and isinstance(value, Mapping) and str(value["id"]) not in self._by_id:
             document = {name: each for name, each in value.items() if name != "id"}
@@ -103,7 +103,7 @@ class Copies:
 
     # -- what becomes of a record ----------------------------------------------------------------------------------
 
-    def new_values(self, said: FieldValue) -> Document:
+    def new_values(self, said: Any) -> Document:
         """What a new record has, by path, given what its row says."""
         if self.field.several:
             return {self.field.path: said["found"] if said is not None else []}
@@ -115,7 +115,7 @@ class Copies:
             values[self._copied.id_field] = None if copy is None else copy["id"]
         return values
 
-    def changed_values(self, said: FieldValue, existing: Fields) -> Document:
+    def changed_values(self, said: Any, existing: Fields) -> Document:
         """What changes in a record that exists, by path. A copy of what is not there any more counts for nothing, and stays
         as long as the file says nothing either."""
         now = value_at(existing, self.field.path, ABSENT)
@@ -137,7 +137,7 @@ class Copies:
             return {}
         return {self.field.path: list(wanted.values())}
 
-    def _same_value(self, said: Document | None, now: object, existing: Fields) -> bool:
+    def _same_value(self, said: Document | None, now: Any, existing: Fields) -> bool:
         """Of what is created where it is missing, the value counts and not the id."""
         by = next(iter(self._copied.by))
         if not isinstance(now, Mapping):
@@ -147,7 +147,7 @@ class Copies:
         value = now.get(by)
         return trimmed(str(value or "")) == ("" if said is None else said[by])
 
-    def _id_of(self, copy: object, existing: Fields) -> str | None:
+    def _id_of(self, copy: Any, existing: Fields) -> str | None:
         id_ = value_at(existing, self._copied.id_field) if self._copied.id_field is not None else None
         if id_ is None and isinstance(copy, Mapping):
             id_ = copy.get("id")

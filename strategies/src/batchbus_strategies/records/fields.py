@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from batchbus_strategies.records.cells import CellType
 from batchbus_strategies.records.columns import Combination, Copied, Empty, Family, Items, Reference, Rows, Shown
 from batchbus_strategies.records.limit_messages import message_of
-from batchbus_strategies.strategy import Document, Fields, FieldValue
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = [
     "Field",
@@ -74,7 +74,7 @@ class Field:
     items: Items | None = None
     unwritten: Callable[[], Document] = dict
     """Of a list of parts: what a new element has in fields that have no column."""
-    check: Callable[[FieldValue], Any] | None = None
+    check: Callable[[Any], Any] | None = None
     """Raises pydantic's `ValidationError` for a value that the declaration does not allow; None if it allows all."""
     description: str = ""
     example: str = ""
@@ -92,7 +92,7 @@ class Field:
         return self.type.code == "text" and not self.trimmed and self.check is None and self.shown is None
 
     @cached_property
-    def constant(self) -> tuple[FieldValue] | None:
+    def constant(self) -> tuple[Any] | None:
         """What a new record or element has if nothing is said, where that is the value of one field, and the same each time."""
         if self.shape != "one" or self.items is not None or "." in self.path:
             return None
@@ -100,11 +100,11 @@ class Field:
         return (value,) if value is None or isinstance(value, str | int | float | bool) else None
 
     @property
-    def nothing(self) -> FieldValue:
+    def nothing(self) -> Any:
         """The value of an empty cell."""
         return [] if self.type.code == "list" and self.shown is None else None
 
-    def parse(self, cell: str) -> FieldValue:
+    def parse(self, cell: str) -> Any:
         """The value of a cell; None for an empty one. Raises `ValueError` with a message for people."""
         if self.shown is not None:
             return cell.strip(_BLANKS) or None
@@ -123,11 +123,11 @@ class Field:
                 raise ValueError(message) from None
         return value
 
-    def write(self, value: object) -> str:
+    def write(self, value: Any) -> str:
         """The cell of a value as it is stored."""
         return "" if value is None else self.type.write(value)
 
-    def as_key(self, value: object) -> str:
+    def as_key(self, value: Any) -> str:
         """A value as text that is the same for all forms of it: 5, 5.0 and a decimal of 5.00 are `5`."""
         number = value.to_decimal() if isinstance(value, Decimal128) else value
         if isinstance(number, Decimal | float) and self.type.code in ("integer", "number"):
@@ -158,11 +158,11 @@ def trimmed(text: str) -> str:
     return text.strip(_BLANKS)
 
 
-def value_at(document: Fields, path: str, default: FieldValue = None) -> FieldValue:
+def value_at(document: Fields, path: str, default: Any = None) -> Any:
     """What a document has at a path with dots, or `default` if it has nothing there."""
     if "." not in path:
         return document.get(path, default)
-    value: FieldValue = document
+    value: Any = document
     for name in path.split("."):
         if not isinstance(value, Mapping) or name not in value:
             return default
@@ -170,7 +170,7 @@ def value_at(document: Fields, path: str, default: FieldValue = None) -> FieldVa
     return value
 
 
-def set_at(document: Document, path: str, value: object) -> None:
+def set_at(document: Document, path: str, value: Any) -> None:
     if "." not in path:
         document[path] = value
         return

@@ -11,7 +11,7 @@ from batchbus_strategies.records.fields import Field, is_living, remove_at, set_
 from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.strategy import Document, Fields, FieldValue
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = [
     "Changed",
@@ -63,7 +63,7 @@ def _named(field: str) -> Identity:
     return identity
 
 
-def find(elements: Sequence[FieldValue], identity: Identity, wanted: str) -> int | None:
+def find(elements: Sequence[Any], identity: Identity, wanted: str) -> int | None:
     """Where the first element is that is that one, and is not deleted."""
     for place, each in enumerate(elements):
         if is_living(each) and identity(each) == wanted:
@@ -71,12 +71,12 @@ def find(elements: Sequence[FieldValue], identity: Identity, wanted: str) -> int
     return None
 
 
-def still_same(now: object, planned: object) -> bool:
+def still_same(now: Any, planned: Any) -> bool:
     """Whether it is what a plan says, apart from the times that applying it has added."""
     return same(_without_times(now), _without_times(planned))
 
 
-def _without_times(value: object) -> FieldValue:
+def _without_times(value: Any) -> Any:
     if isinstance(value, Mapping):
         kept = {name: each for name, each in value.items() if name not in _OF_APPLYING}
         return {name: each for name, each in kept.items() if name != "deleted_at" or each is not None}
@@ -87,7 +87,7 @@ def _without_times(value: object) -> FieldValue:
 
 def with_change(
     container: Any, identity: Identity | None, wanted: str, rest: str, change: Change, owner: str, name: str
-) -> list[FieldValue] | Document:
+) -> list[Any] | Document:
     """A list, or a dict if there is no `identity`, as it is with the change. Raises `Changed`.
 
     `rest`: which field of the element; empty for all of it. `owner` and `name`: whose is changed and what, for the message.
@@ -120,7 +120,7 @@ def with_change(
     return elements
 
 
-def with_value(document: Fields, path: str, value: object) -> Document:
+def with_value(document: Fields, path: str, value: Any) -> Document:
     """A copy with another value at a path with dots; `ABSENT` takes away what is there."""
     copy = _copied(document, path)
     if value is ABSENT:
@@ -144,7 +144,7 @@ def changed(owner: str, name: str) -> Changed:
     return Changed(f"{owner} has another {name} than when the plan was made")
 
 
-def changed_value(now: object, change: Change, owner: str, name: str) -> FieldValue:
+def changed_value(now: Any, change: Change, owner: str, name: str) -> Any:
     """What is to be there. Raises `Changed` if there is neither what there was nor what there is to be."""
     old, new = change.get("old", ABSENT), change.get("new", ABSENT)
     if still_same(now, new) or (isinstance(now, Mapping) and still_same(_without_id(now), _without_id(new))):
@@ -154,7 +154,7 @@ def changed_value(now: object, change: Change, owner: str, name: str) -> FieldVa
     return new
 
 
-def _without_id(element: object) -> FieldValue:
+def _without_id(element: Any) -> Any:
     return {name: each for name, each in element.items() if name != "id"} if isinstance(element, Mapping) else element
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pydantic import BaseModel
 from pydantic_core import from_json
 
 from batchbus_strategies.catalog.living import LIVING
@@ -17,7 +16,7 @@ from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.indexes import element_index, indexes_of
 from batchbus_strategies.records.schema import Schema, Unique
 from batchbus_strategies.records.staging import Staging
-from batchbus_strategies.strategy import Document, Fields, FieldValue
+from batchbus_strategies.strategy import Document, Fields
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
@@ -30,7 +29,7 @@ _BATCH: Final = 500
 _SMALL_COLLECTION: Final = 1000
 
 
-async def look_up_existing(run: JobRun[BaseModel], schema: Schema, staging: Staging) -> int:
+async def look_up_existing(run: JobRun[Any], schema: Schema, staging: Staging) -> int:
     """Add to the staging database every document that has an id, a key or a unique value of the file.
 
     A collection that is not much larger than the file is read from end to end with one cursor; of a larger one only
@@ -92,7 +91,7 @@ def _ids(values: Sequence[str]) -> Document:
     return {"_id": {"$in": list(values)}}
 
 
-def _keys(fields: Sequence[Field]) -> FieldValue:
+def _keys(fields: Sequence[Field]) -> Any:
     def question(values: Sequence[str]) -> Document:
         keys = [from_json(value) for value in values]
         if len(fields) == 1:
@@ -104,10 +103,10 @@ def _keys(fields: Sequence[Field]) -> FieldValue:
     return question
 
 
-def _values(unique: Unique) -> FieldValue:
+def _values(unique: Unique) -> Any:
     return lambda values: {unique.name: {"$in": [_stored(unique.field, value) for value in values]}}
 
 
-def _stored(field: Field, text: str) -> FieldValue:
+def _stored(field: Field, text: str) -> Any:
     """A text of a cell as the catalogue has it; texts with the blanks around them."""
     return text if field.type.code == "text" else field.type.parse(text)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from pymongo import UpdateOne
 
@@ -30,7 +31,7 @@ from batchbus_strategies.records.paths import ElementPath, parse_path
 from batchbus_strategies.records.plan import Change, Update
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.unique_values import repeated_values
-from batchbus_strategies.strategy import Document, Fields, FieldValue
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["Changed", "changed_document", "is_merged", "merged", "stamped"]
 
@@ -101,13 +102,13 @@ class _Merge:
         self._set: Document = {}
         """What fields outside of the rows become, by path; `ABSENT` for one that goes."""
         there = document.get(self._rows) if self._rows else None
-        self._elements: list[FieldValue] = list(there) if isinstance(there, list) else []
+        self._elements: list[Any] = list(there) if isinstance(there, list) else []
         self._length = len(self._elements)
         self._changed: dict[str, _Element] = {}
         """By id."""
         self._rewritten = False
         """Whether the list of elements has to be written as a whole, since one goes, or the list itself comes or goes."""
-        self._instead: FieldValue = []
+        self._instead: Any = []
         """What there is to be where the list is empty; `ABSENT` for nothing."""
 
     def apply(self, changes: Mapping[str, Change]) -> None:
@@ -170,7 +171,7 @@ class _Merge:
         name = inner.field if inner else steps.rest
         seen = value_at(now, name, ABSENT)
         if inner is None:
-            result: FieldValue = changed_value(seen, change, what, name)
+            result: Any = changed_value(seen, change, what, name)
         else:
             of = self._in_elements.get(name)
             spoken = self._spoken(f"{rows.path}.{name}", inner.identity)
@@ -238,7 +239,7 @@ class _Merge:
         if conditions:
             where["$and"] = conditions
 
-    def _as_written(self, now: datetime) -> list[FieldValue]:
+    def _as_written(self, now: datetime) -> list[Any]:
         """The elements with their times."""
         there = {id(each) for each in self._document.get(str(self._rows)) or ()}
         changed = {id(each.now) for each in self._changed.values()}
@@ -264,6 +265,6 @@ class _Merge:
         return changed
 
 
-def _as_it_is(value: object) -> Document:
+def _as_it_is(value: Any) -> Document:
     """The condition that a field has the value that it was read with."""
     return {"$exists": False} if value is ABSENT else {"$eq": value}

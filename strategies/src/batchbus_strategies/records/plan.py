@@ -21,14 +21,14 @@ import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Final, Literal, NotRequired, TypedDict, cast
+from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 from bson import json_util
 from pydantic_core import from_json, to_json
 
 from batchbus_strategies.records.comparing import ABSENT
 from batchbus_strategies.records.fields import set_at, value_at
-from batchbus_strategies.strategy import Document, Fields, FieldValue, Files, StrategyError
+from batchbus_strategies.strategy import Document, Fields, Files, StrategyError
 
 __all__ = [
     "Change",
@@ -56,11 +56,11 @@ __all__ = [
 class Change(TypedDict, total=False):
     """One field. A value that is not there, before or afterwards, has no key here: that is not the same as null."""
 
-    old: FieldValue
-    new: FieldValue
+    old: Any
+    new: Any
 
 
-def change_of(old: object, new: object) -> Change:
+def change_of(old: Any, new: Any) -> Change:
     """`ABSENT` for a value that is not there."""
     change = Change()
     if old is not ABSENT:
@@ -122,7 +122,7 @@ class Update(_OfRecord):
 
     op: Literal["update"]
     id: str
-    seen: NotRequired[FieldValue]
+    seen: NotRequired[Any]
     """The revision of the document that the changes were worked out from, if it had one."""
     revision: str
     changes: dict[str, Change]
@@ -143,7 +143,7 @@ class Delete(_OfRecord):
 
     op: Literal["delete"]
     id: str
-    seen: NotRequired[FieldValue]
+    seen: NotRequired[Any]
     revision: str
     document: Document
     """The whole of it, as it is now."""
@@ -281,7 +281,7 @@ def decode(line: bytes, form: PlanForm = _USUAL) -> Operation:
     return cast("Operation", values)
 
 
-def _extended(value: object) -> FieldValue:
+def _extended(value: Any) -> Any:
     """What JSON has no form for, as Extended JSON."""
     match value:
         case float() if not math.isfinite(value):
@@ -302,7 +302,7 @@ def _extended(value: object) -> FieldValue:
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_extended)
 
 
-def _revived(value: object) -> FieldValue:
+def _revived(value: Any) -> Any:
     match value:
         case dict():
             inner = {key: _revived(item) for key, item in value.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 from batchbus_strategies.catalog.ids import ulids
 from batchbus_strategies.records.context import RecordImportContext, most
@@ -36,7 +36,7 @@ from batchbus_strategies.records.sizes import Size, size_of
 from batchbus_strategies.records.staged import StagedRecord
 from batchbus_strategies.records.staging import ReadRow, Staging
 from batchbus_strategies.records.staging_rows import RowStaging
-from batchbus_strategies.strategy import FieldValue, JobRun
+from batchbus_strategies.strategy import JobRun
 from batchbus_strategies.tables import Row, Table, TableFacts, open_table, shortened
 
 __all__ = ["Preview"]
@@ -149,7 +149,7 @@ class Preview:
             await self._show(batch)
             resolved = await self._references.resolve([each.values for each in batch])
 
-            def plan(batch: Sequence[StagedRecord] = batch, resolved: FieldValue = resolved) -> bytes:
+            def plan(batch: Sequence[StagedRecord] = batch, resolved: Any = resolved) -> bytes:
                 return b"".join(self._lines(batch, resolved))
 
             lines = await asyncio.to_thread(plan)
@@ -168,7 +168,7 @@ class Preview:
         for (each, _), document in zip(existing, shown, strict=True):
             each.shown = document
 
-    def _lines(self, batch: Sequence[StagedRecord], resolved: Sequence[FieldValue]) -> Iterator[bytes]:
+    def _lines(self, batch: Sequence[StagedRecord], resolved: Sequence[Any]) -> Iterator[bytes]:
         for staged, references in zip(batch, resolved, strict=True):
             operation = self._planner.plan(staged, references)
             line = encode(operation, self._options.form)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from batchbus_events.ids import derived_ulid
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.lookup import KEYS_IN_A_QUERY
 from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.plan import CreateReferenced
-from batchbus_strategies.strategy import Fields, FieldValue
+from batchbus_strategies.strategy import Fields
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _REMEMBERED: Final = 50_000
 class Resolved:
     """What became of a reference: the id that it stands for; nothing, since it is left out; or an error, for people."""
 
-    id: FieldValue = None
+    id: Any = None
     skipped: bool = False
     error: str | None = None
 
@@ -38,7 +38,7 @@ class References:
     def __init__(self, catalog: Catalog, fields: Sequence[Field]) -> None:
         self._catalog = catalog
         self._fields = fields
-        self._known: OrderedDict[tuple[str, str, str], list[FieldValue]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], list[Any]] = OrderedDict()
         """By collection, field and value: the ids of the documents that have it, at most two."""
         self._made: set[tuple[str, str]] = set()
         self.skipped: dict[str, None] = {}
@@ -69,14 +69,14 @@ class References:
         unknown = [value for value in values if (collection, by, value) not in self._known]
         for first in range(0, len(unknown), KEYS_IN_A_QUERY):
             some = unknown[first : first + KEYS_IN_A_QUERY]
-            found: dict[str, list[FieldValue]] = {value: [] for value in some}
+            found: dict[str, list[Any]] = {value: [] for value in some}
             query = {by: {"$in": some}, **LIVING}
             async for document in self._catalog[collection].find(query, {by: 1}):
                 if (ids := found.get(str(document.get(by)))) is not None and len(ids) < 2:
                     ids.append(document["_id"])
             self._known |= {(collection, by, value): ids for value, ids in found.items()}
 
-    def _all_resolved(self, field: Field, value: FieldValue) -> Resolved:
+    def _all_resolved(self, field: Field, value: Any) -> Resolved:
         """Of a list, what of it is not skipped; the first error if there is one."""
         if not isinstance(value, list):
             return self._resolved(field, value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from batchbus_strategies.records.combinations import name_in
 from batchbus_strategies.records.copying import Copies
@@ -17,13 +17,13 @@ from batchbus_strategies.records.families import FamilyColumn
 from batchbus_strategies.records.fields import Field, trimmed
 from batchbus_strategies.records.layout import Cells, Layout
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.strategy import Document, FieldValue
+from batchbus_strategies.strategy import Document
 from batchbus_strategies.tables import MAX_COLUMNS, Row, is_header_again
 
 __all__ = ["RowReader", "RowValues"]
 
 _YES: Final = frozenset({"true", "yes", "x", "1"})
-_WRONG: Final[FieldValue] = object()
+_WRONG: Final[Any] = object()
 _NO: Final = frozenset({"", "false", "no", "0"})
 
 
@@ -275,12 +275,12 @@ class _CellReader:
         field: Field,
         numbers: Sequence[Sequence[tuple[int, Field]]],
         errors: list[CellError],
-    ) -> list[FieldValue]:
+    ) -> list[Any]:
         """Equal values count once."""
-        found: list[FieldValue] = []
+        found: list[Any] = []
         for columns in numbers:
             if not field.parts:
-                value: FieldValue = self._cell(line, cells, columns[0][0], field, field, errors)
+                value: Any = self._cell(line, cells, columns[0][0], field, field, errors)
             else:
                 value = {part.path: self._cell(line, cells, index, part, field, errors) for index, part in columns}
                 for part in field.parts:
@@ -306,7 +306,7 @@ class _CellReader:
         field: Field,
         owner: Field,
         errors: list[CellError],
-    ) -> FieldValue:
+    ) -> Any:
         """`_WRONG` for a cell that cannot be used; None for one that is empty or not there. `owner`: the field that has a
         path of its own, of which `field` may be a part."""
         cell = cells[index]
@@ -325,7 +325,7 @@ def _text(cell: str | None) -> str:
     return cell if cell is not None and trimmed(cell) else ""
 
 
-def _says_something(value: object) -> bool:
+def _says_something(value: Any) -> bool:
     """Whether a cell, or one of several cells, is not empty."""
     if isinstance(value, dict):
         return any(each is not None for each in value.values())

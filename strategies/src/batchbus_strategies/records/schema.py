@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import Any, Final
 
 from batchbus_strategies.records.declaring import DeclarationError, fields_of, id_field, unwritten_defaults
 from batchbus_strategies.records.fields import Field, is_living, ordered_parts, plain, spoken_name, value_at
 from batchbus_strategies.records.record import Record
-from batchbus_strategies.strategy import Document, Fields, FieldValue
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["OWN", "DeclarationError", "DeclaredColumn", "Schema", "Unique", "schema_of"]
 
@@ -123,7 +123,7 @@ class Schema:
         found = document.get(self.rows.path) if self.rows else None
         return [each for each in found if is_living(each)] if isinstance(found, list) else []
 
-    def unique_values(self, document: Fields) -> Iterator[tuple[Unique, FieldValue, str]]:
+    def unique_values(self, document: Fields) -> Iterator[tuple[Unique, Any, str]]:
         """The values of unique fields that a document has, each between its field and the id of the element that has it,
         or an empty text; what elements have, from the elements, and not from the field that repeats it."""
         for unique in self.unique:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +13,7 @@ from batchbus_strategies.records.cells import parse_time
 from batchbus_strategies.records.fields import Field as SchemaField
 from batchbus_strategies.records.fields import plain
 from batchbus_strategies.records.schema import DeclaredColumn, Schema
-from batchbus_strategies.strategy import Document, Fields, FieldValue, JobRefused
+from batchbus_strategies.strategy import Document, Fields, JobRefused
 from batchbus_strategies.tables import shortened
 
 __all__ = ["RecordExportContext", "Selection", "chosen_columns", "order_of", "query_of"]
@@ -65,7 +65,7 @@ def query_of(schema: Schema, fields: Fields) -> Document:
     return {"$and": conditions} if len(conditions) > 1 else conditions[0]
 
 
-def _filter(schema: Schema, name: str, where: str) -> tuple[str, FieldValue]:
+def _filter(schema: Schema, name: str, where: str) -> tuple[str, Any]:
     if name in _TIMES:
         return name, parse_time
     if name == "id":
@@ -87,7 +87,7 @@ def _named(schema: Schema, name: str) -> SchemaField | None:
     return None
 
 
-def _condition(value: object, parse: FieldValue) -> FieldValue:
+def _condition(value: object, parse: Any) -> Any:
     match value:
         case None:
             return None

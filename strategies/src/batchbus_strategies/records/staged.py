@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import bson
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidDocument
 
 from batchbus_strategies.records.errors import CellError
-from batchbus_strategies.strategy import Document, Fields, FieldValue
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["AWARE", "StagedRecord", "StagedRow", "Taken", "decoded", "encoded"]
 
@@ -83,14 +83,14 @@ def decoded(content: bytes) -> Document:
     return unpacked
 
 
-def _packed(value: object) -> FieldValue:
+def _packed(value: Any) -> Any:
     """With dicts as lists of keys and values."""
     if isinstance(value, dict):
         return {_PACKED: [[key, _packed(each)] for key, each in value.items()]}
     return [_packed(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _unpacked(value: object) -> FieldValue:
+def _unpacked(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _unpacked(each) for key, each in value[_PACKED]}
     return [_unpacked(each) for each in value] if isinstance(value, list) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from batchbus_strategies.records.comparing import same
 from batchbus_strategies.records.errors import CellError
@@ -20,7 +20,7 @@ from batchbus_strategies.records.staging import (
     json_key,
     placeholders,
 )
-from batchbus_strategies.strategy import Document, FieldValue
+from batchbus_strategies.strategy import Document
 
 __all__ = ["RowStaging", "differs"]
 
@@ -142,12 +142,12 @@ def _what_differs(row: RowValues, first: RowValues | None) -> Document:
     return {path: value for path, value in said.items() if differs(value, first.values.get(path))}
 
 
-def _said(value: object) -> FieldValue:
+def _said(value: Any) -> Any:
     """Of what stands in several columns, those that are not empty."""
     return {key: each for key, each in value.items() if each is not None} if isinstance(value, dict) else value
 
 
-def differs(later: object, first: object) -> bool:
+def differs(later: Any, first: Any) -> bool:
     """Whether a row says something else of its record than the first one."""
     if isinstance(later, dict) and isinstance(first, dict):
         return any(not same(value, first.get(key)) for key, value in later.items())

@@ -11,7 +11,7 @@ from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.fields import Field, is_living, value_at
 from batchbus_strategies.records.keyed import find
 from batchbus_strategies.records.schema import DeclaredColumn, Schema
-from batchbus_strategies.strategy import Catalog, Document, Fields, FieldValue
+from batchbus_strategies.strategy import Catalog, Document, Fields
 from batchbus_strategies.tables import WrittenCell
 
 __all__ = ["ReferencedNames", "Shape", "WrittenColumn", "WrittenRow", "columns_of", "rows_of"]
@@ -97,7 +97,7 @@ class Shape:
         return cls(dict(shape["numbers"]), names, set(shape.get("there", ())))
 
 
-def _items(owner: Fields, each: Field) -> list[FieldValue]:
+def _items(owner: Fields, each: Field) -> list[Any]:
     """What is in a list of an owner; of a family, what is not deleted."""
     found = value_at(owner, each.path)
     if not isinstance(found, list):
@@ -111,7 +111,7 @@ class ReferencedNames:
     def __init__(self, catalog: Catalog, schema: Schema) -> None:
         self._catalog = catalog
         self._fields = schema.references
-        self._known: dict[str, dict[Any, FieldValue]] = {field.path: {} for field in schema.references}
+        self._known: dict[str, dict[Any, Any]] = {field.path: {} for field in schema.references}
 
     async def look_up(self, documents: Sequence[Fields]) -> None:
         for each in self._fields:
@@ -122,14 +122,14 @@ class ReferencedNames:
             found = await look_up(self._catalog[reference.collection], "_id", unknown, fields=[reference.by])
             known |= {id_: document.get(reference.by) for id_, document in found.items()}
 
-    def of(self, each: Field, value: object) -> str:
+    def of(self, each: Field, value: Any) -> str:
         """Without those that are not there any more."""
         known = self._known[each.path]
         names = [str(known[id_]) for id_ in _ids(value) if known.get(id_) is not None]
         return each.write(names) if isinstance(value, list) else "".join(names)
 
 
-def _ids(value: object) -> list[FieldValue]:
+def _ids(value: Any) -> list[Any]:
     """Those that a reference field holds."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
@@ -177,7 +177,7 @@ class WrittenColumn:
                 return self.part.write(value_at(value, self.part.path))
         return each.write(value)
 
-    def _of_copies(self, value: object) -> str:
+    def _of_copies(self, value: Any) -> str:
         """`part` stands for the field of the copy."""
         assert self.part is not None
         if self.place is not None:
@@ -186,14 +186,14 @@ class WrittenColumn:
             value = there[self.place] if self.place < len(there) else None
         return self.part.write(value_at(value, self.part.path)) if isinstance(value, Mapping) else ""
 
-    def _of_items(self, each: Field, name: str, value: object) -> str:
+    def _of_items(self, each: Field, name: str, value: Any) -> str:
         found = [item[name] for item in value if is_living(item) and item.get(name)] if isinstance(value, list) else []
         if self.place is None:
             return each.write(found)
         assert isinstance(self.place, int)
         return str(found[self.place]) if self.place < len(found) else ""
 
-    def _of_family(self, each: Field, items: FieldValue) -> str:
+    def _of_family(self, each: Field, items: Any) -> str:
         assert each.family and isinstance(self.place, str)
         found = find(items, each.family.columns.identity, self.place) if isinstance(items, list) else None
         return "" if found is None else each.family.columns.write(items[found])
