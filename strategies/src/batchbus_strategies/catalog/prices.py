@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from batchbus_strategies.catalog.columns import price_column, price_header
 from batchbus_strategies.catalog.currencies import near_currency
@@ -11,7 +11,6 @@ from batchbus_strategies.catalog.documents import Region
 from batchbus_strategies.catalog.money import format_amount, parse_amount
 from batchbus_strategies.catalog.references import Ambiguous, References, Unknown, load_regions
 from batchbus_strategies.records.families import ColumnError, FamilyColumn, FamilyColumns
-from batchbus_strategies.strategy import Fields
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -81,13 +80,13 @@ class PriceColumns(FamilyColumns[References]):
     def column(self, header: str, known: References) -> FamilyColumn:
         region_id, currency = priced(header, known)
 
-        def parse(cell: str) -> Fields:
+        def parse(cell: str) -> Mapping[str, Any]:
             return {"amount": parse_amount(cell, currency)}
 
         new = {"currency_code": currency, "region_id": region_id}
         return FamilyColumn(_identity(region_id, currency), parse, new, "bad_amount", int(region_id is None))
 
-    def identity(self, element: Fields) -> str | None:
+    def identity(self, element: Mapping[str, Any]) -> str | None:
         if any(element.get(field) is not None for field in ("price_list_id", "min_quantity", "max_quantity")):
             return None
         return _identity(element.get("region_id"), element["currency_code"].lower())
@@ -95,7 +94,7 @@ class PriceColumns(FamilyColumns[References]):
     def spoken(self, identity: str) -> str:
         return f"price in {identity.rpartition(' ')[2].upper()}"
 
-    def write(self, element: Fields) -> str:
+    def write(self, element: Mapping[str, Any]) -> str:
         return format_amount(element["amount"], element["currency_code"].lower())
 
     def headers(self, identities: Iterable[str], known: References) -> Sequence[tuple[str, str]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batchbus_strategies.orders.channels import with_channels
 from batchbus_strategies.orders.record import Order
 from batchbus_strategies.records import RecordImport
-from batchbus_strategies.strategy import Fields, JobRun
+from batchbus_strategies.strategy import JobRun
 
 __all__ = ["OrderImport"]
 
@@ -18,5 +18,5 @@ class OrderImport(RecordImport[Order]):
 
     batch_type = "order-import"
 
-    async def with_shown(self, run: JobRun[Any], documents: Sequence[Fields]) -> Sequence[Fields]:
+    async def with_shown(self, run: JobRun[Any], documents: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         return await with_channels(run.catalog, documents)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel
 
@@ -16,7 +16,7 @@ from batchbus_strategies.product_export.context import ProductExportContext, com
 from batchbus_strategies.product_export.lines import header_line
 from batchbus_strategies.product_export.shape import Shape
 from batchbus_strategies.product_export.writing import Selection, write_export
-from batchbus_strategies.strategy import Actor, BatchStrategy, Document, Draft, JobRun, Json
+from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, JobRun, Json
 
 __all__ = ["ProductExport", "ProductExportContext"]
 
@@ -75,5 +75,5 @@ class ProductExport(BatchStrategy[ProductExportContext]):
 
 def _sorted_config(context: ProductExportContext) -> dict[str, Json]:
     """`list_config` with its lists sorted, as Medusa leaves it."""
-    config: Document = context.list_config.model_dump(exclude_none=True)
+    config: dict[str, Any] = context.list_config.model_dump(exclude_none=True)
     return config | {name: sorted(config[name]) for name in ("relations", "select") if name in config}

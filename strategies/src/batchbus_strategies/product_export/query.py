@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
 from batchbus_strategies.catalog.columns import STATUSES
 from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.living import LIVING
-from batchbus_strategies.strategy import Fields, JobRefused, Json
+from batchbus_strategies.strategy import JobRefused, Json
 
 __all__ = ["ORDERS", "Order", "after", "filters", "order_of", "place_of"]
 
@@ -41,7 +41,7 @@ class Order(NamedTuple):
         return [(path, self.direction) for path in paths]
 
 
-def order_of(config: Fields) -> Order:
+def order_of(config: Mapping[str, Any]) -> Order:
     """Of `{"created_at": "DESC"}`. Raises `JobRefused`."""
     if len(config) != 1:
         raise JobRefused("Products are ordered by one field", field="order")
@@ -53,7 +53,7 @@ def order_of(config: Fields) -> Order:
     return Order(ORDERS[name], 1 if direction == "ASC" else -1)
 
 
-def filters(fields: Fields) -> Document:
+def filters(fields: Mapping[str, Any]) -> Document:
     """The query for `filterable_fields`. Raises `JobRefused` for a filter that there is not, or a wrong value."""
     conditions: list[Document] = [dict(LIVING)]
     for name, value in fields.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -21,7 +21,6 @@ from batchbus_strategies.records import (
     Record,
     Rows,
 )
-from batchbus_strategies.strategy import Document
 
 __all__ = ["VARIANTS", "Product", "Variant"]
 
@@ -121,7 +120,7 @@ class Variant(Part):
     ean: str | None = None
     upc: str | None = None
     variant_rank: int = 0
-    metadata: Document | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class Product(
@@ -187,5 +186,5 @@ class Product(
     is_giftcard: bool = False
     collection_id: str | None = None
     type_id: str | None = None
-    metadata: Document | None = None
+    metadata: dict[str, Any] | None = None
     profile: Profile = Profile()

@@ -9,7 +9,7 @@ An update that changes elements of lists is worked out from the document as it i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -25,7 +25,6 @@ from batchbus_strategies.records.merging import Changed, is_merged, merged, stam
 from batchbus_strategies.records.plan import Create, CreateReferenced, Delete, Operation, Update
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.unique_values import release_stale_values
-from batchbus_strategies.strategy import Document, Fields
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
@@ -44,6 +43,7 @@ _TRIES: Final = 5
 # A checkpoint must never outlive what it stands for, so both are in the journal of a majority.
 _DURABLE: Final = WriteConcern(w="majority", j=True)
 
+Document = dict[str, Any]
 _Write = Create | Update | Delete
 
 
@@ -220,7 +220,7 @@ def _request(operation: _Write, schema: Schema, now: datetime) -> InsertOne[Docu
     return UpdateOne(where, {"$set": set_, "$unset": unset} if unset else {"$set": set_})
 
 
-def _as_it_was(document: Fields) -> Document:
+def _as_it_was(document: Mapping[str, Any]) -> Document:
     """The condition that no field of the document has changed."""
     return {name: {"$eq": value} for name, value in document.items() if name not in ("_id", "deleted_at")}
 
@@ -253,7 +253,7 @@ def _conflict(operation: _Write, current: Document | None, schema: Schema) -> st
 
 def _duplicates(error: BulkWriteError) -> set[int]:
     """The places of the writes that broke a unique index. Raises the error if there is anything else in it."""
-    failed: Sequence[Fields] = error.details["writeErrors"]
+    failed: Sequence[Mapping[str, Any]] = error.details["writeErrors"]
     if error.details.get("writeConcernErrors") or any(one["code"] != _DUPLICATE_KEY for one in failed):
         raise error
     return {one["index"] for one in failed}

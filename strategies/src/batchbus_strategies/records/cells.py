@@ -14,7 +14,6 @@ from bson.decimal128 import Decimal128
 
 from batchbus_strategies.catalog.money import format_amount, minor_digits, parse_amount
 from batchbus_strategies.records.record import Money
-from batchbus_strategies.strategy import Document
 
 __all__ = [
     "CellType",
@@ -154,7 +153,7 @@ def parse_time(cell: str) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)  # what MongoDB keeps
 
 
-def _money(cell: str) -> Document:
+def _money(cell: str) -> dict[str, Any]:
     amount, _, currency = cell.rpartition(" ")
     if len(currency) != 3 or not currency.isascii() or not currency.isalpha():
         raise ValueError("not an amount with its currency: write it like 12.50 EUR")

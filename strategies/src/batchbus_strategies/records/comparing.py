@@ -12,7 +12,6 @@ from bson.decimal128 import Decimal128
 from batchbus_strategies.catalog.ids import derived_id
 from batchbus_strategies.records.columns import Items
 from batchbus_strategies.records.fields import Field, is_living, trimmed
-from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["ABSENT", "new_items", "same", "wanted_value"]
 
@@ -60,7 +59,7 @@ def wanted_value(field: Field, value: Any, old: Any) -> Any:
     return value
 
 
-def new_items(field: Field, values: Sequence[str]) -> list[Document]:
+def new_items(field: Field, values: Sequence[str]) -> list[dict[str, Any]]:
     """The elements of a field that has `Items`."""
     assert field.items is not None
     return [_new_item(field, field.items, value) for value in values]
@@ -75,12 +74,12 @@ def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence
     return [there[value] if value in there else _new_item(field, items, value) for value in values]
 
 
-def _new_item(field: Field, items: Items, value: str) -> Document:
+def _new_item(field: Field, items: Items, value: str) -> dict[str, Any]:
     id_ = {} if items.id_prefix is None else {"id": derived_id(items.id_prefix, value)}
     return {**id_, **field.unwritten(), items.field: value}
 
 
-def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Fields], old: Sequence[Any]) -> list[Any]:
+def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any]], old: Sequence[Any]) -> list[Any]:
     """Elements that are there already stay as they are, with fields that no column has."""
     kept = [each for each in old if isinstance(each, Mapping)]
     result: list[Any] = []

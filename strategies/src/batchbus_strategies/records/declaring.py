@@ -27,7 +27,6 @@ from batchbus_strategies.records.columns import (
     Shown,
 )
 from batchbus_strategies.records.fields import Field, spoken_name
-from batchbus_strategies.strategy import Document
 
 __all__ = ["DeclarationError", "fields_of", "id_field", "unwritten_defaults"]
 
@@ -275,7 +274,7 @@ def _part_of(kind: Any) -> type[BaseModel] | None:
 
 def unwritten_defaults(
     part: type[BaseModel], written: Iterable[Field], without: Collection[str] = ()
-) -> Callable[[], Document]:
+) -> Callable[[], dict[str, Any]]:
     """The defaults of the fields that no column is for, as documents have them."""
     names = {*without, *(each.path.partition(".")[0] for each in written)}
     fields = [(info.alias or name, info) for name, info in part.model_fields.items()]

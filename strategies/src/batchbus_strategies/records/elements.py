@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
@@ -18,14 +18,13 @@ from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of, of_what_is_null
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staged import StagedRow
-from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["Columns", "ElementPlan", "NewElement", "plan_elements"]
 
 Columns = Mapping[str, Mapping[str, FamilyColumn]]
 """The columns of a file that are of families: by the family's name, and by identity."""
 
-NewElement = Callable[[Document, int], None]
+NewElement = Callable[[dict[str, Any], int], None]
 
 
 _OF_NAMES: Final = frozenset({"missing_name", "duplicate_name"})
@@ -38,9 +37,9 @@ class ElementPlan:
 
     changes: dict[str, Change] = field(default_factory=dict)
     """Of a record that exists, by path."""
-    elements: list[Document] = field(default_factory=list)
+    elements: list[dict[str, Any]] = field(default_factory=list)
     """Those that are new."""
-    names: list[Document] = field(default_factory=list)
+    names: list[dict[str, Any]] = field(default_factory=list)
     """The new names of the combination, as the record's list has them."""
     errors: list[CellError] = field(default_factory=list)
     new_lines: set[int] = field(default_factory=set)
@@ -53,15 +52,15 @@ class _Row:
 
     line: int
     id: str | None
-    values: Document
-    element: Document | None = None
+    values: dict[str, Any]
+    element: dict[str, Any] | None = None
     """The one that there is; None if it is new."""
 
 
 def plan_elements(
     schema: Schema,
     rows: Iterable[StagedRow],
-    existing: Fields | None,
+    existing: Mapping[str, Any] | None,
     columns: Columns,
     ids: Iterator[str],
     wrong: Iterable[CellError],
@@ -85,7 +84,7 @@ class _Planning:
         self,
         schema: Schema,
         rows: list[_Row],
-        existing: Fields | None,
+        existing: Mapping[str, Any] | None,
         columns: Columns,
         ids: Iterator[str],
         new_element: NewElement,
@@ -94,7 +93,7 @@ class _Planning:
         self._schema = schema
         self._list: Field = schema.rows
         self._rows = rows
-        self._record: Fields = existing if existing is not None else {}
+        self._record: Mapping[str, Any] = existing if existing is not None else {}
         self._is_new = existing is None
         self._columns = columns
         self._ids = ids
@@ -145,7 +144,7 @@ class _Planning:
     def _unmatched(self) -> list[_Row]:
         return [row for row in self._rows if row.id is None and row.element is None]
 
-    def _matched(self, free: list[Document], field: Field) -> list[Document]:
+    def _matched(self, free: list[dict[str, Any]], field: Field) -> list[dict[str, Any]]:
         """Gives rows the elements that have their value of a field. Returns the elements that no row is about still."""
         path = field.path
         by_value = {trimmed(field.as_key(value)): each for each in free if (value := value_at(each, path)) is not None}
@@ -210,7 +209,7 @@ class _Planning:
                     message = f"the {self._schema.name} {self._record['_id']} has no {combinations.noun} {name}"
                     self._error(row, None, "unknown_name", message, name)
 
-    def _change(self, row: _Row, element: Fields) -> None:
+    def _change(self, row: _Row, element: Mapping[str, Any]) -> None:
         changes: dict[str, Change] = {}
         for each in self._list.parts:
             if each.path not in row.values:
@@ -231,8 +230,8 @@ class _Planning:
         for path, change in of_what_is_null(element, changes).items():
             self.planned.changes[element_path(self._list.path, str(element["id"]), path)] = change
 
-    def _new_element(self, row: _Row) -> Document:
-        element: Document = {"id": (self._list.rows.id_prefix if self._list.rows else "") + next(self._ids)}
+    def _new_element(self, row: _Row) -> dict[str, Any]:
+        element: dict[str, Any] = {"id": (self._list.rows.id_prefix if self._list.rows else "") + next(self._ids)}
         constants, others = self._schema.new_element
         element |= constants
         element.update((path, value) for path, value in row.values.items() if path in constants and value is not None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import ClassVar, Final, Generic, TypeVar
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -22,7 +22,7 @@ from batchbus_strategies.records.written_columns import (
     columns_of,
     rows_of,
 )
-from batchbus_strategies.strategy import Actor, Draft, Fields, FileWriter, JobRun, StrategyError
+from batchbus_strategies.strategy import Actor, Draft, FileWriter, JobRun, StrategyError
 from batchbus_strategies.tables import (
     WriteOptions,
     WrittenCell,
@@ -40,6 +40,8 @@ R = TypeVar("R", bound=Record)
 _CHUNK: Final = 1000
 
 _TRIES: Final = 5
+
+Document = Mapping[str, Any]
 
 
 class _Outgrown(Exception):
@@ -195,7 +197,7 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
     def _chosen(self, context: RecordExportContext) -> list[DeclaredColumn]:
         return chosen_columns(self.schema, getattr(context, self.columns_field), field=self.columns_field)
 
-    async def _documents(self, run: JobRun[RecordExportContext]) -> AsyncIterator[Sequence[Fields]]:
+    async def _documents(self, run: JobRun[RecordExportContext]) -> AsyncIterator[Sequence[Document]]:
         selection = self.selection(run.context)
         documents = run.catalog[self.record.collection]
         cursor = documents.find(selection.query, batch_size=_CHUNK).sort(selection.sort).allow_disk_use(True)

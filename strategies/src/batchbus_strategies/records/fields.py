@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from batchbus_strategies.records.cells import CellType
 from batchbus_strategies.records.columns import Combination, Copied, Empty, Family, Items, Reference, Rows, Shown
 from batchbus_strategies.records.limit_messages import message_of
-from batchbus_strategies.strategy import Document, Fields
 
 __all__ = [
     "Field",
@@ -67,12 +66,12 @@ class Field:
     family: Family | None = None
     combination: Combination | None = None
     copied: Copied | None = None
-    copies: Fields = field(default_factory=dict)
+    copies: Mapping[str, Any] = field(default_factory=dict)
     """Of `Copied`: the fields of a copy but for its id, each with what it has where the document has nothing."""
     several: bool = False
     """Whether it is a list of copies."""
     items: Items | None = None
-    unwritten: Callable[[], Document] = dict
+    unwritten: Callable[[], dict[str, Any]] = dict
     """Of a list of parts: what a new element has in fields that have no column."""
     check: Callable[[Any], Any] | None = None
     """Raises pydantic's `ValidationError` for a value that the declaration does not allow; None if it allows all."""
@@ -144,7 +143,7 @@ class Field:
         except ValueError:
             return cell
 
-    def cell(self, owner: Fields) -> str | int | Decimal | None:
+    def cell(self, owner: Mapping[str, Any]) -> str | int | Decimal | None:
         """The cell of a field that has one column, given the whole document, or the whole element."""
         if self.shown is not None and self.shown.cell is not None:
             return self.shown.cell(owner)
@@ -158,7 +157,7 @@ def trimmed(text: str) -> str:
     return text.strip(_BLANKS)
 
 
-def value_at(document: Fields, path: str, default: Any = None) -> Any:
+def value_at(document: Mapping[str, Any], path: str, default: Any = None) -> Any:
     """What a document has at a path with dots, or `default` if it has nothing there."""
     if "." not in path:
         return document.get(path, default)
@@ -170,7 +169,7 @@ def value_at(document: Fields, path: str, default: Any = None) -> Any:
     return value
 
 
-def set_at(document: Document, path: str, value: Any) -> None:
+def set_at(document: dict[str, Any], path: str, value: Any) -> None:
     if "." not in path:
         document[path] = value
         return
@@ -183,7 +182,7 @@ def set_at(document: Document, path: str, value: Any) -> None:
     document[last] = value
 
 
-def remove_at(document: Document, path: str) -> None:
+def remove_at(document: dict[str, Any], path: str) -> None:
     """Nothing happens if there is nothing."""
     *outer, last = path.split(".")
     for name in outer:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import OperationFailure
 
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.records.schema import Schema, Unique
-from batchbus_strategies.strategy import Document, StrategyError
+from batchbus_strategies.strategy import StrategyError
 
 if TYPE_CHECKING:
     from batchbus_strategies.strategy import Catalog
@@ -70,6 +70,6 @@ def element_index(unique: Unique) -> str:
     return f"elements_{unique.name}"
 
 
-def _unique(name: str, paths: list[str], only: Document) -> IndexModel:
+def _unique(name: str, paths: list[str], only: dict[str, Any]) -> IndexModel:
     keys = [(path, ASCENDING) for path in paths]
     return IndexModel(keys, name=name, unique=True, partialFilterExpression=only)

@@ -11,7 +11,6 @@ from batchbus_strategies.records.fields import Field, is_living, remove_at, set_
 from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.strategy import Document, Fields
 
 __all__ = [
     "Changed",
@@ -30,7 +29,7 @@ __all__ = [
 _OF_APPLYING: Final = ("created_at", "updated_at")
 """Fields of elements that plans say nothing of."""
 
-Identity = Callable[[Fields], str | None]
+Identity = Callable[[Mapping[str, Any]], str | None]
 """Who an element of a list is; None for one that changes of a plan are never about."""
 
 
@@ -56,7 +55,7 @@ def identities(schema: Schema, *, of_elements: bool) -> dict[str, Identity]:
 
 
 def _named(field: str) -> Identity:
-    def identity(element: Fields) -> str | None:
+    def identity(element: Mapping[str, Any]) -> str | None:
         value = element.get(field)
         return None if value is None else str(value)
 
@@ -87,7 +86,7 @@ def _without_times(value: Any) -> Any:
 
 def with_change(
     container: Any, identity: Identity | None, wanted: str, rest: str, change: Change, owner: str, name: str
-) -> list[Any] | Document:
+) -> list[Any] | dict[str, Any]:
     """A list, or a dict if there is no `identity`, as it is with the change. Raises `Changed`.
 
     `rest`: which field of the element; empty for all of it. `owner` and `name`: whose is changed and what, for the message.
@@ -120,7 +119,7 @@ def with_change(
     return elements
 
 
-def with_value(document: Fields, path: str, value: Any) -> Document:
+def with_value(document: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     """A copy with another value at a path with dots; `ABSENT` takes away what is there."""
     copy = _copied(document, path)
     if value is ABSENT:
@@ -130,7 +129,7 @@ def with_value(document: Fields, path: str, value: Any) -> Document:
     return copy
 
 
-def _copied(element: Fields, path: str) -> Document:
+def _copied(element: Mapping[str, Any], path: str) -> dict[str, Any]:
     """A copy, down to what is at the path."""
     copy = dict(element)
     name, _, rest = path.partition(".")
@@ -161,12 +160,14 @@ def _without_id(element: Any) -> Any:
 # -- families of columns -----------------------------------------------------------------------------------------------
 
 
-def new_items(field: Field, cells: Fields, columns: Mapping[str, FamilyColumn], ids: Iterator[str]) -> list[Document]:
+def new_items(
+    field: Field, cells: Mapping[str, Any], columns: Mapping[str, FamilyColumn], ids: Iterator[str]
+) -> list[dict[str, Any]]:
     """The elements of a list that is new, given what the row says by identity."""
     return [_new_item(field, columns[each], fields, ids) for each, fields in cells.items() if fields is not None]
 
 
-def _new_item(field: Field, column: FamilyColumn, fields: Fields, ids: Iterator[str]) -> Document:
+def _new_item(field: Field, column: FamilyColumn, fields: Mapping[str, Any], ids: Iterator[str]) -> dict[str, Any]:
     assert field.family
     prefix = field.family.id_prefix
     id_ = {} if prefix is None else {"id": prefix + next(ids)}
@@ -175,8 +176,8 @@ def _new_item(field: Field, column: FamilyColumn, fields: Fields, ids: Iterator[
 
 def family_changes(
     field: Field,
-    owner: Fields,
-    cells: Fields,
+    owner: Mapping[str, Any],
+    cells: Mapping[str, Any],
     columns: Mapping[str, FamilyColumn],
     ids: Iterator[str],
 ) -> Iterator[tuple[str, Change]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bson.codec_options import CodecOptions
@@ -16,7 +16,6 @@ from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.indexes import element_index, indexes_of
 from batchbus_strategies.records.schema import Schema, Unique
 from batchbus_strategies.records.staging import Staging
-from batchbus_strategies.strategy import Document, Fields
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
@@ -53,7 +52,7 @@ async def look_up_existing(run: JobRun[Any], schema: Schema, staging: Staging) -
 
 
 async def _whole(
-    documents: AsyncIOMotorCollection[RawBSONDocument], query: Fields
+    documents: AsyncIOMotorCollection[RawBSONDocument], query: Mapping[str, Any]
 ) -> AsyncIterator[Sequence[RawBSONDocument]]:
     cursor = documents.find(query, batch_size=_BATCH)
     while batch := await cursor.to_list(_BATCH):
@@ -87,12 +86,12 @@ async def _named(
             yield every
 
 
-def _ids(values: Sequence[str]) -> Document:
+def _ids(values: Sequence[str]) -> dict[str, Any]:
     return {"_id": {"$in": list(values)}}
 
 
 def _keys(fields: Sequence[Field]) -> Any:
-    def question(values: Sequence[str]) -> Document:
+    def question(values: Sequence[str]) -> dict[str, Any]:
         keys = [from_json(value) for value in values]
         if len(fields) == 1:
             return {fields[0].path: {"$in": [_stored(fields[0], key[0]) for key in keys]}}

@@ -31,9 +31,10 @@ from batchbus_strategies.records.paths import ElementPath, parse_path
 from batchbus_strategies.records.plan import Change, Update
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.unique_values import repeated_values
-from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["Changed", "changed_document", "is_merged", "merged", "stamped"]
+
+Document = dict[str, Any]
 
 
 def is_merged(changes: Iterable[str], schema: Schema) -> bool:
@@ -61,7 +62,7 @@ def merged(update: Update, document: Document | None, schema: Schema, now: datet
     return merge.request({"_id": update["id"], **seen, **LIVING}, update["revision"], now)
 
 
-def changed_document(document: Fields, changes: Mapping[str, Change], schema: Schema) -> Document:
+def changed_document(document: Mapping[str, Any], changes: Mapping[str, Change], schema: Schema) -> Document:
     """The document as it will be. Raises `Changed` if it is not what the changes were worked out from."""
     if is_merged(changes, schema):
         merge = _Merge(document, schema)
@@ -73,7 +74,7 @@ def changed_document(document: Fields, changes: Mapping[str, Change], schema: Sc
     return result
 
 
-def stamped(element: Fields, now: datetime) -> Document:
+def stamped(element: Mapping[str, Any], now: datetime) -> Document:
     """A new element of the rows with its times."""
     return {**element, "created_at": now, "updated_at": now, "deleted_at": None}
 
@@ -93,7 +94,7 @@ class _Element:
 class _Merge:
     """The changes of one update, on one document."""
 
-    def __init__(self, document: Fields, schema: Schema) -> None:
+    def __init__(self, document: Mapping[str, Any], schema: Schema) -> None:
         self._document = document
         self._schema = schema
         self._rows = schema.rows.path if schema.rows else None

@@ -28,7 +28,7 @@ from pydantic_core import from_json, to_json
 
 from batchbus_strategies.records.comparing import ABSENT
 from batchbus_strategies.records.fields import set_at, value_at
-from batchbus_strategies.strategy import Document, Fields, Files, StrategyError
+from batchbus_strategies.strategy import Files, StrategyError
 
 __all__ = [
     "Change",
@@ -70,7 +70,7 @@ def change_of(old: Any, new: Any) -> Change:
     return change
 
 
-def of_what_is_null(existing: Fields, changes: Mapping[str, Change]) -> dict[str, Change]:
+def of_what_is_null(existing: Mapping[str, Any], changes: Mapping[str, Change]) -> dict[str, Change]:
     """Changes inside something that is null are one change of it, since MongoDB sets no field of null."""
     result: dict[str, Change] = {}
     for path, change in changes.items():
@@ -111,7 +111,7 @@ class Create(_OfRecord):
     op: Literal["create"]
     id: str
     revision: str
-    document: Document
+    document: dict[str, Any]
     """Without `_id`, revision and times."""
     left_out: NotRequired[list[PlannedError]]
     """As in `Update`."""
@@ -145,7 +145,7 @@ class Delete(_OfRecord):
     id: str
     seen: NotRequired[Any]
     revision: str
-    document: Document
+    document: dict[str, Any]
     """The whole of it, as it is now."""
 
 
@@ -162,7 +162,7 @@ class CreateReferenced(TypedDict):
     op: Literal["reference"]
     collection: str
     id: str
-    document: Document
+    document: dict[str, Any]
 
 
 Operation = Create | Update | Unchanged | Delete | Refused | CreateReferenced
@@ -257,7 +257,7 @@ def plan_key(batch_type: str, job_id: str, run_number: int, form: PlanForm = _US
 
 
 def encode(operation: Operation, form: PlanForm = _USUAL) -> bytes:
-    line: Fields = operation
+    line: Mapping[str, Any] = operation
     if form.document != "document" and operation["op"] == "create":
         line = {form.document if name == "document" else name: value for name, value in operation.items()}
     elif form.reference != "reference" and operation["op"] == "reference":
@@ -271,7 +271,7 @@ def encode(operation: Operation, form: PlanForm = _USUAL) -> bytes:
 
 def decode(line: bytes, form: PlanForm = _USUAL) -> Operation:
     """Raises `ValueError`."""
-    values: Document = from_json(line)
+    values: dict[str, Any] = from_json(line)
     if _EXTENDED in line:
         values = _revived(values)
     if values["op"] == "create":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +12,6 @@ from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.lookup import KEYS_IN_A_QUERY
 from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.plan import CreateReferenced
-from batchbus_strategies.strategy import Fields
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class References:
         self.skipped: dict[str, None] = {}
         """What was left out, in words; at most 20."""
 
-    async def resolve(self, records: Sequence[Fields]) -> list[dict[str, Resolved]]:
+    async def resolve(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Resolved]]:
         """For each record, given its values by path, what its references stand for."""
         wanted: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         for field in self._fields:
@@ -102,7 +101,7 @@ class References:
             case _:
                 return Resolved(error=f"there is none of {reference.collection} with this {reference.by}")
 
-    def made(self, values: Fields) -> Iterable[CreateReferenced]:
+    def made(self, values: Mapping[str, Any]) -> Iterable[CreateReferenced]:
         """What has to be created for a record with these values, which no record before it has needed."""
         for field in self._fields:
             reference = field.reference
@@ -119,7 +118,7 @@ class References:
                 )
 
 
-def _named(values: Fields, field: Field) -> list[str]:
+def _named(values: Mapping[str, Any], field: Field) -> list[str]:
     """What a record names in a reference field."""
     value = values.get(field.path)
     return value if isinstance(value, list) else [] if value is None else [value]

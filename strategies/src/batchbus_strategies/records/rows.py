@@ -17,7 +17,6 @@ from batchbus_strategies.records.families import FamilyColumn
 from batchbus_strategies.records.fields import Field, trimmed
 from batchbus_strategies.records.layout import Cells, Layout
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.strategy import Document
 from batchbus_strategies.tables import MAX_COLUMNS, Row, is_header_again
 
 __all__ = ["RowReader", "RowValues"]
@@ -38,11 +37,11 @@ class RowValues:
     """With the blanks."""
     id: str | None
     delete: bool
-    values: Document
+    values: dict[str, Any]
     """By path. A field is there if the row has a cell for it; None for one that is to be cleared. What a family has is a
     dict by identity, of the fields that an element is to have, or None if it is to go; what a combination has is a dict of
     names and values, None for an empty cell."""
-    element: Document | None = None
+    element: dict[str, Any] | None = None
     """The same for the element that the row is about; None if it is about none."""
     element_id: str | None = None
     errors: list[CellError] = dataclasses.field(default_factory=list)
@@ -151,8 +150,10 @@ class _CellReader:
             if field.path not in texts
         ]
 
-    def read(self, line: int, cells: Sequence[str | None], errors: list[CellError]) -> Document:
-        values: Document = {path: cell or None for index, path in self._texts if (cell := cells[index]) is not None}
+    def read(self, line: int, cells: Sequence[str | None], errors: list[CellError]) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            path: cell or None for index, path in self._texts if (cell := cells[index]) is not None
+        }
         for index, field, column, keeps in self._fixed:
             cell = cells[index]
             if not cell:
@@ -195,11 +196,11 @@ class _CellReader:
         cells: Sequence[str | None],
         field: Field,
         numbers: Sequence[Sequence[tuple[int, str]]],
-        values: Document,
+        values: dict[str, Any],
         errors: list[CellError],
     ) -> None:
         """A list becomes a dict: the copies that were `found`, and whether that is the `whole` of what the row names."""
-        copies, found, whole = self._copies[field.path], Document(), True
+        copies, found, whole = self._copies[field.path], dict[str, Any](), True
         for columns in numbers:
             if not any(cells[index] for index, _ in columns):
                 continue
@@ -230,8 +231,8 @@ class _CellReader:
         field: Field,
         columns: Sequence[tuple[int, FamilyColumn]],
         errors: list[CellError],
-    ) -> Document:
-        found: Document = {}
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         for index, column in columns:
             cell = cells[index]
             if cell is None:

@@ -10,7 +10,6 @@ from typing import Any, Final
 from batchbus_strategies.records.declaring import DeclarationError, fields_of, id_field, unwritten_defaults
 from batchbus_strategies.records.fields import Field, is_living, ordered_parts, plain, spoken_name, value_at
 from batchbus_strategies.records.record import Record
-from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["OWN", "DeclarationError", "DeclaredColumn", "Schema", "Unique", "schema_of"]
 
@@ -118,12 +117,12 @@ class Schema:
         path = self.rows.path
         return tuple(Unique(f"{path}.{field.path}", field, True) for field in self.rows.parts if field.unique)
 
-    def elements(self, document: Fields) -> list[Document]:
+    def elements(self, document: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The elements of a document that are not deleted."""
         found = document.get(self.rows.path) if self.rows else None
         return [each for each in found if is_living(each)] if isinstance(found, list) else []
 
-    def unique_values(self, document: Fields) -> Iterator[tuple[Unique, Any, str]]:
+    def unique_values(self, document: Mapping[str, Any]) -> Iterator[tuple[Unique, Any, str]]:
         """The values of unique fields that a document has, each between its field and the id of the element that has it,
         or an empty text; what elements have, from the elements, and not from the field that repeats it."""
         for unique in self.unique:
@@ -164,16 +163,16 @@ class Schema:
     def copied(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.copied is not None)
 
-    def unwritten(self) -> Document:
+    def unwritten(self) -> dict[str, Any]:
         """What a new record has in fields that have no column."""
         return self._unwritten()
 
     @cached_property
-    def _unwritten(self) -> Callable[[], Document]:
+    def _unwritten(self) -> Callable[[], dict[str, Any]]:
         return unwritten_defaults(self.record, self.fields, without=OWN)
 
     @cached_property
-    def new_record(self) -> tuple[Fields, tuple[Field, ...]]:
+    def new_record(self) -> tuple[Mapping[str, Any], tuple[Field, ...]]:
         """What every new record begins with, and the fields whose values are not just what its row says."""
         simple = {
             field.path: field.constant[0]
@@ -183,7 +182,7 @@ class Schema:
         return simple, tuple(field for field in self.fields if field.path not in simple and field.path not in OWN)
 
     @cached_property
-    def new_element(self) -> tuple[Fields, tuple[Field, ...]]:
+    def new_element(self) -> tuple[Mapping[str, Any], tuple[Field, ...]]:
         """What every new element begins with, and the fields whose values are not just what the row says."""
         parts = self.rows.parts if self.rows else ()
         constants = {field.path: field.constant[0] for field in parts if field.constant is not None}

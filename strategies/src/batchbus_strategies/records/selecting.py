@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -13,7 +13,7 @@ from batchbus_strategies.records.cells import parse_time
 from batchbus_strategies.records.fields import Field as SchemaField
 from batchbus_strategies.records.fields import plain
 from batchbus_strategies.records.schema import DeclaredColumn, Schema
-from batchbus_strategies.strategy import Document, Fields, JobRefused
+from batchbus_strategies.strategy import JobRefused
 from batchbus_strategies.tables import shortened
 
 __all__ = ["RecordExportContext", "Selection", "chosen_columns", "order_of", "query_of"]
@@ -29,7 +29,7 @@ class RecordExportContext(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    filterable_fields: Document = Field(default_factory=dict)
+    filterable_fields: dict[str, Any] = Field(default_factory=dict)
     """By column or field: a value as a cell has it, a list of such values, or an object of `lt`, `lte`, `gt`, `gte`."""
     order: str = "created_at"
     """A column or field, with a minus in front for descending; records with the same value are in the order of their ids."""
@@ -45,16 +45,16 @@ class RecordExportContext(BaseModel):
 class Selection:
     """Which records an export has, and in which order."""
 
-    query: Document
+    query: dict[str, Any]
     sort: list[tuple[str, int]]
     """As MongoDB takes it."""
     skip: int = 0
     limit: int | None = None
 
 
-def query_of(schema: Schema, fields: Fields) -> Document:
+def query_of(schema: Schema, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Raises `JobRefused` for a filter that there is not, or a wrong value."""
-    conditions: list[Document] = [dict(LIVING)]
+    conditions: list[dict[str, Any]] = [dict(LIVING)]
     for name, value in fields.items():
         field = f"filterable_fields.{name}"
         path, parse = _filter(schema, name, field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,11 +11,10 @@ from bson.codec_options import CodecOptions
 from bson.errors import InvalidDocument
 
 from batchbus_strategies.records.errors import CellError
-from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["AWARE", "StagedRecord", "StagedRow", "Taken", "decoded", "encoded"]
 
-AWARE: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True)
+AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
 _PACKED: Final = "packed"
 
 
@@ -36,12 +36,12 @@ class StagedRow:
 
     line: int
     element_id: str | None
-    element: Document | None
+    element: dict[str, Any] | None
     """As `RowValues` has it."""
     id: str | None
     """The id that this row names the record by."""
     delete: bool
-    values: Document
+    values: dict[str, Any]
     """What it says of the record itself; of a row behind the first one, only what is not empty."""
 
 
@@ -57,17 +57,17 @@ class StagedRecord:
     """The id that the file names it by."""
     key: tuple[str, ...] | None
     deletes: bool
-    values: Document
+    values: dict[str, Any]
     errors: list[CellError]
-    existing: Document | None
-    shown: Fields | None = None
+    existing: dict[str, Any] | None
+    shown: Mapping[str, Any] | None = None
     """What there is, as `Shown` columns show it; None if that is `existing`."""
     taken: list[Taken] = field(default_factory=list)
     rows: list[StagedRow] = field(default_factory=list)
     """In the order of the file; empty for records of one row."""
 
 
-def encoded(content: Document) -> bytes:
+def encoded(content: dict[str, Any]) -> bytes:
     """As BSON, whose keys have no NUL in them, while names that are data may."""
     try:
         return bson.encode(content)
@@ -75,11 +75,11 @@ def encoded(content: Document) -> bytes:
         return bson.encode({_PACKED: _packed(content)})
 
 
-def decoded(content: bytes) -> Document:
+def decoded(content: bytes) -> dict[str, Any]:
     found = bson.decode(content, AWARE)
     if _PACKED not in found:
         return found
-    unpacked: Document = _unpacked(found[_PACKED])
+    unpacked: dict[str, Any] = _unpacked(found[_PACKED])
     return unpacked
 
 

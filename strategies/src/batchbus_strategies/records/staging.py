@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import bson
 from pydantic_core import from_json, to_json
@@ -24,7 +24,6 @@ from batchbus_strategies.records.fields import trimmed, value_at
 from batchbus_strategies.records.rows import RowValues
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staged import AWARE, StagedRecord, StagedRow, Taken, decoded, encoded
-from batchbus_strategies.strategy import Fields
 
 __all__ = [
     "PARAMETERS",
@@ -259,14 +258,14 @@ class Staging:
             taken,
         )
 
-    def _taken(self, id_: str, document: Fields) -> Iterator[tuple[str, str, str, str, bool]]:
+    def _taken(self, id_: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, bool]]:
         for unique, value, element in self._schema.unique_values(document):
             text = unique.field.as_key(value)
             yield unique.name, text, id_, element, True
             if (plain := trimmed(text)) != text:
                 yield unique.name, plain, id_, element, False
 
-    def _raw_key(self, document: Fields) -> tuple[str, ...] | None:
+    def _raw_key(self, document: Mapping[str, Any]) -> tuple[str, ...] | None:
         values = [value_at(document, each.path) for each in self._schema.keys]
         if not values or any(value is None for value in values):
             return None

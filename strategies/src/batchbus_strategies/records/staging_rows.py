@@ -20,7 +20,6 @@ from batchbus_strategies.records.staging import (
     json_key,
     placeholders,
 )
-from batchbus_strategies.strategy import Document
 
 __all__ = ["RowStaging", "differs"]
 
@@ -73,7 +72,7 @@ class RowStaging(Staging):
                 content = encoded({"values": row.values})
                 new.append((number, None, row.line, row.id, key, raw, row.delete, content))
                 held += self._held(number, row)
-                own: Document = {}
+                own: dict[str, Any] = {}
             else:
                 own = {} if self._first_row_only else _what_differs(row, firsts.get(number))
             held += self._held_by_element(number, row)
@@ -134,7 +133,7 @@ class RowStaging(Staging):
         return rows
 
 
-def _what_differs(row: RowValues, first: RowValues | None) -> Document:
+def _what_differs(row: RowValues, first: RowValues | None) -> dict[str, Any]:
     """What a later row says of the record, without empty cells, and without what is known to be that of the first row."""
     said = {path: value for path, each in row.values.items() if not same(value := _said(each), None)}
     if first is None:

@@ -11,7 +11,6 @@ from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.records.fields import value_at
 from batchbus_strategies.records.plan import Create, Delete, Update
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.strategy import Document, Fields
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
@@ -22,7 +21,7 @@ _ASKED: Final = 100
 """For one query: simple planners take quadratic time for long lists."""
 
 
-def repeated_values(schema: Schema, document: Fields) -> dict[str, tuple[list[Any], str]]:
+def repeated_values(schema: Schema, document: Mapping[str, Any]) -> dict[str, tuple[list[Any], str]]:
     """By index field: the values of the elements that are not deleted, and the path of the field in the elements."""
     found: dict[str, tuple[list[Any], str]] = {}
     elements = schema.elements(document)
@@ -36,7 +35,7 @@ def repeated_values(schema: Schema, document: Fields) -> dict[str, tuple[list[An
 
 
 async def release_stale_values(
-    documents: AsyncIOMotorCollection[Document], schema: Schema, operations: Iterable[Create | Update | Delete]
+    documents: AsyncIOMotorCollection[dict[str, Any]], schema: Schema, operations: Iterable[Create | Update | Delete]
 ) -> bool:
     """Take out of the index fields what belongs to deleted elements alone, as far as the operations want to have it.
 

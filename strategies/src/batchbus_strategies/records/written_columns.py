@@ -11,25 +11,27 @@ from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.fields import Field, is_living, value_at
 from batchbus_strategies.records.keyed import find
 from batchbus_strategies.records.schema import DeclaredColumn, Schema
-from batchbus_strategies.strategy import Catalog, Document, Fields
+from batchbus_strategies.strategy import Catalog
 from batchbus_strategies.tables import WrittenCell
 
 __all__ = ["ReferencedNames", "Shape", "WrittenColumn", "WrittenRow", "columns_of", "rows_of"]
 
 _COMBINATION: Final = "combination"
 
+Document = Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenRow:
     """A row: a record, and which of its elements; None for a record without, and for records of one row."""
 
-    document: Fields
-    element: Fields | None
+    document: Document
+    element: Mapping[str, Any] | None
     combination: Sequence[tuple[str, str]] = ()
     """The record's names, and what the element has for each."""
 
 
-def rows_of(schema: Schema, document: Fields) -> Iterator[WrittenRow]:
+def rows_of(schema: Schema, document: Document) -> Iterator[WrittenRow]:
     """At least one."""
     elements = schema.elements(document)
     if not elements:
@@ -57,7 +59,7 @@ class Shape:
     there: set[str] = field(default_factory=set)
     """The paths that `only_with` names, and that some record has something at."""
 
-    def fit(self, schema: Schema, document: Fields) -> int:
+    def fit(self, schema: Schema, document: Mapping[str, Any]) -> int:
         """Widen it so that the record fits. Returns how many rows it has."""
         self._fit(schema.fields, "", document)
         for each in schema.fields:
@@ -73,7 +75,7 @@ class Shape:
             self.numbers[_COMBINATION] = max(self.numbers.get(_COMBINATION, 0), len(names))
         return max(1, len(elements))
 
-    def _fit(self, fields: Sequence[Field], prefix: str, owner: Fields) -> None:
+    def _fit(self, fields: Sequence[Field], prefix: str, owner: Mapping[str, Any]) -> None:
         for each in fields:
             name = prefix + each.path
             if each.shape == "numbered" or each.several:
@@ -84,7 +86,7 @@ class Shape:
                 identities = map(each.family.columns.identity, _items(owner, each))
                 self.names.setdefault(name, set()).update(found for found in identities if found is not None)
 
-    def as_json(self) -> Document:
+    def as_json(self) -> dict[str, Any]:
         return {
             "numbers": dict(self.numbers),
             "names": {name: sorted(found) for name, found in self.names.items()},
@@ -92,12 +94,12 @@ class Shape:
         }
 
     @classmethod
-    def from_json(cls, shape: Fields) -> Shape:
+    def from_json(cls, shape: Mapping[str, Any]) -> Shape:
         names = {name: set(found) for name, found in shape["names"].items()}
         return cls(dict(shape["numbers"]), names, set(shape.get("there", ())))
 
 
-def _items(owner: Fields, each: Field) -> list[Any]:
+def _items(owner: Mapping[str, Any], each: Field) -> list[Any]:
     """What is in a list of an owner; of a family, what is not deleted."""
     found = value_at(owner, each.path)
     if not isinstance(found, list):
@@ -113,7 +115,7 @@ class ReferencedNames:
         self._fields = schema.references
         self._known: dict[str, dict[Any, Any]] = {field.path: {} for field in schema.references}
 
-    async def look_up(self, documents: Sequence[Fields]) -> None:
+    async def look_up(self, documents: Sequence[Document]) -> None:
         for each in self._fields:
             reference, known = each.reference, self._known[each.path]
             assert reference
@@ -147,7 +149,7 @@ class WrittenColumn:
     """Which of the values of a numbered or named field, or of a family."""
 
     def cell(self, row: WrittenRow, names: ReferencedNames) -> WrittenCell:
-        owner: Fields | None = row.element if self.of_element else row.document
+        owner: Mapping[str, Any] | None = row.element if self.of_element else row.document
         each = self.field
         if owner is None:
             return ""
@@ -199,7 +201,7 @@ class WrittenColumn:
         return "" if found is None else each.family.columns.write(items[found])
 
 
-def columns_of(chosen: Sequence[DeclaredColumn], shape: Shape, families: Fields) -> Iterator[WrittenColumn]:
+def columns_of(chosen: Sequence[DeclaredColumn], shape: Shape, families: Mapping[str, Any]) -> Iterator[WrittenColumn]:
     """Numbered columns go number by number; of a template, and of an empty collection, the first.
 
     `families`: what `load_families` has given; without it, the columns of families are left out.
@@ -217,7 +219,9 @@ def columns_of(chosen: Sequence[DeclaredColumn], shape: Shape, families: Fields)
             yield from _several(column, parts, shape, families)
 
 
-def _several(column: DeclaredColumn, parts: Sequence[Field], shape: Shape, families: Fields) -> Iterator[WrittenColumn]:
+def _several(
+    column: DeclaredColumn, parts: Sequence[Field], shape: Shape, families: Mapping[str, Any]
+) -> Iterator[WrittenColumn]:
     """The columns of a field that has several."""
     owner, name, of_element = column.owner, column.name, column.of_element
     if owner.family is not None:
