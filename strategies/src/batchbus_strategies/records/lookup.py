@@ -41,6 +41,7 @@ async def look_up_existing(run: JobRun[Any], schema: Schema, staging: Staging) -
     size = await documents.estimated_document_count()
     if size == 0 and await documents.find_one({}) is None:
         return 0
+    await asyncio.to_thread(staging.begin_comparing)
     read_whole = size <= max(_SMALL_COLLECTION, 4 * staging.records)
     indexes = await indexes_of(run.catalog, schema) if schema.unique_in_elements else set[str]()
     batches = _whole(documents, LIVING) if read_whole else _named(documents, schema, staging, indexes)

@@ -1,21 +1,14 @@
-"""What the staging database hands out: a record of the file with its rows, and the form in which it keeps their values."""
+"""What the staging database hands out: a record of the file with its rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-import bson
-from bson.codec_options import CodecOptions
-from bson.errors import InvalidDocument
+from typing import Any
 
 from batchbus_strategies.records.errors import CellError
 
-__all__ = ["AWARE", "StagedRecord", "StagedRow", "Taken", "decoded", "encoded"]
-
-AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
-_PACKED: Final = "packed"
+__all__ = ["StagedRecord", "StagedRow", "Taken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,32 +58,3 @@ class StagedRecord:
     taken: list[Taken] = field(default_factory=list)
     rows: list[StagedRow] = field(default_factory=list)
     """In the order of the file; empty for records of one row."""
-
-
-def encoded(content: dict[str, Any]) -> bytes:
-    """As BSON, whose keys have no NUL in them, while names that are data may."""
-    try:
-        return bson.encode(content)
-    except InvalidDocument:
-        return bson.encode({_PACKED: _packed(content)})
-
-
-def decoded(content: bytes) -> dict[str, Any]:
-    found = bson.decode(content, AWARE)
-    if _PACKED not in found:
-        return found
-    unpacked: dict[str, Any] = _unpacked(found[_PACKED])
-    return unpacked
-
-
-def _packed(value: Any) -> Any:
-    """With dicts as lists of keys and values."""
-    if isinstance(value, dict):
-        return {_PACKED: [[key, _packed(each)] for key, each in value.items()]}
-    return [_packed(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _unpacked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _unpacked(each) for key, each in value[_PACKED]}
-    return [_unpacked(each) for each in value] if isinstance(value, list) else value
