@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
@@ -326,7 +326,7 @@ def _revived(value: Any) -> Any:
 
 async def read_chunks(
     files: Files, key: str, *, start: int, size: int, form: PlanForm = _USUAL
-) -> AsyncIterator[PlanChunk]:
+) -> AsyncGenerator[PlanChunk, None]:
     """The operations from a byte offset on, at most `size` at a time. Raises `FileMissing`, `StrategyError`."""
     lines: list[bytes] = []
     begin, length, rest = start, 0, b""

@@ -1,14 +1,15 @@
-"""What the staging database hands out: a record of the file with its rows."""
+"""What the staging database hands out: a record of the file with its rows, and the form in which it keeps values."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from batchbus_strategies.records.errors import CellError
 
-__all__ = ["StagedRecord", "StagedRow", "Taken"]
+__all__ = ["StagedRecord", "StagedRow", "Taken", "packed", "unpacked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,7 @@ class Taken:
     """The id of that document."""
 
 
-@dataclass(frozen=True, slots=True)
-class StagedRow:
+class StagedRow(NamedTuple):
     """One row of a record that spans several."""
 
     line: int
@@ -58,3 +58,12 @@ class StagedRecord:
     taken: list[Taken] = field(default_factory=list)
     rows: list[StagedRow] = field(default_factory=list)
     """In the order of the file; empty for records of one row."""
+
+
+def packed(value: object) -> bytes:
+    """What this process alone will read again: values of any kind that fields have, and names that are data as keys."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def unpacked(content: bytes) -> Any:
+    return pickle.loads(content)

@@ -8,7 +8,6 @@ Its methods are synchronous and take a batch each; call them in a thread.
 
 from __future__ import annotations
 
-import pickle
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.fields import trimmed, value_at
 from batchbus_strategies.records.rows import RowValues
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.records.staged import StagedRecord, StagedRow, Taken
+from batchbus_strategies.records.staged import StagedRecord, StagedRow, Taken, packed, unpacked
 
 __all__ = [
     "PARAMETERS",
@@ -34,9 +33,7 @@ __all__ = [
     "Staging",
     "in_batches",
     "json_key",
-    "packed",
     "placeholders",
-    "unpacked",
 ]
 
 _SCHEMA: Final = """
@@ -89,7 +86,7 @@ _AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
 Held = tuple[str, str, int, int, str | None]
 """A unique value that a record is to have: its field, the value, the record's number, the line, and the id of the element;
 empty for the record itself, and None for an element that the row does not name by its id."""
-_NOTHING: Final = pickle.dumps({})
+_NOTHING: Final = packed({})
 ReadRow = tuple[RowValues | None, list[CellError]]
 """A row with its errors; None for one that names no record."""
 
@@ -390,15 +387,6 @@ def json_key(key: Sequence[str] | None) -> str | None:
 def in_batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     for first in range(0, len(values), size):
         yield values[first : first + size]
-
-
-def packed(value: object) -> bytes:
-    """What this process alone will read again: values of any kind that fields have, and names that are data as keys."""
-    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-
-
-def unpacked(content: bytes) -> Any:
-    return pickle.loads(content)
 
 
 def placeholders(values: Sequence[object]) -> str:

@@ -11,7 +11,7 @@ from batchbus_strategies.records.comparing import same
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.rows import RowValues
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.records.staged import StagedRow
+from batchbus_strategies.records.staged import StagedRow, packed, unpacked
 from batchbus_strategies.records.staging import (
     PARAMETERS,
     Held,
@@ -19,9 +19,7 @@ from batchbus_strategies.records.staging import (
     Staging,
     in_batches,
     json_key,
-    packed,
     placeholders,
-    unpacked,
 )
 
 __all__ = ["RowStaging", "differs"]
@@ -132,7 +130,7 @@ class RowStaging(Staging):
         for number, content in self._database.execute(
             "SELECT number, content FROM rows WHERE number BETWEEN ? AND ? ORDER BY number, line", (first, last)
         ):
-            found[number] += [StagedRow(*row) for row in unpacked(content)]
+            found[number] += map(StagedRow._make, unpacked(content))
         return found
 
 
