@@ -53,6 +53,8 @@ class _Row:
     line: int
     id: str | None
     values: dict[str, Any]
+    said: Mapping[str, str]
+    """Of the combination: the values that are not empty, by name."""
     element: dict[str, Any] | None = None
     """The one that there is; None if it is new."""
 
@@ -82,7 +84,11 @@ class ElementPlanner:
         self, rows: Iterable[StagedRow], existing: Mapping[str, Any] | None, wrong: Sequence[CellError]
     ) -> ElementPlan:
         """`existing`: the document, or None for a new record. `wrong`: what is wrong with cells of these rows already."""
-        about = [_Row(each.line, each.element_id, each.element) for each in rows if each.element is not None]
+        about = [
+            _Row(each.line, each.element_id, each.element, self._said(each.element))
+            for each in rows
+            if each.element is not None
+        ]
         planning = _Planning(self, about, existing)
         planning.match()
         planning.find_missing(wrong)
@@ -90,6 +96,10 @@ class ElementPlanner:
         if not any(each.code in _OF_NAMES for each in wrong):
             planning.check_combinations()
         return planning.planned
+
+    def _said(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        found = values.get(self.combinations.field.path) if self.combinations is not None else None
+        return {name: value for name, value in found.items() if value is not None} if found else {}
 
     def columns(self, family: Field) -> Mapping[str, FamilyColumn]:
         return self._columns.get(f"{self.list.path}.{family.path}", {})
@@ -142,11 +152,10 @@ class _Planning:
             free = self._matched(free, unique.field)
         if self._combinations is not None:
             combinations = self._combinations
-            values = {id(each): _key(combinations.values(self._names, each)) for each in free}
+            values = {id(each): combinations.values(self._names, each) for each in free}
             for row in self._unmatched():
-                found = _combination(row, combinations)
-                place = next((n for n, each in enumerate(free) if values[id(each)] == _key(found or {})), None)
-                if found is not None and place is not None:
+                place = next((n for n, each in enumerate(free) if values[id(each)] == row.said), None)
+                if combinations.field.path in row.values and place is not None:
                     row.element = free.pop(place)
 
     def _unmatched(self) -> list[_Row]:
@@ -191,8 +200,8 @@ class _Planning:
         if self._combinations is None or not self._is_new:
             return
         for row in self._rows:
-            for name, value in (_combination(row, self._combinations) or {}).items():
-                if value is None:
+            for name in row.values.get(self._combinations.field.path, {}):
+                if name not in row.said:
                     self._no_value(row, name)
 
     def _new_names(self) -> None:
@@ -201,17 +210,14 @@ class _Planning:
         if not self._is_new and not self._combinations.grows:
             self._refuse_new_names(self._combinations)
             return
-        said = [_combination(row, self._combinations) or {} for row in self._rows]
-        new = dict.fromkeys(
-            name for each in said for name, value in each.items() if name not in self._names and value is not None
-        )
+        new = dict.fromkeys(name for row in self._rows for name in row.said if name not in self._names)
         names, self.planned.names = self._combinations.added(new, self._ids)
         self._names = {**self._names, **names}
 
     def _refuse_new_names(self, combinations: Combinations) -> None:
         for row in self._rows:
-            for name, value in (_combination(row, combinations) or {}).items():
-                if name not in self._names and value is not None:
+            for name in row.said:
+                if name not in self._names:
                     message = f"the {self._schema.name} {self._record['_id']} has no {combinations.noun} {name}"
                     self._error(row, None, "unknown_name", message, name)
 
@@ -225,8 +231,7 @@ class _Planning:
                 changes |= dict(family_changes(each, element, value, self._of.columns(each), self._ids))
             elif each.shape == "combination":
                 assert self._combinations
-                wanted = {name: said for name, said in value.items() if said is not None and name in self._names}
-                changes |= dict(self._combinations.changes(self._names, element, wanted, self._ids))
+                changes |= dict(self._combinations.changes(self._names, element, self._known(row), self._ids))
             else:
                 old = value_at(element, each.path, ABSENT)
                 new = wanted_value(each, value, old)
@@ -242,21 +247,25 @@ class _Planning:
             if value is not None and path in constants:
                 element[path] = value
         for each in others:
-            set_at(element, each.path, self._new_value(each, row.values.get(each.path)))
+            set_at(element, each.path, self._new_value(each, row))
         element |= self._list.unwritten()
         there = self._record.get(self._list.path)
         place = len(there) if isinstance(there, list) else 0
         self._of.complete(element, place + len(self.planned.elements))
         return element
 
-    def _new_value(self, field: Field, said: Any) -> Any:
-        """What a new element has in a field, given what its row says of it; None if it says nothing."""
+    def _known(self, row: _Row) -> dict[str, str]:
+        """What it says for names that the record has."""
+        return {name: value for name, value in row.said.items() if name in self._names}
+
+    def _new_value(self, field: Field, row: _Row) -> Any:
+        """What a new element has in a field whose value is not just what its row says."""
+        said = row.values.get(field.path)
         if field.shape == "family":
             return new_items(field, said or {}, self._of.columns(field), self._ids)
         if field.shape == "combination":
             assert self._combinations
-            values = {name: text for name, text in (said or {}).items() if text is not None and name in self._names}
-            return self._combinations.stored(self._names, values, self._ids)
+            return self._combinations.stored(self._names, self._known(row), self._ids)
         if field.items is not None:
             return new_of_items(field, said or ())
         if field.shape == "named" and said is not None:
@@ -306,26 +315,25 @@ class _Planning:
             return
         self._name_errors()
         changed = any(row.element is None and row.id is None for row in self._rows) or bool(self.planned.names)
-        after: dict[int, tuple[_Row | None, dict[str, str]]] = {}
+        after: dict[int, tuple[_Row | None, Mapping[str, str]]] = {}
         touched: set[int] = set()
         for element in self._old:
             after[id(element)] = (None, combinations.values(self._names, element))
         for row in self._rows:
-            said = {name: value for name, value in (_combination(row, combinations) or {}).items() if value is not None}
             if row.element is not None:
                 before = after[id(row.element)][1]
-                if said.items() - before.items():
+                if row.said.items() - before.items():
                     changed = True
                     touched.add(id(row.element))
-                after[id(row.element)] = (row, {**before, **said})
+                after[id(row.element)] = (row, {**before, **row.said})
             elif row.id is None:
-                after[id(row)] = (row, said)
-                touched |= {id(row)} if said else set()
+                after[id(row)] = (row, row.said)
+                touched |= {id(row)} if row.said else set()
         if (self._is_new or changed) and (combinations.needed or self._names):
             self._compare(after, None if combinations.needed or self._is_new else touched)
 
     def _compare(
-        self, after: Mapping[int, tuple[_Row | None, dict[str, str]]], touched: Collection[int] | None
+        self, after: Mapping[int, tuple[_Row | None, Mapping[str, str]]], touched: Collection[int] | None
     ) -> None:
         """`touched`: what alone is wrong, if something is; None for everything."""
         seen: dict[frozenset[tuple[str, str]], _Row | None] = {}
@@ -360,13 +368,3 @@ class _Planning:
 
     def _error(self, row: _Row, column: str | None, code: str, message: str, value: str | None = None) -> None:
         self.planned.errors.append(CellError(row.line, column, code, message, value))
-
-
-def _combination(row: _Row, combinations: Combinations) -> dict[str, str | None] | None:
-    """What a row has for each name; None if the file has no such columns."""
-    found: dict[str, str | None] | None = row.values.get(combinations.field.path)
-    return found
-
-
-def _key(values: Mapping[str, str | None]) -> frozenset[tuple[str, str]]:
-    return frozenset((name, value) for name, value in values.items() if value is not None)
