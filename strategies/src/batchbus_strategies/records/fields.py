@@ -17,6 +17,7 @@ from batchbus_strategies.records.columns import Combination, Copied, Empty, Fami
 from batchbus_strategies.records.limit_messages import message_of
 
 __all__ = [
+    "WITH_BLANKS",
     "Field",
     "Shape",
     "is_living",
@@ -33,6 +34,8 @@ _BLANKS: Final = " \t\r\n\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff\u3000"
 """Ordinary, no-break and zero-width blanks: around a key they make twins that nobody can tell apart."""
 
 _EDGES: Final = frozenset(_BLANKS)
+WITH_BLANKS: Final = f"^[{_BLANKS}]|[{_BLANKS}]$"
+"""A regular expression for texts that have such blanks around them."""
 
 Shape = Literal["one", "numbered", "named", "rows", "family", "combination", "copied", "id"]
 

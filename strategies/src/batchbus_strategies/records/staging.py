@@ -63,7 +63,6 @@ _SCHEMA: Final = """
     );
     CREATE TABLE taken (
         field TEXT, value TEXT, owner TEXT, element TEXT,
-        exact INTEGER NOT NULL,       -- false if the document has it with blanks around it
         PRIMARY KEY (field, value, owner, element)
     ) WITHOUT ROWID;
     CREATE TABLE existing (id TEXT PRIMARY KEY, key TEXT, raw TEXT, document BLOB NOT NULL) WITHOUT ROWID;
@@ -250,7 +249,7 @@ class Staging:
     def add_existing(self, found: Sequence[bytes]) -> None:
         """Documents of the catalogue, as BSON: kept if the file names them, compared with the unique values of the others."""
         wanted: list[tuple[object, ...]] = []
-        taken: list[tuple[str, str, str, str, bool]] = []
+        taken: list[tuple[str, str, str, str]] = []
         for as_bson in found:
             document = bson.decode(as_bson, _AWARE)
             id_, raw = str(document["_id"]), self._raw_key(document)
@@ -259,24 +258,22 @@ class Staging:
             wanted.append((id_, key, None if raw == plain else json_key(raw), as_bson, id_, key))
             taken += self._taken(id_, document)
             if key is not None:
-                taken.append((_KEY, key, id_, "", True))
+                taken.append((_KEY, key, id_, ""))
         self._database.executemany(
             """INSERT OR IGNORE INTO existing SELECT ?, ?, ?, ?
                WHERE EXISTS (SELECT 1 FROM record WHERE id = ?) OR EXISTS (SELECT 1 FROM record WHERE key = ?)""",
             wanted,
         )
         self._database.executemany(
-            """INSERT OR IGNORE INTO taken SELECT ?1, ?2, ?3, ?4, ?5
+            """INSERT OR IGNORE INTO taken SELECT ?1, ?2, ?3, ?4
                WHERE EXISTS (SELECT 1 FROM held WHERE field = ?1 AND value = ?2)""",
             taken,
         )
 
-    def _taken(self, id_: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, bool]]:
+    def _taken(self, id_: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+        """Without the blanks around them, as files have them: the same with blanks would be a twin."""
         for unique, value, element in self._schema.unique_values(document):
-            text = unique.field.as_key(value)
-            yield unique.name, text, id_, element, True
-            if (plain := trimmed(text)) != text:
-                yield unique.name, plain, id_, element, False
+            yield unique.name, trimmed(unique.field.as_key(value)), id_, element
 
     def _raw_key(self, document: Mapping[str, Any]) -> tuple[str, ...] | None:
         values = [value_at(document, each.path) for each in self._schema.keys]
@@ -362,7 +359,7 @@ class Staging:
         yield from self._database.execute(
             """SELECT held.number, held.field, held.line, held.value, min(taken.owner)
                FROM held JOIN taken USING (field, value) JOIN record USING (number)
-               WHERE held.number BETWEEN ? AND ? AND taken.owner IS NOT record.existing AND exact AND NOT own
+               WHERE held.number BETWEEN ? AND ? AND taken.owner IS NOT record.existing AND NOT own
                GROUP BY held.number, held.field, held.line ORDER BY held.line""",
             (first, last),
         )
