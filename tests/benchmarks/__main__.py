@@ -1,4 +1,5 @@
-"""`python -m tests.benchmarks [NAME ...]`: every benchmark, or those named, in one run on the same servers."""
+"""`python -m tests.benchmarks [NAME ...]`: every benchmark but the long ones, or those named, in one run on the same
+servers."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from tests.benchmarks import (
     jobs,
     latency,
     listing,
+    million,
     queries,
     records,
     replay,
@@ -38,7 +40,10 @@ BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
     "uploads": uploads.run,
     "latency": latency.run,
     "handover": handover.run,
+    "million": million.run,
 }
+LONG: Final = frozenset({"million"})
+"""Those that take many minutes, and are run by name alone."""
 
 
 async def main(names: list[str]) -> None:
@@ -49,8 +54,10 @@ async def main(names: list[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; all by default")
-    chosen = parser.parse_args().names or list(BENCHMARKS)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; all but {', '.join(LONG)} by default"
+    )
+    chosen = parser.parse_args().names or [name for name in BENCHMARKS if name not in LONG]
     if unknown := set(chosen) - BENCHMARKS.keys():
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     asyncio.run(main(chosen))

@@ -1,4 +1,4 @@
-"""Ending tasks for certain, and reading several streams as one."""
+"""Ending tasks for certain, reading several streams as one, and reading one ahead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final, TypeVar
 
-__all__ = ["end", "merged"]
+__all__ = ["ahead", "end", "merged"]
 
 _T = TypeVar("_T")
 
@@ -44,3 +44,19 @@ async def merged(*streams: AsyncGenerator[_T, None]) -> AsyncGenerator[_T, None]
         await end(*waiting)
         for stream in streams:
             await stream.aclose()
+
+
+async def ahead(stream: AsyncGenerator[_T, None]) -> AsyncGenerator[_T, None]:
+    """What it yields, where each item is fetched while the one before it is worked on. Closes it when it is closed."""
+    following = asyncio.ensure_future(anext(stream))
+    try:
+        while True:
+            try:
+                item = await following
+            except StopAsyncIteration:
+                return
+            following = asyncio.ensure_future(anext(stream))
+            yield item
+    finally:
+        await end(following)
+        await stream.aclose()

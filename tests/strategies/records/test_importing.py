@@ -8,6 +8,7 @@ import pytest
 
 from batchbus_strategies import JobRefused, StrategyError
 from batchbus_strategies.records import RecordsRefused
+from batchbus_strategies.testing import Crash
 from tests.strategies.records.customers import Customers, DeletingImport
 
 HEADER = "Email,First Name,Group,Credit Limit,Tags,City\n"
@@ -316,14 +317,21 @@ async def test_what_somebody_else_changed_since_the_plan_is_a_conflict_and_the_r
     assert customers.files.get(job.result["files"]["ERRORS"]).decode().count("\r\n") in (0, 3)
 
 
-async def test_a_conflict_stops_an_import_that_is_to_abort_and_what_was_applied_is_listed(customers: Customers) -> None:
+@pytest.mark.parametrize("crash_behind", [None, 1, 2], ids=["in one run", "with the chunk done", "with all told"])
+async def test_a_conflict_stops_an_import_that_is_to_abort_and_what_was_applied_is_listed(
+    customers: Customers, crash_behind: int | None
+) -> None:
     await customers.run("Email,First Name\na@example.com,A\nb@example.com,B\nc@example.com,C\n")
     job = customers.job("Email,First Name\na@example.com,A2\nb@example.com,B2\nc@example.com,C2\n")
     await job.prepare()
     await job.pre_process()
     await customers.services.catalog["customers"].update_one({"email": "b@example.com"}, {"$set": {"first_name": "X"}})
-    with pytest.raises(StrategyError, match="1 records were not written"):
+    if crash_behind is not None:
+        with pytest.raises(Crash):
+            await job.process(stop_behind=crash_behind)
+    with pytest.raises(StrategyError, match=r"1 records were not written.* line 3: it has another first_name"):
         await job.process()
+    assert job.result["outcome"] == {"updated": 1, "conflict": 1}
     assert {name: found["first_name"] for name, found in (await customers.by_email()).items()} == {
         "a@example.com": "A2",
         "b@example.com": "X",

@@ -35,6 +35,21 @@ async def test_a_value_of_an_element_is_taken_though_its_record_lacks_the_field_
     assert (await shop.product("other"))["skus"] == ["FREE"]
 
 
+@pytest.mark.parametrize("there", [" BLANK", "BLANK\u00a0 "], ids=["before", "behind"])
+async def test_a_value_that_the_catalogue_has_with_blanks_around_it_is_taken(shop: Goods, there: str) -> None:
+    typed = stool(
+        _id="prod_typed", handle="typed", skus=[there], variants=[{"id": "v_typed", "title": "T", "sku": there}]
+    )
+    await shop.services.catalog["products"].insert_one(typed)
+    job = await shop.load(table(_row("new", "BLANK"), _row("other", "FREE")), on_error="skip")
+    (error,) = job.kept.errors
+    assert (error.line, error.column, error.code, error.value) == (2, "Variant SKU", "value_taken", "BLANK")
+    assert "prod_typed" in error.message
+
+    job = await shop.load(table({"Product_Handle": "typed", "Variant_Id": "v_typed", "Variant_SKU": "BLANK"}))
+    assert job.result["outcome"] == {"unchanged": 1}, "it has its own value, of which blanks are no edit"
+
+
 async def test_a_value_of_a_deleted_element_is_free_though_the_field_repeats_it_still(shop: Goods) -> None:
     gone = stool(_id="prod_gone", handle="gone", skus=["GONE", "KEPT"])
     gone["variants"] = [

@@ -44,6 +44,8 @@ MAX_AMOUNT: Final = 2**53 - 1
 
 _AMOUNT: Final = re.compile(r"\d{1,20}(?:\.\d{0,40})?|\.\d{1,40}", re.ASCII)
 _ONE: Final = Decimal(1)
+_SHORT: Final = 9
+"""Digits before the point with which no amount is too large."""
 
 
 def minor_digits(currency: str) -> int:
@@ -64,9 +66,13 @@ def parse_amount(text: str, currency: str) -> int:
 
     Raises `ValueError`, with a message for people, for anything but a plain number from zero to `MAX_AMOUNT`.
     """
+    digits = minor_digits(currency)
+    whole, _, fraction = text.partition(".")
+    if len(whole) <= _SHORT and len(fraction) <= digits and (both := whole + fraction).isdecimal() and both.isascii():
+        return int(both.ljust(len(whole) + digits, "0"))
     if not _AMOUNT.fullmatch(text):
         raise ValueError("not an amount: write it like 1234.50, without currency signs and thousands separators")
-    amount = int(Decimal(text).scaleb(minor_digits(currency)).quantize(_ONE, ROUND_HALF_UP))
+    amount = int(Decimal(text).scaleb(digits).quantize(_ONE, ROUND_HALF_UP))
     if amount > MAX_AMOUNT:
         raise ValueError("the amount is too large")
     return amount

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final, TypedDict
 
 from pydantic_core import from_json, to_json
 
+from batchbus_events.tasks import ahead
 from batchbus_strategies.records.applying import Applied, What, apply_operations, as_planned
 from batchbus_strategies.records.context import RecordImportContext
 from batchbus_strategies.records.indexes import ensure_indexes
@@ -17,7 +19,7 @@ from batchbus_strategies.records.options import ImportOptions
 from batchbus_strategies.records.plan import Operation, PlanChunk, PlannedError, read_chunks
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.sizes import size_of
-from batchbus_strategies.strategy import FileMissing, JobRun, Json, StrategyError
+from batchbus_strategies.strategy import FileMissing, FileWriter, JobRun, Json, StrategyError
 
 __all__ = ["CatalogChanged", "Outcome", "carry_out_plan"]
 
@@ -71,6 +73,15 @@ class _CarryingOut:
         self._now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what MongoDB keeps
         """The time that all records of this import bear."""
         self._finished: Json = None
+        """What is told in the end, once the outcome is kept."""
+        self._counts: Counter[str] = Counter()
+        """Of what became of records."""
+        self._bad_lines: dict[int, str] = {}
+        """For the error file: what is wrong with the lines that were not applied."""
+        self._with_conflicts: list[int] = []
+        """The places in the plan of chunks with conflicts."""
+        self._stopped: str | None = None
+        """Why nothing more is applied, in words for people."""
         if isinstance(state := run.resume_from, dict):
             end, at = state["offset"], state["at"]
             assert isinstance(end, int) and isinstance(at, float)
@@ -81,20 +92,31 @@ class _CarryingOut:
         run = self._run
         if self._finished is None:
             await ensure_indexes(run.catalog, self._schema)
-            async for chunk in self._chunks(self._end):
-                conflicts = await self._apply(chunk)
-                if conflicts and run.context.on_error == "abort":
-                    await self._finish()
-                    first = conflicts[0].operation
-                    assert first["op"] != "reference"
-                    raise CatalogChanged(
-                        f"{len(conflicts)} records were not written, and the import stopped there; the first is that of "
-                        f"line {first['line']}: {conflicts[0].reason}. What was written before stays, and is listed in "
-                        "the outcome"
-                    )
-        await self._finish()
+            key = f"imports/{run.job_type}/outcomes/{run.run_number}-{run.job_id}-OUTCOME.jsonl"
+            async with run.files.write(key) as file:
+                await self._repeat_outcomes(file)
+                await self._apply_rest(file)
+            files = {"OUTCOME": key}
+            if errors := await write_error_file(run, self._bad_lines):
+                files["ERRORS"] = errors
+            self._finished = {"files": dict(files), "outcome": dict(self._counts), "stopped": self._stopped}
+            await self._checkpoint()
+        assert isinstance(self._finished, dict)
+        run.result["files"] = run.result["files"] | self._finished["files"]
+        run.result["outcome"] = self._finished["outcome"]
+        for offset in self._with_conflicts:
+            await run.files.delete(self._conflicts_key(offset))
+        if stopped := self._finished.get("stopped"):
+            raise CatalogChanged(stopped)
 
-    def _chunks(self, start: int) -> AsyncIterator[PlanChunk]:
+    async def _apply_rest(self, file: FileWriter) -> None:
+        async with aclosing(ahead(self._chunks(self._end))) as chunks:
+            async for chunk in chunks:
+                if self._stopped is not None:
+                    return
+                await self._apply(chunk, file)
+
+    def _chunks(self, start: int) -> AsyncGenerator[PlanChunk, None]:
         size, form = self._options.chunk_size, self._options.form
         return read_chunks(self._run.files, self._plan, start=start, size=size, form=form)
 
@@ -104,14 +126,17 @@ class _CarryingOut:
             return 0
         return size_of(applied.operation, self._schema).total if self._options.counts_elements else 1
 
-    async def _apply(self, chunk: PlanChunk) -> list[Applied]:
-        """Returns the conflicts."""
+    async def _apply(self, chunk: PlanChunk, file: FileWriter) -> None:
         run = self._run
         applied = await apply_operations(run, self._schema, chunk.operations, self._now)
         await self._after_apply(applied)
         conflicts = [each for each in applied if each.what == "conflict"]
-        if conflicts:
-            await self._keep_conflicts(chunk.start, conflicts)
+        reasons = {
+            str(each.operation["line"]): each.reason for each in conflicts if each.operation["op"] != "reference"
+        }
+        if reasons:
+            await self._keep_conflicts(chunk.start, reasons)
+        await self._keep_outcomes(file, chunk, reasons)
         await run.advance(sum(map(self._weight, applied)))
         for each in conflicts:
             operation = each.operation
@@ -120,7 +145,6 @@ class _CarryingOut:
             run.row_error(line=operation["line"], column=None, code="conflict", message=each.reason, value=key)
         self._end = chunk.end
         await self._checkpoint()
-        return conflicts
 
     async def _checkpoint(self) -> None:
         await self._run.checkpoint({"offset": self._end, "at": self._now.timestamp(), "finished": self._finished})
@@ -129,12 +153,12 @@ class _CarryingOut:
     #
     # It follows from the plan, but for conflicts. A file of the file store is written whole, while a run may end
     # anywhere: so the conflicts of a chunk have a file of their own, which a run that repeats the chunk writes again.
+    # A run begins the file of all outcomes with those of the chunks that were carried out before it.
 
     def _conflicts_key(self, offset: int) -> str:
         return f"imports/{self._run.job_type}/conflicts/{self._run.job_id}/{offset}.json"
 
-    async def _keep_conflicts(self, offset: int, conflicts: Sequence[Applied]) -> None:
-        reasons = {each.operation["line"]: each.reason for each in conflicts if each.operation["op"] != "reference"}
+    async def _keep_conflicts(self, offset: int, reasons: Mapping[str, str | None]) -> None:
         async with self._run.files.write(self._conflicts_key(offset)) as file:
             await file.write(to_json(reasons))
 
@@ -147,37 +171,32 @@ class _CarryingOut:
         conflicts: Mapping[str, str] = from_json(content)
         return conflicts
 
-    async def _finish(self) -> None:
-        """One file of all outcomes, the error file of what was not applied, and the result."""
-        run, offsets = self._run, list[int]()
-        if self._finished is None:
-            key = f"imports/{run.job_type}/outcomes/{run.run_number}-{run.job_id}-OUTCOME.jsonl"
-            counts: Counter[str] = Counter()
-            bad_lines: dict[int, str] = {}
-            async with run.files.write(key) as file:
-                async for chunk in self._chunks(0):
-                    if chunk.start >= self._end:
-                        break
-                    if conflicts := await self._conflicts(chunk.start):
-                        offsets.append(chunk.start)
-                    outcomes = list(_outcomes(chunk.operations, conflicts))
-                    counts.update(each["what"] for each in outcomes)
-                    for each in outcomes:
-                        if each["what"] in ("refused", "conflict"):
-                            bad_lines |= dict.fromkeys(each["lines"], each["reason"] or "")
-                    if self._options.by_rows:
-                        bad_lines |= _omitted_rows(chunk.operations)
-                    await file.write(b"".join(to_json(each, fallback=str) + b"\n" for each in outcomes))
-            files = {"OUTCOME": key}
-            if errors := await write_error_file(run, bad_lines):
-                files["ERRORS"] = errors
-            self._finished = {"files": dict(files), "outcome": dict(counts)}
-            await self._checkpoint()
-        assert isinstance(self._finished, dict)
-        run.result["files"] = run.result["files"] | self._finished["files"]
-        run.result["outcome"] = self._finished["outcome"]
-        for offset in offsets:
-            await run.files.delete(self._conflicts_key(offset))
+    async def _repeat_outcomes(self, file: FileWriter) -> None:
+        if not self._end:
+            return
+        async with aclosing(self._chunks(0)) as chunks:
+            async for chunk in chunks:
+                if chunk.start >= self._end:
+                    break
+                await self._keep_outcomes(file, chunk, await self._conflicts(chunk.start))
+
+    async def _keep_outcomes(self, file: FileWriter, chunk: PlanChunk, conflicts: Mapping[str, str | None]) -> None:
+        if conflicts:
+            self._with_conflicts.append(chunk.start)
+            if self._run.context.on_error == "abort":
+                line, reason = next(iter(conflicts.items()))
+                self._stopped = (
+                    f"{len(conflicts)} records were not written, and the import stopped there; the first is that of line "
+                    f"{line}: {reason}. What was written before stays, and is listed in the outcome"
+                )
+        outcomes = list(_outcomes(chunk.operations, conflicts))
+        self._counts.update(each["what"] for each in outcomes)
+        for each in outcomes:
+            if each["what"] in ("refused", "conflict"):
+                self._bad_lines |= dict.fromkeys(each["lines"], each["reason"] or "")
+        if self._options.by_rows:
+            self._bad_lines |= _omitted_rows(chunk.operations)
+        await file.write(b"".join([to_json(each, fallback=str) + b"\n" for each in outcomes]))
 
 
 def _omitted_rows(operations: Sequence[Operation]) -> dict[int, str]:
@@ -189,7 +208,7 @@ def _omitted_rows(operations: Sequence[Operation]) -> dict[int, str]:
     return messages_by_line([], errors)
 
 
-def _outcomes(operations: Sequence[Operation], conflicts: Mapping[str, str]) -> Iterator[Outcome]:
+def _outcomes(operations: Sequence[Operation], conflicts: Mapping[str, str | None]) -> Iterator[Outcome]:
     for operation in operations:
         if operation["op"] == "reference":
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,10 +24,13 @@ class _Absent:
 
 ABSENT: Final[Any] = _Absent()
 """What a document has where it has nothing, which is not the same as null."""
+_SIMPLE: Final = frozenset({str, int, bool, types.NoneType})
 
 
 def same(one: Any, other: Any) -> bool:
     """Whether they say the same: null, an empty text, list or object, and nothing do; so do numbers of any kind."""
+    if type(one) is type(other) and type(one) in _SIMPLE:
+        return bool(one == other)
     if _says_nothing(one) or _says_nothing(other):
         return _says_nothing(one) and _says_nothing(other)
     match one, other:
@@ -95,7 +99,7 @@ def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any
 
 
 def _says_nothing(value: Any) -> bool:
-    return value is None or value is ABSENT or (isinstance(value, list | Mapping | str) and not value)
+    return value is None or value is ABSENT or (not value and isinstance(value, list | Mapping | str))
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -3,7 +3,7 @@ element has a combination of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from batchbus_strategies.records.plan import Change, change_of, of_what_is_null
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staged import StagedRow
 
-__all__ = ["Columns", "ElementPlan", "NewElement", "plan_elements"]
+__all__ = ["Columns", "ElementPlan", "ElementPlanner", "NewElement"]
 
 Columns = Mapping[str, Mapping[str, FamilyColumn]]
 """The columns of a file that are of families: by the family's name, and by identity."""
@@ -53,54 +53,72 @@ class _Row:
     line: int
     id: str | None
     values: dict[str, Any]
+    said: Mapping[str, str]
+    """Of the combination: the values that are not empty, by name."""
     element: dict[str, Any] | None = None
     """The one that there is; None if it is new."""
 
 
-def plan_elements(
-    schema: Schema,
-    rows: Iterable[StagedRow],
-    existing: Mapping[str, Any] | None,
-    columns: Columns,
-    ids: Iterator[str],
-    wrong: Iterable[CellError],
-    new_element: NewElement = lambda element, place: None,
-) -> ElementPlan:
-    """`existing`: the document, or None for a new record. `wrong`: what is wrong with cells of these rows already.
-    `new_element`: completes an element that is new, given how many the record has before it."""
-    about = [_Row(each.line, each.element_id, each.element) for each in rows if each.element is not None]
-    planning = _Planning(schema, about, existing, columns, ids, new_element)
-    wrong = list(wrong)
-    planning.match()
-    planning.find_missing({(each.line, each.path) for each in wrong})
-    planning.plan()
-    if not any(each.code in _OF_NAMES for each in wrong):
-        planning.check_combinations()
-    return planning.planned
+class ElementPlanner:
+    """Plans the elements of the records of one file."""
 
-
-class _Planning:
     def __init__(
         self,
         schema: Schema,
-        rows: list[_Row],
-        existing: Mapping[str, Any] | None,
         columns: Columns,
         ids: Iterator[str],
-        new_element: NewElement,
+        new_element: NewElement = lambda element, place: None,
     ) -> None:
-        assert schema.rows is not None
-        self._schema = schema
-        self._list: Field = schema.rows
+        """`new_element`: completes an element that is new, given how many the record has before it."""
+        assert schema.rows is not None and schema.rows.rows is not None
+        self.schema = schema
+        self.list: Field = schema.rows
+        self.rows = schema.rows.rows
+        self.ids = ids
+        self.complete = new_element
+        self.combinations = Combinations(schema) if schema.combination is not None else None
+        self.required = [each for each in self.list.parts if each.required and each.shape == "one"]
+        self._columns = columns
+
+    def plan(
+        self, rows: Iterable[StagedRow], existing: Mapping[str, Any] | None, wrong: Sequence[CellError]
+    ) -> ElementPlan:
+        """`existing`: the document, or None for a new record. `wrong`: what is wrong with cells of these rows already."""
+        about = [
+            _Row(each.line, each.element_id, each.element, self._said(each.element))
+            for each in rows
+            if each.element is not None
+        ]
+        planning = _Planning(self, about, existing)
+        planning.match()
+        planning.find_missing(wrong)
+        planning.plan()
+        if not any(each.code in _OF_NAMES for each in wrong):
+            planning.check_combinations()
+        return planning.planned
+
+    def _said(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        found = values.get(self.combinations.field.path) if self.combinations is not None else None
+        return {name: value for name, value in found.items() if value is not None} if found else {}
+
+    def columns(self, family: Field) -> Mapping[str, FamilyColumn]:
+        return self._columns.get(f"{self.list.path}.{family.path}", {})
+
+
+class _Planning:
+    """What becomes of the elements of one record."""
+
+    def __init__(self, of: ElementPlanner, rows: list[_Row], existing: Mapping[str, Any] | None) -> None:
+        self._of = of
+        self._schema = of.schema
+        self._list = of.list
         self._rows = rows
         self._record: Mapping[str, Any] = existing if existing is not None else {}
         self._is_new = existing is None
-        self._columns = columns
-        self._ids = ids
-        self._new_element_hook = new_element
-        self._old = schema.elements(self._record)
-        self._combinations = Combinations(schema) if schema.combination is not None else None
-        self._names = self._combinations.names(self._record) if self._combinations else {}
+        self._ids = of.ids
+        self._old = of.schema.elements(self._record)
+        self._combinations = of.combinations
+        self._names = of.combinations.names(self._record) if of.combinations else {}
         self.planned = ElementPlan()
 
     # -- which row is about which element --------------------------------------------------------------------------
@@ -124,7 +142,7 @@ class _Planning:
                 )
                 self._error(row, self._list.column, "unknown_element", message, row.id)
             seen.setdefault(row.id, row.line)
-        if not (self._list.rows and self._list.rows.found_by_id):
+        if not self._of.rows.found_by_id and self._old:
             self._match_values(seen)
         self.planned.new_lines = {row.line for row in self._unmatched()}
 
@@ -134,11 +152,10 @@ class _Planning:
             free = self._matched(free, unique.field)
         if self._combinations is not None:
             combinations = self._combinations
-            values = {id(each): _key(combinations.values(self._names, each)) for each in free}
+            values = {id(each): combinations.values(self._names, each) for each in free}
             for row in self._unmatched():
-                found = _combination(row, combinations)
-                place = next((n for n, each in enumerate(free) if values[id(each)] == _key(found or {})), None)
-                if found is not None and place is not None:
+                place = next((n for n, each in enumerate(free) if values[id(each)] == row.said), None)
+                if combinations.field.path in row.values and place is not None:
                     row.element = free.pop(place)
 
     def _unmatched(self) -> list[_Row]:
@@ -155,15 +172,13 @@ class _Planning:
         taken = {id(row.element) for row in self._rows}
         return [each for each in free if id(each) not in taken]
 
-    def find_missing(self, wrong: set[tuple[int, str | None]]) -> None:
+    def find_missing(self, wrong: Sequence[CellError]) -> None:
         """Fields that a new element needs, and that its row has nothing for."""
-        for row in self._unmatched():
-            for each in self._list.parts:
-                if (
-                    each.required
-                    and each.shape == "one"
-                    and row.values.get(each.path) is None
-                    and (row.line, f"{self._list.path}.{each.path}") not in wrong
+        for row in self._unmatched() if self._of.required else ():
+            for each in self._of.required:
+                path = f"{self._list.path}.{each.path}"
+                if row.values.get(each.path) is None and not any(
+                    (error.line, error.path) == (row.line, path) for error in wrong
                 ):
                     message = f"a new {self._list.part_name} needs a value for {each.column}"
                     self._error(row, each.column, "missing_value", message)
@@ -185,8 +200,8 @@ class _Planning:
         if self._combinations is None or not self._is_new:
             return
         for row in self._rows:
-            for name, value in (_combination(row, self._combinations) or {}).items():
-                if value is None:
+            for name in row.values.get(self._combinations.field.path, {}):
+                if name not in row.said:
                     self._no_value(row, name)
 
     def _new_names(self) -> None:
@@ -195,17 +210,14 @@ class _Planning:
         if not self._is_new and not self._combinations.grows:
             self._refuse_new_names(self._combinations)
             return
-        said = [_combination(row, self._combinations) or {} for row in self._rows]
-        new = dict.fromkeys(
-            name for each in said for name, value in each.items() if name not in self._names and value is not None
-        )
+        new = dict.fromkeys(name for row in self._rows for name in row.said if name not in self._names)
         names, self.planned.names = self._combinations.added(new, self._ids)
         self._names = {**self._names, **names}
 
     def _refuse_new_names(self, combinations: Combinations) -> None:
         for row in self._rows:
-            for name, value in (_combination(row, combinations) or {}).items():
-                if name not in self._names and value is not None:
+            for name in row.said:
+                if name not in self._names:
                     message = f"the {self._schema.name} {self._record['_id']} has no {combinations.noun} {name}"
                     self._error(row, None, "unknown_name", message, name)
 
@@ -216,12 +228,10 @@ class _Planning:
                 continue
             value = row.values[each.path]
             if each.shape == "family":
-                columns = self._columns.get(f"{self._list.path}.{each.path}", {})
-                changes |= dict(family_changes(each, element, value, columns, self._ids))
+                changes |= dict(family_changes(each, element, value, self._of.columns(each), self._ids))
             elif each.shape == "combination":
                 assert self._combinations
-                wanted = {name: said for name, said in value.items() if said is not None and name in self._names}
-                changes |= dict(self._combinations.changes(self._names, element, wanted, self._ids))
+                changes |= dict(self._combinations.changes(self._names, element, self._known(row), self._ids))
             else:
                 old = value_at(element, each.path, ABSENT)
                 new = wanted_value(each, value, old)
@@ -231,31 +241,36 @@ class _Planning:
             self.planned.changes[element_path(self._list.path, str(element["id"]), path)] = change
 
     def _new_element(self, row: _Row) -> dict[str, Any]:
-        element: dict[str, Any] = {"id": (self._list.rows.id_prefix if self._list.rows else "") + next(self._ids)}
         constants, others = self._schema.new_element
-        element |= constants
-        element.update((path, value) for path, value in row.values.items() if path in constants and value is not None)
+        element: dict[str, Any] = {"id": self._of.rows.id_prefix + next(self._ids), **constants}
+        for path, value in row.values.items():
+            if value is not None and path in constants:
+                element[path] = value
         for each in others:
-            value = row.values.get(each.path)
-            if each.shape == "family":
-                columns = self._columns.get(f"{self._list.path}.{each.path}", {})
-                value = new_items(each, value or {}, columns, self._ids)
-            elif each.shape == "combination":
-                assert self._combinations
-                said = {name: text for name, text in (value or {}).items() if text is not None and name in self._names}
-                value = self._combinations.stored(self._names, said, self._ids)
-            elif each.items is not None:
-                value = new_of_items(each, value or ())
-            else:
-                if each.shape == "named" and value is not None:
-                    value = {key: item for key, item in value.items() if item is not None}
-                value = each.default() if value is None else value
-            set_at(element, each.path, value)
+            set_at(element, each.path, self._new_value(each, row))
         element |= self._list.unwritten()
         there = self._record.get(self._list.path)
         place = len(there) if isinstance(there, list) else 0
-        self._new_element_hook(element, place + len(self.planned.elements))
+        self._of.complete(element, place + len(self.planned.elements))
         return element
+
+    def _known(self, row: _Row) -> dict[str, str]:
+        """What it says for names that the record has."""
+        return {name: value for name, value in row.said.items() if name in self._names}
+
+    def _new_value(self, field: Field, row: _Row) -> Any:
+        """What a new element has in a field whose value is not just what its row says."""
+        said = row.values.get(field.path)
+        if field.shape == "family":
+            return new_items(field, said or {}, self._of.columns(field), self._ids)
+        if field.shape == "combination":
+            assert self._combinations
+            return self._combinations.stored(self._names, self._known(row), self._ids)
+        if field.items is not None:
+            return new_of_items(field, said or ())
+        if field.shape == "named" and said is not None:
+            return {key: item for key, item in said.items() if item is not None}
+        return field.default() if said is None else said
 
     def _add(self) -> None:
         """What there is new, in a record that exists."""
@@ -277,6 +292,8 @@ class _Planning:
     def _find_taken(self) -> None:
         """Values that a row sets and that an element has of which the file does not say it. (Two rows with one value have
         been found before, over all records.)"""
+        if not self._old:
+            return
         for unique in self._schema.unique_in_elements:
             path = unique.field.path
             said = {id(row.element) for row in self._rows if path in row.values}
@@ -298,31 +315,30 @@ class _Planning:
             return
         self._name_errors()
         changed = any(row.element is None and row.id is None for row in self._rows) or bool(self.planned.names)
-        after: dict[int, tuple[_Row | None, dict[str, str]]] = {}
+        after: dict[int, tuple[_Row | None, Mapping[str, str]]] = {}
         touched: set[int] = set()
         for element in self._old:
             after[id(element)] = (None, combinations.values(self._names, element))
         for row in self._rows:
-            said = {name: value for name, value in (_combination(row, combinations) or {}).items() if value is not None}
             if row.element is not None:
                 before = after[id(row.element)][1]
-                if said.items() - before.items():
+                if row.said.items() - before.items():
                     changed = True
                     touched.add(id(row.element))
-                after[id(row.element)] = (row, {**before, **said})
+                after[id(row.element)] = (row, {**before, **row.said})
             elif row.id is None:
-                after[id(row)] = (row, said)
-                touched |= {id(row)} if said else set()
+                after[id(row)] = (row, row.said)
+                touched |= {id(row)} if row.said else set()
         if (self._is_new or changed) and (combinations.needed or self._names):
             self._compare(after, None if combinations.needed or self._is_new else touched)
 
     def _compare(
-        self, after: Mapping[int, tuple[_Row | None, dict[str, str]]], touched: Collection[int] | None
+        self, after: Mapping[int, tuple[_Row | None, Mapping[str, str]]], touched: Collection[int] | None
     ) -> None:
         """`touched`: what alone is wrong, if something is; None for everything."""
         seen: dict[frozenset[tuple[str, str]], _Row | None] = {}
         elements = {id(each): each for each in self._old}
-        noun, column = self._list.part_name, self._combination_column()
+        noun = self._list.part_name
         for key, (row, values) in after.items():
             where = row or (self._rows[0] if self._rows else None)
             if where is None:
@@ -337,7 +353,7 @@ class _Planning:
                 place = f"line {first.line}" if first and row else f"another {noun} of the {self._schema.name}"
                 shown = ", ".join(f"{name} {value}" for name, value in values.items()) or "no values at all"
                 message = f"{place} has the same: {shown}"
-                self._error(row or first or where, column, "duplicate_combination", message)
+                self._error(row or first or where, self._combination_column(), "duplicate_combination", message)
             seen.setdefault(found, row)
 
     def _combination_column(self) -> str | None:
@@ -352,13 +368,3 @@ class _Planning:
 
     def _error(self, row: _Row, column: str | None, code: str, message: str, value: str | None = None) -> None:
         self.planned.errors.append(CellError(row.line, column, code, message, value))
-
-
-def _combination(row: _Row, combinations: Combinations) -> dict[str, str | None] | None:
-    """What a row has for each name; None if the file has no such columns."""
-    found: dict[str, str | None] | None = row.values.get(combinations.field.path)
-    return found
-
-
-def _key(values: Mapping[str, str | None]) -> frozenset[tuple[str, str]]:
-    return frozenset((name, value) for name, value in values.items() if value is not None)

@@ -17,6 +17,7 @@ from batchbus_strategies.records.columns import Combination, Copied, Empty, Fami
 from batchbus_strategies.records.limit_messages import message_of
 
 __all__ = [
+    "WITH_BLANKS",
     "Field",
     "Shape",
     "is_living",
@@ -33,6 +34,8 @@ _BLANKS: Final = " \t\r\n\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff\u3000"
 """Ordinary, no-break and zero-width blanks: around a key they make twins that nobody can tell apart."""
 
 _EDGES: Final = frozenset(_BLANKS)
+WITH_BLANKS: Final = f"^[{_BLANKS}]|[{_BLANKS}]$"
+"""A regular expression for texts that have such blanks around them."""
 
 Shape = Literal["one", "numbered", "named", "rows", "family", "combination", "copied", "id"]
 
@@ -85,11 +88,6 @@ class Field:
         """Whether blanks of every kind are taken off: texts that something is found by."""
         return self.key or self.unique or self.reference is not None
 
-    @property
-    def is_plain_text(self) -> bool:
-        """Whether the value of a cell is the cell as it is."""
-        return self.type.code == "text" and not self.trimmed and self.check is None and self.shown is None
-
     @cached_property
     def constant(self) -> tuple[Any] | None:
         """What a new record or element has if nothing is said, where that is the value of one field, and the same each time."""
@@ -103,24 +101,42 @@ class Field:
         """The value of an empty cell."""
         return [] if self.type.code == "list" and self.shown is None else None
 
-    def parse(self, cell: str) -> Any:
-        """The value of a cell; None for an empty one. Raises `ValueError` with a message for people."""
+    @cached_property
+    def parse(self) -> Callable[[str], Any]:
+        """The value of a cell; None, or an empty list, for an empty one. Raises `ValueError` with a message for people."""
         if self.shown is not None:
-            return cell.strip(_BLANKS) or None
-        text = trimmed(cell) if self.trimmed else cell
-        if self.type.code != "text":
-            text = text.strip()
-        if not text:
-            return [] if self.type.code == "list" else None
-        value = self.type.parse(text)
-        if self.check is not None:
-            try:
-                self.check(value)
-            except ValidationError as error:
-                example = self.example if self.example != self.type.example else ""  # that one fits the type alone
-                message = message_of(error.errors()[0], description=self.description, example=example)
-                raise ValueError(message) from None
-        return value
+            return lambda cell: cell.strip(_BLANKS) or None
+        if self.type.code == "text" and self.check is None:
+            return (lambda cell: trimmed(cell) or None) if self.trimmed else lambda cell: cell or None
+        strip, parse, check = self._stripped, self.type.parse, self.check
+        is_list = self.type.code == "list"
+
+        def parsed(cell: str) -> Any:
+            text = strip(cell)
+            if not text:
+                return [] if is_list else None
+            value = parse(text)
+            if check is not None:
+                self._refuse(value, check)
+            return value
+
+        return parsed
+
+    @property
+    def _stripped(self) -> Callable[[str], str]:
+        """Takes off the blanks of a cell that do not belong to its value."""
+        if self.type.code == "text":
+            return trimmed if self.trimmed else str
+        return (lambda cell: trimmed(cell).strip()) if self.trimmed else str.strip
+
+    def _refuse(self, value: Any, check: Callable[[Any], Any]) -> None:
+        """Raises `ValueError` for a value that the declaration does not allow."""
+        try:
+            check(value)
+        except ValidationError as error:
+            example = self.example if self.example != self.type.example else ""  # that one fits the type alone
+            message = message_of(error.errors()[0], description=self.description, example=example)
+            raise ValueError(message) from None
 
     def write(self, value: Any) -> str:
         """The cell of a value as it is stored."""
@@ -195,7 +211,7 @@ def remove_at(document: dict[str, Any], path: str) -> None:
 
 def is_living(element: object) -> bool:
     """Whether an element of a list is there: it is an object, and has not been marked as deleted."""
-    return isinstance(element, Mapping) and element.get("deleted_at") is None
+    return isinstance(element, dict) and element.get("deleted_at") is None
 
 
 def plain(name: str) -> str:

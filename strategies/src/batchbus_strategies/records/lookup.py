@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.lookup import KEYS_IN_A_QUERY
-from batchbus_strategies.records.fields import Field
+from batchbus_strategies.records.fields import WITH_BLANKS, Field
 from batchbus_strategies.records.indexes import element_index, indexes_of
 from batchbus_strategies.records.schema import Schema, Unique
 from batchbus_strategies.records.staging import Staging
@@ -41,6 +41,7 @@ async def look_up_existing(run: JobRun[Any], schema: Schema, staging: Staging) -
     size = await documents.estimated_document_count()
     if size == 0 and await documents.find_one({}) is None:
         return 0
+    await asyncio.to_thread(staging.begin_comparing)
     read_whole = size <= max(_SMALL_COLLECTION, 4 * staging.records)
     indexes = await indexes_of(run.catalog, schema) if schema.unique_in_elements else set[str]()
     batches = _whole(documents, LIVING) if read_whole else _named(documents, schema, staging, indexes)
@@ -66,7 +67,7 @@ async def _named(
         (staging.named("id", KEYS_IN_A_QUERY), _ids),
         (staging.named("key", KEYS_IN_A_QUERY), _keys(schema.keys)),
     ]
-    if any(field.type.code == "text" for field in schema.keys):
+    if any(map(_is_text, schema.keys)):
         questions.append((staging.named("raw", KEYS_IN_A_QUERY), _keys(schema.keys)))
     questions.append((staging.held("key", KEYS_IN_A_QUERY), _keys(schema.keys)))
     unindexed = []
@@ -79,11 +80,20 @@ async def _named(
         while batch := await asyncio.to_thread(next, values, None):
             if found := await documents.find({**question(batch), **LIVING}).to_list(None):
                 yield found
+    # What has blanks around it is not found by what files have: the server looks for it among all values of the field.
+    for path in [unique.name for unique in schema.unique if unique not in unindexed and _is_text(unique.field)]:
+        if await asyncio.to_thread(next, staging.held(path, 1), None):
+            async for some in _whole(documents, {path: {"$regex": WITH_BLANKS}, **LIVING}):
+                yield some
     # Elements are looked at themselves, since a document of another service may lack the field that repeats their values.
     # Before the first import there is no index for that: then reading every document once is what costs least.
     if any([await asyncio.to_thread(next, staging.held(unique.name, 1), None) for unique in unindexed]):
         async for every in _whole(documents, LIVING):
             yield every
+
+
+def _is_text(field: Field) -> bool:
+    return field.type.code == "text"
 
 
 def _ids(values: Sequence[str]) -> dict[str, Any]:
@@ -108,4 +118,4 @@ def _values(unique: Unique) -> Any:
 
 def _stored(field: Field, text: str) -> Any:
     """A text of a cell as the catalogue has it; texts with the blanks around them."""
-    return text if field.type.code == "text" else field.type.parse(text)
+    return text if _is_text(field) else field.type.parse(text)

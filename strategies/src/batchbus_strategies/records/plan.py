@@ -16,9 +16,8 @@ Values that JSON has no form for are written as MongoDB's Extended JSON (`{"$dat
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
@@ -262,11 +261,7 @@ def encode(operation: Operation, form: PlanForm = _USUAL) -> bytes:
         line = {form.document if name == "document" else name: value for name, value in operation.items()}
     elif form.reference != "reference" and operation["op"] == "reference":
         line = {**operation, "op": form.reference}
-    try:
-        text = _ENCODER.encode(line)
-    except (ValueError, TypeError):  # a number that JSON has no form for, or a key that is no text
-        return to_json(_extended(line)) + b"\n"
-    return text.encode() + b"\n"
+    return to_json(line if _are_json(line.values()) else _extended(line)) + b"\n"
 
 
 def decode(line: bytes, form: PlanForm = _USUAL) -> Operation:
@@ -299,7 +294,21 @@ def _extended(value: Any) -> Any:
             return json_util.default(value, _OPTIONS)
 
 
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_extended)
+def _are_json(values: Iterable[Any]) -> bool:
+    """Whether `to_json` writes them as they are: of a time, for example, it makes a text like any other."""
+    for value in values:
+        kind = type(value)
+        if kind is str or value is None or kind is int or kind is bool:
+            continue
+        if kind is dict:
+            if not _are_json(value.values()):
+                return False
+        elif kind is list:
+            if not _are_json(value):
+                return False
+        elif kind is not float or not math.isfinite(value):
+            return False
+    return True
 
 
 def _revived(value: Any) -> Any:
@@ -317,7 +326,7 @@ def _revived(value: Any) -> Any:
 
 async def read_chunks(
     files: Files, key: str, *, start: int, size: int, form: PlanForm = _USUAL
-) -> AsyncIterator[PlanChunk]:
+) -> AsyncGenerator[PlanChunk, None]:
     """The operations from a byte offset on, at most `size` at a time. Raises `FileMissing`, `StrategyError`."""
     lines: list[bytes] = []
     begin, length, rest = start, 0, b""

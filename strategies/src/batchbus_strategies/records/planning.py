@@ -14,7 +14,7 @@ from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
 from batchbus_strategies.records.comparing import new_items as new_of_items
 from batchbus_strategies.records.copying import Copies
-from batchbus_strategies.records.elements import Columns, ElementPlan, plan_elements
+from batchbus_strategies.records.elements import Columns, ElementPlan, ElementPlanner
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.fields import Field, set_at, value_at
 from batchbus_strategies.records.header import DELETE_COLUMN
@@ -36,7 +36,7 @@ from batchbus_strategies.records.plan import (
 )
 from batchbus_strategies.records.references import Resolved
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.records.staged import StagedRecord, StagedRow
+from batchbus_strategies.records.staged import StagedRecord
 from batchbus_strategies.records.staging_rows import differs
 from batchbus_strategies.records.unique_values import repeated_values
 
@@ -69,6 +69,11 @@ class Planner:
     copies: Mapping[str, Copies] = dataclasses.field(default_factory=dict)
     _left_out: list[CellError] = dataclasses.field(default_factory=list)
     """What is wrong with the rows that are left out of the record that is planned."""
+    _elements: ElementPlanner | None = None
+
+    def __post_init__(self) -> None:
+        if self.schema.rows is not None:
+            self._elements = ElementPlanner(self.schema, self.columns, self.ids, self.hooks.new_element)
 
     def plan(self, staged: StagedRecord, references: Mapping[str, Resolved]) -> Operation:
         """`references`: what the reference fields of the record name, by path."""
@@ -114,8 +119,8 @@ class Planner:
 
     def _differing(self, staged: StagedRecord) -> Iterator[CellError]:
         """Cells of later rows that say something else of the record than its first row."""
+        wrong = {error.path for error in staged.errors if error.line == staged.line}
         for row in staged.rows[1:]:
-            wrong = {error.path for error in staged.errors if error.line == staged.line}
             for path, value in row.values.items():
                 each = self.schema.by_path[path]
                 if each.shown is None and differs(value, staged.values.get(path)) and path not in wrong:
@@ -130,29 +135,22 @@ class Planner:
         message = f"line {staged.line} says something else of the same {self.schema.name}"
         return CellError(line, column, "different_value", message, value)
 
-    def _elements(
+    def _planned_elements(
         self, staged: StagedRecord, existing: Mapping[str, Any] | None, errors: Sequence[CellError]
     ) -> ElementPlan:
-        if self.schema.rows is None:
+        if self._elements is None:
             return _NO_ELEMENTS
         if not self.by_rows:
-            return self._planned_elements(staged.rows, existing, errors)
+            return self._elements.plan(staged.rows, existing, errors)
         if errors:  # of the record, so that none of its rows is used
             return _NO_ELEMENTS
         while True:
             bad = {error.line for error in self._left_out}
-            planned = self._planned_elements([row for row in staged.rows if row.line not in bad], existing, ())
+            planned = self._elements.plan([row for row in staged.rows if row.line not in bad], existing, ())
             if not planned.errors:
                 return planned
             self._left_out += planned.errors
             planned.errors = []
-
-    def _planned_elements(
-        self, rows: Sequence[StagedRow], existing: Mapping[str, Any] | None, errors: Sequence[CellError]
-    ) -> ElementPlan:
-        return plan_elements(
-            self.schema, rows, existing, self.columns, self.ids, errors, new_element=self.hooks.new_element
-        )
 
     def _omitted_as_a_whole(self, staged: StagedRecord) -> bool:
         return bool(self._left_out) and {row.line for row in staged.rows} <= {each.line for each in self._left_out}
@@ -178,13 +176,10 @@ class Planner:
                     "missing_value",
                     f"a new {self.schema.name} needs a value for {field.column}",
                 )
-                for field in self.schema.fields
-                if field.required
-                and field.rows is None
-                and values.get(field.path) is None
-                and not _is_wrong(field, errors)
+                for field in self.schema.required
+                if values.get(field.path) is None and not _is_wrong(field, errors)
             ]
-        elements = self._elements(staged, None, errors)
+        elements = self._planned_elements(staged, None, errors)
         errors += elements.errors
         if errors or self._omitted_as_a_whole(staged):
             return self._refused(staged, errors)
@@ -209,7 +204,9 @@ class Planner:
         self.hooks.complete(values, None)
         simple, others = self.schema.new_record
         document = {**self.schema.unwritten(), **simple}
-        document.update((path, value) for path, value in values.items() if path in simple and value is not None)
+        for path, value in values.items():
+            if value is not None and path in simple:
+                document[path] = value
         for field in others:
             value = values.get(field.path) if field.shown is None else None
             if field.shape == "named" and value is not None:
@@ -238,7 +235,7 @@ class Planner:
         self, staged: StagedRecord, existing: Mapping[str, Any], values: dict[str, Any], errors: list[CellError]
     ) -> Operation:
         errors += self._read_only(staged, existing)
-        elements = self._elements(staged, existing, errors)
+        elements = self._planned_elements(staged, existing, errors)
         errors += elements.errors
         left_out: list[CellError] = []
         if self._omitted_as_a_whole(staged):

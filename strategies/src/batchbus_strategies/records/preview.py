@@ -65,7 +65,6 @@ class Preview:
         self._hooks = hooks
         self._references = References(run.catalog, schema.references)
         self._copies: dict[str, Copies] = {}
-        self._planner = Planner(schema, run.job_id, ulids(), run.context.on_error, hooks, by_rows=options.by_rows)
         self._made: set[tuple[str, str]] = set()
         """What copies are of and has to be created: collections and ids."""
         self._counts = Counts()
@@ -88,12 +87,14 @@ class Preview:
         key = plan_key(run.job_type, run.job_id, run.run_number, form)
         digest = PlanDigest()
         with (RowStaging if self._schema.rows else Staging).open(self._schema) as staging:
-            await self._stage(table, staging)
+            layout = await self._layout(table)
+            self._copies = await load_copies(self._schema, run.catalog)
+            await self._stage(table, layout, staging)
             await asyncio.to_thread(staging.finish_reading)
             size = await look_up_existing(run, self._schema, staging)
             await asyncio.to_thread(staging.find_duplicates)
             async with run.files.write(key) as file:
-                async for lines in self._planned(staging):
+                async for lines in self._planned(staging, self._planner(layout)):
                     digest.of_plan(lines)
                     await file.write(lines)
                 self._before_keeping()
@@ -105,11 +106,7 @@ class Preview:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    async def _stage(self, table: Table, staging: Staging) -> None:
-        layout = await self._layout(table)
-        self._copies = self._planner.copies = await load_copies(self._schema, self._run.catalog)
-        self._planner.columns = columns_of(layout, self._schema)
-        self._planner.element_columns = layout.element_columns
+    async def _stage(self, table: Table, layout: Layout, staging: Staging) -> None:
         stager = _Stager(RowReader(layout, self._schema, self._copies, whole_rows=self._options.whole_rows), staging)
         staged = 0
         async for batch in table.batches(_ROWS):
@@ -141,7 +138,20 @@ class Preview:
 
     # -- planning --------------------------------------------------------------------------------------------------
 
-    async def _planned(self, staging: Staging) -> AsyncIterator[bytes]:
+    def _planner(self, layout: Layout) -> Planner:
+        return Planner(
+            self._schema,
+            self._run.job_id,
+            ulids(),
+            self._context.on_error,
+            self._hooks,
+            by_rows=self._options.by_rows,
+            columns=columns_of(layout, self._schema),
+            element_columns=layout.element_columns,
+            copies=self._copies,
+        )
+
+    async def _planned(self, staging: Staging, planner: Planner) -> AsyncIterator[bytes]:
         """The lines of the plan, some at a time."""
         batches = staging.batches(self._options.chunk_size)
         done = 0
@@ -150,7 +160,7 @@ class Preview:
             resolved = await self._references.resolve([each.values for each in batch])
 
             def plan(batch: Sequence[StagedRecord] = batch, resolved: Any = resolved) -> bytes:
-                return b"".join(self._lines(batch, resolved))
+                return b"".join(self._lines(planner, batch, resolved))
 
             lines = await asyncio.to_thread(plan)
             found, self._found = sorted(self._found, key=lambda error: error["line"]), []
@@ -168,15 +178,15 @@ class Preview:
         for (each, _), document in zip(existing, shown, strict=True):
             each.shown = document
 
-    def _lines(self, batch: Sequence[StagedRecord], resolved: Sequence[Any]) -> Iterator[bytes]:
+    def _lines(self, planner: Planner, batch: Sequence[StagedRecord], resolved: Sequence[Any]) -> Iterator[bytes]:
         for staged, references in zip(batch, resolved, strict=True):
-            operation = self._planner.plan(staged, references)
+            operation = planner.plan(staged, references)
             line = encode(operation, self._options.form)
             if len(line) > _MAX_DOCUMENT:
                 message = "the record is too large for one document"
                 error = CellError(staged.line, None, "record_too_large", message)
                 staged.errors.append(error)
-                operation = self._planner.plan(staged, references)
+                operation = planner.plan(staged, references)
                 line = encode(operation, self._options.form)
             if operation["op"] == "create" or operation["op"] == "update":
                 for made in (*self._references.made(staged.values), *self._made_of_copies(operation)):

@@ -6,14 +6,13 @@ This is the hot loop of reading: what a column means is looked up once for the f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from batchbus_strategies.records.combinations import name_in
 from batchbus_strategies.records.copying import Copies
 from batchbus_strategies.records.errors import CellError
-from batchbus_strategies.records.families import FamilyColumn
 from batchbus_strategies.records.fields import Field, trimmed
 from batchbus_strategies.records.layout import Cells, Layout
 from batchbus_strategies.records.schema import Schema
@@ -24,6 +23,8 @@ __all__ = ["RowReader", "RowValues"]
 _YES: Final = frozenset({"true", "yes", "x", "1"})
 _WRONG: Final[Any] = object()
 _NO: Final = frozenset({"", "false", "no", "0"})
+_FamilyCell = tuple[int, str, Callable[[str], Mapping[str, Any]], str]
+"""Where it is in a row; the identity of its element, how it is parsed, and the code of its errors."""
 
 
 @dataclass(slots=True)
@@ -88,8 +89,8 @@ class RowReader:
         if is_header_again((line, cells), layout.header):
             return None
         id_ = trimmed(cells[layout.id] or "") or None if layout.id is not None else None
-        raw = tuple(field.canonical(cells[index] or "") for index, field in self._keys)
-        key = tuple(trimmed(part) for part in raw)
+        raw = tuple([field.canonical(cells[index] or "") for index, field in self._keys])
+        key = tuple([trimmed(part) for part in raw])
         has_key = self._whole_key and all(key)
         if not has_key and (id_ is None or self._needs_key):
             self._no_key(line, key, errors)
@@ -126,11 +127,12 @@ class RowReader:
         if self._layout.delete is None:
             return False
         cell = (cells[self._layout.delete] or "").strip()
-        if cell.lower() not in _YES | _NO:
+        word = cell.lower()
+        if word not in _YES and word not in _NO:
             errors.append(
                 CellError(line, self._layout.header[self._layout.delete], "bad_boolean", "neither TRUE nor FALSE", cell)
             )
-        return cell.lower() in _YES
+        return word in _YES
 
 
 class _CellReader:
@@ -142,33 +144,30 @@ class _CellReader:
         self._prefix = prefix
         self._copies = copies
         self._cells = cells
-        texts = {field.path for _, field in cells.fixed if field.is_plain_text and field.empty == "clears"}
-        self._texts = [(index, field.path) for index, field in cells.fixed if field.path in texts]
         self._fixed = [
-            (index, field, header[index], field.empty == "keeps")
+            (index, field.path, field.parse, field.nothing, field.empty == "keeps", field.type.code)
             for index, field in cells.fixed
-            if field.path not in texts
+        ]
+        self._families = [
+            (field.path, [(index, column.identity, column.parse, column.code) for index, column in columns])
+            for field, columns in cells.families
         ]
 
     def read(self, line: int, cells: Sequence[str | None], errors: list[CellError]) -> dict[str, Any]:
-        values: dict[str, Any] = {
-            path: cell or None for index, path in self._texts if (cell := cells[index]) is not None
-        }
-        for index, field, column, keeps in self._fixed:
+        values: dict[str, Any] = {}
+        for index, path, parse, nothing, keeps, code in self._fixed:
             cell = cells[index]
             if not cell:
                 if cell is not None and not keeps:
-                    values[field.path] = field.nothing
+                    values[path] = nothing
                 continue
             try:
-                value = field.parse(cell)
+                value = parse(cell)
             except ValueError as error:
-                path = self._prefix + field.path
-                errors.append(CellError(line, column, f"bad_{field.type.code}", str(error), cell, path))
+                errors.append(self._error(line, index, f"bad_{code}", error, cell, path))
                 continue
-            if value is None and keeps:
-                continue
-            values[field.path] = value
+            if value is not None or not keeps:
+                values[path] = value
         for field, numbers in self._cells.numbered:
             before = len(errors)
             items = self._list(line, cells, field, numbers, errors)
@@ -183,12 +182,15 @@ class _CellReader:
             values[field.path] = found
         for field, numbered in self._cells.copied:
             self._copied(line, cells, field, numbered, values, errors)
-        for field, columns in self._cells.families:
-            values[field.path] = self._family(line, cells, field, columns, errors)
+        for path, columns in self._families:
+            values[path] = self._family(line, cells, path, columns, errors)
         if self._cells.combination is not None:
             field, pairs = self._cells.combination
             values[field.path] = self._combination(line, cells, field, pairs, errors)
         return values
+
+    def _error(self, line: int, index: int, code: str, error: ValueError, cell: str, path: str) -> CellError:
+        return CellError(line, self._header[index], code, str(error), cell, self._prefix + path)
 
     def _copied(
         self,
@@ -202,8 +204,6 @@ class _CellReader:
         """A list becomes a dict: the copies that were `found`, and whether that is the `whole` of what the row names."""
         copies, found, whole = self._copies[field.path], dict[str, Any](), True
         for columns in numbers:
-            if not any(cells[index] for index, _ in columns):
-                continue
             named = {by: text for index, by in columns if (text := trimmed(cells[index] or ""))}
             if not named:
                 continue
@@ -228,21 +228,20 @@ class _CellReader:
         self,
         line: int,
         cells: Sequence[str | None],
-        field: Field,
-        columns: Sequence[tuple[int, FamilyColumn]],
+        path: str,
+        columns: Sequence[_FamilyCell],
         errors: list[CellError],
     ) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for index, column in columns:
+        for index, identity, parse, code in columns:
             cell = cells[index]
             if cell is None:
                 continue
             text = cell.strip()
             try:
-                found[column.identity] = dict(column.parse(text)) if text else None
+                found[identity] = dict(parse(text)) if text else None
             except ValueError as error:
-                path = self._prefix + field.path
-                errors.append(CellError(line, self._header[index], column.code, str(error), cell, path))
+                errors.append(self._error(line, index, code, error, cell, path))
         return found
 
     def _combination(
@@ -316,8 +315,7 @@ class _CellReader:
         try:
             return field.parse(cell)
         except ValueError as error:
-            path = self._prefix + owner.path
-            errors.append(CellError(line, self._header[index], f"bad_{field.type.code}", str(error), cell, path))
+            errors.append(self._error(line, index, f"bad_{field.type.code}", error, cell, owner.path))
             return _WRONG
 
 

@@ -156,6 +156,11 @@ class Schema:
         )
 
     @cached_property
+    def required(self) -> tuple[Field, ...]:
+        """What a new record needs a value for."""
+        return tuple(field for field in self.fields if field.required and field.rows is None)
+
+    @cached_property
     def references(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.reference is not None)
 

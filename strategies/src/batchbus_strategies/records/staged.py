@@ -1,21 +1,15 @@
-"""What the staging database hands out: a record of the file with its rows, and the form in which it keeps their values."""
+"""What the staging database hands out: a record of the file with its rows, and the form in which it keeps values."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-import bson
-from bson.codec_options import CodecOptions
-from bson.errors import InvalidDocument
+from typing import Any, NamedTuple
 
 from batchbus_strategies.records.errors import CellError
 
-__all__ = ["AWARE", "StagedRecord", "StagedRow", "Taken", "decoded", "encoded"]
-
-AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
-_PACKED: Final = "packed"
+__all__ = ["StagedRecord", "StagedRow", "Taken", "packed", "unpacked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +24,7 @@ class Taken:
     """The id of that document."""
 
 
-@dataclass(frozen=True, slots=True)
-class StagedRow:
+class StagedRow(NamedTuple):
     """One row of a record that spans several."""
 
     line: int
@@ -67,30 +60,10 @@ class StagedRecord:
     """In the order of the file; empty for records of one row."""
 
 
-def encoded(content: dict[str, Any]) -> bytes:
-    """As BSON, whose keys have no NUL in them, while names that are data may."""
-    try:
-        return bson.encode(content)
-    except InvalidDocument:
-        return bson.encode({_PACKED: _packed(content)})
+def packed(value: object) -> bytes:
+    """What this process alone will read again: values of any kind that fields have, and names that are data as keys."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
-def decoded(content: bytes) -> dict[str, Any]:
-    found = bson.decode(content, AWARE)
-    if _PACKED not in found:
-        return found
-    unpacked: dict[str, Any] = _unpacked(found[_PACKED])
-    return unpacked
-
-
-def _packed(value: Any) -> Any:
-    """With dicts as lists of keys and values."""
-    if isinstance(value, dict):
-        return {_PACKED: [[key, _packed(each)] for key, each in value.items()]}
-    return [_packed(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _unpacked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _unpacked(each) for key, each in value[_PACKED]}
-    return [_unpacked(each) for each in value] if isinstance(value, list) else value
+def unpacked(content: bytes) -> Any:
+    return pickle.loads(content)

@@ -17,13 +17,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
 import bson
+from bson.codec_options import CodecOptions
 from pydantic_core import from_json, to_json
 
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.fields import trimmed, value_at
 from batchbus_strategies.records.rows import RowValues
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.records.staged import AWARE, StagedRecord, StagedRow, Taken, decoded, encoded
+from batchbus_strategies.records.staged import StagedRecord, StagedRow, Taken, packed, unpacked
 
 __all__ = [
     "PARAMETERS",
@@ -46,13 +47,15 @@ _SCHEMA: Final = """
         line INTEGER NOT NULL,
         id TEXT,
         key TEXT,
-        raw TEXT,                     -- the key with the blanks around it
+        raw TEXT,                     -- the key with the blanks around it, if there are any
         deletes INTEGER NOT NULL,
         content BLOB NOT NULL,
         existing TEXT                 -- the id of the document that it is about
     );
     CREATE TABLE error (number INTEGER, line INTEGER, field TEXT, code TEXT, message TEXT, value TEXT, path TEXT);
-    CREATE TABLE line (number INTEGER, line INTEGER, PRIMARY KEY (number, line)) WITHOUT ROWID;
+    CREATE TABLE line (               -- those of records besides their first ones
+        number INTEGER, line INTEGER, PRIMARY KEY (number, line)
+    ) WITHOUT ROWID;
     CREATE TABLE held (
         field TEXT, value TEXT, number INTEGER, line INTEGER,
         element TEXT,                 -- the id of the element; empty for the record itself
@@ -60,27 +63,29 @@ _SCHEMA: Final = """
     );
     CREATE TABLE taken (
         field TEXT, value TEXT, owner TEXT, element TEXT,
-        exact INTEGER NOT NULL,       -- false if the document has it with blanks around it
         PRIMARY KEY (field, value, owner, element)
     ) WITHOUT ROWID;
     CREATE TABLE existing (id TEXT PRIMARY KEY, key TEXT, raw TEXT, document BLOB NOT NULL) WITHOUT ROWID;
 """
 _INDEXES: Final = """
+    CREATE INDEX error_number ON error (number);
+    CREATE INDEX held_value ON held (field, value, number);
+"""
+_INDEXES_OF_NAMES: Final = """
     CREATE INDEX record_id ON record (id) WHERE id IS NOT NULL;
     CREATE INDEX record_key ON record (key) WHERE key IS NOT NULL;
-    CREATE INDEX error_number ON error (number);
-    CREATE INDEX held_value ON held (field, value);
     CREATE INDEX held_number ON held (number);
     CREATE INDEX existing_key ON existing (key) WHERE key IS NOT NULL;
 """
+"""What takes them is left out where the catalogue has nothing yet."""
 PARAMETERS: Final = 500
 """Of one statement."""
 _KEY: Final = "key"
-
-
+_AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
 Held = tuple[str, str, int, int, str | None]
 """A unique value that a record is to have: its field, the value, the record's number, the line, and the id of the element;
 empty for the record itself, and None for an element that the row does not name by its id."""
+_NOTHING: Final = packed({})
 ReadRow = tuple[RowValues | None, list[CellError]]
 """A row with its errors; None for one that names no record."""
 
@@ -92,6 +97,7 @@ class Staging:
         self._database = database
         self._unique = [each.name for each in schema.unique if not each.of_elements]
         self._schema = schema
+        self._compared = False
         self._run(_SCHEMA)
         self.records = 0
 
@@ -110,48 +116,46 @@ class Staging:
     # -- while the file is read ------------------------------------------------------------------------------------
 
     def add(self, rows: Sequence[ReadRow]) -> None:
-        known = self._known([_name(row) for row, _ in rows if row is not None])
+        names = [None if row is None else _name(row) for row, _ in rows]
+        known = self._known([name for name in names if name is not None])
         new: list[tuple[object, ...]] = []
         errors: list[tuple[int, CellError]] = []
         lines: list[tuple[int, int]] = []
         held: list[Held] = []
-        for row, found in rows:
-            if row is None:
-                self._nameless(found, new, lines, errors)
+        for (row, found), name in zip(rows, names, strict=True):
+            if row is None or name is None:
+                self._nameless(found, new, errors)
                 continue
-            name = _name(row)
+            found = [*row.errors, *found]
             place = known.get(name)
             if place is None:
-                self.records += 1
+                new.append(self._new(row, name))
                 place = known[name] = (self.records, row.line)
-                key, raw = json_key(row.key), json_key(row.raw_key)
-                content = encoded({"values": row.values})
-                new.append((self.records, name, row.line, row.id, key, raw, row.delete, content))
                 held += self._held(self.records, row)
-                found = [*row.errors, *found]
             else:
+                lines.append((place[0], row.line))
                 message = f"line {place[1]} has the same {self._schema.name} already"
-                found = [
-                    *row.errors,
-                    *found,
-                    CellError(row.line, None, "duplicate_record", message, " ".join(row.key or (row.id or "",))),
-                ]
-            lines.append((place[0], row.line))
+                value = " ".join(row.key or (row.id or "",))
+                found.append(CellError(row.line, None, "duplicate_record", message, value))
             errors += [(place[0], error) for error in found]
         self._insert(new, lines, held, errors)
+
+    def _new(self, row: RowValues, name: str | None) -> tuple[object, ...]:
+        """A record that has not been seen before."""
+        self.records += 1
+        raw = None if row.raw_key == row.key else json_key(row.raw_key)
+        return (self.records, name, row.line, row.id, json_key(row.key), raw, row.delete, packed(row.values))
 
     def _nameless(
         self,
         found: Sequence[CellError],
         new: list[tuple[object, ...]],
-        lines: list[tuple[int, int]],
         errors: list[tuple[int, CellError]],
     ) -> None:
         """A row that names no record is one of its own, if anything is wrong with it."""
         if found:
             self.records += 1
-            new.append((self.records, None, found[0].line, None, None, None, False, b""))
-            lines.append((self.records, found[0].line))
+            new.append((self.records, None, found[0].line, None, None, None, False, _NOTHING))
             errors += [(self.records, error) for error in found]
 
     def _insert(
@@ -200,15 +204,21 @@ class Staging:
         """Called once, when all rows have been added."""
         self._run(_INDEXES)
 
+    def begin_comparing(self) -> None:
+        """Called once, before anything of the catalogue is looked up or added."""
+        self._compared = True
+        self._run(_INDEXES_OF_NAMES)
+
     def find_duplicates(self) -> None:
         """Values of unique fields that another record of the file has as well are errors from now on: in the later one,
         unless it has its value in the catalogue already. Called once it is known what the catalogue has."""
-        self._database.execute(
-            """UPDATE held SET own = TRUE WHERE EXISTS (
-                   SELECT 1 FROM taken JOIN record ON record.number = held.number
-                   WHERE taken.field = held.field AND taken.value = held.value
-                       AND taken.owner = record.existing AND taken.element = held.element)"""
-        )
+        if self._compared:
+            self._database.execute(
+                """UPDATE held SET own = TRUE WHERE EXISTS (
+                       SELECT 1 FROM taken JOIN record ON record.number = held.number
+                       WHERE taken.field = held.field AND taken.value = held.value
+                           AND taken.owner = record.existing AND taken.element = held.element)"""
+            )
         columns = [(unique.name, unique.field.column, unique.of_elements) for unique in self._schema.unique]
         for name, column, of_elements in [*columns, (_KEY, self._schema.identity, False)]:
             # Two rows of one record are two elements, while the record itself has its first row's value alone.
@@ -216,11 +226,12 @@ class Staging:
             shown = "(SELECT group_concat(value, ' ') FROM json_each(held.value))" if name == _KEY else "held.value"
             self._database.execute(
                 f"""INSERT INTO error
-                    SELECT held.number, held.line, ?, 'duplicate_value', 'line ' || first || ' has it already', {shown}, NULL
-                    FROM (SELECT value, coalesce(min(CASE WHEN own THEN line END), min(line)) AS first FROM held
-                          WHERE field = ? GROUP BY value HAVING {several}) AS double
-                    JOIN held ON held.field = ? AND held.value = double.value AND held.line <> first AND NOT own""",
-                (column, name, name),
+                    SELECT held.number, held.line, ?2, 'duplicate_value', 'line ' || first || ' has it already', {shown}, NULL
+                    FROM (SELECT value, coalesce(min(CASE WHEN own THEN line END), min(line)) AS first
+                          FROM (SELECT value FROM held WHERE field = ?1 GROUP BY value HAVING {several})
+                          JOIN held USING (value) WHERE field = ?1 GROUP BY value) AS double
+                    JOIN held ON held.field = ?1 AND held.value = double.value AND held.line <> first AND NOT own""",
+                (name, column),
             )
 
     def named(self, what: str, size: int) -> Iterator[list[str]]:
@@ -238,32 +249,31 @@ class Staging:
     def add_existing(self, found: Sequence[bytes]) -> None:
         """Documents of the catalogue, as BSON: kept if the file names them, compared with the unique values of the others."""
         wanted: list[tuple[object, ...]] = []
-        taken: list[tuple[str, str, str, str, bool]] = []
-        documents = [(bson.decode(each, AWARE), each) for each in found]
-        for document, as_bson in documents:
+        taken: list[tuple[str, str, str, str]] = []
+        for as_bson in found:
+            document = bson.decode(as_bson, _AWARE)
             id_, raw = str(document["_id"]), self._raw_key(document)
-            key = None if raw is None else json_key(tuple(map(trimmed, raw)))
-            wanted.append((id_, key, json_key(raw), as_bson, id_, key))
+            plain = None if raw is None else tuple(map(trimmed, raw))
+            key = json_key(plain)
+            wanted.append((id_, key, None if raw == plain else json_key(raw), as_bson, id_, key))
             taken += self._taken(id_, document)
             if key is not None:
-                taken.append((_KEY, key, id_, "", True))
+                taken.append((_KEY, key, id_, ""))
         self._database.executemany(
             """INSERT OR IGNORE INTO existing SELECT ?, ?, ?, ?
                WHERE EXISTS (SELECT 1 FROM record WHERE id = ?) OR EXISTS (SELECT 1 FROM record WHERE key = ?)""",
             wanted,
         )
         self._database.executemany(
-            """INSERT OR IGNORE INTO taken SELECT ?1, ?2, ?3, ?4, ?5
+            """INSERT OR IGNORE INTO taken SELECT ?1, ?2, ?3, ?4
                WHERE EXISTS (SELECT 1 FROM held WHERE field = ?1 AND value = ?2)""",
             taken,
         )
 
-    def _taken(self, id_: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, bool]]:
+    def _taken(self, id_: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+        """Without the blanks around them, as files have them: the same with blanks would be a twin."""
         for unique, value, element in self._schema.unique_values(document):
-            text = unique.field.as_key(value)
-            yield unique.name, text, id_, element, True
-            if (plain := trimmed(text)) != text:
-                yield unique.name, plain, id_, element, False
+            yield unique.name, trimmed(unique.field.as_key(value)), id_, element
 
     def _raw_key(self, document: Mapping[str, Any]) -> tuple[str, ...] | None:
         values = [value_at(document, each.path) for each in self._schema.keys]
@@ -290,7 +300,7 @@ class Staging:
     def _match_keys(self) -> None:
         self._run("""
             UPDATE record SET existing = (SELECT min(existing.id) FROM existing
-                WHERE existing.key = record.key AND existing.raw = record.raw) WHERE id IS NULL AND key IS NOT NULL;
+                WHERE existing.key = record.key AND existing.raw IS record.raw) WHERE id IS NULL AND key IS NOT NULL;
             UPDATE record SET existing = (SELECT min(existing.id) FROM existing WHERE existing.key = record.key)
                 WHERE id IS NULL AND key IS NOT NULL AND existing IS NULL
         """)
@@ -300,39 +310,39 @@ class Staging:
     def batches(self, size: int) -> Iterator[list[StagedRecord]]:
         """Every record, in the order of the file."""
         last = 0
-        while rows := self._database.execute(
+        while records := self._database.execute(
             """SELECT number, line, record.id, record.key, deletes, content, document
                FROM record LEFT JOIN existing ON existing.id = record.existing
                WHERE number > ? ORDER BY number LIMIT ?""",
             (last, size),
         ).fetchall():
-            first, last = rows[0][0], rows[-1][0]
+            first, last = records[0][0], records[-1][0]
             lines, errors, taken = self._of(first, last)
-            parts = self._rows_of(first, last)
+            rows_of = self._rows_of(first, last)
             yield [
                 StagedRecord(
                     number=number,
                     line=line,
-                    lines=lines[number],
+                    lines=sorted({line, *lines[number], *(row.line for row in rows_of[number])}),
                     id=id_,
                     key=None if key is None else tuple(from_json(key)),
                     deletes=bool(deletes),
-                    values=decoded(content)["values"] if content else {},
+                    values=unpacked(content),
                     errors=errors[number],
-                    existing=None if document is None else bson.decode(document, AWARE),
+                    existing=None if document is None else bson.decode(document, _AWARE),
                     taken=taken[number],
-                    rows=parts.get(number, []),
+                    rows=rows_of[number],
                 )
-                for number, line, id_, key, deletes, content, document in rows
+                for number, line, id_, key, deletes, content, document in records
             ]
 
     def _of(
         self, first: int, last: int
     ) -> tuple[dict[int, list[int]], dict[int, list[CellError]], dict[int, list[Taken]]]:
-        """Lines, errors and taken values of the records from one number to another."""
+        """Lines besides the first, errors and taken values of the records from one number to another."""
         lines: dict[int, list[int]] = defaultdict(list)
         for number, line in self._database.execute(
-            "SELECT number, line FROM line WHERE number BETWEEN ? AND ? ORDER BY number, line", (first, last)
+            "SELECT number, line FROM line WHERE number BETWEEN ? AND ?", (first, last)
         ):
             lines[number].append(line)
         errors: dict[int, list[CellError]] = defaultdict(list)
@@ -341,19 +351,22 @@ class Staging:
         ):
             errors[number].append(CellError(*error))
         taken: dict[int, list[Taken]] = defaultdict(list)
-        for number, name, line, value, owner in self._database.execute(
-            """SELECT held.number, held.field, held.line, held.value, min(taken.owner)
-               FROM held JOIN taken USING (field, value) JOIN record USING (number)
-               WHERE held.number BETWEEN ? AND ? AND taken.owner IS NOT record.existing AND exact AND NOT own
-               GROUP BY held.number, held.field, held.line ORDER BY held.line""",
-            (first, last),
-        ):
+        for number, name, line, value, owner in self._taken_by_others(first, last) if self._compared else ():
             taken[number].append(Taken(name, line, value, owner))
         return lines, errors, taken
 
-    def _rows_of(self, first: int, last: int) -> dict[int, list[StagedRow]]:
-        """The rows of the records from one number to another, if records span several."""
-        return {}
+    def _taken_by_others(self, first: int, last: int) -> Iterator[tuple[int, str, int, str, str]]:
+        yield from self._database.execute(
+            """SELECT held.number, held.field, held.line, held.value, min(taken.owner)
+               FROM held JOIN taken USING (field, value) JOIN record USING (number)
+               WHERE held.number BETWEEN ? AND ? AND taken.owner IS NOT record.existing AND NOT own
+               GROUP BY held.number, held.field, held.line ORDER BY held.line""",
+            (first, last),
+        )
+
+    def _rows_of(self, first: int, last: int) -> Mapping[int, list[StagedRow]]:
+        """The rows of the records from one number to another, if records span several; an empty list for any other."""
+        return defaultdict(list)
 
     def _run(self, script: str) -> None:
         """Several statements, and then on in one transaction: a statement in one of its own would write at once."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from batchbus_strategies.records.comparing import same
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.rows import RowValues
 from batchbus_strategies.records.schema import Schema
-from batchbus_strategies.records.staged import StagedRow, decoded, encoded
+from batchbus_strategies.records.staged import StagedRow, packed, unpacked
 from batchbus_strategies.records.staging import (
     PARAMETERS,
     Held,
@@ -24,13 +25,15 @@ from batchbus_strategies.records.staging import (
 __all__ = ["RowStaging", "differs"]
 
 _SCHEMA: Final = """
-    CREATE TABLE name (name TEXT PRIMARY KEY, number INTEGER NOT NULL, line INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE row (
-        number INTEGER, line INTEGER, element_id TEXT, id TEXT, deletes INTEGER, content BLOB, PRIMARY KEY (number, line)
+    CREATE TABLE name (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE rows (               -- of one record, as many as came together
+        number INTEGER, line INTEGER, length INTEGER, content BLOB, PRIMARY KEY (number, line)
     ) WITHOUT ROWID;
 """
 MOST_ROWS: Final = 10_000
 """Of one record, which is planned in memory. A document has no room for many more elements than that."""
+_Row = tuple[int, str | None, dict[str, Any] | None, str | None, bool, dict[str, Any]]
+"""The fields of a `StagedRow`."""
 
 
 class RowStaging(Staging):
@@ -49,40 +52,38 @@ class RowStaging(Staging):
         known = self._numbers([name for each in names_of for name in each])
         firsts: dict[int, RowValues] = {}
         new: list[tuple[object, ...]] = []
-        names: list[tuple[str, int, int]] = []
-        kept: list[tuple[object, ...]] = []
+        names: list[tuple[str, int]] = []
+        rows_of: dict[int, list[_Row]] = {}
         errors: list[tuple[int, CellError]] = []
-        lines: list[tuple[int, int]] = []
         held: list[Held] = []
         for (row, found), its_names in zip(rows, names_of, strict=True):
             if row is None:
-                self._nameless(found, new, lines, errors)
+                self._nameless(found, new, errors)
                 continue
             number = next((known[name] for name in its_names if name in known), None)
+            own: dict[str, Any] = {}
             if number is None or not self._first_row_only:
                 found = [*row.errors, *found]
             if number is None:
-                self.records += 1
+                new.append(self._new(row, None))
                 number = self.records
                 firsts[number] = row
                 for name in its_names:
                     known[name] = number
-                    names.append((name, number, row.line))
-                key, raw = json_key(row.key), json_key(row.raw_key)
-                content = encoded({"values": row.values})
-                new.append((number, None, row.line, row.id, key, raw, row.delete, content))
+                    names.append((name, number))
                 held += self._held(number, row)
-                own: dict[str, Any] = {}
-            else:
-                own = {} if self._first_row_only else _what_differs(row, firsts.get(number))
+            elif not self._first_row_only:
+                own = _what_differs(row, firsts.get(number))
             held += self._held_by_element(number, row)
-            content = encoded({"element": row.element, "values": own})
-            kept.append((number, row.line, row.element_id, row.id, row.delete, content))
-            lines.append((number, row.line))
+            kept = (row.line, row.element_id, row.element, row.id, row.delete, own)
+            rows_of.setdefault(number, []).append(kept)
             errors += [(number, error) for error in found]
-        self._insert(new, lines, held, errors)
-        self._database.executemany("INSERT OR IGNORE INTO name VALUES (?, ?, ?)", names)
-        self._database.executemany("INSERT OR IGNORE INTO row VALUES (?, ?, ?, ?, ?, ?)", kept)
+        self._insert(new, [], held, errors)
+        self._database.executemany("INSERT OR IGNORE INTO name VALUES (?, ?)", names)
+        self._database.executemany(
+            "INSERT INTO rows VALUES (?, ?, ?, ?)",
+            [(number, some[0][0], len(some), packed(some)) for number, some in rows_of.items()],
+        )
 
     def _held_by_element(self, number: int, row: RowValues) -> Iterator[Held]:
         for unique in self._elements_unique:
@@ -110,27 +111,27 @@ class RowStaging(Staging):
         return found
 
     def finish_reading(self) -> None:
-        """Also says of a record with too many rows that it has, and forgets them."""
+        """Also says of a record with too many rows that it has, and keeps their lines alone."""
         super().finish_reading()
-        self._database.execute(
+        execute = self._database.execute
+        execute(
             f"""INSERT INTO error SELECT number, min(line), NULL, 'too_many_rows',
-                    'one {self._schema.name} has ' || count(*) || ' rows; it may have {MOST_ROWS:,}', NULL,
-                    NULL
-                FROM row GROUP BY number HAVING count(*) > {MOST_ROWS}"""
+                    'one {self._schema.name} has ' || sum(length) || ' rows; it may have {MOST_ROWS:,}', NULL, NULL
+                FROM rows GROUP BY number HAVING sum(length) > {MOST_ROWS}"""
         )
-        self._database.execute(
-            "DELETE FROM row WHERE number IN (SELECT number FROM error WHERE code = 'too_many_rows')"
-        )
+        for (number,) in execute("SELECT number FROM error WHERE code = 'too_many_rows'").fetchall():
+            for (content,) in execute("SELECT content FROM rows WHERE number = ?", (number,)):
+                lines = [(number, line) for line, *_ in unpacked(content)]
+                self._database.executemany("INSERT OR IGNORE INTO line VALUES (?, ?)", lines)
+            execute("DELETE FROM rows WHERE number = ?", (number,))
 
-    def _rows_of(self, first: int, last: int) -> dict[int, list[StagedRow]]:
-        rows: dict[int, list[StagedRow]] = {}
-        for number, line, element_id, id_, deletes, content in self._database.execute(
-            "SELECT * FROM row WHERE number BETWEEN ? AND ? ORDER BY number, line", (first, last)
+    def _rows_of(self, first: int, last: int) -> Mapping[int, list[StagedRow]]:
+        found: dict[int, list[StagedRow]] = defaultdict(list)
+        for number, content in self._database.execute(
+            "SELECT number, content FROM rows WHERE number BETWEEN ? AND ? ORDER BY number, line", (first, last)
         ):
-            found = decoded(content)
-            row = StagedRow(line, element_id, found["element"], id_, bool(deletes), found["values"])
-            rows.setdefault(number, []).append(row)
-        return rows
+            found[number] += map(StagedRow._make, unpacked(content))
+        return found
 
 
 def _what_differs(row: RowValues, first: RowValues | None) -> dict[str, Any]:
