@@ -110,7 +110,8 @@ class Preview:
         self._copies = self._planner.copies = await load_copies(self._schema, self._run.catalog)
         self._planner.columns = columns_of(layout, self._schema)
         self._planner.element_columns = layout.element_columns
-        stager = _Stager(RowReader(layout, self._schema, self._copies, whole_rows=self._options.whole_rows), staging)
+        whole_rows = self._options.whole_rows and table.facts.format in ("csv", "tsv")
+        stager = _Stager(RowReader(layout, self._schema, self._copies, whole_rows=whole_rows), staging)
         staged = 0
         async for batch in table.batches(_ROWS):
             await asyncio.to_thread(stager.add, batch)
