@@ -1,12 +1,18 @@
-"""Products in every format of tables: imported, refused with their place, answered in kind, and explained by a template."""
+"""Products in every format of tables: imported, refused with their place, answered in kind, and exported."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pytest
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from pydantic_core import from_json
+from python_calamine import CalamineWorkbook
 
+from batchbus_strategies import JobRefused
 from batchbus_strategies.product_import import ProductImport
 from batchbus_strategies.tables import (
     Compression,
@@ -18,7 +24,7 @@ from batchbus_strategies.tables import (
     write_table,
 )
 from batchbus_strategies.testing import FakeJob
-from tests.strategies.shop import Shop, timeless, variant
+from tests.strategies.shop import Shop, stool, timeless, variant
 from tests.strategies.table_files import ods, ods_row
 
 FORMS: Final[Sequence[tuple[Format, Compression | None]]] = [
@@ -127,3 +133,94 @@ async def test_a_line_of_json_that_is_none_is_refused_with_its_number(shop: Shop
     with pytest.raises(TableError, match="Line 2"):
         await imported(shop, shop.files.put("uploads/products.jsonl", content))
     assert await shop.products() == []
+
+
+# -- exports -----------------------------------------------------------------------------------------------------------
+
+
+async def exported(shop: Shop, **context: Any) -> str:
+    job = await shop.export(**context)
+    return str(job.result["file_key"])
+
+
+async def fill(shop: Shop) -> None:
+    """With products whose values are all that files get wrong, and one that has nothing."""
+    await load(shop, _ROWS, ("csv", None))
+    await shop.catalog["products"].update_one(
+        {"handle": "bowl"},
+        {
+            "$set": {
+                "weight": -5,
+                "height": 30.5,
+                "width": 1e-9,
+                "length": 2**53 - 1,
+                "sales_channels": [{"id": "sc_fair"}, {"id": "sc_gone"}],
+                "variants.0.inventory_quantity": Int64(-3),
+                "variants.0.weight": Decimal128("2.50"),
+            }
+        },
+    )
+    await shop.catalog["products"].insert_one({"_id": "prod_bare", "handle": "bare", "title": "Bare"})
+
+
+@pytest.mark.parametrize("form", [*FORMS[:8]], ids=spoken)
+async def test_importing_an_export_of_any_format_plans_nothing(
+    shop: Shop, form: tuple[Format, Compression | None]
+) -> None:
+    await fill(shop)
+    before = await shop.products()
+    key = await exported(shop, format=form[0], compression=form[1])
+    assert key.startswith("exports/products/product-export-") and key.endswith(f".{form[0]}{_ENDINGS[form[1]]}")
+    job = await imported(shop, key)
+    assert (job.result["count"], job.errors) == (0, [])
+    assert await shop.products() == before
+
+
+async def test_numbers_are_numbers_in_every_format_and_no_formula(shop: Shop) -> None:
+    await fill(shop)
+    lines = shop.files.get(await exported(shop, format="jsonl", order="handle")).splitlines()
+    found = {line["Product Handle"]: line for line in map(from_json, lines)}
+    names = ["Product Weight", "Product Height", "Variant Inventory Quantity", "Variant Weight", "Variant SKU"]
+    assert [found["bowl"][name] for name in names] == [-5, 30.5, -3, 2.5, "B-1"]
+    assert (found["stool"]["Variant SKU"], found["stool"]["Product Description"]) == ("0012", "=1+1")
+    (row,) = shop.exported(await shop.export(filterable_fields={"handle": "bowl"}))
+    assert [row[name] for name in names] == ["-5", "30.5", "-3", "2.50", "B-1"]
+    sheet = CalamineWorkbook.from_filelike(
+        io.BytesIO(shop.files.get(await exported(shop, format="xlsx", order="handle")))
+    )
+    assert -5.0 in sheet.get_sheet_by_index(0).to_python()[2]
+
+
+async def test_columns_can_be_chosen_and_an_import_of_them_leaves_the_others_alone(shop: Shop) -> None:
+    await fill(shop)
+    before = await shop.products()
+    columns = ["Product Handle", "Product Id", "Variant Id", "variants.title", "Image <n> Url"]
+    key = await exported(shop, columns=columns, order="handle")
+    header = shop.files.get(key).decode().splitlines()[0]
+    assert header == "Product Handle;Product Id;Variant Id;Variant Title"
+    job = await imported(shop, key)
+    assert job.result["count"] == 0 and await shop.products() == before
+    with pytest.raises(JobRefused, match="There is no column 'Colour'") as refused:
+        await shop.export(columns=["Colour"])
+    assert refused.value.field == "columns"
+
+
+@pytest.mark.parametrize("context", [{"format": "pdf"}, {"compression": "rar"}])
+async def test_a_form_that_there_is_not_is_refused_when_the_job_is_created(shop: Shop, context: Any) -> None:
+    with pytest.raises(JobRefused) as refused:
+        await shop.export(**context)
+    assert refused.value.field in context
+
+
+async def test_what_an_export_refers_to_is_written_as_it_is_now(shop: Shop) -> None:
+    """Whatever the copies in products say: an import finds it by what it is called today."""
+    product = stool(
+        collection={"id": "pcol_spring", "title": "Old", "handle": "old"},
+        collection_id="pcol_spring",
+        sales_channels=[{"id": "sc_web", "name": "Old"}],
+        categories=[{"id": "pcat_home", "handle": "old", "name": "Old"}],
+    )
+    await shop.catalog["products"].insert_one(product)
+    (row,) = shop.exported(await shop.export())
+    names = ["Product Collection Title", "Sales Channel 1 Name", "Product Category 1 Handle"]
+    assert [row[name] for name in names] == ["Spring", "Web shop", "home"]

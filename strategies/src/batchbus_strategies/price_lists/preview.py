@@ -16,7 +16,7 @@ from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.ids import Prefix, ulids
 from batchbus_strategies.catalog.living import living
 from batchbus_strategies.catalog.money import parse_amount
-from batchbus_strategies.catalog.references import load_regions
+from batchbus_strategies.catalog.regions import load_regions
 from batchbus_strategies.price_lists.document import find_price_list, fingerprint, revision_of
 from batchbus_strategies.price_lists.header import PricedVariant, PriceLayout, read_price_header
 from batchbus_strategies.price_lists.variants import Variants, load_variants
@@ -110,9 +110,9 @@ class _PricePreview(Preview):
         _refuse_too_large(operations)
 
     async def _rows(self, table: Table) -> list[_PricedRow]:
-        references = await load_regions(self._run.catalog)
+        regions = await load_regions(self._run.catalog)
         try:
-            layout = read_price_header(table.header, references, line=table.header_line, mapping=self._context.columns)
+            layout = read_price_header(table.header, regions, line=table.header_line, mapping=self._context.columns)
         except HeaderRefused as refused:
             for error in refused.errors:
                 self._run.row_error(line=error.line, column=error.column, code=error.code, message=error.message)

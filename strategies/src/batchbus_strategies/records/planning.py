@@ -293,9 +293,7 @@ class Planner:
 
     def _read_only(self, staged: StagedRecord, existing: Mapping[str, Any]) -> Iterator[CellError]:
         """Cells of columns that are only compared, and that say something else than the record, in any of its rows."""
-        for field in self.schema.fields:
-            if field.shown is None:
-                continue
+        for field in self.schema.compared:
             shown = field.cell(staged.shown or existing)
             said = [(staged.line, staged.values.get(field.path))]
             said += [(row.line, row.values.get(field.path)) for row in staged.rows[1:]]

@@ -162,7 +162,7 @@ class Preview:
             await self._run.advance(0, message=f"{done:,} records planned", share=share)
 
     async def _show(self, batch: Sequence[StagedRecord]) -> None:
-        if not any(field.shown for field in self._schema.fields):
+        if not self._schema.compared:
             return
         existing = [(each, each.existing) for each in batch if each.existing is not None]
         shown = await self._hooks.with_shown([document for _, document in existing])
