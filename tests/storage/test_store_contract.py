@@ -14,7 +14,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from batchbus_events.ids import new_ulid
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger, Placeholder
 from batchbus_service.domain.errors import JobExists, NotStorable, TooLarge
-from batchbus_service.domain.job import Checkpoint, Job, Status
+from batchbus_service.domain.job import Checkpoint, Job, Status, work_queue
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, due_at
 from batchbus_service.domain.ports import JobStore, Renewal
 from batchbus_service.domain.result import JobResult
@@ -196,6 +196,16 @@ async def test_waiting_jobs_are_found_oldest_first_by_phase_and_type(store: JobS
     assert await store.waiting("pre_process", "noop", until=NOW, want=5) == jobs[-6:-11:-1]
     assert await store.waiting("process", "noop", until=NOW, want=5) == []
     assert [job.type for job in await store.waiting("pre_process", "other", until=NOW, want=5)] == ["other"]
+
+
+async def test_one_question_says_whether_anything_waits_in_any_of_many_queues(store: JobStore) -> None:
+    ours = {work_queue("pre_process", "noop"), work_queue("process", "noop")}
+    await store.insert(DECIDER.claim(job_like(1), "worker-1", NOW))
+    await store.insert(job_like(2, job_type="other"))
+    assert not await store.any_waiting(ours)
+    assert await store.any_waiting({*ours, work_queue("pre_process", "other")})
+    await store.insert(job_like(3, at=seconds(60)))
+    assert await store.any_waiting(ours)
 
 
 async def test_a_job_that_becomes_ready_late_is_found_although_later_times_were_searched(store: JobStore) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -34,6 +34,8 @@ __all__ = ["Dispatcher", "kept_for"]
 _LOOKING: Final = "looking for work"
 _LOOK_EVERY: Final = 1.0
 """Seconds between two looks for waiting jobs without a notification."""
+_ASK_EACH_FOR: Final = 10.0
+"""Seconds for which jobs that wait, perhaps for later, make it vain to ask for all suspects at once."""
 _WANT: Final = 32
 """Waiting jobs read at a time."""
 _KEPT: Final = 64
@@ -89,11 +91,14 @@ class Dispatcher(Lifetime):
         self._background = background or Background(log)
         self._runs: dict[str, Attempt] = {}
         self._tasks: dict[asyncio.Task[None], Attempt] = {}
-        self._found: dict[Phase, deque[Job]] = {phase: deque() for phase in _PHASES}
+        self._found: dict[Phase, dict[str, Job]] = {phase: {} for phase in _PHASES}
+        """Jobs that wait for a slot, by their ids, in the order in which they are to get one."""
         self._busy_queues: set[str] = set()
         """Work queues in which jobs are known to wait."""
         self._suspects: set[str] = set()
         """Work queues that are looked into without a notification."""
+        self._ask_each_until = 0.0
+        """Until then, suspects are looked into one by one."""
         self._look_now = asyncio.Event()
         self._looker: asyncio.Task[None] | None = None
         self._interrupts: Consumer | None = None
@@ -124,7 +129,7 @@ class Dispatcher(Lifetime):
         if len(self._found[job.phase]) >= _KEPT:
             return
         if job.ready_at <= self._transitions.clock.now():
-            self._found[job.phase].append(job)
+            self._found[job.phase][job.id] = job
             if self._slots.free(job.phase):
                 self._look_now.set()
 
@@ -225,7 +230,12 @@ class Dispatcher(Lifetime):
 
     def _events_are_out(self, jobs: Iterable[Job]) -> None:
         """Jobs that wait are there for everyone once their events are out."""
-        queues = {work_queue(job.phase, job.type) for job in jobs if job.ready_at}
+        waiting = [job for job in jobs if job.ready_at]
+        for job in waiting:
+            known = self._found[job.phase].get(job.id)
+            if known is not None and known.version == job.version:
+                self._found[job.phase][job.id] = job  # a claim of it need not ask what is out
+        queues = {work_queue(job.phase, job.type) for job in waiting}
         if queues:
             self.notice(queues)
             self._notifier.notify(queues)
@@ -260,10 +270,9 @@ class Dispatcher(Lifetime):
         while self._slots.free(phase) and not self._closing:
             if not self._found[phase] and not await self._search(phase):
                 return
-            job = self._found[phase].popleft()
             if (permit := self._slots.take(phase)) is None:
-                self._found[phase].appendleft(job)
                 return
+            job = self._found[phase].pop(next(iter(self._found[phase])))
             claimed = None
             try:
                 claimed = await self._claim(job)
@@ -277,6 +286,7 @@ class Dispatcher(Lifetime):
         """Read some of the oldest waiting jobs of every work queue in which there may be any."""
         now = self._transitions.clock.now()
         found: list[Job] = []
+        await self._rule_out(phase)
         for job_type in self._types:
             name = work_queue(phase, job_type)
             if name not in self._busy_queues | self._suspects:
@@ -290,8 +300,19 @@ class Dispatcher(Lifetime):
             found += (job for job in waiting if self._is_out(job, now))
         # In any order: two workers that read the same jobs should not both begin with the oldest.
         random.shuffle(found)
-        self._found[phase].extend(found)
+        self._found[phase] |= {job.id: job for job in found}
         return bool(found)
+
+    async def _rule_out(self, phase: Phase) -> None:
+        """Nearly always nothing waits in any work queue that is only suspected: one question for all of them."""
+        suspects = {work_queue(phase, job_type) for job_type in self._types} & (self._suspects - self._busy_queues)
+        loop = asyncio.get_running_loop()
+        if not suspects or loop.time() < self._ask_each_until:
+            return
+        if await self._transitions.store.any_waiting(suspects):
+            self._ask_each_until = loop.time() + _ASK_EACH_FOR
+        else:
+            self._suspects -= suspects
 
     async def _claim(self, job: Job) -> Job | None:
         """None if another worker was faster, or the job is not to be had any more."""
