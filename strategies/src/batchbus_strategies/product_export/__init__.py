@@ -55,6 +55,11 @@ class ProductExport(RecordExport[Product]):
     def kept_shape(self, run: JobRun[RecordExportContext]) -> Shape:
         return of_context(run.context)
 
+    def keep_count(self, run: JobRun[RecordExportContext], count: int) -> None:
+        """Of an export of nothing, Medusa says no number."""
+        if count:
+            super().keep_count(run, count)
+
     def empty_shape(self) -> Shape:
         return no_columns()
 
@@ -67,8 +72,7 @@ class ProductExport(RecordExport[Product]):
     async def process(self, run: JobRun[RecordExportContext]) -> None:
         selection = self.selection(run.context)
         found = max(0, await run.catalog["products"].count_documents(selection.query) - selection.skip)
-        if count := found if selection.limit is None else min(found, selection.limit):
-            run.expect(count)
+        self.keep_count(run, found if selection.limit is None else min(found, selection.limit))
         await super().process(run)
 
 

@@ -106,6 +106,10 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
         """What `keep_shape` has kept."""
         return Shape.from_json(run.result["shape"])
 
+    def keep_count(self, run: JobRun[RecordExportContext], count: int) -> None:
+        """Say in the job how many rows, or records, were written."""
+        run.expect(count)
+
     # -- the phases ------------------------------------------------------------------------------------------------
 
     async def pre_process(self, run: JobRun[RecordExportContext]) -> None:
@@ -139,7 +143,7 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
                     size = file.size
             except _Outgrown:
                 continue
-            run.expect(max(writing.advanced, written))
+            self.keep_count(run, max(writing.advanced, written))
             self.keep_shape(run, writing.shape, writing.families)
             run.result["file_key"] = key
             run.result["file_size"] = size

@@ -33,6 +33,7 @@ from batchbus_strategies.records.plan import (
     Update,
     change_of,
     of_what_is_null,
+    planned_error,
 )
 from batchbus_strategies.records.references import Resolved
 from batchbus_strategies.records.schema import Schema
@@ -361,7 +362,7 @@ class Planner:
 
     def _planned_errors(self, errors: Iterable[CellError]) -> list[PlannedError]:
         """In the order of their lines, in the words of the batch type."""
-        return [_planned(self.hooks.reword(error)) for error in sorted(errors, key=_line)]
+        return [planned_error(self.hooks.reword(error)) for error in sorted(errors, key=_line)]
 
     def _revision(self, staged: StagedRecord) -> str:
         """One that no document has had before."""
@@ -384,10 +385,6 @@ def _key(staged: StagedRecord) -> list[str]:
 
 def _line(error: CellError) -> int:
     return error.line
-
-
-def _planned(error: CellError) -> PlannedError:
-    return PlannedError(line=error.line, column=error.column, code=error.code, message=error.message, value=error.value)
 
 
 def _is_wrong(field: Field, errors: Iterable[CellError]) -> bool:

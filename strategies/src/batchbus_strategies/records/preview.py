@@ -149,6 +149,7 @@ class Preview:
         while batch := await asyncio.to_thread(next, batches, None):
             await self._show(batch)
             resolved = await self._references.resolve([each.values for each in batch])
+            await self._references.resolve_elements(self._schema, batch)
 
             def plan(batch: Sequence[StagedRecord] = batch, resolved: Any = resolved) -> bytes:
                 return b"".join(self._lines(batch, resolved))
@@ -180,12 +181,17 @@ class Preview:
                 operation = self._planner.plan(staged, references)
                 line = encode(operation, self._options.form)
             if operation["op"] == "create" or operation["op"] == "update":
-                for made in (*self._references.made(staged.values), *self._made_of_copies(operation)):
+                for made in (*self._made_of_references(staged), *self._made_of_copies(operation)):
                     self._counts.add(made)
                     yield encode(made, self._options.form)
             self._note(operation)
             if operation["op"] != "unchanged" or self._options.form.unchanged:
                 yield line
+
+    def _made_of_references(self, staged: StagedRecord) -> Iterator[CreateReferenced]:
+        yield from self._references.made(staged.values)
+        for values in staged.named:
+            yield from self._references.made(values, self._schema.references_in_elements)
 
     def _made_of_copies(self, operation: Create | Update) -> Iterator[CreateReferenced]:
         for path, copies in self._copies.items():

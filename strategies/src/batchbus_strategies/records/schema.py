@@ -174,6 +174,11 @@ class Schema:
         )
 
     @cached_property
+    def references_in_elements(self) -> tuple[Field, ...]:
+        """With their paths inside of the elements."""
+        return tuple(field for field in self.rows.parts if field.reference is not None) if self.rows else ()
+
+    @cached_property
     def references(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.reference is not None)
 

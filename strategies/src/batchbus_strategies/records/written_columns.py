@@ -22,21 +22,29 @@ class ReferencedNames:
 
     def __init__(self, catalog: Catalog, schema: Schema) -> None:
         self._catalog = catalog
-        self._fields = schema.references
-        self._known: dict[str, dict[Any, Any]] = {field.path: {} for field in schema.references}
+        self._schema = schema
+        self._known: dict[tuple[str, str], dict[Any, Any]] = {}
+        """By collection and field: the values, by the ids of the documents."""
 
     async def look_up(self, documents: Sequence[Document]) -> None:
-        for each in self._fields:
-            reference, known = each.reference, self._known[each.path]
+        await self._look_up(self._schema.references, documents)
+        if fields := self._schema.references_in_elements:
+            await self._look_up(fields, [each for document in documents for each in self._schema.elements(document)])
+
+    async def _look_up(self, fields: Sequence[Field], owners: Sequence[Document]) -> None:
+        for each in fields:
+            reference = each.reference
             assert reference
-            ids = dict.fromkeys(id_ for document in documents for id_ in _ids(value_at(document, each.path)))
+            known = self._known.setdefault((reference.collection, reference.by), {})
+            ids = dict.fromkeys(id_ for owner in owners for id_ in _ids(value_at(owner, each.path)))
             unknown = [id_ for id_ in ids if id_ not in known]
             found = await look_up(self._catalog[reference.collection], "_id", unknown, fields=[reference.by])
             known |= {id_: document.get(reference.by) for id_, document in found.items()}
 
     def of(self, each: Field, value: Any) -> str:
         """Without those that are not there any more."""
-        known = self._known[each.path]
+        assert each.reference
+        known = self._known[each.reference.collection, each.reference.by]
         names = [str(known[id_]) for id_ in _ids(value) if known.get(id_) is not None]
         return each.write(names) if isinstance(value, list) else "".join(names)
 
