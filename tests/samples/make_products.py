@@ -12,7 +12,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from batchbus_strategies.catalog.columns import COLUMNS
+from batchbus_strategies.product_export.shape import no_columns
+from batchbus_strategies.product_import.record import Product
+from batchbus_strategies.records.schema import schema_of
+from batchbus_strategies.records.written_columns import columns_of
 from batchbus_strategies.tables import csv_cell, csv_line
 
 __all__ = ["CATALOG", "product_lines"]
@@ -46,7 +49,8 @@ _DYNAMIC = (
     "Sales Channel 1 Id",
     "Product Category 1 Handle",
 )
-_NAMES = tuple(column.name for column in COLUMNS if not column.name.startswith("Product Profile")) + _DYNAMIC
+_FIXED = [column.header for column in columns_of(schema_of(Product).columns, no_columns(), {})]
+_NAMES = tuple(name for name in _FIXED if not name.startswith("Product Profile")) + _DYNAMIC
 
 
 def product_lines(rows: int, seed: int = 1) -> Iterator[str]:

@@ -12,7 +12,7 @@ from motor.motor_asyncio import AsyncIOMotorDatabase
 from pymongo.errors import DuplicateKeyError
 
 from batchbus_events.ids import JOB_ID, derived_job_id, new_ulid, new_ulids
-from batchbus_strategies.catalog.columns import numbered, price_column, price_header
+from batchbus_strategies.catalog.columns import price_column, price_header
 from batchbus_strategies.catalog.ids import derived_id, ulids
 from batchbus_strategies.catalog.indexes import CatalogInconsistent, ensure_indexes
 from batchbus_strategies.catalog.money import MAX_AMOUNT, format_amount, parse_amount
@@ -109,12 +109,6 @@ def test_price_columns_name_a_region_or_a_currency(header: str, expected: tuple[
 @given(st.text(min_size=1), st.sampled_from(["eur", "dkk"]))
 def test_any_region_can_have_a_price_column(region: str, currency: str) -> None:
     assert price_column(price_header(region, currency)) == (region, currency)
-
-
-def test_numbered_columns() -> None:
-    assert numbered("Option 12 Value") == ("Option", 12, "Value")
-    assert numbered("Option 0 Value") is None
-    assert numbered("Image 1 Name") is None
 
 
 def test_ulids_rise_and_are_told_apart() -> None:

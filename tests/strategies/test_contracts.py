@@ -56,7 +56,7 @@ class TestProductExport(StrategyContract):
             await self.shop.load(
                 table(*(variant(f"p-{n}", f"S-{n}", Price_USD=str(n), Image_1_Url="x" * (n % 2)) for n in range(7)))
             )
-        return FakeJob(ProductExport(part_size=2), {"order": "title"}, self.shop.services)
+        return FakeJob(ProductExport(), {"order": "title"}, self.shop.services)
 
     async def outcome(self, job: FakeJob[Any]) -> object:
         key = job.result.get("file_key")

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from batchbus_strategies import JobRefused
-from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.product_export import ProductExport
-from batchbus_strategies.product_export.query import ORDERS, Order, after, place_of
 from batchbus_strategies.testing import FakeJob
 from tests.strategies.shop import THEN, Shop, stool, table, variant
 
@@ -254,10 +252,10 @@ async def test_an_export_of_nothing_is_a_header(shop: Shop) -> None:
     assert job.result["file_size"] == len(template)
 
 
-async def test_no_parts_are_left_behind(shop: Shop) -> None:
+async def test_nothing_but_the_file_is_left_behind(shop: Shop) -> None:
     await shop.load(table(*(variant(f"p-{n}") for n in range(25))))
     before = shop.files.all_keys()
-    job = FakeJob(ProductExport(part_size=10), {"order": "handle"}, shop.services)
+    job = FakeJob(ProductExport(), {"order": "handle"}, shop.services)
     await job.prepare()
     await job.pre_process()
     await job.process()
@@ -353,16 +351,3 @@ async def test_an_offset_skips_products_and_batch_size_limits_them(five: Shop) -
 async def test_deleted_products_are_not_exported(five: Shop) -> None:
     await five.catalog["products"].update_one({"handle": "b"}, {"$set": {"deleted_at": THEN}})
     assert await handles(five) == ["a", "c", "d", "e"]
-
-
-@pytest.mark.parametrize("path", ORDERS.values())
-@pytest.mark.parametrize("direction", [1, -1])
-async def test_a_resumed_export_goes_on_right_after_any_product(five: Shop, path: str, direction: Any) -> None:
-    products = five.catalog["products"]
-    await products.update_one({"handle": "b"}, {"$unset": {"title": "", "created_at": ""}})
-    await products.update_one({"handle": "d"}, {"$set": {"title": None, "updated_at": None}})
-    order = Order(path, direction)
-    whole: list[Document] = await products.find().sort(order.sort).to_list(None)
-    for place, product in enumerate(whole):
-        rest = await products.find(after(place_of(product, order), order)).sort(order.sort).to_list(None)
-        assert rest == whole[place + 1 :]

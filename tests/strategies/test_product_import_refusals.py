@@ -43,13 +43,13 @@ async def test_a_header_alone_completes_with_nothing_to_do(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"PK\x03\x04\x14\x00", "The file is not a CSV but an Excel workbook or a ZIP archive"),
+        (b"PK\x03\x04\x14\x00", "The ZIP archive cannot be read"),
         (b"<html><body>Not found</body></html>", "The file is not a CSV but HTML or XML"),
-        (b'{"products": []}', "The file is not a CSV but JSON"),
+        (b'{"products": []}', 'unknown column "products"'),
         (b"\x00\x01\x02\x03\x04\x05\x06\x07", "The file is not a CSV: it contains binary data"),
         (
             b"hello\nworld\n",
-            'there is no column "Product Handle" nor any other of a product CSV (it begins with "hello")',
+            'there is no column "Product Handle" nor any other of product files (it begins with "hello")',
         ),
     ],
 )

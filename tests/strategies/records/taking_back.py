@@ -1,4 +1,4 @@
-"""The opposite of an import of products, worked out from its plan and its outcome alone."""
+"""The opposite of an import, worked out from its plan and its outcome alone."""
 
 from __future__ import annotations
 
@@ -6,35 +6,49 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
+from pydantic_core import from_json
+
 from batchbus_strategies.records.applying import apply_operations
-from batchbus_strategies.records.plan import Change, Delete, Operation, Update
+from batchbus_strategies.records.plan import Change, Delete, Operation, PlanForm, Update, decode
+from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.schema import schema_of
-from batchbus_strategies.testing import FakeJob
-from tests.strategies.records.goods import Goods, Product
+from batchbus_strategies.testing import FakeJob, LocalFiles
 
 __all__ = ["same_apart_from_times", "take_back"]
 
-_OF_APPLYING: Final = {"created_at", "updated_at", "revision", "skus"}
+_OF_APPLYING: Final = {"created_at", "updated_at", "revision", "skus", "barcodes"}
+_USUAL: Final = PlanForm()
 
 
-async def take_back(goods: Goods, job: FakeJob[Any]) -> None:
-    """Carry out the opposite of what a job has done."""
-    outcomes = {line["line"]: line for line in goods.lines(job, "OUTCOME")}
-    plan = [line for line in goods.lines(job, "PLAN") if line["op"] in ("create", "update", "delete")]
-    back = [each for line in plan if (each := _opposite(line, outcomes[line["line"]]["revision"])) is not None]
-    applied = await apply_operations(job.runs[-1], schema_of(Product), back, datetime.now(UTC))
+async def take_back(job: FakeJob[Any], record: type[Record], form: PlanForm = _USUAL) -> None:
+    """Carry out the opposite of what a job has done with such records."""
+    assert isinstance(job.services.files, LocalFiles)
+    files = job.result["files"]
+    told = map(from_json, job.services.files.get(files["OUTCOME"]).splitlines())
+    outcomes = {line["line"]: line for line in told}
+    plan = [decode(line, form) for line in job.services.files.get(files["PLAN"]).splitlines()]
+    done = [line for line in plan if line["op"] in ("create", "update", "delete")]
+    back = [each for line in done if (each := _opposite(line, outcomes[line["line"]]["revision"])) is not None]
+    applied = await apply_operations(job.runs[-1], schema_of(record), back, datetime.now(UTC))
     assert {each.what for each in applied} <= {"updated", "deleted"}
+    catalog = job.services.catalog
     for line in plan:
         if line["op"] == "delete":
             where = {"_id": line["id"], "revision": outcomes[line["line"]]["revision"]}
-            await goods.services.catalog["products"].update_one(where, {"$unset": {"deleted_at": ""}})
+            await catalog[record.collection].update_one(where, {"$unset": {"deleted_at": ""}})
+        elif line["op"] == "reference":
+            await catalog[line["collection"]].delete_one({"_id": line["id"]})
 
 
 def _opposite(line: Mapping[str, Any], revision: str) -> Operation | None:
-    of_record = {name: line[name] for name in ("line", "lines", "key", "id")} | {"seen": revision, "revision": "back"}
+    of_record = {name: line[name] for name in ("line", "lines", "key", "id")}
+    of_record |= {
+        "seen": revision,
+        "revision": line.get("seen", "back"),
+    }  # so that the job before can be taken back, too
     if line["op"] == "create":
         return cast(Delete, {"op": "delete", "document": line["document"], **of_record})
-    if line["op"] == "update":
+    if line["op"] == "update" and line["changes"]:  # without any, its only row was left out
         changes = {path: _exchanged(change) for path, change in line["changes"].items()}
         return cast(Update, {"op": "update", "changes": changes, **of_record})
     return None

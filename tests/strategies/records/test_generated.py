@@ -14,7 +14,7 @@ from batchbus_strategies.tables import Format, TableOptions, WriteOptions, open_
 from batchbus_strategies.testing import FakeJob
 from tests.long import LONG
 from tests.strategies.records.generated import REGIONS, make_products
-from tests.strategies.records.goods import Goods
+from tests.strategies.records.goods import Goods, Product
 from tests.strategies.records.taking_back import same_apart_from_times, take_back
 
 SEEDS: Final = range(60 if LONG else 2)
@@ -47,10 +47,10 @@ async def test_edits_with_mistakes_are_right_after_two_uploads(goods: Goods, see
         rest = await goods.load(await _file(goods, edits.mended(left), format_), name=f"rest.{format_}")
         assert _updated(goods, rest) == edits.mistaken
         await _same_rows(goods, edits.rows, format_)
-        await take_back(goods, rest)
+        await take_back(rest, Product)
     else:
         await _same_rows(goods, edits.rows, format_)
-    await take_back(goods, job)
+    await take_back(job, Product)
     assert [same_apart_from_times(each) for each in await goods.all("products")] == [
         same_apart_from_times(each) for each in before
     ]

@@ -24,7 +24,6 @@ from batchbus_strategies.records import (
     Record,
     RecordExport,
     RecordImport,
-    Reference,
     Rows,
 )
 from batchbus_strategies.records.paths import ElementPath, element_path, parse_path
@@ -137,8 +136,7 @@ def _declared(**fields: object) -> Callable[[], object]:
             _declared(sku=Annotated[str, Column("SKU", unique=True, index="code")]),
             "has the index code, which is another",
         ),
-        (_declared(sku=Annotated[str, Key("SKU")]), "can have no Rows, Key or Reference"),
-        (_declared(sku=Annotated[str, Reference("x", by="y", column="SKU")]), "can have no Rows, Key or Reference"),
+        (_declared(sku=Annotated[str, Key("SKU")]), "can have no Rows or Key"),
         (_declared(name=Annotated[str, Column("Code")]), "have the same column 'Code'"),
         (_declared(name=Annotated[str, Column("Unit Id")]), "have the same column 'Unit Id'"),
         (_declared(created_at=Annotated[str, Column("Made")]), "a field that every element has by itself"),

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from tests.long import LONG
-from tests.strategies.records.goods import Goods, table
+from tests.strategies.records.goods import Goods, Product, table
 from tests.strategies.records.taking_back import same_apart_from_times, take_back
 
 SEEDS: Final = range(200 if LONG else 8)
@@ -188,7 +188,7 @@ async def test_a_plan_says_exactly_the_edits_and_its_opposite_restores_the_colle
         {name: row.get(name, "") for name in columns} for row in wanted
     ]
 
-    await take_back(goods, job)
+    await take_back(job, Product)
     after = {each["_id"]: same_apart_from_times(each) for each in await goods.all("products")}
     assert after == before
 
@@ -199,6 +199,6 @@ async def test_the_opposite_of_creating_and_deleting(goods: Goods) -> None:
     content = "Product Handle,Product Title,Variant Title,_delete\np0,,,TRUE\nnew,New,One,\n"
     job = await goods.load(content)
     assert job.result["outcome"] == {"deleted": 1, "created": 1}
-    await take_back(goods, job)
+    await take_back(job, Product)
     living = [each for each in await goods.all("products") if each.get("deleted_at") is None]
     assert [same_apart_from_times(each) for each in living] == before

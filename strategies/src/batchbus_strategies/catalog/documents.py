@@ -14,53 +14,7 @@ from typing import TypedDict
 
 from batchbus_strategies.strategy import Document
 
-__all__ = [
-    "Category",
-    "Collection",
-    "Document",
-    "Price",
-    "ProductType",
-    "Region",
-    "SalesChannel",
-]
-
-
-class Price(TypedDict, total=False):
-    """What a variant costs in a region, or anywhere in a currency (`region_id` null)."""
-
-    id: str
-    currency_code: str
-    """ISO 4217, in lower case."""
-    amount: int
-    """In the currency's minor unit."""
-    region_id: str | None
-    min_quantity: int | None
-    max_quantity: int | None
-    price_list_id: str | None
-
-
-class ProductType(TypedDict):
-    id: str
-    value: str
-
-
-class Collection(TypedDict):
-    id: str
-    title: str
-    handle: str | None
-
-
-class SalesChannel(TypedDict):
-    id: str
-    name: str
-    description: str | None
-
-
-class Category(TypedDict):
-    id: str
-    handle: str
-    name: str
-    description: str | None
+__all__ = ["Document", "Region"]
 
 
 class Region(TypedDict):

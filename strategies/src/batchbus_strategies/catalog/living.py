@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
-from batchbus_strategies.strategy import Document, Fields
+from batchbus_strategies.strategy import Fields
 
-__all__ = ["LIVING", "living", "living_product", "unique_keys"]
+__all__ = ["LIVING", "living", "unique_keys"]
 
 LIVING: Final[Mapping[str, None]] = {"deleted_at": None}
 """The query for documents that are not deleted; it also finds those that never had the field."""
@@ -23,13 +23,3 @@ def living(records: Iterable[T] | None) -> list[T]:
 def unique_keys(variants: Iterable[Fields] | None, key: str) -> list[str]:
     """The SKUs or barcodes of the variants that are not deleted, as `skus` or `barcodes` repeat them."""
     return [variant[key] for variant in living(variants) if variant.get(key)]
-
-
-def living_product(product: Fields) -> Document:
-    """A product without those of its parts that are deleted."""
-    parts = {part: living(product[part]) for part in ("options", "images", "tags") if product.get(part)}
-    variants = [
-        {**variant, "prices": living(variant.get("prices")), "options": living(variant.get("options"))}
-        for variant in living(product.get("variants"))
-    ]
-    return {**product, **parts, "variants": variants}

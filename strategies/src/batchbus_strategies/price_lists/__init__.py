@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from batchbus_strategies.catalog.living import LIVING
-from batchbus_strategies.catalog.references import load_regions
+from batchbus_strategies.catalog.regions import load_regions
 from batchbus_strategies.price_lists.applying import replace_prices
 from batchbus_strategies.price_lists.context import PriceListImportContext
 from batchbus_strategies.price_lists.header import PricedVariant, read_price_header
@@ -41,8 +41,8 @@ class PriceListImport(RecordImport[PricedVariant]):
 
     async def _look_into(self, context: RecordImportContext) -> Table:
         table = await open_table(self.services.files, context.fileKey, context.table, known=known_names(self.schema))
-        references = await load_regions(self.services.catalog)
-        read_price_header(table.header, references, line=table.header_line, mapping=context.columns)
+        regions = await load_regions(self.services.catalog)
+        read_price_header(table.header, regions, line=table.header_line, mapping=context.columns)
         return table
 
     async def pre_process(self, run: JobRun[RecordImportContext]) -> None:

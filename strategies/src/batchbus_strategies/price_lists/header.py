@@ -10,7 +10,7 @@ from pydantic import Field
 
 from batchbus_strategies.catalog.columns import price_column
 from batchbus_strategies.catalog.prices import priced
-from batchbus_strategies.catalog.references import References
+from batchbus_strategies.catalog.regions import Regions
 from batchbus_strategies.records import CellError, ColumnError, HeaderRefused, Key, Record
 from batchbus_strategies.records.header import nearest_of, read_header
 from batchbus_strategies.records.layout import Layout
@@ -49,7 +49,7 @@ class PriceLayout:
 
 
 def read_price_header(
-    header: Sequence[str], references: References, *, line: int, mapping: Mapping[str, str | None]
+    header: Sequence[str], regions: Regions, *, line: int, mapping: Mapping[str, str | None]
 ) -> PriceLayout:
     """Raises `HeaderRefused` with all that is wrong with it. `mapping` is as in `records.header.read_header`."""
     errors: list[CellError] = []
@@ -61,7 +61,7 @@ def read_price_header(
             continue
         others[name] = None  # it is no column of the record
         try:
-            prices.append(PriceCell(index, name, *priced(meant, references)))
+            prices.append(PriceCell(index, name, *priced(meant, regions)))
         except ColumnError as error:
             hint = nearest_of(error) if len(errors) < _HINTED else ""
             errors.append(CellError(line, name, error.code, f'column "{shortened(name)}": {error}{hint}', name))

@@ -16,7 +16,7 @@ from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.ids import Prefix, ulids
 from batchbus_strategies.catalog.living import living
 from batchbus_strategies.catalog.money import parse_amount
-from batchbus_strategies.catalog.references import load_regions
+from batchbus_strategies.catalog.regions import load_regions
 from batchbus_strategies.price_lists.document import find_price_list, fingerprint, revision_of
 from batchbus_strategies.price_lists.header import PricedVariant, PriceLayout, read_price_header
 from batchbus_strategies.price_lists.variants import Variants, load_variants
@@ -28,12 +28,12 @@ from batchbus_strategies.records.plan import (
     Delete,
     Operation,
     PlanDigest,
-    PlannedError,
     Refused,
     Unchanged,
     Update,
     encode,
     plan_key,
+    planned_error,
 )
 from batchbus_strategies.records.preview import Preview
 from batchbus_strategies.records.rows import RowReader
@@ -110,9 +110,9 @@ class _PricePreview(Preview):
         _refuse_too_large(operations)
 
     async def _rows(self, table: Table) -> list[_PricedRow]:
-        references = await load_regions(self._run.catalog)
+        regions = await load_regions(self._run.catalog)
         try:
-            layout = read_price_header(table.header, references, line=table.header_line, mapping=self._context.columns)
+            layout = read_price_header(table.header, regions, line=table.header_line, mapping=self._context.columns)
         except HeaderRefused as refused:
             for error in refused.errors:
                 self._run.row_error(line=error.line, column=error.column, code=error.code, message=error.message)
@@ -187,7 +187,7 @@ def _operation(
     line, lines = row.line, [row.line]
     key = [row.sku or row.id or ""] if row.sku or row.id else []
     if id_ is None or row.errors:
-        errors = [_planned(error) for error in row.errors]
+        errors = [planned_error(error) for error in row.errors]
         return Refused(op="error", line=line, lines=lines, key=key, errors=errors)
     new = _prices(id_, row.amounts, old, ids)
     if new == old:
@@ -257,7 +257,3 @@ def _refuse_too_large(operations: Sequence[Operation]) -> None:
         raise StrategyError(
             f"The prices take {size / 2**20:.0f} MiB, and a price list has room for {_MAX_BYTES // 2**20}"
         )
-
-
-def _planned(error: CellError) -> PlannedError:
-    return PlannedError(line=error.line, column=error.column, code=error.code, message=error.message, value=error.value)

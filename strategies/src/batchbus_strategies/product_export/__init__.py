@@ -1,79 +1,85 @@
-"""The batch type `product-export`: products and variants of the catalogue as a CSV that can be imported again.
+"""The batch type `product-export`: products and variants of the catalogue as a file that can be imported again.
 
-`pre_process` finds out how many products there are and which columns they take, `process` writes the file (`writing`).
+What a product is, and which columns it has, is declared in `product_import.record`; everything else is done by `records`.
+Here is what clients of Medusa know: the context, the numbers and the words of the job, and how a CSV is written.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from batchbus_strategies.catalog.references import References, load_references
 from batchbus_strategies.contexts import checked_context
-from batchbus_strategies.list_config import FLAT
+from batchbus_strategies.list_config import FLAT, export_key
 from batchbus_strategies.product_export.context import ProductExportContext, complete_context
-from batchbus_strategies.product_export.lines import header_line
-from batchbus_strategies.product_export.shape import Shape
-from batchbus_strategies.product_export.writing import Selection, write_export
-from batchbus_strategies.strategy import Actor, BatchStrategy, Draft, JobRun, Json
+from batchbus_strategies.product_export.query import filters, order_of
+from batchbus_strategies.product_export.shape import as_context, no_columns, of_context
+from batchbus_strategies.product_import.record import Product
+from batchbus_strategies.records import RecordExport, RecordExportContext, Selection
+from batchbus_strategies.records.shape import Shape
+from batchbus_strategies.strategy import Actor, Draft, JobRun, Json
 
 __all__ = ["ProductExport", "ProductExportContext"]
 
-_CHUNK: Final = 1000
-_SHAPE_FIELDS: Final = {
-    "options.id": 1,
-    "images.url": 1,
-    "sales_channels.id": 1,
-    "categories.id": 1,
-    **{
-        f"variants.prices.{field}": 1
-        for field in ("region_id", "currency_code", "amount", "min_quantity", "max_quantity", "price_list_id")
-    },
-}
 
+class ProductExport(RecordExport[Product]):
+    """Reads the catalogue and changes nothing in it. A product without variants has one row."""
 
-class ProductExport(BatchStrategy[ProductExportContext]):
-    """Reads the catalogue and changes nothing in it. Products without variants have no rows."""
-
-    identifier: ClassVar[str] = "product-export-strategy"
-    batch_type: ClassVar[str] = "product-export"
+    batch_type = "product-export"
     context_model: ClassVar[type[BaseModel]] = ProductExportContext
-
-    def __init__(self, part_size: int = 5000) -> None:
-        """`part_size`: how many products a crash can cost."""
-        self._part_size = part_size
+    delimiter = ";"
+    columns_field = "columns"
+    truth = ("true", "false")
+    counts_rows = False
 
     async def prepare(self, draft: Draft, actor: Actor) -> None:
-        """Raises `JobRefused` for an unknown order or filter, or a value of the wrong kind."""
+        """Raises `JobRefused` for an unknown order, filter or column, or a value of the wrong kind."""
         complete_context(draft.context)
         checked_context(ProductExportContext, draft.context, also=FLAT)
+        await super().prepare(draft, actor)
 
-    async def pre_process(self, run: JobRun[ProductExportContext]) -> None:
-        selection = Selection.of(run.context)
-        references = await load_references(run.catalog)
-        shape, count = Shape(), 0
-        async for chunk in selection.chunks(run, size=_CHUNK, projection=_SHAPE_FIELDS, ordered=not selection.whole):
-            for product in chunk:
-                shape.fit(product, references)
-            count += len(chunk)
-            await run.advance(len(chunk), message=f"{count:,} products found")
-        run.describe(
-            "product-export-count",
-            "Product count to export",
-            f"There will be {count} products exported by this action",
-        )
-        run.update_context({"shape": shape.as_context(references), "list_config": _sorted_config(run.context)})
+    def selection(self, context: RecordExportContext) -> Selection:
+        assert isinstance(context, ProductExportContext)
+        config = context.list_config
+        return Selection(filters(context.filterable_fields), order_of(config.order), config.skip, context.batch_size)
 
-    async def process(self, run: JobRun[ProductExportContext]) -> None:
-        await write_export(run, part_size=self._part_size)
+    def description(self, count: int) -> tuple[str, str]:
+        return "Product count to export", f"There will be {count} products exported by this action"
 
-    async def build_template(self) -> bytes:
-        """The header."""
-        return header_line(Shape(), References()).encode()
+    def file_key(self, run: JobRun[RecordExportContext], ending: str) -> str:
+        return export_key(run, "products", ending)
+
+    def keep_shape(self, run: JobRun[RecordExportContext], shape: Shape, families: Mapping[str, Any]) -> None:
+        run.update_context({"shape": as_context(shape, families)})
+
+    def kept_shape(self, run: JobRun[RecordExportContext]) -> Shape:
+        return of_context(run.context)
+
+    def keep_count(self, run: JobRun[RecordExportContext], count: int) -> None:
+        """Of an export of nothing, Medusa says no number."""
+        if count:
+            super().keep_count(run, count)
+
+    def empty_shape(self) -> Shape:
+        return no_columns()
+
+    async def pre_process(self, run: JobRun[RecordExportContext]) -> None:
+        """Tells the number of products in a sentence alone, as clients of Medusa expect it."""
+        count = await self.look_ahead(run)
+        run.describe(f"{run.job_type}-count", *self.description(count))
+        run.update_context({"list_config": _sorted_config(run.context)})
+
+    async def process(self, run: JobRun[RecordExportContext]) -> None:
+        selection = self.selection(run.context)
+        found = max(0, await run.catalog["products"].count_documents(selection.query) - selection.skip)
+        self.keep_count(run, found if selection.limit is None else min(found, selection.limit))
+        await super().process(run)
 
 
-def _sorted_config(context: ProductExportContext) -> dict[str, Json]:
+def _sorted_config(context: RecordExportContext) -> dict[str, Json]:
     """`list_config` with its lists sorted, as Medusa leaves it."""
+    assert isinstance(context, ProductExportContext)
     config: dict[str, Any] = context.list_config.model_dump(exclude_none=True)
     return config | {name: sorted(config[name]) for name in ("relations", "select") if name in config}

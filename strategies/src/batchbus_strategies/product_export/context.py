@@ -1,18 +1,13 @@
-"""What an export is asked with, and what is made of it when the job is created.
-
-Every export has every column, since an export of some would, imported again, clear the others.
-"""
+"""What an export is asked with, and what is made of it when the job is created."""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.list_config import ListConfig, complete_list_config
 from batchbus_strategies.product_export.query import filters, order_of
+from batchbus_strategies.records import RecordExportContext
 from batchbus_strategies.strategy import JobRefused
 
 __all__ = ["ProductExportContext", "complete_context"]
@@ -50,15 +45,14 @@ _KNOWN_RELATIONS: Final = (
 """Those of a product in Medusa v1."""
 
 
-class ProductExportContext(BaseModel):
-    """Further keys are kept and ignored."""
-
-    model_config = ConfigDict(extra="allow")
+class ProductExportContext(RecordExportContext):
+    """With the filters of `query`. Further keys are kept and ignored."""
 
     list_config: ListConfig = ListConfig(relations=list(_RELATIONS))
-    filterable_fields: Document = Field(default_factory=dict)
-    batch_size: int | None = Field(default=None, ge=1)
-    """Export no more products than this."""
+    """Where to begin (`skip`) and the order, by one field, as `{"created_at": "DESC"}`. It is made of the flat `limit`,
+    `offset`, `order`, `fields` and `expand` when the job is created."""
+    columns: list[str] | None = None
+    """Columns to write, in this order; all of them if there are none given."""
 
 
 def complete_context(context: MutableMapping[str, Any]) -> None:

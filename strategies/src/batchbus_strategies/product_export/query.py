@@ -1,18 +1,18 @@
-"""Which products an export is about: from the job's context to a query, and where it goes on after a product."""
+"""Which products an export is about: from the job's context to a query."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, Final, get_args
 
-from batchbus_strategies.catalog.columns import STATUSES
 from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.living import LIVING
-from batchbus_strategies.strategy import JobRefused, Json
+from batchbus_strategies.product_import.record import Status
+from batchbus_strategies.strategy import JobRefused
 
-__all__ = ["ORDERS", "Order", "after", "filters", "order_of", "place_of"]
+__all__ = ["ORDERS", "filters", "order_of"]
 
 ORDERS: Final = {
     "id": "_id",
@@ -25,24 +25,11 @@ ORDERS: Final = {
 """What products can be ordered by, and the path in the document."""
 
 _COMPARISONS: Final = {"lt": "$lt", "lte": "$lte", "gt": "$gt", "gte": "$gte"}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Order(NamedTuple):
-    """By one field; products with the same value of it are in the order of their ids."""
-
-    path: str
-    direction: Literal[1, -1]
-
-    @property
-    def sort(self) -> list[tuple[str, int]]:
-        """As MongoDB takes it."""
-        paths = (self.path,) if self.path == "_id" else (self.path, "_id")
-        return [(path, self.direction) for path in paths]
-
-
-def order_of(config: Mapping[str, Any]) -> Order:
-    """Of `{"created_at": "DESC"}`. Raises `JobRefused`."""
+def order_of(config: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Of `{"created_at": "DESC"}`, as MongoDB takes it; products with the same value are in the order of their ids. Raises
+    `JobRefused`."""
     if len(config) != 1:
         raise JobRefused("Products are ordered by one field", field="order")
     (name, direction), *_ = config.items()
@@ -50,7 +37,8 @@ def order_of(config: Mapping[str, Any]) -> Order:
         raise JobRefused(f"Products cannot be ordered by {name!r}; but by {', '.join(ORDERS)}", field="order")
     if direction not in ("ASC", "DESC"):
         raise JobRefused(f"The direction of an order is ASC or DESC, not {direction!r}", field="order")
-    return Order(ORDERS[name], 1 if direction == "ASC" else -1)
+    path, sign = ORDERS[name], 1 if direction == "ASC" else -1
+    return [(each, sign) for each in dict.fromkeys((path, "_id"))]
 
 
 def filters(fields: Mapping[str, Any]) -> Document:
@@ -66,34 +54,6 @@ def filters(fields: Mapping[str, Any]) -> Document:
         except ValueError as error:
             raise JobRefused(f"The filter {name} {error}", field=field) from None
     return {"$and": conditions} if len(conditions) > 1 else conditions[0]
-
-
-def place_of(product: Document, order: Order) -> Json:
-    """Where in the order a product is, to be kept in a checkpoint."""
-    value = product.get(order.path)
-    if isinstance(value, datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return {"time": (aware - _EPOCH) // timedelta(milliseconds=1), "id": product["_id"]}
-    return {"value": value, "id": product["_id"]}
-
-
-def after(place: Json, order: Order) -> Document:
-    """The query for everything that follows a place in an order. Null, or no value, is the least."""
-    assert isinstance(place, dict)
-    onwards = "$gt" if order.direction == 1 else "$lt"
-    beyond_id = {"_id": {onwards: place["id"]}}
-    if order.path == "_id":
-        return beyond_id
-    value: object = place.get("value")
-    if isinstance(time := place.get("time"), int):
-        value = _EPOCH + timedelta(milliseconds=time)
-    same = {order.path: value, **beyond_id}
-    if value is None:
-        return {"$or": [{order.path: {"$ne": None}}, same]} if order.direction == 1 else same
-    rest: list[Document] = [{order.path: {onwards: value}}, same]
-    if order.direction == -1:
-        rest.append({order.path: None})
-    return {"$or": rest}
 
 
 def _one_of(path: str, allowed: Sequence[str] | None = None) -> Callable[[object], Document]:
@@ -161,7 +121,7 @@ _FILTERS: Final[dict[str, Callable[[object], Document]]] = {
     "handle": _one_of("handle"),
     "title": _one_of("title"),
     "description": _one_of("description"),
-    "status": _one_of("status", STATUSES),
+    "status": _one_of("status", get_args(Status)),
     "collection_id": _one_of("collection_id"),
     "type_id": _one_of("type_id"),
     "sales_channel_id": _one_of("sales_channels.id"),

@@ -1,4 +1,4 @@
-"""The batch type `product-import`: products and variants from a CSV into the catalogue.
+"""The batch type `product-import`: products and variants from a file into the catalogue.
 
 What a product is, and what its columns mean, is declared in `record`; everything else is done by `records`.
 """
@@ -32,7 +32,6 @@ class ProductImport(RecordImport[Product]):
 
     batch_type = "product-import"
     context_model: ClassVar[type[BaseModel]] = ProductImportContext
-    template_formats = ("csv",)
     by_rows = True
     whole_rows = True
     counts_elements = True

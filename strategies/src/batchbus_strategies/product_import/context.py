@@ -5,13 +5,12 @@ from __future__ import annotations
 from pydantic import field_validator
 
 from batchbus_strategies.records import RecordImportContext
-from batchbus_strategies.tables import TableOptions
 
 __all__ = ["ProductImportContext"]
 
 
 class ProductImportContext(RecordImportContext):
-    """As for any import of records, of CSV alone, and without `keep`. `max_errors` is a number of errors, after which the
+    """As for any import of records, without `keep`. `max_errors` is a number of errors, after which the
     import gives up at once: 1,000 for `abort`, no limit for `skip`. Further keys are kept and ignored."""
 
     @field_validator("on_error")
@@ -27,7 +26,3 @@ class ProductImportContext(RecordImportContext):
         if limit is not None and (isinstance(limit, str) or limit < 1):
             raise ValueError("Input should be a number greater than or equal to 1")
         return limit
-
-    @property
-    def table(self) -> TableOptions:
-        return TableOptions(format="csv", encoding=self.encoding, delimiter=self.delimiter)

@@ -12,8 +12,7 @@ from batchbus_strategies.records.plan import PlanDigest, PlannedError
 from batchbus_strategies.records.preview import Preview
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.strategy import JobRun
-from batchbus_strategies.tables import NotATable, Table, TableFacts, shortened
-from batchbus_strategies.tables.dialect import refuse_other_formats
+from batchbus_strategies.tables import TableFacts, shortened
 
 __all__ = ["ProductPreview"]
 
@@ -30,14 +29,6 @@ class ProductPreview(Preview):
         self._errors = 0
         self._reported: set[int] = set()
         """Of what has been reported, if there is a limit to that."""
-
-    async def open(self) -> Table:
-        try:
-            return await super().open()
-        except NotATable:
-            start = await anext(aiter(self._run.files.read(self._context.fileKey)), b"")
-            refuse_other_formats(start, "")
-            raise
 
     def _gives_up(self, bad: int) -> bool:
         return self._limit is not None and bad >= self._limit

@@ -20,9 +20,13 @@ from batchbus_strategies.records import (
     Part,
     Record,
     Rows,
+    Shown,
 )
 
-__all__ = ["VARIANTS", "Product", "Variant"]
+__all__ = ["VARIANTS", "Product", "Status", "Variant"]
+
+
+Status = Literal["draft", "proposed", "published", "rejected"]
 
 
 class Price(Part):
@@ -85,8 +89,8 @@ class Category(Part):
 class Profile(Part):
     """The shipping profile. It is exported, and never changed by an import."""
 
-    name: str = "Default Shipping Profile"
-    type: str = "default"
+    name: Annotated[str, Shown("Product Profile Name", compared=False)] = "Default Shipping Profile"
+    type: Annotated[str, Shown("Product Profile Type", compared=False)] = "default"
 
 
 VARIANTS: Final = Rows("Variant Id", Prefix.VARIANT, found_by_id=True, on_every_row=True, first_row_only=True)
@@ -130,13 +134,6 @@ class Product(
     id_column="Product Id",
     found_by_key=False,
     noun="product",
-    ignored=(
-        "Product Profile Name",
-        "Product Profile Type",
-        "Sales Channel <n> Description",
-        "Product Category <n> Name",
-        "Product Category <n> Description",
-    ),
 ):
     """One document of `products`."""
 
@@ -144,7 +141,7 @@ class Product(
     title: Annotated[str, Column("Product Title"), Field(examples=["Oak stool"])]
     subtitle: Annotated[str | None, Column("Product Subtitle"), Field(examples=[""])] = None
     description: Annotated[str | None, Column("Product Description"), Field(examples=["Solid oak, oiled."])] = None
-    status: Annotated[Literal["draft", "proposed", "published", "rejected"], Column("Product Status")] = "draft"
+    status: Annotated[Status, Column("Product Status")] = "draft"
     thumbnail: Annotated[str | None, Column("Product Thumbnail"), Field(examples=[""])] = None
     weight: Annotated[float | None, Column("Product Weight"), Field(examples=[""])] = None
     length: Annotated[float | None, Column("Product Length"), Field(examples=[""])] = None
@@ -161,6 +158,7 @@ class Product(
             "product_collections",
             by={"handle": "Product Collection Handle", "title": "Product Collection Title"},
             id_field="collection_id",
+            written={"title": "Product Collection Title", "handle": "Product Collection Handle"},
         ),
         Field(alias="collection"),
     ] = None
@@ -172,6 +170,7 @@ class Product(
     tags: Annotated[list[Tag], Items("Product Tags", "value", Prefix.TAG), Field(examples=["wood,seat"])]
     discountable: Annotated[bool, Column("Product Discountable")] = True
     external_id: Annotated[str | None, Column("Product External Id"), Field(examples=[""])] = None
+    profile: Profile = Profile()
     variants: Annotated[Sequence[Variant], VARIANTS]
     images: Annotated[
         list[Image],
@@ -180,11 +179,30 @@ class Product(
     ]
     sales_channels: Annotated[
         list[SalesChannel],
-        Copied("sales_channels", {"id": "Sales Channel <n> Id", "name": "Sales Channel <n> Name"}, missing="skip"),
+        Copied(
+            "sales_channels",
+            {"id": "Sales Channel <n> Id", "name": "Sales Channel <n> Name"},
+            missing="skip",
+            written={
+                "name": "Sales Channel <n> Name",
+                "id": "Sales Channel <n> Id",
+                "description": "Sales Channel <n> Description",
+            },
+        ),
     ]
-    categories: Annotated[list[Category], Copied("product_categories", {"handle": "Product Category <n> Handle"})]
+    categories: Annotated[
+        list[Category],
+        Copied(
+            "product_categories",
+            {"handle": "Product Category <n> Handle"},
+            written={
+                "handle": "Product Category <n> Handle",
+                "name": "Product Category <n> Name",
+                "description": "Product Category <n> Description",
+            },
+        ),
+    ]
     is_giftcard: bool = False
     collection_id: str | None = None
     type_id: str | None = None
     metadata: dict[str, Any] | None = None
-    profile: Profile = Profile()

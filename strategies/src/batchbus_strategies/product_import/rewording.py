@@ -59,6 +59,4 @@ def reworded(error: CellError) -> CellError:
         known, message = "missing_option", message.replace("no value for", "no value for the option")
     if code == "duplicate_combination":
         known, message = "duplicate_options", message.replace("has the same:", "has the same options:")
-    if code == "missing_column":
-        message = message.replace("any other of product files", "any other of a product CSV")
     return replace(error, code=known, message=message)

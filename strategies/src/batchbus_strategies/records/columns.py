@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -77,6 +77,8 @@ class Shown(Column):
     """Makes its cell of the whole document; without it, the cell has the field's value."""
     only_with: str = ""
     """A path: an export has the column only if one of its records has something there."""
+    compared: bool = True
+    """Whether imports compare it; if not, they pass it over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,9 @@ class Copied:
     away from a list."""
     prefix: str = ""
     """What the ids of documents that are created begin with; the rest is derived from the value."""
+    written: Mapping[str, str] = field(default_factory=dict)
+    """The fields that exports write, each with its column, in their order; those of `by` if there are none given. A column
+    that is not in `by` is passed over by imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +177,7 @@ class Rows:
     found_by_id: bool = False
     """Whether a row without an id is always about a new element."""
     on_every_row: bool = False
-    """Whether a row is about an element even if all its cells of the part are empty."""
+    """Whether a row of a new record is about an element even if all its cells of the part are empty."""
     first_row_only: bool = False
     """Whether the cells of the record itself are not looked at in later rows, so that they may say something else."""
 

@@ -102,6 +102,17 @@ class Copies:
                 op="reference", collection=self._copied.collection, id=value["id"], document=document
             )
 
+    def of(self, record: Mapping[str, Any]) -> list[Document]:
+        """The copies that a record has, as their documents are now; without those of what is not there any more."""
+        value = value_at(record, self.field.path)
+        if self.field.several:
+            there = value if isinstance(value, list) else []
+            return [found for each in there if (found := self._by_id.get(str(each.get("id")))) is not None]
+        if self._copied.missing == "create" and isinstance(value, Mapping):
+            return [] if str(value.get("id")) in self._deleted else [dict(value)]
+        found = self._by_id.get(self._id_of(value, record) or "")
+        return [] if found is None else [found]
+
     # -- what becomes of a record ----------------------------------------------------------------------------------
 
     def new_values(self, said: Any) -> dict[str, Any]:

@@ -219,10 +219,8 @@ def _rows(field: Field, marker: Rows, kind: Any, where: str) -> Field:
         place = f"{where}.{each.path}"
         if each.path in _OF_ELEMENTS:
             raise DeclarationError(f"{place} is a field that every element has by itself")
-        if each.shape == "rows" or each.key or each.reference or each.copied:
-            raise DeclarationError(
-                f"{place}: a part with Rows can have no Rows, Key or Reference in it, and nothing Copied"
-            )
+        if each.shape == "rows" or each.key or each.copied:
+            raise DeclarationError(f"{place}: a part with Rows can have no Rows or Key in it, and nothing Copied")
         if each.shown is not None:
             raise DeclarationError(f"{place} is only shown, which a field in a list cannot be")
         if each.unique and not each.index:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -9,21 +10,18 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from pydantic import BaseModel
 
 from batchbus_strategies.contexts import checked_context
+from batchbus_strategies.records.copying import load_copies
 from batchbus_strategies.records.header import load_families
 from batchbus_strategies.records.of_record import OfRecord
 from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.schema import DeclaredColumn
 from batchbus_strategies.records.selecting import RecordExportContext, Selection, chosen_columns, order_of, query_of
-from batchbus_strategies.records.written_columns import (
-    ReferencedNames,
-    Shape,
-    WrittenColumn,
-    WrittenRow,
-    columns_of,
-    rows_of,
-)
+from batchbus_strategies.records.shape import Fitting, Shape, fields_for_shape
+from batchbus_strategies.records.written_columns import ReferencedNames, WrittenColumn, columns_of
+from batchbus_strategies.records.written_rows import RowWriter, Sources
 from batchbus_strategies.strategy import Actor, Draft, FileWriter, JobRun, StrategyError
 from batchbus_strategies.tables import (
+    TableWriter,
     WriteOptions,
     WrittenCell,
     csv_cell,
@@ -44,12 +42,12 @@ _TRIES: Final = 5
 Document = Mapping[str, Any]
 
 
+_UNUSABLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What comes of a value that no cell can hold."""
+
+
 class _Outgrown(Exception):
     """A record has more values than the file has columns for."""
-
-    def __init__(self, advanced: int) -> None:
-        super().__init__()
-        self.advanced = advanced
 
 
 class RecordExport(OfRecord[RecordExportContext], Generic[R]):
@@ -67,6 +65,10 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
     """Of a CSV."""
     columns_field: ClassVar[str] = "fields"
     """Where in the context the names of the columns are that are to be written."""
+    truth: ClassVar[tuple[str, str]] = ("TRUE", "FALSE")
+    """The cells of true and of false."""
+    counts_rows: ClassVar[bool] = True
+    """Whether a job counts the rows of records that span several; else it counts the records."""
 
     async def prepare(self, draft: Draft, actor: Actor) -> None:
         """Raises `JobRefused` for a filter, an order or a column that there is not."""
@@ -92,38 +94,57 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
         the next."""
         return f"exports/{run.job_type}/{run.job_type}-{int(time.time() * 1000)}-{run.run_number}{ending}"
 
+    def empty_shape(self) -> Shape:
+        """Which columns an export of no records has: of numbered ones the first, unless it says of how many there are none."""
+        return Shape()
+
+    def keep_shape(self, run: JobRun[RecordExportContext], shape: Shape, families: Mapping[str, Any]) -> None:
+        """Say in the job which columns the export takes. `families`: what the columns of families were looked up in."""
+        run.result["shape"] = shape.as_json()
+
+    def kept_shape(self, run: JobRun[RecordExportContext]) -> Shape:
+        """What `keep_shape` has kept."""
+        return Shape.from_json(run.result["shape"])
+
+    def keep_count(self, run: JobRun[RecordExportContext], count: int) -> None:
+        """Say in the job how many rows, or records, were written."""
+        run.expect(count)
+
     # -- the phases ------------------------------------------------------------------------------------------------
 
     async def pre_process(self, run: JobRun[RecordExportContext]) -> None:
-        shape, count = Shape(), 0
-        async for documents in self._documents(run):
-            rows = sum(shape.fit(self.schema, document) for document in documents)
-            count += rows
-            await run.advance(rows, message=f"{count:,} {self._noun} found")
+        count = await self.look_ahead(run)
         run.expect(count)
-        run.result["shape"] = shape.as_json()
         run.describe(f"{run.job_type}-count", *self.description(count))
+
+    async def look_ahead(self, run: JobRun[RecordExportContext]) -> int:
+        """Find out which columns the export takes. Returns how many rows, or records, it has."""
+        fitting = Fitting(self.schema, await load_copies(self.schema, run.catalog), self.empty_shape())
+        count = 0
+        async for documents in self._documents(run, looking_ahead=True):
+            rows = await asyncio.to_thread(_fit, fitting, documents)
+            done = rows if self.counts_rows else len(documents)
+            count += done
+            await run.advance(done, message=f"{count:,} {self._noun} found")
+        self.keep_shape(run, fitting.shape, await load_families(self.schema, run.catalog))
+        return count
 
     async def process(self, run: JobRun[RecordExportContext]) -> None:
         """Writes the file from its beginning, in every run and as often as it takes: it appears when it is whole.
 
         Raises `StrategyError` for a record that has a value which no cell can hold.
         """
-        context, shape = run.context, Shape.from_json(run.result["shape"])
-        families = await load_families(self.schema, run.catalog)
-        key = self.file_key(run, file_ending(context.format, context.compression))
-        advanced = 0
+        writing = _Writing(self, run, await load_families(self.schema, run.catalog), self.kept_shape(run))
+        key = self.file_key(run, file_ending(run.context.format, run.context.compression))
         for _ in range(_TRIES):
-            columns = list(columns_of(self._chosen(context), shape, families))
             try:
                 async with run.files.write(key) as file:
-                    written = await self._write(run, file, columns, shape, advanced)
+                    written = await writing.write(file)
                     size = file.size
-            except _Outgrown as outgrown:
-                advanced = outgrown.advanced
+            except _Outgrown:
                 continue
-            run.expect(max(advanced, written))
-            run.result["shape"] = shape.as_json()
+            self.keep_count(run, max(writing.advanced, written))
+            self.keep_shape(run, writing.shape, writing.families)
             run.result["file_key"] = key
             run.result["file_size"] = size
             return
@@ -132,78 +153,133 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
             "written; export them again when that is over"
         )
 
-    async def _write(
-        self,
-        run: JobRun[RecordExportContext],
-        file: FileWriter,
-        columns: Sequence[WrittenColumn],
-        shape: Shape,
-        advanced: int,
-    ) -> int:
-        """Returns how many rows there are. Raises `_Outgrown`, with the shape that all of them have by then, if a record
-        does not fit: without that, what others have added since the columns were counted would be missing."""
-        options = WriteOptions(format=run.context.format, compression=run.context.compression, delimiter=self.delimiter)
-        references = ReferencedNames(run.catalog, self.schema)
-        written, fits = 0, True
-        async with write_table(file, [column.header for column in columns], options) as table:
-            async for documents in self._documents(run):
-                before = shape.as_json()
-                count = sum(shape.fit(self.schema, document) for document in documents)
-                fits = fits and shape.as_json() == before
-                if not fits:
-                    await run.advance(0, message="Others add values; beginning anew")
-                    continue
-                await references.look_up(documents)
-                rows = [
-                    self._cells(row, columns, references)
-                    for document in documents
-                    for row in rows_of(self.schema, document)
-                ]
-                for first in range(0, len(rows), _CHUNK):
-                    await table.write(rows[first : first + _CHUNK])
-                written += count
-                await run.advance(max(0, written - advanced))
-                advanced = max(advanced, written)
-            if not fits:
-                raise _Outgrown(advanced)
-        return written
-
-    def _cells(
-        self, row: WrittenRow, columns: Sequence[WrittenColumn], references: ReferencedNames
-    ) -> list[WrittenCell]:
-        cells: list[WrittenCell] = []
-        try:
-            for column in columns:
-                cells.append(column.cell(row, references))
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # The same would come of every further try, and nobody would learn which record it is.
-            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise StrategyError(
-                f"The {self.schema.name} {row.document.get('_id')} cannot be exported, as its "
-                f'"{columns[len(cells)].header}" is not what it has to be: {shortened(reason, 200)}'
-            ) from error
-        return cells
-
     async def build_template(self) -> bytes:
         """The header."""
-        columns = columns_of(chosen_columns(self.schema, None), Shape(), {})
+        columns = columns_of(chosen_columns(self.schema, None), self.empty_shape(), {})
         return csv_line((csv_cell(column.header) for column in columns), delimiter=self.delimiter).encode()
 
     @property
     def _noun(self) -> str:
-        """What the file has one of a line."""
-        return "rows" if self.schema.rows else "records"
+        """What is counted."""
+        return "rows" if self.schema.rows and self.counts_rows else "records"
 
     def _chosen(self, context: RecordExportContext) -> list[DeclaredColumn]:
         return chosen_columns(self.schema, getattr(context, self.columns_field), field=self.columns_field)
 
-    async def _documents(self, run: JobRun[RecordExportContext]) -> AsyncIterator[Sequence[Document]]:
+    async def _documents(
+        self, run: JobRun[RecordExportContext], *, looking_ahead: bool = False
+    ) -> AsyncIterator[Sequence[Document]]:
+        """The records, in their order; to look ahead, what is needed of them, and if all of them are, in any order."""
         selection = self.selection(run.context)
-        documents = run.catalog[self.record.collection]
-        cursor = documents.find(selection.query, batch_size=_CHUNK).sort(selection.sort).allow_disk_use(True)
+        shows = type(self).with_shown is not OfRecord.with_shown
+        fields = fields_for_shape(self.schema) if looking_ahead and not shows else None
+        cursor = run.catalog[self.record.collection].find(selection.query, fields, batch_size=_CHUNK)
+        if not looking_ahead or selection.skip or selection.limit is not None:
+            cursor = cursor.sort(selection.sort).allow_disk_use(True)
         if selection.skip:
             cursor = cursor.skip(selection.skip)
         if selection.limit is not None:
             cursor = cursor.limit(selection.limit)
-        while found := await cursor.to_list(_CHUNK):
+        following = cursor.to_list(_CHUNK)
+        while found := await following:
+            following = cursor.to_list(_CHUNK)  # read by the driver while these are worked on
+            following.add_done_callback(_looked_at)
             yield await self.with_shown(run, found)
+
+
+class _Writing:
+    """One run's tries at a file."""
+
+    def __init__(
+        self,
+        export: RecordExport[Any],
+        run: JobRun[RecordExportContext],
+        families: Mapping[str, Any],
+        shape: Shape,
+    ) -> None:
+        self._export = export
+        self._run = run
+        self._schema = export.schema
+        self.families = families
+        self.shape = shape
+        """The one that all records have which were read so far."""
+        self.advanced = 0
+        """How many rows, or records, the run was told of, in all tries."""
+
+    async def write(self, file: FileWriter) -> int:
+        """Returns how many rows, or records, there are. Raises `_Outgrown` if a record does not fit: without that, what others
+        have added since the columns were counted would be missing."""
+        export, run = self._export, self._run
+        context, columns = run.context, self._columns()
+        copies = await load_copies(self._schema, run.catalog)
+        sources = Sources(ReferencedNames(run.catalog, self._schema), copies, export.truth)
+        fitting = Fitting(self._schema, copies, self.shape)
+        options = WriteOptions(format=context.format, compression=context.compression, delimiter=export.delimiter)
+        written, fits = 0, True
+        async with write_table(file, [column.header for column in columns], options) as table:
+            async for documents in export._documents(run):
+                rows = await asyncio.to_thread(_fit, fitting, documents)
+                fits = fits and self._columns() == columns
+                if not fits:
+                    await run.advance(0, message="Others add values; beginning anew")
+                    continue
+                await sources.references.look_up(documents)
+                await self._write_rows(table, documents, columns, sources)
+                written += rows if export.counts_rows else len(documents)
+                await run.advance(max(0, written - self.advanced))
+                self.advanced = max(self.advanced, written)
+            if not fits:
+                raise _Outgrown
+        return written
+
+    def _columns(self) -> list[WrittenColumn]:
+        return list(columns_of(self._export._chosen(self._run.context), self.shape, self.families))
+
+    async def _write_rows(
+        self, table: TableWriter, documents: Sequence[Document], columns: Sequence[WrittenColumn], sources: Sources
+    ) -> None:
+        """Some rows at a time, since a record may have thousands of them."""
+        writer, remaining = RowWriter(self._schema, columns, sources), iter(documents)
+
+        def some_rows() -> list[list[WrittenCell]]:
+            rows: list[list[WrittenCell]] = []
+            for document in remaining:
+                try:
+                    rows += writer.rows(document)
+                except _UNUSABLE as error:
+                    raise self._refusal(document, columns, sources, error) from error
+                if len(rows) >= _CHUNK:
+                    break
+            return rows
+
+        while rows := await asyncio.to_thread(some_rows):
+            await table.write(rows)
+
+    def _refusal(
+        self, document: Document, columns: Sequence[WrittenColumn], sources: Sources, error: Exception
+    ) -> StrategyError:
+        """Names the record and the column: the same would come of every further try, and nobody would learn which it is."""
+        header = next((each.header for each in columns if self._fails(document, each, sources)), "")
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        return StrategyError(
+            f'The {self._schema.name} {document.get("_id")} cannot be exported, as its "{header}" is not what it has to be: '
+            f"{shortened(reason, 200)}"
+        )
+
+    def _fails(self, document: Document, column: WrittenColumn, sources: Sources) -> bool:
+        try:
+            RowWriter(self._schema, [column], sources).rows(document)
+        except _UNUSABLE:
+            return True
+        return False
+
+
+def _looked_at(reading: asyncio.Future[Any]) -> None:
+    """What an export that has ended does not wait for may fail."""
+    if not reading.cancelled():
+        reading.exception()
+
+
+def _fit(fitting: Fitting, documents: Sequence[Document]) -> int:
+    """Returns how many rows the records have."""
+    return sum(map(fitting.fit, documents))

@@ -58,6 +58,10 @@ class FamilyColumns(ABC, Generic[K]):
     says: str = ""
     """What such a cell holds, in words: for templates."""
 
+    reads: Sequence[str] = ()
+    """The fields of an element that `identity` looks at, so that no more is read to find out which columns there are; all of
+    them if none is given."""
+
     @abstractmethod
     def matches(self, header: str) -> bool:
         """Whether a column is of the family, as far as its name tells."""

@@ -37,6 +37,9 @@ _EDGES: Final = frozenset(_BLANKS)
 WITH_BLANKS: Final = f"^[{_BLANKS}]|[{_BLANKS}]$"
 """A regular expression for texts that have such blanks around them."""
 
+_OBJECTS: Final = (dict, Mapping)
+"""What the driver reads is a dict, and a look at that is cheaper by far."""
+
 Shape = Literal["one", "numbered", "named", "rows", "family", "combination", "copied", "id"]
 
 
@@ -211,7 +214,7 @@ def remove_at(document: dict[str, Any], path: str) -> None:
 
 def is_living(element: object) -> bool:
     """Whether an element of a list is there: it is an object, and has not been marked as deleted."""
-    return isinstance(element, dict) and element.get("deleted_at") is None
+    return isinstance(element, _OBJECTS) and element.get("deleted_at") is None
 
 
 def plain(name: str) -> str:

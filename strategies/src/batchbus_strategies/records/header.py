@@ -140,8 +140,7 @@ class _Reading:
             for by, column in each.copied.by.items()
         ]
         self._ignored = [
-            _pattern(column) if "<n>" in column else re.compile(re.escape(plain(column)))
-            for column in schema.record.ignored
+            _pattern(column) if "<n>" in column else re.compile(re.escape(plain(column))) for column in schema.ignored
         ]
         self._families = [(prefix, each) for prefix, each in everything if each.family is not None]
         self._pairs = [
@@ -328,7 +327,7 @@ def _all_names(schema: Schema, number: str) -> Iterator[str]:
         yield schema.record.id_column
     if schema.rows is not None:
         yield schema.rows.column
-    yield from (name.replace("<n>", number) for name in schema.record.ignored)
+    yield from (name.replace("<n>", number) for name in schema.ignored)
     for each in ordered_parts(schema.fields):
         if each.family is None:
             for name in (each.column, *each.also):
@@ -342,7 +341,7 @@ def _fixed_names(schema: Schema, everything: Iterable[tuple[str, Field]]) -> dic
     if schema.rows is not None:
         names[plain(schema.rows.column)] = schema.rows.path
     for prefix, each in everything:
-        if each.shape == "one":
+        if each.shape == "one" and (each.shown is None or each.shown.compared):
             names |= {plain(name): prefix + each.path for name in (each.column, *each.also)}
     return names
 

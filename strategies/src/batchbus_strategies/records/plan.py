@@ -26,6 +26,7 @@ from bson import json_util
 from pydantic_core import from_json, to_json
 
 from batchbus_strategies.records.comparing import ABSENT
+from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.fields import set_at, value_at
 from batchbus_strategies.strategy import Files, StrategyError
 
@@ -48,6 +49,7 @@ __all__ = [
     "encode",
     "of_what_is_null",
     "plan_key",
+    "planned_error",
     "read_chunks",
 ]
 
@@ -93,6 +95,11 @@ class PlannedError(TypedDict):
     code: str
     message: str
     value: str | None
+
+
+def planned_error(error: CellError) -> PlannedError:
+    """The error as plans have it."""
+    return PlannedError(line=error.line, column=error.column, code=error.code, message=error.message, value=error.value)
 
 
 class _OfRecord(TypedDict):

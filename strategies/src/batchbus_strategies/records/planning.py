@@ -33,6 +33,7 @@ from batchbus_strategies.records.plan import (
     Update,
     change_of,
     of_what_is_null,
+    planned_error,
 )
 from batchbus_strategies.records.references import Resolved
 from batchbus_strategies.records.schema import Schema
@@ -290,9 +291,7 @@ class Planner:
 
     def _read_only(self, staged: StagedRecord, existing: Mapping[str, Any]) -> Iterator[CellError]:
         """Cells of columns that are only compared, and that say something else than the record, in any of its rows."""
-        for field in self.schema.fields:
-            if field.shown is None:
-                continue
+        for field in self.schema.compared:
             shown = field.cell(staged.shown or existing)
             said = [(staged.line, staged.values.get(field.path))]
             said += [(row.line, row.values.get(field.path)) for row in staged.rows[1:]]
@@ -360,7 +359,7 @@ class Planner:
 
     def _planned_errors(self, errors: Iterable[CellError]) -> list[PlannedError]:
         """In the order of their lines, in the words of the batch type."""
-        return [_planned(self.hooks.reword(error)) for error in sorted(errors, key=_line)]
+        return [planned_error(self.hooks.reword(error)) for error in sorted(errors, key=_line)]
 
     def _revision(self, staged: StagedRecord) -> str:
         """One that no document has had before."""
@@ -383,10 +382,6 @@ def _key(staged: StagedRecord) -> list[str]:
 
 def _line(error: CellError) -> int:
     return error.line
-
-
-def _planned(error: CellError) -> PlannedError:
-    return PlannedError(line=error.line, column=error.column, code=error.code, message=error.message, value=error.value)
 
 
 def _is_wrong(field: Field, errors: Iterable[CellError]) -> bool:

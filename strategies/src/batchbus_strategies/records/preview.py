@@ -107,7 +107,8 @@ class Preview:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     async def _stage(self, table: Table, layout: Layout, staging: Staging) -> None:
-        stager = _Stager(RowReader(layout, self._schema, self._copies, whole_rows=self._options.whole_rows), staging)
+        whole_rows = self._options.whole_rows and table.facts.format in ("csv", "tsv")
+        stager = _Stager(RowReader(layout, self._schema, self._copies, whole_rows=whole_rows), staging)
         staged = 0
         async for batch in table.batches(_ROWS):
             await asyncio.to_thread(stager.add, batch)
@@ -158,6 +159,7 @@ class Preview:
         while batch := await asyncio.to_thread(next, batches, None):
             await self._show(batch)
             resolved = await self._references.resolve([each.values for each in batch])
+            await self._references.resolve_elements(self._schema, batch)
 
             def plan(batch: Sequence[StagedRecord] = batch, resolved: Any = resolved) -> bytes:
                 return b"".join(self._lines(planner, batch, resolved))
@@ -171,7 +173,7 @@ class Preview:
             await self._run.advance(0, message=f"{done:,} records planned", share=share)
 
     async def _show(self, batch: Sequence[StagedRecord]) -> None:
-        if not any(field.shown for field in self._schema.fields):
+        if not self._schema.compared:
             return
         existing = [(each, each.existing) for each in batch if each.existing is not None]
         shown = await self._hooks.with_shown([document for _, document in existing])
@@ -189,12 +191,17 @@ class Preview:
                 operation = planner.plan(staged, references)
                 line = encode(operation, self._options.form)
             if operation["op"] == "create" or operation["op"] == "update":
-                for made in (*self._references.made(staged.values), *self._made_of_copies(operation)):
+                for made in (*self._made_of_references(staged), *self._made_of_copies(operation)):
                     self._counts.add(made)
                     yield encode(made, self._options.form)
             self._note(operation)
             if operation["op"] != "unchanged" or self._options.form.unchanged:
                 yield line
+
+    def _made_of_references(self, staged: StagedRecord) -> Iterator[CreateReferenced]:
+        yield from self._references.made(staged.values)
+        for values in staged.named:
+            yield from self._references.made(values, self._schema.references_in_elements)
 
     def _made_of_copies(self, operation: Create | Update) -> Iterator[CreateReferenced]:
         for path, copies in self._copies.items():

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from batchbus_events.ids import derived_ulid
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.lookup import KEYS_IN_A_QUERY
+from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.plan import CreateReferenced
+from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.records.staged import StagedRecord
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -43,10 +46,14 @@ class References:
         self.skipped: dict[str, None] = {}
         """What was left out, in words; at most 20."""
 
-    async def resolve(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Resolved]]:
-        """For each record, given its values by path, what its references stand for."""
+    async def resolve(
+        self, records: Sequence[Mapping[str, Any]], fields: Sequence[Field] | None = None
+    ) -> list[dict[str, Resolved]]:
+        """For each record, given its values by path, what its references stand for. `fields`: others than its own, for
+        elements of records."""
+        fields = self._fields if fields is None else fields
         wanted: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
-        for field in self._fields:
+        for field in fields:
             assert field.reference
             for values in records:
                 wanted[field.reference.collection, field.reference.by] |= dict.fromkeys(_named(values, field))
@@ -55,7 +62,7 @@ class References:
         resolved = [
             {
                 field.path: self._all_resolved(field, values[field.path])
-                for field in self._fields
+                for field in fields
                 if values.get(field.path) is not None
             }
             for values in records
@@ -101,9 +108,29 @@ class References:
             case _:
                 return Resolved(error=f"there is none of {reference.collection} with this {reference.by}")
 
-    def made(self, values: Mapping[str, Any]) -> Iterable[CreateReferenced]:
-        """What has to be created for a record with these values, which no record before it has needed."""
-        for field in self._fields:
+    async def resolve_elements(self, schema: Schema, records: Sequence[StagedRecord]) -> None:
+        """Put what the references of elements stand for into the rows, instead of the values that they name it by."""
+        fields = schema.references_in_elements
+        if not fields or schema.rows is None:
+            return
+        rows = [(record, row.line, row.element) for record in records for row in record.rows if row.element is not None]
+        named = [{field.path: element.get(field.path) for field in fields} for _, _, element in rows]
+        for (record, line, element), said, found in zip(rows, named, await self.resolve(named, fields), strict=True):
+            record.named.append(said)
+            for field in fields:
+                if (one := found.get(field.path)) is None:
+                    continue
+                if one.error is None and not one.skipped:
+                    element[field.path] = one.id
+                    continue
+                del element[field.path]
+                if one.error is not None:
+                    path, cell = f"{schema.rows.path}.{field.path}", field.write(said[field.path])
+                    record.errors.append(CellError(line, field.column, "unknown_reference", one.error, cell, path))
+
+    def made(self, values: Mapping[str, Any], fields: Sequence[Field] | None = None) -> Iterable[CreateReferenced]:
+        """What has to be created for a record, or an element, with these values, which none before it has needed."""
+        for field in self._fields if fields is None else fields:
             reference = field.reference
             if reference is None or reference.missing != "create":
                 continue

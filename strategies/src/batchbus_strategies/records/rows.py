@@ -108,7 +108,7 @@ class RowReader:
             found.element_id = trimmed(cells[index] or "") or None if index is not None else None
             if (
                 found.element_id is not None
-                or (self._rows is not None and self._rows.on_every_row)
+                or (id_ is None and self._rows is not None and self._rows.on_every_row)
                 or any(map(_says_something, element.values()))
             ):
                 found.element = element

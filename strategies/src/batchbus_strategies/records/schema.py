@@ -73,6 +73,24 @@ class Schema:
         return next((field for field in self.fields if field.rows is not None), None)
 
     @cached_property
+    def compared(self) -> tuple[Field, ...]:
+        """The fields whose columns imports compare and never take over."""
+        return tuple(field for field in self.fields if field.shown is not None and field.shown.compared)
+
+    @cached_property
+    def ignored(self) -> tuple[str, ...]:
+        """The columns that files may have and that say nothing; with `<n>`, numbered ones."""
+        shown = (field.column for field in self.fields if field.shown is not None and not field.shown.compared)
+        written = (
+            column
+            for field in self.copied
+            if field.copied
+            for column in field.copied.written.values()
+            if column not in field.copied.by.values()
+        )
+        return (*self.record.ignored, *shown, *written)
+
+    @cached_property
     def columns(self) -> tuple[DeclaredColumn, ...]:
         """All of them, in the order of the declaration; the ids before what they are of."""
         found: list[DeclaredColumn] = []
@@ -159,6 +177,11 @@ class Schema:
     def required(self) -> tuple[Field, ...]:
         """What a new record needs a value for."""
         return tuple(field for field in self.fields if field.required and field.rows is None)
+
+    @cached_property
+    def references_in_elements(self) -> tuple[Field, ...]:
+        """With their paths inside of the elements."""
+        return tuple(field for field in self.rows.parts if field.reference is not None) if self.rows else ()
 
     @cached_property
     def references(self) -> tuple[Field, ...]:

@@ -58,6 +58,8 @@ class StagedRecord:
     taken: list[Taken] = field(default_factory=list)
     rows: list[StagedRow] = field(default_factory=list)
     """In the order of the file; empty for records of one row."""
+    named: list[Mapping[str, Any]] = field(default_factory=list)
+    """What the references of elements name, by path in the element."""
 
 
 def packed(value: object) -> bytes:

@@ -12,6 +12,8 @@ from typing import Final
 __all__ = ["guarded", "may_be_guarded", "unguarded"]
 
 _RISKY: Final = re.compile(r"'*[=+\-@\t\r\0]")
+_FIRST: Final = frozenset("'=+-@\t\r\0")
+"""What such a text begins with: a look at that spares most texts the pattern."""
 _GUARDED: Final = re.compile(r"'+[=+\-@\t\r\0]")
 _SOMEWHERE: Final = re.compile(r"'[=+\-@\t\r\0]")
 """The end of a guard. To search for all of it would try each of many apostrophes as the first one."""
@@ -19,7 +21,7 @@ _SOMEWHERE: Final = re.compile(r"'[=+\-@\t\r\0]")
 
 def guarded(text: str) -> str:
     """The text as it is written into a cell."""
-    return "'" + text if _RISKY.match(text) else text
+    return "'" + text if text[:1] in _FIRST and _RISKY.match(text) else text
 
 
 def unguarded(cell: str) -> str:

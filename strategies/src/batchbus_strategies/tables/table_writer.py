@@ -197,14 +197,23 @@ class _CsvLines(_Lines):
         return self.rows([self._header])
 
     def rows(self, rows: Iterable[Sequence[WrittenCell]]) -> str:
-        return "".join(
-            [csv_line(map(self._cell, row), delimiter=self._delimiter, line_end=self._line_end) for row in rows]
-        )
+        cell_of, delimiter, line_end = self._cell, self._delimiter, self._line_end
+        lines = [
+            csv_line(
+                ["" if cell is None or cell == "" else cell_of(cell) for cell in row],
+                delimiter=delimiter,
+                line_end=line_end,
+            )
+            for row in rows
+        ]
+        return "".join(lines)
 
-    def _cell(self, cell: WrittenCell) -> str:
-        if isinstance(cell, str):
-            return quoted(guarded(cell) if self._guard else cell, self._delimiter)
-        return "" if cell is None else _number(cell)
+    def _cell(self, cell: str | int | Decimal) -> str:
+        if not isinstance(cell, str):
+            return _number(cell)
+        if cell.isalnum():
+            return cell  # as most are
+        return quoted(guarded(cell) if self._guard else cell, self._delimiter)
 
 
 class _JsonLines(_Lines):

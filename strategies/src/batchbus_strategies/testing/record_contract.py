@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
+from bson.objectid import ObjectId
 from pydantic_core import from_json
 
 from batchbus_strategies.records import RecordExport, RecordImport, RecordsRefused
@@ -19,6 +20,7 @@ from batchbus_strategies.testing.job import AnyJob, FakeJob
 __all__ = ["RecordContract"]
 
 _TIMES: Final = ("created_at", "updated_at", "revision")
+_IDS: Final = ("_id", "id")
 _FORMATS: Final = ("csv", "xlsx", "jsonl")
 
 
@@ -197,9 +199,10 @@ class RecordContract(StrategyContract):
             await self.catalog[name].delete_many({})
         await self.furnish()
         self._furnished = {
-            document["_id"]
+            id_
             for name in await self.catalog.list_collection_names()
-            for document in await self.catalog[name].find({}, {"_id": 1}).to_list(None)
+            for document in await self.catalog[name].find({}).to_list(None)
+            for id_ in _ids_in(document)
         }
 
     async def _documents(self, *, exactly: bool = False) -> dict[str, list[Document]]:
@@ -212,9 +215,28 @@ class RecordContract(StrategyContract):
         return found
 
     def _timeless(self, document: Document) -> Document:
-        known = document["_id"] if document["_id"] in self._furnished else None
-        kept = {name: value for name, value in sorted(document.items()) if name not in _TIMES}
-        return {**kept, "_id": known, "deleted_at": document.get("deleted_at") is not None}
+        kept: Document = _without(document, set(_ids_in(document)) - self._furnished)
+        return {**kept, "deleted_at": document.get("deleted_at") is not None}
+
+
+def _ids_in(value: object) -> Iterator[str | ObjectId]:
+    """Those of a document and of everything in it."""
+    if isinstance(value, Mapping):
+        yield from (id_ for name in _IDS if isinstance(id_ := value.get(name), str | ObjectId))
+        for each in value.values():
+            yield from _ids_in(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _ids_in(each)
+
+
+def _without(value: Any, ids: Collection[str | ObjectId]) -> Any:
+    """Without times, and with nothing in place of those ids, wherever they are named."""
+    if isinstance(value, Mapping):
+        return {name: _without(each, ids) for name, each in sorted(value.items()) if name not in _TIMES}
+    if isinstance(value, list):
+        return [_without(each, ids) for each in value]
+    return None if isinstance(value, str | ObjectId) and value in ids else value
 
 
 class _OfExport(StrategyContract):
