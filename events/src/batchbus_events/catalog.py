@@ -44,7 +44,7 @@ TERMINAL: Final = frozenset({"batch.completed", "batch.failed", "batch.canceled"
 """The events that end a job. (An operator's retry can open it again.)"""
 
 Status = Literal["created", "pre_processed", "confirmed", "processing", "completed", "failed", "canceled"]
-RejectionReason = Literal["unknown_job", "not_allowed", "conflict"]
+RejectionReason = Literal["unknown_job", "not_allowed", "conflict", "too_many_jobs"]
 
 JobId = Annotated[str, Field(pattern=f"^{JOB_ID.pattern}$", description="The job's id.")]
 BatchType = Annotated[str, Field(pattern=f"^{BATCH_TYPE.pattern}$", description="The batch type.")]
@@ -168,7 +168,7 @@ class RejectedData(_Fact):
     trigger: str = Field(description="The trigger's type, such as `batch.confirmed`.")
     reason: RejectionReason = Field(
         description="`unknown_job`: there is no such job. `not_allowed`: its status does not allow it. "
-        "`conflict`: the job exists, from another request."
+        "`conflict`: the job exists, from another request. `too_many_jobs`: its publisher has as many unfinished jobs as it may."
     )
     message: str = Field(description="The reason in words.")
 

@@ -20,8 +20,9 @@ from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_service.access.files import FileGrants
+from batchbus_service.access.quota import Quota
 from batchbus_service.domain.bus_rules import BusRules
-from batchbus_service.domain.errors import BadSettings
+from batchbus_service.domain.errors import BadSettings, TooManyJobs
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Stores
 from batchbus_service.domain.settings import Settings
@@ -120,11 +121,12 @@ async def open_service(
         queues = QueueDepths(base.bus, base.log, background=base.background)
         base.meter.look_at_queues(await stack.enter_async_context(queues))
         preparation = Preparation(base.registry.get, base.executor)
+        commands = Commands(HTTP, transitions, worker, base.log, preparation=preparation, unfinished=base.unfinished)
         yield Service(
             settings,
             base.bus,
             transitions,
-            Commands(HTTP, transitions, worker, base.log, preparation=preparation),
+            commands,
             base.registry,
             base.executor,
             base.files,
@@ -154,6 +156,8 @@ class _Base:
     registry: Registry
     executor: StrategyExecutor
     slots: Slots
+    unfinished: Quota
+    """How many jobs each user and service may have that have not ended, by whichever door they came."""
     meter: PrometheusMeter
     background: Background
     log: FilteringBoundLogger
@@ -203,6 +207,11 @@ async def _open_base(
     executor = await stack.enter_async_context(StrategyExecutor(make_services, background=background))
     for strategy in registry.strategies.values():
         strategy.services = executor.services
+    unfinished = Quota(
+        settings.max_unfinished_jobs,
+        lambda owner, up_to: stores.jobs.unfinished_of(owner, up_to=up_to),
+        TooManyJobs,
+    )
     slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
     return _Base(
         settings,
@@ -217,6 +226,7 @@ async def _open_base(
         registry,
         executor,
         slots,
+        unfinished,
         meter,
         background,
         log,
@@ -319,7 +329,8 @@ async def _open_worker(
     )
     await stack.enter_async_context(worker)
     rescuer.missed.connect(lambda jobs: placement.expect_suspects(worker.could_take(jobs)))
-    commands = Commands(BUS, transitions, worker, base.log, early_seconds=settings.early_trigger_seconds)
+    early_seconds = settings.early_trigger_seconds
+    commands = Commands(BUS, transitions, worker, base.log, early_seconds=early_seconds, unfinished=base.unfinished)
     await stack.enter_async_context(
         Intake(base.bus, transitions, commands, base.log, last_answers=timeouts.last_answers)
     )

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from batchbus_events import catalog
+from batchbus_service.domain.bus_rules import counted_for
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Json, Phase
 
@@ -171,6 +172,11 @@ class Job:
     @property
     def terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def counted_for(self) -> str | None:
+        """Whose unfinished jobs it is one of, see `bus_rules.counted_for`; None for nobody's, and once it has ended."""
+        return None if self.terminal else counted_for(self.principal, self.created_by)
 
     @property
     def suspected(self) -> bool:

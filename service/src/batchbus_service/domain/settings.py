@@ -129,6 +129,8 @@ class Settings(BaseSettings):
     jwt_secret: Annotated[str, AfterValidator(_jwt_secrets)] | None = None
     job_files_days: Annotated[int, Field(ge=0, le=36500), AfterValidator(_days_of_files)] = 30
     max_upload_bytes: Annotated[int, Field(ge=1)] = 1024**3
+    max_user_upload_bytes: Annotated[int, Field(ge=1)] = 20 * 1024**3
+    max_unfinished_jobs: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     log_format: Literal["console", "json"] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -1,0 +1,71 @@
+"""Jobs that a worker keeps in mind for its next free slots: taken in turn for each user or service, whoever has more of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from batchbus_service.domain.job import Job
+
+__all__ = ["FairQueue"]
+
+
+class FairQueue:
+    """At most `most` jobs. In it, each owner's jobs keep their order.
+
+    A job that is not kept, or makes way, is still in the database, where a look for work finds it.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._of: dict[str, deque[Job]] = {}
+        """By owner, whose turn is next first. No owner is without a job."""
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def owners(self) -> list[str]:
+        """Those who have a job in it."""
+        return list(self._of)
+
+    def add(self, job: Job) -> None:
+        """Keep the job. If there are `most` already, the last of whoever has most makes way, which may be this one."""
+        self._of.setdefault(owner_of(job), deque()).append(job)
+        self._count += 1
+        if self._count > self._most:
+            largest = max(self._of, key=lambda owner: len(self._of[owner]))
+            self._of[largest].pop()
+            self._count -= 1
+            if not self._of[largest]:
+                del self._of[largest]
+
+    def extend(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            self.add(job)
+
+    def take(self) -> Job:
+        """The next job of the owner whose turn it is, who is last then. Raises `IndexError` if there is none."""
+        if not self._of:
+            raise IndexError("no job is kept")
+        owner, jobs = next(iter(self._of.items()))
+        del self._of[owner]
+        job = jobs.popleft()
+        if jobs:
+            self._of[owner] = jobs
+        self._count -= 1
+        return job
+
+    def put_back(self, job: Job) -> None:
+        """Give back what `take` has just returned: it comes next."""
+        owner = owner_of(job)
+        jobs = self._of.pop(owner, deque())
+        jobs.appendleft(job)
+        self._of = {owner: jobs, **self._of}
+        self._count += 1
+
+
+def owner_of(job: Job) -> str:
+    """Who waits for the job: also where everyone on the bus is believed."""
+    return job.counted_for or job.created_by

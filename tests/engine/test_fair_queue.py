@@ -1,0 +1,55 @@
+"""Jobs that wait for a slot are taken in turn for each owner."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from batchbus_service.domain.job import Job
+from batchbus_service.engine.fair_queue import FairQueue
+from tests.domain.test_lifecycle import new_decider, new_job
+
+_JOB = new_job(new_decider())
+
+
+def jobs(owner: str, count: int) -> list[Job]:
+    return [replace(_JOB, id=f"{owner}{number}", created_by=owner) for number in range(count)]
+
+
+def taken(queue: FairQueue) -> str:
+    return " ".join(queue.take().id for _ in range(len(queue)))
+
+
+def test_owners_take_turns_and_each_has_its_own_order() -> None:
+    queue = FairQueue(10)
+    queue.extend([*jobs("a", 4), *jobs("b", 2), *jobs("c", 1)])
+    assert queue.owners == ["a", "b", "c"]
+    assert taken(queue) == "a0 b0 c0 a1 b1 a2 a3"
+    with pytest.raises(IndexError):
+        queue.take()
+
+
+def test_a_full_queue_has_room_for_those_who_have_less() -> None:
+    queue = FairQueue(4)
+    queue.extend([*jobs("a", 9), *jobs("b", 1), *jobs("c", 1)])
+    assert taken(queue) == "a0 b0 c0 a1"
+
+
+def test_a_job_that_is_put_back_comes_next() -> None:
+    queue = FairQueue(10)
+    queue.extend([*jobs("a", 2), *jobs("b", 1)])
+    queue.put_back(queue.take())
+    assert (len(queue), taken(queue)) == (3, "a0 b0 a1")
+
+
+def test_services_that_are_believed_have_turns_of_their_own_and_those_not_vouched_for_have_one() -> None:
+    queue = FairQueue(10)
+    for principal, created_by in (
+        (None, "bus:shop"),
+        (None, "bus:crm"),
+        ("unvouched:x", "bus:x"),
+        ("unvouched:y", "bus:y"),
+    ):
+        queue.add(replace(_JOB, principal=principal, created_by=created_by))
+    assert queue.owners == ["bus:shop", "bus:crm", "unvouched:"]
