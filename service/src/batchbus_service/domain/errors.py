@@ -15,6 +15,8 @@ BatchbusError
 │   └── TryLater
 │       └── TooManyJobs
 ├── TooManyBytes            a user has as much in the file store as they may
+├── ProviderUnavailable     who is to say who signs in cannot be asked
+├── SignInRefused           the provider, or what it says, lets nobody in
 ├── BadUser                 a user's data cannot be right
 ├── StoreError              between batchbus and its database
 │   ├── StoreUnavailable
@@ -50,7 +52,9 @@ __all__ = [
     "NotAllowed",
     "NotStorable",
     "ParkedRefused",
+    "ProviderUnavailable",
     "ReplayRefused",
+    "SignInRefused",
     "StoreError",
     "StoreUnavailable",
     "TooLarge",
@@ -187,6 +191,21 @@ class TooManyBytes(BatchbusError):
             f"Your uploads would have more than {most:,} bytes in all, which is the most that one user may keep "
             "(BATCHBUS_MAX_USER_UPLOAD_BYTES): delete some that you do not need any more"
         )
+
+
+class ProviderUnavailable(BatchbusError):
+    """The provider of OpenID Connect cannot be asked, or does not answer as it should."""
+
+    code = "unavailable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The provider that signs people in is not available: {reason}")
+
+
+class SignInRefused(BatchbusError):
+    """Somebody came back from the provider, and is not let in. The message says why."""
+
+    code = "not_allowed"
 
 
 class BadUser(BatchbusError, ValueError):

@@ -64,7 +64,7 @@ class _CarryingOut:
         try:
             self._plan: str = run.result["files"]["PLAN"]
         except KeyError:
-            raise StrategyError("There is no plan to apply: the job was not pre-processed") from None
+            raise StrategyError("There is no plan to apply: the job was not pre-processed", public=True) from None
         self._end = 0
         """Of what has been carried out, in the plan's file."""
         now = datetime.now(UTC)
@@ -90,7 +90,9 @@ class _CarryingOut:
                     raise CatalogChanged(
                         f"{len(conflicts)} records were not written, and the import stopped there; the first is that of "
                         f"line {first['line']}: {conflicts[0].reason}. What was written before stays, and is listed in "
-                        "the outcome"
+                        "the outcome",
+                        without_values=f"{len(conflicts)} records were not written, and the import stopped there; the first is "
+                        f"that of line {first['line']}",
                     )
         await self._finish()
 

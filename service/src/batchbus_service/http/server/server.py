@@ -35,6 +35,8 @@ async def serving(api: Api, sock: socket.socket, *, crowd: Crowd | None = None) 
             yield api
         finally:
             await api.feed.close()
+            if api.provider is not None:
+                await api.provider.close()
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ class Collection:
 
     async def total(self, field: str, where: Where) -> int:
         """The sum of a field, in whole numbers, over the documents that match."""
-        stages = [{"$match": where}, {"$group": {"_id": None, "total": {"$sum": f"${field}"}}}]
+        stages: list[Document] = [{"$match": where}, {"$group": {"_id": None, "total": {"$sum": f"${field}"}}}]
         with answered():
             found = await self._documents.aggregate(stages).to_list(None)
         return int(found[0]["total"]) if found else 0
