@@ -75,6 +75,7 @@ _REASONS: Final = {
         "chaos/rounds.py _publish",
         "events/test_since.py Batchbus.publish",
         "http/test_flood.py test_jobs_that_are_posted_side_by_side_are_published_once_each.slowly",
+        "security/full_tilt.py FullTilt._again_and_again",
     },
     "other processes, a broker or a server's own looks change it, and tell nobody: it is asked for again": {
         "benchmarks/handover.py run",
@@ -110,6 +111,9 @@ _REASONS: Final = {
         "http/test_connections.py test_bytes_now_and_then_buy_a_head_no_time.dribble",
     },
     "no time at all: one turn of the loop, in which another task begins or could go on": {
+        "access/test_quota.py Counted._count",
+        "access/test_quota.py test_four_processes_that_count_at_the_same_moment_let_no_more_through_than_their_hundredths.fill",
+        "access/test_quota.py test_of_many_that_take_at_the_same_moment_none_is_left_out",
         "engine/test_crashes.py test_a_chunk_that_is_written_when_its_worker_stops_gets_its_checkpoint",
         "events/conftest.py trigger",
         "events/test_consumer_contract.py test_a_closing_consumer_waits_for_its_handlers_and_gives_the_rest_back",

@@ -21,13 +21,13 @@ class Counted:
         self.slow = 0.0
         """Seconds that a count takes."""
 
-    def process(self) -> Quota:
-        return Quota(self.most, self._count, TooManyJobs, clock=lambda: self.time)
+    def process(self, *, remembered: int = 100) -> Quota:
+        return Quota(self.most, self._count, TooManyJobs, remembered=remembered, clock=lambda: self.time)
 
     async def _count(self, owner: str, up_to: int) -> int:
         self.counts += 1
         self.time += self.slow
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # others go on while it counts
         return min(up_to, self.there.get(owner, 0))
 
     async def add(self, quota: Quota, owner: str = "ann", amount: int = 1) -> None:
@@ -65,7 +65,7 @@ async def test_four_processes_that_count_at_the_same_moment_let_no_more_through_
         with pytest.raises(TooManyJobs):
             while True:
                 await counted.add(quota)
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # the next process has its turn
 
     await asyncio.gather(*(fill(quota) for quota in processes))
     assert 1000 <= counted.there["ann"] <= 1040
@@ -132,7 +132,7 @@ async def test_of_many_that_take_at_the_same_moment_none_is_left_out() -> None:
 
     tasks = [asyncio.create_task(add()) for _ in range(30)]
     for _ in range(200):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # all of them come to where they wait
     held.set()
     assert sum(await asyncio.gather(*tasks)) == 10
 
@@ -152,10 +152,9 @@ async def test_what_was_given_up_may_be_taken_again() -> None:
     await quota.require("ann", 10)
 
 
-async def test_owners_that_were_there_first_make_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchbus_service.access.quota._OWNERS", 3)
+async def test_owners_that_were_there_first_make_way() -> None:
     counted = Counted(1)
-    quota = counted.process()
+    quota = counted.process(remembered=3)
     for owner in "abcdef":
         await counted.add(quota, owner)
-    assert len(quota._accounts) == 3
+    assert quota.owners == ["d", "e", "f"]

@@ -102,7 +102,7 @@ async def test_claims_that_are_not_right_get_nobody_in(
 
 
 SIGNED_WRONGLY: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
-    "by nobody": lambda claims: jwt.encode(claims, None, algorithm="none"),
+    "by nobody": lambda claims: jwt.encode(claims, "", algorithm="none"),
     "with the secret of the client": lambda claims: jwt.encode(claims, CLIENT_SECRET * 2, algorithm="HS256"),
     "with another key": lambda claims: jwt.encode(
         claims, rsa.generate_private_key(65537, 2048), algorithm="RS256", headers={"kid": "key-1"}

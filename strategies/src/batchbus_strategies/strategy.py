@@ -115,6 +115,7 @@ class JobRefused(StrategyError):
     """
 
     public = True
+    """As with every `StrategyError`."""
 
     def __init__(
         self,
@@ -141,6 +142,7 @@ class FileMissing(StrategyError):
     """There is no file with that key in the file store."""
 
     public = True
+    """As with every `StrategyError`."""
 
 
 class AnyContext(BaseModel):

@@ -26,7 +26,7 @@ _COUNTING_SHARE: Final = 0.1
 _REFUSED_SECONDS: Final = 1.0
 """For so long a refusal stands without another count."""
 _OWNERS: Final = 10_000
-"""Owners that a process remembers; those that were there first make way."""
+"""Owners that a process remembers."""
 
 
 @dataclass(slots=True)
@@ -51,18 +51,26 @@ class Quota:
         count: Callable[[str, int], Awaitable[int]],
         refusal: Callable[[int, int], Exception],
         *,
+        remembered: int = _OWNERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`count(owner, up_to)`: how much the database has of the owner, not counted beyond `up_to`.
 
         `refusal(most, seconds)`: the error for an owner who may have no more, and may ask again after so many seconds.
+        `remembered`: how many owners it keeps in mind; those that were there first make way.
         """
         self.most = most
         self._count = count
         self._refusal = refusal
         self._clock = clock
+        self._remembered = remembered
         self._step = most // _STEP
         self._accounts: dict[str, _Account] = {}
+
+    @property
+    def owners(self) -> list[str]:
+        """Those that it keeps in mind."""
+        return list(self._accounts)
 
     @asynccontextmanager
     async def taking(self, owner: str) -> AsyncIterator[Taking]:
@@ -93,7 +101,7 @@ class Quota:
         account = self._accounts.get(owner)
         if account is None:
             account = self._accounts[owner] = _Account(self._step)
-            if len(self._accounts) > _OWNERS:
+            if len(self._accounts) > self._remembered:
                 del self._accounts[next(iter(self._accounts))]
         return account
 

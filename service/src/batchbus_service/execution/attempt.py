@@ -23,7 +23,7 @@ from batchbus_service.execution.execution import (
     public_text,
     traceback_of,
 )
-from batchbus_service.execution.executor import forget_locals
+from batchbus_service.execution.executor import StrategyRaised, forget_locals
 from batchbus_service.execution.heartbeat import Heartbeat, Interrupt, RunLimits
 from batchbus_service.execution.last_write import CanceledMeanwhile, write_outcome
 from batchbus_service.execution.lease import Lease
@@ -236,7 +236,7 @@ class Attempt:
                 raise error
             case _:
                 uncalled = f"The strategy raised {type(error).__name__}, although the job was not canceled"
-                return await self._failed(RuntimeError(uncalled), heartbeat)
+                return await self._failed(StrategyRaised(uncalled), heartbeat)
 
     async def _failed(self, error: Exception, heartbeat: Heartbeat) -> Outcome:
         """The strategy says whether another run may do better."""

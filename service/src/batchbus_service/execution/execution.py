@@ -14,7 +14,7 @@ from batchbus_service.domain.job import Job
 from batchbus_service.domain.ports import Clock
 from batchbus_service.domain.result import JobResult
 from batchbus_service.domain.signal import Signal
-from batchbus_service.execution.executor import Call, StrategyExecutor, tamed
+from batchbus_service.execution.executor import Call, StrategyExecutor, StrategyRaised, tamed
 from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import checked_context, overrides, prepare
@@ -248,7 +248,7 @@ class InProcess:
 
 def error_text(error: BaseException) -> str:
     """What a job keeps of the error that ended a run. To be asked while the error has its traceback."""
-    if isinstance(error, RunStalled | ProcessDied | RaisedInChild | ComputationDied):
+    if isinstance(error, RunStalled | ProcessDied | RaisedInChild | ComputationDied | StrategyRaised):
         return str(error)
     return driver_sentence(error) or f"{type(error).__name__}: {error}"
 
@@ -264,7 +264,7 @@ def public_text(error: BaseException) -> str:
             return error.for_events()
         case RaisedInChild():
             return error.public
-        case RunStalled() | ProcessDied() | ComputationDied():
+        case RunStalled() | ProcessDied() | ComputationDied() | StrategyRaised():
             return str(error)
     if sentence := driver_sentence_without_values(error):
         return sentence
