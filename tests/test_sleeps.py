@@ -32,6 +32,7 @@ _REASONS: Final = {
         "execution/test_limiter.py Store.write",
         "execution/test_slots.py Brief.process",
         "execution/test_slots.py _seconds_for_twenty_jobs_on_four_slots",
+        "execution/test_slots.py _slots_of_one_of_three",
     },
     "the work of a job takes its time, which the context says": {
         "batch_types/careless.py Careless.process",

@@ -30,13 +30,12 @@ def new_request() -> NewJob:
 async def store_waiting_jobs(
     database: AsyncIOMotorDatabase[dict[str, Any]], owner: str, count: int, *, seconds_ago: float
 ) -> list[str]:
-    """Jobs of a user that other processes have made, and that no worker has taken. Returns their ids."""
+    """Jobs of a user whose process ended before it had published them, and that no worker has taken. Returns their ids."""
     decider = Decider(Policy(), new_ulid)
     at = SystemClock().now() - timedelta(seconds=seconds_ago)
     made = [decider.create(replace(new_request(), created_by=owner), at, Cause()) for _ in range(count)]
-    waiting = [replace(job, published=len(job.history), wake_at=None) for job in made]
-    await database.jobs.insert_many([to_document(job) for job in waiting])
-    return [job.id for job in waiting]
+    await database.jobs.insert_many([to_document(job) for job in made])
+    return [job.id for job in made]
 
 
 async def store_done_jobs(database: AsyncIOMotorDatabase[dict[str, Any]], count: int) -> None:

@@ -16,7 +16,7 @@ async def test_a_job_does_not_wait_behind_all_that_somebody_else_has_queued_befo
     installation: Installation,
 ) -> None:
     queued = await store_waiting_jobs(installation.database, "usr_ann", 200, seconds_ago=60)
-    (last,) = await store_waiting_jobs(installation.database, "usr_bob", 1, seconds_ago=1)
+    (last,) = await store_waiting_jobs(installation.database, "usr_bob", 1, seconds_ago=30)
     async with installation.worker(worker_slots=1, worker_preview_slots=1):
         await installation.followed.event("batch.completed", last)
         done = installation.followed.all("batch.completed")

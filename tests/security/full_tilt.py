@@ -23,7 +23,6 @@ import httpx
 
 from tests.http.processes import ServerProcess
 from tests.patience import PATIENCE
-from tests.samples.make_products import product_lines
 
 __all__ = ["FullTilt", "Measured"]
 
@@ -121,8 +120,8 @@ class FullTilt:
     # -- the others ------------------------------------------------------------------------------------------------
 
     async def _job_of_the_neighbour(self) -> float:
-        content = "".join(product_lines(1000, seed=7)).encode()
-        key = await self._uploaded(self._neighbour, content)
+        self._files += 1
+        key = await self._uploaded(self._neighbour, _products(f"neighbour-{self._files}", 1000))
         body = {"type": "product-import", "context": {"fileKey": key}}
         made = (await _fine(self._neighbour.post("/admin/batch-jobs", json=body)))["batch_job"]
         async with (
@@ -187,8 +186,7 @@ class FullTilt:
 
     async def _make(self) -> int:
         self._files += 1
-        content = "".join(product_lines(200, seed=self._files)).encode()
-        return await self._created(await self._uploaded(self._member, content))
+        return await self._created(await self._uploaded(self._member, _products(f"member-{self._files}", 200)))
 
     async def _hostile(self) -> int:
         self._files += 1
@@ -218,6 +216,13 @@ _HOSTILE_FILES: Final[tuple[tuple[bytes, dict[str, str]], ...]] = (
     (b"PK\x03\x04" + b"\0" * 100_000, {}),
     (b"Product Handle,Product Title\n" + b"a,b\n" * 20_000, {}),
 )
+
+
+def _products(name: str, rows: int) -> bytes:
+    """A file of so many new products."""
+    header = "Product Handle,Product Title,Variant Title,Variant SKU,Option 1 Name,Option 1 Value,Price USD"
+    lines = (f"{name}-{row},Bowl {row},Small,{name}-{row},Size,S,{row % 90}.50" for row in range(rows))
+    return "\n".join([header, *lines, ""]).encode()
 
 
 @asynccontextmanager

@@ -179,6 +179,11 @@ class Job:
         return None if self.terminal else counted_for(self.principal, self.created_by)
 
     @property
+    def owner(self) -> str:
+        """In whose turn it is taken, and of whose share of slots: also where everyone on the bus is believed."""
+        return counted_for(self.principal, self.created_by) or self.created_by
+
+    @property
     def suspected(self) -> bool:
         """Whether the job may be what ended a process: its next run has one of its own, so that it harms no other."""
         return self.lost_runs > 0 or self.crashes > 0

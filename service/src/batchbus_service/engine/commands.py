@@ -193,7 +193,8 @@ class Commands:
 
     async def _write(self, request: NewJob, cause: Cause) -> Job:
         worker = self._worker
-        permit = await worker.permit_for(request.type) if worker else None
+        owner = counted_for(request.principal, request.created_by) or request.created_by
+        permit = await worker.permit_for(request.type, owner) if worker else None
         try:
             claim_for = worker.id if worker and permit else None
             job, new = await self._transitions.create(request, cause, claim_for=claim_for)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -107,8 +107,8 @@ class Dispatcher(Lifetime):
 
     # -- for intake ------------------------------------------------------------------------------------------------
 
-    async def permit_for(self, job_type: str) -> Permit | None:
-        """A slot to pre-process a new job of this type at once; None if there is none, or if others wait for it.
+    async def permit_for(self, job_type: str, owner: str) -> Permit | None:
+        """A slot to pre-process a new job of this type and owner at once; None if there is none, or if others wait for it.
 
         A slot that is free in a moment is waited for: a job that is written without one costs two writes more.
         """
@@ -116,7 +116,7 @@ class Dispatcher(Lifetime):
             return None
         if self._found["pre_process"] or work_queue("pre_process", job_type) in self._busy_queues:
             return None
-        return await self._slots.take_within("pre_process", _PERMIT_SECONDS)
+        return await self._slots.take_within("pre_process", owner, _PERMIT_SECONDS)
 
     def offer(self, job: Job) -> None:
         """A job that this process wrote waits for a slot: it can be claimed here without being read back."""
@@ -127,6 +127,7 @@ class Dispatcher(Lifetime):
             return
         if job.ready_at <= self._transitions.clock.now():
             self._found[job.phase].add(job)
+            self._slots.want(job.owner)
             if self._slots.free(job.phase):
                 self._look_now.set()
 
@@ -262,8 +263,12 @@ class Dispatcher(Lifetime):
         while self._slots.free(phase) and not self._closing:
             if not self._found[phase] and not await self._search(phase):
                 return
-            job = self._found[phase].take()
-            if (permit := self._slots.take(phase)) is None:
+            job = self._found[phase].take(lambda owner: self._slots.may(phase, owner))
+            if job is None:  # those whose jobs are found have their part of the slots
+                if not await self._search_others(phase):
+                    return
+                continue
+            if (permit := self._slots.take(phase, job.owner)) is None:
                 self._found[phase].put_back(job)
                 return
             claimed = None
@@ -290,14 +295,23 @@ class Dispatcher(Lifetime):
             else:
                 self._busy_queues.discard(name)
             if len(waiting) >= _WANT:
-                waiting += await self._of_others(phase, job_type, waiting)
+                owners = {job.counted_for for job in waiting}
+                waiting += await self._of_others(phase, job_type, owners)
             found += (job for job in waiting if self._is_out(job, now))
         # In any order: two workers that read the same jobs should not both begin with the oldest.
         random.shuffle(found)
         self._found[phase].extend(found)
         return bool(found)
 
-    async def _of_others(self, phase: Phase, job_type: str, waiting: Collection[Job]) -> list[Job]:
+    async def _search_others(self, phase: Phase) -> bool:
+        """Look for jobs of those who have none among those that are found."""
+        owners = {job.counted_for for job in self._found[phase]}
+        found = [job for job_type in self._types for job in await self._of_others(phase, job_type, owners)]
+        now = self._transitions.clock.now()
+        self._found[phase].extend(job for job in found if self._is_out(job, now))
+        return bool(found)
+
+    async def _of_others(self, phase: Phase, job_type: str, owners: Set[str | None]) -> list[Job]:
         """Jobs of those who have none among the oldest, and would wait for all that somebody else has queued before them.
 
         It reads past all of these, so it takes no more than a tenth of the time.
@@ -305,7 +319,6 @@ class Dispatcher(Lifetime):
         clock = self._transitions.clock
         if (began := clock.monotonic()) < self._others_at:
             return []
-        owners = {job.counted_for for job in waiting}
         found = await self._transitions.store.waiting_of_others(phase, job_type, owners, until=clock.now(), want=_WANT)
         ended = clock.monotonic()
         self._others_at = ended + (ended - began) / _OTHERS_SHARE

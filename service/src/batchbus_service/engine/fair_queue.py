@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from batchbus_service.domain.job import Job
 
@@ -25,6 +25,9 @@ class FairQueue:
     def __len__(self) -> int:
         return self._count
 
+    def __iter__(self) -> Iterator[Job]:
+        return (job for jobs in self._of.values() for job in jobs)
+
     @property
     def owners(self) -> list[str]:
         """Those who have a job in it."""
@@ -32,7 +35,7 @@ class FairQueue:
 
     def add(self, job: Job) -> None:
         """Keep the job. If there are `most` already, the last of whoever has most makes way, which may be this one."""
-        self._of.setdefault(owner_of(job), deque()).append(job)
+        self._of.setdefault(job.owner, deque()).append(job)
         self._count += 1
         if self._count > self._most:
             largest = max(self._of, key=lambda owner: len(self._of[owner]))
@@ -45,12 +48,12 @@ class FairQueue:
         for job in jobs:
             self.add(job)
 
-    def take(self) -> Job:
-        """The next job of the owner whose turn it is, who is last then. Raises `IndexError` if there is none."""
-        if not self._of:
-            raise IndexError("no job is kept")
-        owner, jobs = next(iter(self._of.items()))
-        del self._of[owner]
+    def take(self, may: Callable[[str], bool] = lambda _owner: True) -> Job | None:
+        """The next job of the owner whose turn it is, who is last then; None if there is none. `may`: who has a turn at all."""
+        owner = next(filter(may, self._of), None)
+        if owner is None:
+            return None
+        jobs = self._of.pop(owner)
         job = jobs.popleft()
         if jobs:
             self._of[owner] = jobs
@@ -59,13 +62,7 @@ class FairQueue:
 
     def put_back(self, job: Job) -> None:
         """Give back what `take` has just returned: it comes next."""
-        owner = owner_of(job)
-        jobs = self._of.pop(owner, deque())
+        jobs = self._of.pop(job.owner, deque())
         jobs.appendleft(job)
-        self._of = {owner: jobs, **self._of}
+        self._of = {job.owner: jobs, **self._of}
         self._count += 1
-
-
-def owner_of(job: Job) -> str:
-    """Who waits for the job: also where everyone on the bus is believed."""
-    return job.counted_for or job.created_by

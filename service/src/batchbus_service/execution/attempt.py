@@ -201,7 +201,7 @@ class Attempt:
         if self.job.phase == "process":
             return Completed(context)
         if not draft.dry_run or self.job.confirmed_early:
-            self._next_permit = self._slots.take("process")
+            self._next_permit = self._slots.take("process", self.job.owner)
         return PreProcessed(context, draft.dry_run, go_on=self._next_permit is not None)
 
     async def _ended_by(self, error: BaseException, heartbeat: Heartbeat) -> Outcome:
