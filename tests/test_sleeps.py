@@ -110,6 +110,8 @@ _REASONS: Final = {
         "execution/test_executor.py test_a_strategy_that_awaits_is_not_named.awaits",
         "http/test_connections.py test_bytes_now_and_then_are_too_slow_for_a_body.dribble",
         "http/test_connections.py test_bytes_now_and_then_buy_a_head_no_time.dribble",
+        "storage/test_grouped.py "
+        "test_a_group_that_is_not_answered_keeps_others_waiting_for_a_second_but_for_those_of_its_jobs.scene",
     },
     "no time at all: one turn of the loop, in which another task begins or could go on": {
         "access/test_quota.py Counted._count",
@@ -121,6 +123,8 @@ _REASONS: Final = {
         "events/test_subscriber.py test_no_more_handlers_run_than_are_allowed.count",
         "execution/test_executor.py "
         "test_who_blocks_the_others_is_named_even_after_a_strategy_has_cancelled_all_that_is_on_the_loop.cancels_all",
+        "storage/test_grouped.py Gated.under_way",
+        "storage/test_grouped.py test_a_write_waits_for_nothing_and_those_that_come_meanwhile_go_together",
         "strategies/test_lookup.py test_queries_are_small_and_few_at_once.Things.to_list",
         "strategies/test_waiting.py test_a_wait_ends_when_its_time_is_over_or_what_it_waits_for_is_done",
         "strategies/test_waiting.py test_an_interruption_ends_all_waits_and_those_that_begin_later",

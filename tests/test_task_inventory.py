@@ -49,6 +49,7 @@ _ENDS_WITH_ITS_WORK: Final = {
     "service/execution/isolation/requests.py RequestServer.heard": "one request; what it raises is told to the child",
     "service/execution/isolation/process.py ChildProcess.start": "to the end of the child, and every Exception ends that",
     "service/journal/transitions.py _unbroken": "one write, awaited",
+    "service/storage/grouped.py GroupedJobStore._begin": "one group of writes; what it raises is the answer to each",
     "service/storage/line_index.py LinePages._offsets_of": "one count, awaited",
     "service/journal/outbox.py Outbox.hand_over": "the events of one job; the rescuer finds what it leaves",
     "service/execution/heartbeat.py Heartbeat._spawn": "one beat or message, which begins the next in any case",

@@ -10,6 +10,7 @@ from typing import Final
 from tests.benchmarks import (
     backlog,
     bus,
+    engine,
     handover,
     imports,
     jobs,
@@ -25,6 +26,7 @@ from tests.benchmarks.ground import Ground, open_ground
 
 BENCHMARKS: Final[Mapping[str, Callable[[Ground], Awaitable[None]]]] = {
     "bus": bus.run,
+    "engine": engine.run,
     "jobs": jobs.run,
     "imports": imports.run,
     "records": records.run,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.explanation import Served, explain
-from batchbus_service.domain.job import TERMINAL, Job, Status
+from batchbus_service.domain.job import TERMINAL, Job, Status, evolve
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, due_at
 from batchbus_service.domain.moves import MOVES
 from batchbus_service.domain.result import JobResult
@@ -263,3 +263,14 @@ def test_a_job_waits_an_hour_for_room_and_then_that_is_a_failure_like_any_other(
     assert (lost.failures, lost.status) == (1, Status.CREATED)
     failed = decider.no_room(decider.claim(replace(lost, ready_at=late), "worker-1", late), late, "no room", Cause())
     assert failed.status is Status.FAILED
+
+
+def test_a_job_with_other_values_is_another_job_and_has_no_fields_but_a_jobs(decider: Decider) -> None:
+    job = new_job(decider)
+    other = evolve(job, published=1)
+    assert other == replace(job, published=1) and job.published == 0
+    assert type(other) is Job
+    with pytest.raises(TypeError, match="no field speed"):
+        evolve(job, speed=3)  # type: ignore[call-arg]
+    with pytest.raises(FrozenInstanceError):
+        other.published = 2  # type: ignore[misc]

@@ -10,12 +10,30 @@ from random import Random
 from typing import Any, cast
 
 from batchbus_events import topics
-from batchbus_events.bus import BusUnavailable, Consumer, Delivery, Handler, Message, PublishRefused, QueueState
+from batchbus_events.bus import (
+    BusError,
+    BusUnavailable,
+    Consumer,
+    Delivery,
+    Handler,
+    Message,
+    PublishRefused,
+    QueueState,
+)
 from batchbus_events.memory import MemoryBus
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.ports import HistoryReader, JobStore, ProcessStore, RecordedHistory, Renewal, ReplayStore
+from batchbus_service.domain.ports import (
+    Answer,
+    HistoryReader,
+    JobStore,
+    JobWrite,
+    ProcessStore,
+    RecordedHistory,
+    Renewal,
+    ReplayStore,
+)
 from batchbus_service.domain.replay import Replay
 from batchbus_service.domain.selection import Selection
 from batchbus_strategies import Phase
@@ -144,11 +162,24 @@ class FaultyStore:
     async def settle(self, jobs: Sequence[Job]) -> None:
         await self.faults.on_database(lambda: self.store.settle(jobs))
 
+    async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
+        async def some() -> Sequence[Answer]:
+            # The connection may break at any place of the group.
+            if self.faults.random.random() < self.faults.chance:
+                await self.store.write_all(writes[: self.faults.random.randrange(len(writes))])
+                raise StoreUnavailable("simulated: some of a group")
+            return await self.store.write_all(writes)
+
+        return cast("Sequence[Answer]", await self.faults.on_database(some))
+
     async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         return bool(await self.faults.on_database(lambda: self.store.move_wake_at(job, wake_at)))
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         await self.faults.on_database(lambda: self.store.put_off(jobs, wake_at))
+
+    async def any_waiting(self, queues: Set[str]) -> bool:
+        return bool(await self._look(lambda: self.store.any_waiting(queues)))
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         found = await self._look(lambda: self.store.waiting(phase, job_type, until=until, want=want))
@@ -284,19 +315,34 @@ class FaultyBus:
         self.vouches = bus.vouches
 
     async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
-        def deed() -> Awaitable[None]:
-            return self._bus.publish(exchange, message, mandatory=mandatory)
+        await self._around(lambda: self._bus.publish(exchange, message, mandatory=mandatory))
 
-        def lost() -> Exception:
-            nacked = self._faults.random.random() < 0.3
-            return PublishRefused("simulated: the broker has nacked it") if nacked else BusUnavailable("simulated")
+    async def publish_all(self, exchange: str, messages: Sequence[Message]) -> tuple[int, BusError | None]:
+        faults = self._faults
+        # The connection may break at any place, or a queue be full from one message on; and not all may be confirmed
+        # of those that got through.
+        arrived = confirmed = len(messages)
+        if faults.random.random() < faults.chance:
+            arrived = faults.random.randrange(len(messages) + 1)
+            confirmed = faults.random.randrange(arrived + 1)
+        error: BusError | None = None if confirmed == len(messages) else self._lost()
+        try:
+            await self._around(lambda: self._bus.publish_all(exchange, messages[:arrived]))
+        except BusError as nothing:
+            confirmed, error = 0, nothing
+        return confirmed, error
 
+    async def _around(self, deed: Callable[[], Awaitable[Any]]) -> None:
         if not self.connected:
             raise BusUnavailable("simulated")
         if "publishing" in self._faults.away:
             await asyncio.sleep(_NO_CONFIRM_SECONDS)
             raise BusUnavailable("simulated: an alarm")
-        await self._faults.around("broker", deed, lost)
+        await self._faults.around("broker", deed, self._lost)
+
+    def _lost(self) -> BusError:
+        nacked = self._faults.random.random() < 0.3
+        return PublishRefused("simulated: the broker has nacked it") if nacked else BusUnavailable("simulated")
 
     async def consume(
         self, queue: topics.Queue, handler: Handler, *, prefetch: int, on_rebuilt: Callable[[], None] | None = None

@@ -5,7 +5,7 @@ It knows one schema of jobs less, the triggers of an earlier minor version, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -17,6 +17,7 @@ from batchbus_events.topics import Queue
 from batchbus_service.domain.early import Placeholder
 from batchbus_service.domain.errors import UnreadableJob
 from batchbus_service.domain.job import Job
+from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Update
 from batchbus_strategies import Phase
 from tests.engine.faulty import FaultyBus, FaultyStore
 
@@ -48,6 +49,17 @@ class OlderStore(FaultyStore):
 
     async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
         return await super().update(old, replace(new, writer=old.writer), same_lease=same_lease, by_owner=by_owner)
+
+    async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
+        return await super().write_all([self._as_written(write) for write in writes])
+
+    def _as_written(self, write: JobWrite) -> JobWrite:
+        match write:
+            case Insertion(job):
+                return Insertion(self._written(job))
+            case Update(old=old, new=new):
+                return replace(write, new=replace(new, writer=old.writer))
+        return write
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         found = await super().waiting(phase, job_type, until=until, want=want + _MORE)

@@ -62,3 +62,22 @@ def test_owners_who_have_no_turn_are_passed_over_and_keep_their_place() -> None:
     assert first is not None and first.id == "b0"
     assert queue.take(lambda owner: owner != "a") is None
     assert taken(queue) == "a0 a1"
+
+
+def test_a_job_is_in_it_once_in_its_latest_version() -> None:
+    queue = FairQueue(10)
+    first, second = jobs("a", 2)
+    queue.extend([first, second, replace(first, version=7)])
+    job = queue.take()
+    assert job is not None and (job.id, job.version, len(queue)) == ("a0", 7, 1)
+
+
+def test_only_what_is_kept_is_refreshed_and_only_by_its_own_version() -> None:
+    queue = FairQueue(10)
+    (first,) = jobs("a", 1)
+    queue.add(first)
+    for job in (replace(first, published=5, version=9), *jobs("b", 1)):
+        queue.refresh(job)
+    assert list(queue) == [first]
+    queue.refresh(replace(first, published=5))
+    assert [job.published for job in queue] == [5]

@@ -42,6 +42,7 @@ from batchbus_service.journal.outbox import Outbox
 from batchbus_service.journal.presence import Presence
 from batchbus_service.journal.transitions import Transitions
 from batchbus_service.operations.replay.replayer import Replayer
+from batchbus_service.storage.grouped import GroupedJobStore
 from batchbus_service.telemetry.background import Background
 from batchbus_service.telemetry.queues import QueueDepths
 from batchbus_strategies import BatchStrategy, Draft, Json, Phase, Services
@@ -242,6 +243,7 @@ class World:
         bus, store = FaultyBus(self.bus, faults), FaultyStore(self.store, faults)
         if older:
             bus, store = OlderBus(self.bus, faults), OlderStore(store, self.older_schema)
+        grouped = GroupedJobStore(store)
         background = Background(log)
         clock = VirtualClock(
             asyncio.get_running_loop(),
@@ -257,8 +259,8 @@ class World:
         strategy = self.strategy(name)
         slots = Slots({"process": 4, "pre_process": 2})
         types = [strategy.batch_type]
-        outbox = Outbox(bus, store, clock, _POLICY, presence, log, kept_for=kept_for(slots, types))
-        transitions = Transitions(store, outbox, clock, Decider(_POLICY, lambda: f"event-{next(self.numbers)}"), log)
+        outbox = Outbox(bus, grouped, clock, _POLICY, presence, log, kept_for=kept_for(slots, types))
+        transitions = Transitions(grouped, outbox, clock, Decider(_POLICY, lambda: f"event-{next(self.numbers)}"), log)
         notifier = Notifier(bus, log)
 
         async def ended() -> None:

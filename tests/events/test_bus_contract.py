@@ -134,6 +134,37 @@ async def test_a_full_queue_refuses(bus: Bus) -> None:
             await bus.publish(topics.EVENTS, message())
 
 
+async def test_messages_that_are_published_back_to_back_arrive_in_order_and_are_confirmed(bus: Bus) -> None:
+    inbox = Inbox()
+    await bus.consume(subscription(), inbox, prefetch=50)
+    bodies = [b"x" * (100_000 if number == 7 else 10) + str(number).encode() for number in range(30)]
+
+    confirmed = await bus.publish_all(topics.EVENTS, [message(body) for body in bodies])
+
+    assert confirmed == (30, None)
+    assert await inbox.bodies(30) == bodies
+
+
+async def test_of_messages_back_to_back_the_first_that_is_refused_is_known(bus: Bus) -> None:
+    full = Queue(
+        name="tests.full",
+        bindings=(Binding(topics.EVENTS, "batch.#"),),
+        durable=False,
+        exclusive=True,
+        arguments={"x-max-length": 5, "x-overflow": "reject-publish"},
+    )
+    inbox = Inbox()
+    consumer = await bus.consume(full, inbox, prefetch=1)
+    await consumer.pause()
+
+    confirmed, error = await bus.publish_all(topics.EVENTS, [message(str(number).encode()) for number in range(20)])
+
+    assert isinstance(error, PublishRefused)
+    assert 5 <= confirmed < 20, "the broker looks at the length a moment later"
+    await consumer.resume()
+    assert (await inbox.next()).message.body == b"0"
+
+
 async def test_publishing_a_trigger_returns_when_it_is_persisted_if_the_bus_loses_messages(setup: Setup) -> None:
     inbox = Inbox()
     await setup.bus.consume(topics.TRIGGERS_QUEUE, inbox, prefetch=1)

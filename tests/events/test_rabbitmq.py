@@ -23,6 +23,7 @@ from batchbus_events.bus import (
 from batchbus_events.rabbitmq import RabbitBus
 from batchbus_events.topics import Binding, Queue
 from tests.events.inbox import Inbox
+from tests.events.proxy import Proxy
 from tests.patience import PATIENCE
 from tests.rabbitmq_node import RabbitNode
 
@@ -239,6 +240,29 @@ async def test_a_publisher_goes_on_after_a_refusal_and_after_a_return(bus: Rabbi
     assert [type(result) for result in results] == [PublishRefused, type(None), Unroutable]
     await consumer.resume()
     assert await inbox.bodies(1) == [b"fits"]
+
+
+async def test_what_goes_out_back_to_back_keeps_its_order_when_connections_are_lost(url: str, bus: RabbitBus) -> None:
+    inbox = Inbox()
+    await bus.consume(EXCLUSIVE_QUEUE, inbox, prefetch=1000)
+    pending, cuts = list(range(400)), 0
+    async with Proxy.to(url) as proxy, RabbitBus.open(proxy.url, publish_timeout=PATIENCE) as publisher:
+        while pending:
+            if cuts < 8:
+                cuts += 1
+                asyncio.get_running_loop().call_later(0.0005 * cuts, proxy.cut)
+            some = [message(str(number).encode()) for number in pending[:40]]
+            confirmed, error = await publisher.publish_all(topics.EVENTS, some)
+            assert error is None or isinstance(error, BusUnavailable)
+            pending = pending[confirmed:]
+
+    seen: list[int] = []
+    while len(seen) < 400:
+        delivery = await inbox.next()
+        await delivery.ack()
+        if (number := int(delivery.message.body)) not in seen:
+            seen.append(number)
+    assert seen == list(range(400))
 
 
 async def test_a_held_message_comes_again_as_it_was(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -289,4 +289,25 @@ MUTATIONS: Final = (
         wrong.always(True),
         ("tests/engine/test_principals.py", "tests/engine/test_bus_matrix.py"),
     ),
+    Mutation(
+        "a group is answered as a whole",
+        "of writes that went together, those that were refused are taken for written",
+        "batchbus_service.storage.mongo.jobs:MongoJobStore._ask_for",
+        wrong.all_written,
+        ("tests/storage/test_groups_contract.py",),
+    ),
+    Mutation(
+        "a group has a job twice",
+        "two writes of a job go together, and the second meets the job as it was before the first",
+        "batchbus_service.storage.grouped:GroupedJobStore._taken",
+        wrong.all_that_waits,
+        ("tests/storage/test_grouped.py",),
+    ),
+    Mutation(
+        "one event of several is passed over",
+        "an event that the broker did not confirm is lost if one behind it got through",
+        "batchbus_service.journal.outbox:Outbox._offer",
+        wrong.to_the_last,
+        (SIMULATION,),
+    ),
 )

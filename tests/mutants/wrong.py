@@ -12,6 +12,8 @@ from batchbus_service.domain.lifecycle import Cause
 
 __all__ = [
     "all_at_once",
+    "all_that_waits",
+    "all_written",
     "always",
     "any_fence",
     "any_version",
@@ -33,6 +35,7 @@ __all__ = [
     "rejects_early",
     "sleeps",
     "slot_for_nobody",
+    "to_the_last",
     "twice",
     "unfenced",
     "without_lease",
@@ -218,3 +221,29 @@ def only_the_last(real: Any) -> Any:
         )
 
     return hand_over
+
+
+def all_written(_real: Any) -> Any:
+    async def _ask_for(_self: object, _writes: object, answers: list[object], unsure: Any) -> None:
+        for place in unsure:
+            answers[place] = True
+
+    return _ask_for
+
+
+def all_that_waits(_real: Any) -> Any:
+    def _taken(self: Any) -> object:
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    return _taken
+
+
+def to_the_last(real: Any) -> Any:
+    async def _offer(self: Any, pending: Any, entries: Any) -> None:
+        done = pending.done
+        await real(self, pending, entries)
+        if len(entries) > 1 and pending.done > done:
+            pending.done = entries[-1].seq
+
+    return _offer

@@ -14,7 +14,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from batchbus_events.ids import new_ulid
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger, Placeholder
 from batchbus_service.domain.errors import JobExists, NotStorable, TooLarge
-from batchbus_service.domain.job import Checkpoint, Job, Status
+from batchbus_service.domain.job import Checkpoint, Job, Status, work_queue
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, due_at
 from batchbus_service.domain.ports import JobStore, Renewal
 from batchbus_service.domain.result import JobResult
@@ -230,6 +230,16 @@ async def test_waiting_jobs_are_found_past_those_of_owners_who_have_queued_many(
     assert await find("pre_process", "noop", {"usr_1", None}, until=seconds(5), want=9) == others[:1]
     assert await find("pre_process", "noop", {"usr_1"}, until=NOW, want=9) == others[:1]
     assert await find("process", "noop", set(), until=seconds(5), want=9) == []
+
+
+async def test_one_question_says_whether_anything_waits_in_any_of_many_queues(store: JobStore) -> None:
+    ours = {work_queue("pre_process", "noop"), work_queue("process", "noop")}
+    await store.insert(DECIDER.claim(job_like(1), "worker-1", NOW))
+    await store.insert(job_like(2, job_type="other"))
+    assert not await store.any_waiting(ours)
+    assert await store.any_waiting({*ours, work_queue("pre_process", "other")})
+    await store.insert(job_like(3, at=seconds(60)))
+    assert await store.any_waiting(ours)
 
 
 async def test_a_job_that_becomes_ready_late_is_found_although_later_times_were_searched(store: JobStore) -> None:

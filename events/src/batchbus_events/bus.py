@@ -15,7 +15,7 @@ The delivery contract:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Protocol
@@ -171,6 +171,14 @@ class Bus(Protocol):
 
         Raises: `BusUnavailable` after a timeout or without a connection, `PublishRefused` on a nack,
         `Unroutable` if `mandatory` and no queue took it.
+        """
+
+    async def publish_all(self, exchange: str, messages: Sequence[Message]) -> tuple[int, BusError | None]:
+        """Publish one after the other, without waiting for a confirm in between, and then wait for all confirms.
+
+        Returns how many were confirmed before the first that was not, and why that one was not. Any from there on
+        may or may not have been published: publish them again, in the same order. A queue that has refused one may
+        have taken later ones; apart from that, what is published here arrives in its order.
         """
 
     async def consume(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -23,6 +23,7 @@ from batchbus_events import topics
 from batchbus_events.bus import (
     ROUTING_KEY,
     USER_ID,
+    BusError,
     BusUnavailable,
     Handler,
     LogGap,
@@ -115,6 +116,14 @@ class MemoryBus:
         for queue, copy in copies:
             if queue.spec is topics.TRIGGERS_QUEUE and queue.consumers:
                 await self._settled(copy)
+
+    async def publish_all(self, exchange: str, messages: Sequence[Message]) -> tuple[int, BusError | None]:
+        for number, message in enumerate(messages):
+            try:
+                await self.publish(exchange, message)
+            except BusError as error:
+                return number, error
+        return len(messages), None
 
     def _vouched(self, _exchange: str, message: Message) -> Message:
         """The message with its publisher, as its readers are to see it: there is no broker to vouch for one."""

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder, why_not_kept
-from batchbus_service.domain.errors import JobExists, TooLarge
-from batchbus_service.domain.job import Job, got_on
-from batchbus_service.domain.ports import Renewal
+from batchbus_service.domain.errors import JobExists, StoreError, TooLarge
+from batchbus_service.domain.job import Job, got_on, work_queue
+from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Renewal, Update
 from batchbus_service.domain.ports.jobs import WRITTEN_BY_HEARTBEATS
 from batchbus_service.storage.mongo.codec import encoded
 from batchbus_service.storage.mongo.document import to_document
@@ -69,6 +69,22 @@ class MemoryJobStore:
             wake_at = job.wake_at if stored.version == job.version else stored.wake_at
             self.jobs[job.id] = replace(stored, published=max(stored.published, job.published), wake_at=wake_at)
 
+    async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
+        return [await self._answer(write) for write in writes]
+
+    async def _answer(self, write: JobWrite) -> Answer:
+        try:
+            match write:
+                case Insertion(job):
+                    await self.insert(job)
+                case Update():
+                    return await self.update(write.old, write.new, same_lease=write.same_lease, by_owner=write.by_owner)
+                case Renewal():
+                    return await self.renew(write)
+        except StoreError as error:
+            return error
+        return True
+
     async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         stored = self.jobs.get(job.id)
         if stored is None or stored.wake_at != job.wake_at:
@@ -79,6 +95,9 @@ class MemoryJobStore:
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         for job, time in zip(jobs, wake_at, strict=True):
             await self.move_wake_at(job, time)
+
+    async def any_waiting(self, queues: Set[str]) -> bool:
+        return any(job.ready_at and work_queue(job.phase, job.type) in queues for job in self.jobs.values())
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         ready = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import count
@@ -107,6 +107,31 @@ class RabbitBus:
         return self._publishing.up and self._consuming.up and not self._silent
 
     async def publish(self, exchange: str, message: Message, *, mandatory: bool = False) -> None:
+        await self._publish_on(None, exchange, message, mandatory=mandatory)
+
+    async def publish_all(self, exchange: str, messages: Sequence[Message]) -> tuple[int, BusError | None]:
+        wire: Wire | None = None
+
+        async def published(message: Message) -> BusError | None:
+            try:
+                await self._publish_on(wire, exchange, message)
+            except BusError as error:
+                return error
+            return None
+
+        try:
+            with bus_errors(_not_published(messages[0])):
+                async with asyncio.timeout(self._publish_timeout):
+                    wire = await self._publish_wire()
+        except BusError as error:
+            return 0, error
+        # All on one channel: when it is lost, none of them can overtake another on a new one.
+        errors = await asyncio.gather(*map(published, messages))
+        failed = next((number for number, error in enumerate(errors) if error), None)
+        return (len(messages), None) if failed is None else (failed, errors[failed])
+
+    async def _publish_on(self, wire: Wire | None, exchange: str, message: Message, *, mandatory: bool = False) -> None:
+        """On that channel, or if it is None on the one that there is."""
         properties = Basic.Properties(
             content_type=message.content_type,
             headers=dict(message.headers),
@@ -114,11 +139,10 @@ class RabbitBus:
             message_id=message.message_id,
             user_id=self.user,
         )
-        wire = None
         try:
-            with bus_errors(f"{message.routing_key} could not be published"):
+            with bus_errors(_not_published(message)):
                 async with asyncio.timeout(self._publish_timeout):
-                    wire = await self._publish_wire()
+                    wire = wire or await self._publish_wire()
                     await wire.basic_publish(
                         message.body,
                         exchange=exchange,
@@ -254,6 +278,10 @@ class RabbitBus:
         await asyncio.gather(*(consumer.close() for consumer in self._consumers))
         await asyncio.gather(self._publishing.close(), self._consuming.close())
         await self._background.finish()
+
+
+def _not_published(message: Message) -> str:
+    return f"{message.routing_key} could not be published"
 
 
 def _user_of(url: URL) -> str | None:

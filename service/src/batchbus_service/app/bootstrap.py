@@ -47,6 +47,7 @@ from batchbus_service.operations.replay.replayer import Replayer
 from batchbus_service.operations.service import Service
 from batchbus_service.storage.clock import MEASURED_BY, ServerClock
 from batchbus_service.storage.files import FileStore
+from batchbus_service.storage.grouped import GroupedJobStore
 from batchbus_service.storage.metered import MeteredJobStore
 from batchbus_service.storage.mongo.connection import mongo_stores, open_database
 from batchbus_service.storage.mongo.lent import lend
@@ -185,7 +186,7 @@ async def _open_base(
         log.info("strategies_loaded", folder=str(settings.strategies_folder.absolute()), types=[*registry.strategies])
     meter = PrometheusMeter(registry.strategies)
     stores = mongo_stores(database, clock, embedded=settings.embedded)
-    stores = replace(stores, jobs=MeteredJobStore(stores.jobs, meter))
+    stores = replace(stores, jobs=GroupedJobStore(MeteredJobStore(stores.jobs, meter)))
     await stores.jobs.prepare()
     await clock.measure()
     await stack.enter_async_context(clock.kept_right(background))

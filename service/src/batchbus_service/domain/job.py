@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from batchbus_events import catalog
 from batchbus_service.domain.bus_rules import counted_for
@@ -23,6 +23,7 @@ __all__ = [
     "Lease",
     "Status",
     "Writer",
+    "evolve",
     "got_on",
     "plain",
     "work_queue",
@@ -111,9 +112,12 @@ class Checkpoint:
     """Files of row errors up to that point, over all runs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """A job as stored. Times are UTC with milliseconds; dicts and lists in it are never changed in place."""
+    """A job as stored. Times are UTC with milliseconds; dicts and lists in it are never changed in place.
+
+    Without slots, so that `evolve` can copy it in one go.
+    """
 
     id: str
     type: str
@@ -208,9 +212,27 @@ class Job:
         return self.history[self.published :]
 
 
+if TYPE_CHECKING:
+    from dataclasses import replace as evolve
+else:
+
+    def evolve(job: Job, **changes: object) -> Job:
+        """The job with other values of some fields, as `dataclasses.replace`, which runs through all fields each time.
+
+        A job has 31 of them, and changes some 30 times in its life. Raises `TypeError` for a field that there is not.
+        """
+        evolved = object.__new__(Job)
+        fields = vars(evolved)
+        fields.update(vars(job))
+        fields.update(changes)
+        if len(fields) != len(vars(job)):
+            raise TypeError(f"a job has no field {', '.join(changes.keys() - vars(job).keys())}")
+        return evolved
+
+
 def got_on(job: Job) -> Job:
     """The job as it is once a run has made a new checkpoint, or ended well: what went wrong before counts no more."""
-    return replace(job, failures=0, lost_runs=0, crashes=0)
+    return evolve(job, failures=0, lost_runs=0, crashes=0)
 
 
 def plain(text: str, limit: int = MAX_TEXT) -> str:

@@ -17,15 +17,7 @@ from batchbus_service.domain.again import checked_again, retried
 from batchbus_service.domain.bus_rules import BusRules
 from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.event_data import numbers
-from batchbus_service.domain.job import (
-    Checkpoint,
-    HistoryEntry,
-    Job,
-    Lease,
-    Status,
-    got_on,
-    plain,
-)
+from batchbus_service.domain.job import Checkpoint, HistoryEntry, Job, Lease, Status, evolve, got_on, plain
 from batchbus_service.domain.moves import reached
 from batchbus_service.domain.omissions import NO_ROOM, with_omissions
 from batchbus_service.domain.plans import REFUSED, why_refused
@@ -151,7 +143,7 @@ class Decider:
         if early and job.status is Status.CREATED:
             if job.confirmed_early:
                 raise NotAllowed("The batch job is confirmed already")
-            remembered = replace(
+            remembered = evolve(
                 job,
                 confirmed_early=cause.event_id or "confirmed",
                 confirmed_early_digest=plan_digest,
@@ -162,7 +154,7 @@ class Decider:
             raise NotAllowed("Cannot confirm processing for a batch job that is not pre processed")
         if refusal := why_refused(job, plan_digest, required=self.policy.require_plan_digest):
             raise NotAllowed(refusal)
-        confirmed = replace(
+        confirmed = evolve(
             reached(job, Status.CONFIRMED, now),
             ready_at=now,
             confirm_by=None,
@@ -176,7 +168,7 @@ class Decider:
             return job
         if job.terminal:
             raise NotAllowed(f"Cannot cancel {job.status} batch job")
-        canceled = replace(
+        canceled = evolve(
             reached(job, Status.CANCELED, now),
             ready_at=None,
             confirm_by=None,
@@ -203,7 +195,7 @@ class Decider:
         """Give the job to a worker that has a free slot; a confirmed job starts processing with the same write."""
         if job.ready_at is None or job.terminal:
             raise NotAllowed(f"The job is not ready to be taken: it is {job.status}")
-        claimed = replace(
+        claimed = evolve(
             job,
             fence=job.fence + 1,
             lease=Lease(worker, now + self.policy.lease),
@@ -220,20 +212,20 @@ class Decider:
         result = job.result or JobResult()
         errors, parts = result.error_count, sum(result.error_parts.values())
         checkpoint = Checkpoint("process", None, errors=errors, error_parts=parts) if errors else None
-        job = replace(got_on(reached(job, Status.PRE_PROCESSED, now)), checkpoint=checkpoint)
+        job = evolve(got_on(reached(job, Status.PRE_PROCESSED, now)), checkpoint=checkpoint)
         job, refused = self._early_compared(job)
         entries.append(self._entry(job, "batch.pre_processed", now, cause, refused))
         if job.dry_run and not job.confirmed_early:
-            rested = replace(job, lease=None, confirm_by=now + self.policy.confirm_within)
+            rested = evolve(job, lease=None, confirm_by=now + self.policy.confirm_within)
             return self._sealed(rested, now, *entries)
         confirmed_by = Cause(event_id=job.confirmed_early) if job.confirmed_early else cause
-        job = replace(reached(job, Status.CONFIRMED, now), confirmed_early=None, confirmed_early_digest=None)
+        job = evolve(reached(job, Status.CONFIRMED, now), confirmed_early=None, confirmed_early_digest=None)
         entries.append(self._entry(job, "batch.confirmed", now, confirmed_by, after=1))
         if not go_on:
-            return self._sealed(replace(job, lease=None, ready_at=now), now, *entries)
+            return self._sealed(evolve(job, lease=None, ready_at=now), now, *entries)
         assert job.lease is not None
         lease = replace(job.lease, expires_at=now + self.policy.lease)
-        job = replace(reached(job, Status.PROCESSING, now), lease=lease)
+        job = evolve(reached(job, Status.PROCESSING, now), lease=lease)
         entries.append(self._entry(job, "batch.processing", now, cause, after=2))
         return self._sealed(job, now, *entries)
 
@@ -246,10 +238,10 @@ class Decider:
         if refusal is None:
             return job, {}
         refused: dict[str, Json] = {REFUSED: {"causationid": job.confirmed_early, "message": refusal}}
-        return replace(job, confirmed_early=None, confirmed_early_digest=None), refused
+        return evolve(job, confirmed_early=None, confirmed_early_digest=None), refused
 
     def completed(self, job: Job, now: datetime, cause: Cause) -> Job:
-        done = replace(
+        done = evolve(
             got_on(reached(job, Status.COMPLETED, now)),
             lease=None,
             checkpoint=None,
@@ -264,7 +256,7 @@ class Decider:
         """
         error = plain(error)
         said = error if public is None else plain(public)
-        ended = replace(
+        ended = evolve(
             reached(job, Status.FAILED, now),
             lease=None,
             ready_at=None,
@@ -288,7 +280,7 @@ class Decider:
 
         `jitter`: 0.5 to 1.5, or 0 for no delay, times the delay of the exponential back-off. `public`: as with `failed`.
         """
-        job = replace(job, failures=job.failures + 1)
+        job = evolve(job, failures=job.failures + 1)
         if not retry or job.failures >= self.policy.max_attempts:
             return self.failed(job, now, error, cause, public=public)
         first, longest = self.policy.retry_base.total_seconds(), self.policy.retry_cap.total_seconds()
@@ -299,7 +291,7 @@ class Decider:
         self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0, public: str | None = None
     ) -> Job:
         """A run ended the process that it had for itself. Nothing else ran there, so the job is at fault."""
-        job = replace(job, crashes=job.crashes + 1)
+        job = evolve(job, crashes=job.crashes + 1)
         retry = job.crashes < self.policy.max_crashes
         return self.run_lost(job, now, error, cause, retry=retry, jitter=jitter, public=public)
 
@@ -308,7 +300,7 @@ class Decider:
 
         The job goes on at once, since its next run can harm no other, and the lease was delay enough.
         """
-        job = replace(job, lost_runs=job.lost_runs + 1)
+        job = evolve(job, lost_runs=job.lost_runs + 1)
         if job.lost_runs >= self.policy.max_lost_runs:
             return self.failed(job, now, error, Cause())
         return self._again(job, now, timedelta(0), error, Cause())
@@ -322,7 +314,7 @@ class Decider:
         checkpoint = (
             job.checkpoint if job.checkpoint and job.checkpoint.phase == job.phase else Checkpoint(job.phase, None)
         )
-        waiting = replace(
+        waiting = evolve(
             job,
             lease=None,
             ready_at=_ms(now + pause),
@@ -340,7 +332,7 @@ class Decider:
         if now - since >= self.policy.wait_for_room:
             return self.run_lost(job, now, error, cause, jitter=jitter, public=public)
         ready_at = _ms(now + self.policy.room_every * jitter)
-        waiting = replace(job, lease=None, ready_at=ready_at, no_room_since=since)
+        waiting = evolve(job, lease=None, ready_at=ready_at, no_room_since=since)
         details: dict[str, Json] = {
             "error": plain(error if public is None else public),
             "attempt": job.bad_ends,
@@ -350,11 +342,11 @@ class Decider:
 
     def released(self, job: Job, now: datetime) -> Job:
         """A worker that shuts down gives the job back. This is no failure."""
-        return self._sealed(replace(job, lease=None, ready_at=now), now)
+        return self._sealed(evolve(job, lease=None, ready_at=now), now)
 
     def stopped(self, job: Job, now: datetime, cause: Cause) -> Job:
         """The run of a canceled job has stopped and cleaned up; the result says what had been applied."""
-        rested = replace(job, lease=None)
+        rested = evolve(job, lease=None)
         return self._sealed(rested, now, self._entry(rested, "batch.updated", now, cause))
 
     # -- what the rescuer does ---------------------------------------------------------------------------------
@@ -397,8 +389,8 @@ class Decider:
         )
 
     def _sealed(self, job: Job, now: datetime, *entries: HistoryEntry) -> Job:
-        changed = replace(job, version=job.version + 1, updated_at=now, history=job.history + entries)
-        return replace(changed, wake_at=due_at(changed, now, self.policy))
+        changed = evolve(job, version=job.version + 1, updated_at=now, history=job.history + entries)
+        return evolve(changed, wake_at=due_at(changed, now, self.policy))
 
 
 def due_at(job: Job, now: datetime, policy: Policy) -> datetime | None:

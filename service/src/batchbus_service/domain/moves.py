@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from batchbus_service.domain.errors import NotAllowed
-from batchbus_service.domain.job import Job, Status
+from batchbus_service.domain.job import Job, Status, evolve
 from batchbus_service.domain.state_machine import Move, StateMachine
 
 __all__ = ["MOVES", "reached"]
@@ -41,4 +40,4 @@ def reached(job: Job, status: Status, now: datetime, times: Mapping[Status, date
     times_reached = dict(job.status_at if times is None else times)
     if status is not Status.CREATED:
         times_reached[status] = now
-    return replace(job, status=status, status_at=times_reached, no_room_since=None)
+    return evolve(job, status=status, status_at=times_reached, no_room_since=None)

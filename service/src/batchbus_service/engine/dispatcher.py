@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +35,8 @@ __all__ = ["Dispatcher", "kept_for"]
 _LOOKING: Final = "looking for work"
 _LOOK_EVERY: Final = 1.0
 """Seconds between two looks for waiting jobs without a notification."""
+_ASK_EACH_FOR: Final = 10.0
+"""Seconds for which jobs that wait, perhaps for later, make it vain to ask for all suspects at once."""
 _WANT: Final = 32
 """Waiting jobs read at a time."""
 _KEPT: Final = 64
@@ -98,6 +100,8 @@ class Dispatcher(Lifetime):
         """Work queues that are looked into without a notification."""
         self._others_at = 0.0
         """When jobs of other owners may be looked for again, on the monotonic clock."""
+        self._ask_each_until = 0.0
+        """Until then, suspects are looked into one by one."""
         self._look_now = asyncio.Event()
         self._looker: asyncio.Task[None] | None = None
         self._interrupts: Consumer | None = None
@@ -228,7 +232,10 @@ class Dispatcher(Lifetime):
 
     def _events_are_out(self, jobs: Iterable[Job]) -> None:
         """Jobs that wait are there for everyone once their events are out."""
-        queues = {work_queue(job.phase, job.type) for job in jobs if job.ready_at}
+        waiting = [job for job in jobs if job.ready_at]
+        for job in waiting:
+            self._found[job.phase].refresh(job)  # a claim of it need not ask what is out
+        queues = {work_queue(job.phase, job.type) for job in waiting}
         if queues:
             self.notice(queues)
             self._notifier.notify(queues)
@@ -284,6 +291,8 @@ class Dispatcher(Lifetime):
         """Read some of the oldest waiting jobs of every work queue in which there may be any."""
         now = self._transitions.clock.now()
         found: list[Job] = []
+        crowded: dict[str, Set[str | None]] = {}
+        await self._rule_out(phase)
         for job_type in self._types:
             name = work_queue(phase, job_type)
             if name not in self._busy_queues | self._suspects:
@@ -295,34 +304,50 @@ class Dispatcher(Lifetime):
             else:
                 self._busy_queues.discard(name)
             if len(waiting) >= _WANT:
-                owners = {job.counted_for for job in waiting}
-                waiting += await self._of_others(phase, job_type, owners)
+                crowded[job_type] = {job.counted_for for job in waiting}
             found += (job for job in waiting if self._is_out(job, now))
+        found += (job for job in await self._of_others(phase, crowded) if self._is_out(job, now))
         # In any order: two workers that read the same jobs should not both begin with the oldest.
         random.shuffle(found)
         self._found[phase].extend(found)
         return bool(found)
 
     async def _search_others(self, phase: Phase) -> bool:
-        """Look for jobs of those who have none among those that are found."""
-        owners = {job.counted_for for job in self._found[phase]}
-        found = [job for job_type in self._types for job in await self._of_others(phase, job_type, owners)]
+        """Look for jobs of those who have none among those that are found. Returns whether there are any."""
+        kept = self._found[phase]
+        owners, before = {job.counted_for for job in kept}, len(kept.owners)
+        busy = [job_type for job_type in self._types if work_queue(phase, job_type) in self._busy_queues]
+        found = await self._of_others(phase, dict.fromkeys(busy, owners))
         now = self._transitions.clock.now()
-        self._found[phase].extend(job for job in found if self._is_out(job, now))
-        return bool(found)
+        kept.extend(job for job in found if self._is_out(job, now))
+        return len(kept.owners) > before
 
-    async def _of_others(self, phase: Phase, job_type: str, owners: Set[str | None]) -> list[Job]:
-        """Jobs of those who have none among the oldest, and would wait for all that somebody else has queued before them.
+    async def _of_others(self, phase: Phase, owners: Mapping[str, Set[str | None]]) -> list[Job]:
+        """Jobs of those who would wait for all that somebody else has queued before them. `owners`: who that is, by batch type.
 
-        It reads past all of these, so it takes no more than a tenth of the time.
+        It reads past all that these have, so it takes no more than a tenth of the time.
         """
-        clock = self._transitions.clock
-        if (began := clock.monotonic()) < self._others_at:
+        clock, store = self._transitions.clock, self._transitions.store
+        began = clock.monotonic()
+        if not owners or began < self._others_at:
             return []
-        found = await self._transitions.store.waiting_of_others(phase, job_type, owners, until=clock.now(), want=_WANT)
+        found: list[Job] = []
+        for job_type, those in owners.items():
+            found += await store.waiting_of_others(phase, job_type, those, until=clock.now(), want=_WANT)
         ended = clock.monotonic()
         self._others_at = ended + (ended - began) / _OTHERS_SHARE
         return found
+
+    async def _rule_out(self, phase: Phase) -> None:
+        """Nearly always nothing waits in any work queue that is only suspected: one question for all of them."""
+        suspects = {work_queue(phase, job_type) for job_type in self._types} & (self._suspects - self._busy_queues)
+        loop = asyncio.get_running_loop()
+        if not suspects or loop.time() < self._ask_each_until:
+            return
+        if await self._transitions.store.any_waiting(suspects):
+            self._ask_each_until = loop.time() + _ASK_EACH_FOR
+        else:
+            self._suspects -= suspects
 
     async def _claim(self, job: Job) -> Job | None:
         """None if another worker was faster, or the job is not to be had any more."""

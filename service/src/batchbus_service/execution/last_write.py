@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import datetime
 
 from pydantic_core import to_json
 
 from batchbus_service.domain.errors import NotStorable, StoreUnavailable
-from batchbus_service.domain.job import Job, got_on
+from batchbus_service.domain.job import Job, evolve, got_on
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.result import JobResult
 from batchbus_service.execution.execution import RunControl
@@ -54,7 +53,7 @@ async def write_outcome(
             raise CanceledMeanwhile
         since = job.no_room_since if heartbeat.checkpoint == ours.checkpoint else None
         job = got_on(job) if heartbeat.got_on else job
-        job = replace(job, result=result, checkpoint=heartbeat.checkpoint, no_room_since=since)
+        job = evolve(job, result=result, checkpoint=heartbeat.checkpoint, no_room_since=since)
         if job.terminal:
             return decider.stopped(job, now, cause)
         ends = Refused(f"The run's result was dropped. {unkept}") if unkept else outcome

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from batchbus_service.domain.job import Job
+from batchbus_service.domain.job import Job, evolve
 from batchbus_service.domain.lifecycle import Cause, Decider
 from batchbus_strategies import Json
 
@@ -79,10 +79,10 @@ Outcome = PreProcessed | Completed | GivenBack | Refused | Failed | Crashed | No
 def applied(outcome: Outcome, job: Job, now: datetime, decider: Decider, cause: Cause) -> Job:
     match outcome:
         case PreProcessed(context, dry_run, go_on):
-            ready = replace(job, context=dict(context), dry_run=dry_run, prepared=True)
+            ready = evolve(job, context=dict(context), dry_run=dry_run, prepared=True)
             return decider.pre_processed(ready, now, cause, go_on=go_on)
         case Completed(context):
-            return decider.completed(replace(job, context=dict(context)), now, cause)
+            return decider.completed(evolve(job, context=dict(context)), now, cause)
         case GivenBack():
             return decider.released(job, now)
         case Refused(reason, public):

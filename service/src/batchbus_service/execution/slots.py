@@ -62,7 +62,7 @@ class Slots:
 
     def take(self, phase: Phase, owner: str) -> Permit | None:
         """A slot, until its permit is given back; None if all are taken, or the owner has their part."""
-        if self._free[phase] == 0 or not self.may(phase, owner):
+        if not self.may(phase, owner) or self._free[phase] == 0:
             return None
         self._free[phase] -= 1
         return self._permit(phase, owner)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -21,12 +20,13 @@ from batchbus_events.backoff import pauses
 from batchbus_events.bus import BusError
 from batchbus_events.tasks import end
 from batchbus_service.domain.errors import StoreUnavailable
-from batchbus_service.domain.job import HistoryEntry, Job
+from batchbus_service.domain.job import HistoryEntry, Job, evolve
 from batchbus_service.domain.lifecycle import Policy, due_at
 from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.ports import Clock, JobStore
 from batchbus_service.domain.signal import Signal
 from batchbus_service.journal import messages
+from batchbus_service.journal.pending import Pending
 from batchbus_service.journal.presence import Presence
 from batchbus_service.telemetry.background import Background
 from batchbus_service.telemetry.meter import MEASURES_NOTHING, Meter
@@ -52,26 +52,6 @@ _WRITER_LIMIT: Final = timedelta(minutes=10)
 """How long a process that lives is trusted to publish what it wrote."""
 _BACK_OFF: Final = (0.1, 30.0)
 """Seconds: the first and the longest pause after the broker refused."""
-
-
-@dataclass(slots=True, eq=False)
-class _Pending:
-    """What this process has to publish of one job, and how far it has got."""
-
-    job: Job
-    done: int
-    own: set[int] = field(default_factory=set)
-    """The entries that this process wrote; the others are for their writers to publish, until their time is over."""
-    others: dict[int, str | None] = field(default_factory=dict)
-    """Which process wrote each entry that is not our own, as far as that is known."""
-    publishing: asyncio.Task[None] | None = None
-    lost: Job | None = None
-    """The job as it was known when another process had taken it over, which may have published what was written here."""
-
-    @property
-    def owes(self) -> bool:
-        """Whether entries that this process wrote are not published."""
-        return any(seq > self.done for seq in self.own)
 
 
 class Outbox(Lifetime):
@@ -104,8 +84,8 @@ class Outbox(Lifetime):
         self._log = log
         self._meter = meter
         self._background = background or Background(log)
-        self._pending: dict[str, _Pending] = {}
-        self._marks: dict[str, _Pending] = {}
+        self._pending: dict[str, Pending] = {}
+        self._marks: dict[str, Pending] = {}
         self._due = asyncio.Event()
         self._in_time = asyncio.Event()
         self._in_time.set()
@@ -133,7 +113,7 @@ class Outbox(Lifetime):
         """
         pending = self._pending.get(job.id)
         if pending is None:
-            pending = self._pending[job.id] = _Pending(job, job.published)
+            pending = self._pending[job.id] = Pending(job, job.published)
         if job.version >= pending.job.version:  # the rescuer may have read it before the last write
             pending.job = job
         pending.done = max(pending.done, job.published)
@@ -218,22 +198,20 @@ class Outbox(Lifetime):
 
     # -- publishing ------------------------------------------------------------------------------------------------
 
-    async def _publish_all(self, pending: _Pending) -> None:
+    async def _publish_all(self, pending: Pending) -> None:
         try:
             while pending.done < len(pending.job.history):
                 entry = pending.job.history[pending.done]
-                known = pending.lost is None or entry.seq > len(pending.lost.history)
-                if not known and await self._is_out(pending, entry):
+                if pending.may_be_out(entry) and await self._is_out(pending, entry):
                     continue
                 if entry.seq in pending.own or await self._ours_to_publish(pending, entry):
-                    if refusal := messages.refusal(pending.job, entry):
-                        await self._publish(pending.job, entry, refusal)
-                    await self._publish(pending.job, entry, messages.lifecycle(pending.job, entry))
-                    pending.done = max(pending.done, entry.seq)
+                    await self._offer(pending, pending.ready_from(entry))
         except Exception as error:  # noqa: BLE001 - the operator gets to know, and the rescuer tries again
             self._log.error("events_not_published", job_id=pending.job.id, exc_info=error)
             self._pending.pop(pending.job.id, None)
             return
+        finally:
+            self._over(pending.job)
         pending.publishing = None
         if self._runs_here(pending):
             self._mark_later(_RIDE_ALONG, pending)
@@ -242,25 +220,33 @@ class Outbox(Lifetime):
         else:
             self._mark(pending, pending.job)
 
-    async def _publish(self, job: Job, entry: HistoryEntry, message: Message) -> None:
-        """Until the broker has confirmed it."""
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                if (wait := self._resume_at - loop.time()) > 0:
-                    await asyncio.sleep(wait)
-                try:
-                    await self._bus.publish(topics.EVENTS, message)
-                    self._meter.published((self._clock.now() - entry.time).total_seconds())
-                    return
-                except BusError as error:
-                    self._refused.add(job.id)
-                    self._back_off(error)
-        finally:
-            # Other events may get through all the while: the trouble is over when what was refused is out.
-            self._refused.discard(job.id)
-            if not self._refused:
-                self._pause, self.failure = 0.0, None
+    async def _offer(self, pending: Pending, entries: Sequence[HistoryEntry]) -> None:
+        """Publish the entries back to back. Those that the broker does not confirm are left for another try, after a pause."""
+        job = pending.job
+        if (wait := self._resume_at - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(wait)
+        offered: list[tuple[Message, HistoryEntry | None]] = []
+        for entry in entries:
+            if refusal := messages.refusal(job, entry):
+                offered.append((refusal, None))
+            offered.append((messages.lifecycle(job, entry), entry))
+        confirmed, error = await self._bus.publish_all(topics.EVENTS, [message for message, _ in offered])
+        now = self._clock.now()
+        for _, published in offered[:confirmed]:
+            if published is not None:
+                self._meter.published((now - published.time).total_seconds())
+                pending.done = max(pending.done, published.seq)
+        if error is None:
+            self._over(job)
+        else:
+            self._refused.add(job.id)
+            self._back_off(error)
+
+    def _over(self, job: Job) -> None:
+        """What was refused of the job is out. Other events may get through all the while, so that says nothing."""
+        self._refused.discard(job.id)
+        if not self._refused:
+            self._pause, self.failure = 0.0, None
 
     def _back_off(self, error: BusError) -> None:
         """The broker's trouble is everyone's: the whole outbox pauses, not one job."""
@@ -273,14 +259,14 @@ class Outbox(Lifetime):
         self.failure = str(error)
         self._log.warning("outbox_backs_off", seconds=self._pause, reason=str(error), events=self.backlog)
 
-    async def _is_out(self, pending: _Pending, entry: HistoryEntry) -> bool:
+    async def _is_out(self, pending: Pending, entry: HistoryEntry) -> bool:
         """Whether another process has published the entry already, as far as the database knows."""
         with suppress(StoreUnavailable):
             if (stored := await self._store.get(pending.job.id)) is not None:
                 pending.done = max(pending.done, stored.published)
         return pending.done >= entry.seq
 
-    async def _ours_to_publish(self, pending: _Pending, entry: HistoryEntry) -> bool:
+    async def _ours_to_publish(self, pending: Pending, entry: HistoryEntry) -> bool:
         """Whether the process that wrote the entry has let its time pass; False once it has published it."""
         overdue = entry.time + self._policy.publish_grace
         waits = pauses(_ASK_AGAIN, 1.0)
@@ -310,10 +296,10 @@ class Outbox(Lifetime):
 
     # -- marking ---------------------------------------------------------------------------------------------------
 
-    def _mark_later(self, seconds: float, pending: _Pending) -> None:
+    def _mark_later(self, seconds: float, pending: Pending) -> None:
         asyncio.get_running_loop().call_later(seconds, self._mark, pending, pending.job)
 
-    def _mark(self, pending: _Pending, job: Job) -> None:
+    def _mark(self, pending: Pending, job: Job) -> None:
         """Have the mark of `job` written, unless a newer write of the job has taken it along."""
         if pending.job is job and pending.publishing is None:
             self._marks[job.id] = pending
@@ -321,7 +307,7 @@ class Outbox(Lifetime):
             if len(self._marks) > _MARKS_IN_TIME:
                 self._in_time.clear()
 
-    def _runs_here(self, pending: _Pending) -> bool:
+    def _runs_here(self, pending: Pending) -> bool:
         lease = pending.job.lease
         return pending.job is not pending.lost and lease is not None and lease.worker == self.process
 
@@ -352,12 +338,12 @@ class Outbox(Lifetime):
             if len(self._marks) <= _MARKS_IN_TIME:
                 self._in_time.set()
 
-    def _marked(self, pending: _Pending) -> Job:
+    def _marked(self, pending: Pending) -> Job:
         """The job with its mark, and the `wake_at` that goes with that."""
-        job = replace(pending.job, published=pending.done)
-        return replace(job, wake_at=due_at(job, self._clock.now(), self._policy))
+        job = evolve(pending.job, published=pending.done)
+        return evolve(job, wake_at=due_at(job, self._clock.now(), self._policy))
 
-    async def _settle_all(self, marked: Sequence[_Pending]) -> None:
+    async def _settle_all(self, marked: Sequence[Pending]) -> None:
         """In one write. If that cannot be encoded, in one for each: a bad job is dropped, and left to the rescuer."""
         try:
             await self._settle(marked)
@@ -375,12 +361,12 @@ class Outbox(Lifetime):
                 self._log.error("mark_not_written", job_id=pending.job.id, exc_info=error)
                 self._drop(pending)
 
-    def _drop(self, pending: _Pending) -> None:
+    def _drop(self, pending: Pending) -> None:
         """Unless the job has been handed over anew meanwhile."""
         if self._pending.get(pending.job.id) is pending:
             del self._pending[pending.job.id]
 
-    async def _settle(self, marked: Sequence[_Pending]) -> None:
+    async def _settle(self, marked: Sequence[Pending]) -> None:
         if not marked:
             return
         jobs = [self._marked(pending) for pending in marked]

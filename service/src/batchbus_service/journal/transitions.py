@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from batchbus_service.domain.carried import carries
 from batchbus_service.domain.early import MAX_OF_ONE_SENDER, ChangeTrigger, Kept, Placeholder, carried_out
 from batchbus_service.domain.errors import Conflict, JobExists, NotAllowed, StoreUnavailable, UnknownJob
-from batchbus_service.domain.job import Job, Writer
+from batchbus_service.domain.job import Job, Writer, evolve
 from batchbus_service.domain.lifecycle import Cause, Decider, NewJob
 from batchbus_service.domain.plans import REFUSED
 from batchbus_service.domain.ports import Clock, JobStore
@@ -116,7 +116,7 @@ class Transitions:
         while (changed := await self.try_change(job, decide, by_owner=by_owner, unsure=unsure)) is None:
             job = await self.get(job.id)
             for known, decided in unsure:
-                if _carries(job, known, decided):
+                if carries(job, known, decided):
                     self._wrote(known, decided)
                     return decided
         return changed
@@ -131,7 +131,7 @@ class Transitions:
         unsure: list[Unsure] | None = None,
     ) -> Job | None:
         """As `change`, but None if the job has moved on since it was read, or its lease was renewed (`same_lease`)."""
-        known = replace(job, published=self.outbox.published(job))
+        known = evolve(job, published=self.outbox.published(job))
         decided = decide(known, self.clock.now())
         if decided is known:
             return job
@@ -214,7 +214,7 @@ class Transitions:
 
     def _signed(self, job: Job) -> Job:
         """Others leave it to this process to publish what it has written."""
-        return replace(job, writer=Writer(self.outbox.process, len(job.history)))
+        return evolve(job, writer=Writer(self.outbox.process, len(job.history)))
 
     async def _insert(self, job: Job) -> Job | Placeholder | None:
         """None once the job is there as written here; else what has its id."""
@@ -245,7 +245,7 @@ class Transitions:
             stored = await self.store.get(new.id)
             if stored is None:
                 raise
-            return stored.version >= new.version and _carries(stored, old, new)
+            return stored.version >= new.version and carries(stored, old, new)
 
     def _wrote(self, old: Job | None, new: Job) -> None:
         written = len(new.history) - (len(old.history) if old else 0)
@@ -263,28 +263,6 @@ class Transitions:
                 trace_id=entry.trace_id,
                 sequence=entry.seq,
             )
-
-
-def _carries(stored: Job, old: Job | None, new: Job) -> bool:
-    """Whether `stored` is what became of writing `new` over `old`, and not of what somebody else wrote over it."""
-    added = new.history[len(old.history) if old else 0 :]
-    if added or old is None:
-        return {entry.id for entry in added} <= {entry.id for entry in stored.history}
-    if stored.version == new.version:
-        return all(getattr(stored, name) == getattr(new, name) for name in _TELLING) and _holder(stored) == _holder(new)
-    # Others have written since. What is left of a claim is its lease, of a trigger its key; else it is decided anew.
-    if new.fence > old.fence:
-        return stored.fence == new.fence and _holder(stored) == _holder(new)
-    keys = set(new.triggers) - set(old.triggers)
-    return bool(keys) and keys <= set(stored.triggers)
-
-
-_TELLING: Final = ("status", "updated_at", "history", "fence", "triggers", "confirmed_early", "ready_at", "confirm_by")
-"""What tells two writes of the same version apart that add nothing to the history; heartbeats leave it alone."""
-
-
-def _holder(job: Job) -> str | None:
-    return job.lease.worker if job.lease else None
 
 
 async def _unbroken(write: Coroutine[None, None, T]) -> T:

@@ -10,7 +10,7 @@ from datetime import datetime
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
-from batchbus_service.domain.ports import JobStore, Renewal
+from batchbus_service.domain.ports import Answer, JobStore, JobWrite, Renewal
 from batchbus_service.telemetry.meter import Meter
 from batchbus_strategies import Phase
 
@@ -47,6 +47,10 @@ class MeteredJobStore:
         with self._measured("settle"):
             await self._store.settle(jobs)
 
+    async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
+        with self._measured("write_all"):
+            return await self._store.write_all(writes)
+
     async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         with self._measured("move_alarm"):
             return await self._store.move_wake_at(job, wake_at)
@@ -54,6 +58,10 @@ class MeteredJobStore:
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         with self._measured("put_off"):
             await self._store.put_off(jobs, wake_at)
+
+    async def any_waiting(self, queues: Set[str]) -> bool:
+        with self._measured("any_waiting"):
+            return await self._store.any_waiting(queues)
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         with self._measured("waiting"):

@@ -101,8 +101,9 @@ class XlsxSheet:
 
 def _digits(value: int | Decimal) -> int:
     if not isinstance(value, int | Decimal):
-        text = f"A cell is text, an int, a Decimal or None, and not {value!r}, a {type(value).__name__}"
-        raise NotATable(text, public=False)
+        raise NotATable(
+            f"A cell is text, an int, a Decimal or None, and not {value!r}, a {type(value).__name__}", public=False
+        )
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise NotATable(f"{value} cannot be written as a number")

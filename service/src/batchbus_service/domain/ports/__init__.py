@@ -29,21 +29,24 @@ from batchbus_service.domain.ports.access import (
     UserStore,
 )
 from batchbus_service.domain.ports.audit import AuditRecord, AuditStore
-from batchbus_service.domain.ports.jobs import JobStore, Renewal
+from batchbus_service.domain.ports.jobs import Answer, Insertion, JobStore, JobWrite, Renewal, Update
 from batchbus_service.domain.ports.limits import PermitStore
 from batchbus_service.domain.ports.listings import JobListings, Upload, UploadStore
 from batchbus_service.domain.ports.operations import HistoryReader, ParkedStore, RecordedHistory, ReplayStore
 from batchbus_service.domain.ports.server import Clock, DatabaseServer, ProcessStore
 
 __all__ = [
+    "Answer",
     "AuditRecord",
     "AuditStore",
     "Clock",
     "DatabaseServer",
     "HistoryReader",
     "IdentityStore",
+    "Insertion",
     "JobListings",
     "JobStore",
+    "JobWrite",
     "LoginNote",
     "LoginStore",
     "ParkedStore",
@@ -56,6 +59,7 @@ __all__ = [
     "SessionStore",
     "Stores",
     "TokenStore",
+    "Update",
     "Upload",
     "UploadStore",
     "UserStore",

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.job import Checkpoint, Job
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Phase
 
-__all__ = ["WRITTEN_BY_HEARTBEATS", "JobStore", "Renewal"]
+__all__ = [
+    "WRITTEN_BY_HEARTBEATS",
+    "Answer",
+    "Insertion",
+    "JobStore",
+    "JobWrite",
+    "Renewal",
+    "Update",
+    "job_id_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +36,39 @@ class Renewal:
     published: int
     checkpoint: Checkpoint | None = None
     """A new checkpoint, after which no bad end before it counts any more; None leaves the old one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """What `JobStore.insert` writes."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What `JobStore.update` writes."""
+
+    old: Job
+    new: Job
+    same_lease: bool = False
+    by_owner: bool = False
+
+
+JobWrite: TypeAlias = Insertion | Update | Renewal
+Answer: TypeAlias = bool | Exception
+"""Of one write among several: what the method for it alone would have returned, or raised; True of an insertion."""
+
+
+def job_id_of(write: JobWrite) -> str:
+    """Which job it is a write of."""
+    match write:
+        case Renewal():
+            return write.job_id
+        case Update():
+            return write.old.id
+        case Insertion():
+            return write.job.id
 
 
 WRITTEN_BY_HEARTBEATS: Final = frozenset({"result", "checkpoint", "failures", "lost_runs", "crashes", "lease"})
@@ -65,11 +107,21 @@ class JobStore(Protocol):
     async def settle(self, jobs: Sequence[Job]) -> None:
         """Write `published` of many jobs in one go, and `wake_at` too where the version has not moved since."""
 
+    async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
+        """Several writes, each of another job, in one go. Returns the answer to each, in their order.
+
+        Each is a write of its own: one that is refused leaves the others alone.
+        Raises `StoreUnavailable` if it is not known of any what became of it.
+        """
+
     async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         """Write `wake_at` if the stored one is still that of `job`. Returns whether this call moved it."""
 
     async def put_off(self, jobs: Sequence[Job], wake_at: Sequence[datetime | None]) -> None:
         """Do for many jobs in one go what `move_wake_at` does for one, each to its own time."""
+
+    async def any_waiting(self, queues: Set[str]) -> bool:
+        """Whether a job waits in one of these work queues, now or for a later time. The cost grows with those that do."""
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         """Some of the jobs that wait for that phase and whose `ready_at` is at most `until`, the oldest first."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import bson
 from bson.errors import BSONError, InvalidDocument
 from pymongo.errors import DocumentTooLarge
 
-from batchbus_service.domain.errors import NotStorable
-from batchbus_service.storage.mongo.driver import AWARE, Document
+from batchbus_service.domain.errors import NotStorable, TooLarge
+from batchbus_service.storage.mongo.driver import AWARE, TOO_LARGE, Document
 
-__all__ = ["decoded", "encodable", "encoded"]
+__all__ = ["decoded", "encodable", "encoded", "measure"]
+
+_MOST_BYTES: Final = 16 * 1024 * 1024
 
 
 @contextmanager
@@ -34,6 +37,12 @@ def encoded(document: Document) -> bytes:
     """Raises `NotStorable` for what the database could not hold either."""
     with encodable():
         return bson.encode(document)
+
+
+def measure(document: Document) -> None:
+    """Raises `NotStorable` for what the database could not hold, and `TooLarge`."""
+    if len(encoded(document)) > _MOST_BYTES:
+        raise TooLarge(TOO_LARGE)
 
 
 def decoded(data: bytes) -> Document:

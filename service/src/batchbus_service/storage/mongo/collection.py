@@ -10,10 +10,10 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeAlias
 
 import pymongo
-from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne, WriteConcern
-from pymongo.errors import DuplicateKeyError
+from pymongo import ASCENDING, DESCENDING, IndexModel, InsertOne, UpdateOne, WriteConcern
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from batchbus_service.storage.mongo.driver import AWARE, DURABLE, Document, answered
+from batchbus_service.storage.mongo.driver import AWARE, DURABLE, Document, answered, refusal_of
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -123,6 +123,23 @@ class Collection:
         """Many changes in one go, each of one document. Returns for how many there was such a document."""
         with answered():
             return (await self._documents.bulk_write(changes, ordered=False)).matched_count
+
+    async def write_each(
+        self, writes: Sequence[InsertOne[Document] | UpdateOne]
+    ) -> tuple[int, Mapping[int, Exception]]:
+        """Many writes in one go, each by itself.
+
+        Returns how many documents were changed, or were so already, and by the place of each write that the database
+        refused why: `DuplicateKeyError`, `TooLarge`, `StoreUnavailable`.
+        """
+        with answered():
+            try:
+                return (await self._documents.bulk_write(writes, ordered=False)).matched_count, {}
+            except BulkWriteError as error:
+                if error.details.get("writeConcernErrors"):
+                    raise
+                refused = {each["index"]: refusal_of(each) for each in error.details["writeErrors"]}
+                return error.details["nMatched"], refused
 
     async def delete(self, where: Where) -> None:
         """Remove one document that matches, if there is one."""

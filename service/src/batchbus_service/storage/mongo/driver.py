@@ -18,7 +18,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, 
 from batchbus_service.domain.errors import StoreUnavailable, TooLarge
 from batchbus_strategies.strategy import Document, Fields
 
-__all__ = ["AWARE", "DURABLE", "NOTED", "Document", "Stored", "answered", "client_options"]
+__all__ = ["AWARE", "DURABLE", "NOTED", "TOO_LARGE", "Document", "Stored", "answered", "client_options", "refusal_of"]
 
 Stored = Fields
 """A document as it was read: nothing is known yet of the kinds of its values."""
@@ -32,6 +32,7 @@ NOTED: Final = WriteConcern(w=1)
 
 _SERVER_SELECTION_MS: Final = 5000
 _TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420, 2})
+TOO_LARGE: Final = "The job is too large for a document"
 _DUPLICATE_KEY: Final = 11000
 
 
@@ -60,16 +61,26 @@ def answered() -> Iterator[None]:
     except DuplicateKeyError:
         raise
     except DocumentTooLarge as error:
-        raise TooLarge("The job is too large for a document") from error
+        raise TooLarge(TOO_LARGE) from error
     except OperationFailure as error:
         if error.code in _TOO_LARGE_CODES and "large" in str(error).lower():
-            raise TooLarge("The job is too large for a document") from error
+            raise TooLarge(TOO_LARGE) from error
         if isinstance(error, BulkWriteError) and _only_duplicates(error.details):
             raise
         # A time limit, not primary, shutting down, disk full, not authorized: none of it is the caller's fault.
         raise StoreUnavailable(f"The database refuses: {_name(error)}") from error
     except PyMongoError as error:
         raise StoreUnavailable(f"The database did not answer: {type(error).__name__}") from error
+
+
+def refusal_of(write_error: Stored) -> Exception:
+    """Why one of several writes was refused: `DuplicateKeyError`, `TooLarge`, `StoreUnavailable`."""
+    code, message = write_error.get("code"), str(write_error.get("errmsg"))
+    if code == _DUPLICATE_KEY:
+        return DuplicateKeyError(message)
+    if code in _TOO_LARGE_CODES and "large" in message.lower():
+        return TooLarge(TOO_LARGE)
+    return StoreUnavailable(f"The database refuses: {code}")
 
 
 def _name(error: OperationFailure) -> str:

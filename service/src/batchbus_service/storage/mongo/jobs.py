@@ -7,13 +7,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
+from pymongo.errors import DuplicateKeyError
 
+from batchbus_service.domain.carried import answer_by
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
-from batchbus_service.domain.errors import JobExists
+from batchbus_service.domain.errors import JobExists, NotStorable, StoreUnavailable, UnreadableJob
 from batchbus_service.domain.job import Job, work_queue
-from batchbus_service.domain.ports import Renewal
-from batchbus_service.storage.mongo.codec import encodable
+from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Renewal, Update
+from batchbus_service.domain.ports.jobs import job_id_of
+from batchbus_service.storage.mongo.codec import encodable, measure
 from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
 from batchbus_service.storage.mongo.document import A_JOB, from_document, to_document, update_of
 from batchbus_service.storage.mongo.driver import Document, Stored
@@ -55,21 +58,14 @@ class MongoJobStore:
         return read(A_JOB, document, from_document) if document and not is_placeholder(document) else None
 
     async def update(self, old: Job, new: Job, *, same_lease: bool = False, by_owner: bool = False) -> bool:
-        where: Document = {"_id": old.id, "version": old.version}
-        if same_lease and old.lease:
-            where["lease.expires_at"] = old.lease.expires_at
-        with encodable():
-            return await self._jobs.compare_and_set(where, update_of(old, new, by_owner=by_owner))
+        return await self._compare_and_set(Update(old, new, same_lease, by_owner))
 
     async def renew(self, renewal: Renewal) -> bool:
-        result = renewal.result.to_json() if renewal.result else None
-        change: Document = {"lease.expires_at": renewal.expires_at, "result": result}
-        if renewal.checkpoint:
-            change["checkpoint"] = asdict(renewal.checkpoint)
-            change |= {"failures": 0, "lost_runs": 0, "crashes": 0}
-        where = {"_id": renewal.job_id, "fence": renewal.fence, "lease.worker": {"$exists": True}}
+        return await self._compare_and_set(renewal)
+
+    async def _compare_and_set(self, write: Update | Renewal) -> bool:
         with encodable():
-            return await self._jobs.compare_and_set(where, {"$set": change, "$max": {"published": renewal.published}})
+            return await self._jobs.compare_and_set(*_change(write))
 
     async def settle(self, jobs: Sequence[Job]) -> None:
         def settled(job: Job) -> Document:
@@ -83,6 +79,50 @@ class MongoJobStore:
             [UpdateOne({"_id": job.id}, {"$max": {"published": job.published}}) for job in jobs]
         )
 
+    async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
+        answers: list[Answer | None] = []
+        requests: list[InsertOne[Document] | UpdateOne] = []
+        for write in writes:
+            try:
+                requests.append(_request(write))
+                answers.append(None)
+            except NotStorable as error:  # of this one alone: nothing that is sent can fail for it
+                answers.append(error)
+        sent = [place for place, answer in enumerate(answers) if answer is None]
+        unsure = await self._send(writes, requests, sent, answers)
+        if unsure:
+            await self._ask_for(writes, answers, unsure)
+        return [True if answer is None else answer for answer in answers]
+
+    async def _send(
+        self,
+        writes: Sequence[JobWrite],
+        requests: Sequence[InsertOne[Document] | UpdateOne],
+        sent: Sequence[int],
+        answers: list[Answer | None],
+    ) -> Sequence[int]:
+        """Returns the places of the writes of which it is not known whether they were made."""
+        try:
+            changed, refused = await self._jobs.write_each(requests) if requests else (0, {})
+        except StoreUnavailable:
+            return sent
+        for number, error in refused.items():
+            place = sent[number]
+            answers[place] = JobExists(job_id_of(writes[place])) if isinstance(error, DuplicateKeyError) else error
+        changes = [place for place in sent if answers[place] is None and not isinstance(writes[place], Insertion)]
+        return changes if changed < len(changes) else ()
+
+    async def _ask_for(self, writes: Sequence[JobWrite], answers: list[Answer | None], unsure: Sequence[int]) -> None:
+        """One look at the jobs says which writes were made, where the answers do not."""
+        found = await self._jobs.find({"_id": {"$in": [job_id_of(writes[place]) for place in unsure]}})
+        stored = {document["_id"]: document for document in found if not is_placeholder(document)}
+        for place in unsure:
+            document = stored.get(job_id_of(writes[place]))
+            try:
+                answers[place] = answer_by(from_document(document) if document else None, writes[place])
+            except UnreadableJob as error:
+                answers[place] = error
+
     async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         return await self._jobs.compare_and_set({"_id": job.id, "wake_at": job.wake_at}, _wake_at(wake_at))
 
@@ -93,6 +133,10 @@ class MongoJobStore:
         ]
         if moves:
             await self._jobs.change_each(moves)
+
+    async def any_waiting(self, queues: Set[str]) -> bool:
+        # Without `ready_at`: the embedded server would not use the index for both.
+        return bool(await self._jobs.find({"lane": {"$in": [*queues]}}, {"_id": True}, limit=1))
 
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         name = work_queue(phase, job_type)
@@ -157,6 +201,35 @@ class MongoJobStore:
 def entry_of(document: Stored) -> Job | Placeholder:
     """What the document is of. Raises `UnreadableJob`."""
     return placeholder_of(document) if is_placeholder(document) else from_document(document)
+
+
+def _change(write: Update | Renewal) -> tuple[Document, Document]:
+    """Which document is changed, if it still is as expected, and how."""
+    match write:
+        case Update(old=old):
+            where: Document = {"_id": old.id, "version": old.version}
+            if write.same_lease and old.lease:
+                where["lease.expires_at"] = old.lease.expires_at
+            return where, update_of(old, write.new, by_owner=write.by_owner)
+        case Renewal():
+            result = write.result.to_json() if write.result else None
+            change: Document = {"lease.expires_at": write.expires_at, "result": result}
+            if write.checkpoint:
+                change["checkpoint"] = asdict(write.checkpoint)
+                change |= {"failures": 0, "lost_runs": 0, "crashes": 0}
+            where = {"_id": write.job_id, "fence": write.fence, "lease.worker": {"$exists": True}}
+            return where, {"$set": change, "$max": {"published": write.published}}
+
+
+def _request(write: JobWrite) -> InsertOne[Document] | UpdateOne:
+    """Raises `NotStorable`, `TooLarge`."""
+    if isinstance(write, Insertion):
+        document = to_document(write.job)
+        measure(document)
+        return InsertOne(document)
+    where, change = _change(write)
+    measure(change)
+    return UpdateOne(where, change)
 
 
 def _wakes_at(entry: Job | Placeholder) -> datetime:
