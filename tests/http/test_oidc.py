@@ -61,6 +61,7 @@ async def test_the_user_of_the_verified_address_gets_a_session(
     browser, back = await _sign_in(site, provider)
     assert (back.status_code, back.headers["location"]) == (303, "/")
     assert (await browser.get("/admin/auth")).json()["user"]["id"] == ann.user.id
+    assert back.headers["cache-control"] == "no-store"
     cookie = back.headers["set-cookie"]
     assert "HttpOnly" in cookie and "SameSite=lax" in cookie
     (login,) = await _trail(olga, "login")
