@@ -30,6 +30,7 @@ test-long: $(READY) ## the long forms of the tests that have one, half an hour o
 	@BATCHBUS_LONG_TESTS=1 $(PY) -m pytest --numprocesses 2 tests/imports tests/simulation tests/operations/replay \
 	    tests/engine/test_backlog.py tests/engine/test_crashes.py tests/engine/test_outages.py \
 	    tests/engine/test_triggers.py tests/execution/test_isolation.py $(ARGS)
+	@BATCHBUS_LONG_TESTS=1 $(PY) -m pytest tests/security/test_full_tilt.py $(ARGS)
 	@BATCHBUS_TEST_ISOLATION=all $(PY) -m pytest --numprocesses 2 tests/engine/test_lives.py tests/execution/test_rude.py \
 	    tests/engine/test_cancel.py tests/execution/test_row_errors.py $(ARGS)
 

@@ -32,6 +32,7 @@ _REASONS: Final = {
         "execution/test_limiter.py Store.write",
         "execution/test_slots.py Brief.process",
         "execution/test_slots.py _seconds_for_twenty_jobs_on_four_slots",
+        "execution/test_slots.py _slots_of_one_of_three",
     },
     "the work of a job takes its time, which the context says": {
         "batch_types/careless.py Careless.process",
@@ -75,6 +76,7 @@ _REASONS: Final = {
         "chaos/rounds.py _publish",
         "events/test_since.py Batchbus.publish",
         "http/test_flood.py test_jobs_that_are_posted_side_by_side_are_published_once_each.slowly",
+        "security/full_tilt.py FullTilt._again_and_again",
     },
     "other processes, a broker or a server's own looks change it, and tell nobody: it is asked for again": {
         "benchmarks/handover.py run",
@@ -112,6 +114,9 @@ _REASONS: Final = {
         "test_a_group_that_is_not_answered_keeps_others_waiting_for_a_second_but_for_those_of_its_jobs.scene",
     },
     "no time at all: one turn of the loop, in which another task begins or could go on": {
+        "access/test_quota.py Counted._count",
+        "access/test_quota.py test_four_processes_that_count_at_the_same_moment_let_no_more_through_than_their_hundredths.fill",
+        "access/test_quota.py test_of_many_that_take_at_the_same_moment_none_is_left_out",
         "engine/test_crashes.py test_a_chunk_that_is_written_when_its_worker_stops_gets_its_checkpoint",
         "events/conftest.py trigger",
         "events/test_consumer_contract.py test_a_closing_consumer_waits_for_its_handlers_and_gives_the_rest_back",

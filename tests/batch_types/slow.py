@@ -26,4 +26,4 @@ class Slow(BatchStrategy[SlowContext]):
             await run.advance()
             await run.checkpoint(step + 1)
         if run.context.fail:
-            raise StrategyError(run.context.fail)
+            raise StrategyError(run.context.fail, public=True)

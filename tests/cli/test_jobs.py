@@ -243,6 +243,16 @@ def test_the_files_of_a_job_are_forgotten(batchbus: Command, rows: Path) -> None
     assert json.loads(batchbus.fine("forget", job_id, "--json").out) == {"id": job_id, "files_removed": 0}
 
 
+def test_an_upload_is_granted_to_services_and_taken_back(batchbus: Command, rows: Path) -> None:
+    job = batchbus.fine("submit", "rows", "--file", str(rows), "--watch", "--json").json_lines[0]["batch_job"]
+    key = job["context"]["fileKey"]
+    assert f"{key} is granted to shop, billing" in batchbus.fine("grant", key, "shop", "billing").out
+    assert batchbus.fine("grant", key, "shop", "--json").json == {"file_key": key, "services": ["shop"]}
+    assert f"{key} is granted to nobody" in batchbus.fine("grant", key).out
+    missing = batchbus("grant", "01ARZ3NDEKTSV4RRFFQ69G5FAV-none.csv", "shop")
+    assert missing.code != 0 and "There is no upload" in missing.err
+
+
 def test_what_could_not_be_used_is_fetched_as_it_came(batchbus: Command, tmp_path: Path) -> None:
     sent, back = tmp_path / "customers.csv", tmp_path / "errors.csv"
     sent.write_text("Email,Country Code\nada@example.com,gb\nbob@example.com,Britain\n")

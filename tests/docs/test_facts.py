@@ -22,6 +22,10 @@ _COMPUTED = (
     "trusted_proxies",
     "cors_origins",
     "jwt_secret",
+    "oidc_issuer",
+    "oidc_client_id",
+    "oidc_client_secret",
+    "oidc_role_claim",
     "log_format",
 )
 """Settings whose default is found out at start, or described in words."""

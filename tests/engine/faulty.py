@@ -186,6 +186,15 @@ class FaultyStore:
         found = await self._look(lambda: self.store.waiting(phase, job_type, until=until, want=want))
         return cast("list[Job]", found)
 
+    async def waiting_of_others(
+        self, phase: Phase, job_type: str, owners: Set[str | None], *, until: datetime, want: int
+    ) -> list[Job]:
+        read = self.store.waiting_of_others
+        return cast(
+            "list[Job]",
+            await self.faults.on_database(lambda: read(phase, job_type, owners, until=until, want=want)),
+        )
+
     async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         return cast("list[Job | Placeholder]", await self._look(lambda: self.store.due(until=until, want=want)))
 
@@ -209,6 +218,9 @@ class FaultyStore:
         return int(
             await self.faults.on_database(lambda: self.store.early_of(sender, since=since, until=until, up_to=up_to))
         )
+
+    async def unfinished_of(self, owner: str, *, up_to: int) -> int:
+        return int(await self.faults.on_database(lambda: self.store.unfinished_of(owner, up_to=up_to)))
 
 
 class FaultyProcesses:

@@ -16,7 +16,7 @@ from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy
 from batchbus_service.storage.clock import SystemClock
 from batchbus_service.storage.mongo.document import to_document
 
-__all__ = ["new_request", "store_done_jobs"]
+__all__ = ["new_request", "store_done_jobs", "store_waiting_jobs"]
 
 _AT_A_TIME: Final = 1_000
 
@@ -25,6 +25,17 @@ def new_request() -> NewJob:
     return NewJob(
         id=new_job_id(), type="noop", context={}, dry_run=False, created_by="bus:/tests", request_digest="d" * 64
     )
+
+
+async def store_waiting_jobs(
+    database: AsyncIOMotorDatabase[dict[str, Any]], owner: str, count: int, *, seconds_ago: float
+) -> list[str]:
+    """Jobs of a user whose process ended before it had published them, and that no worker has taken. Returns their ids."""
+    decider = Decider(Policy(), new_ulid)
+    at = SystemClock().now() - timedelta(seconds=seconds_ago)
+    made = [decider.create(replace(new_request(), created_by=owner), at, Cause()) for _ in range(count)]
+    await database.jobs.insert_many([to_document(job) for job in made])
+    return [job.id for job in made]
 
 
 async def store_done_jobs(database: AsyncIOMotorDatabase[dict[str, Any]], count: int) -> None:

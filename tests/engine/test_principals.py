@@ -114,6 +114,34 @@ async def test_nobody_makes_anothers_trigger_a_repetition_by_sending_its_id_firs
     await broker.until(job_id, Status.COMPLETED)
 
 
+# -- how many ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_principal_may_have_so_many_jobs_that_have_not_ended(opened: Opened) -> None:
+    broker: Broker = await opened(max_unfinished_jobs=2)
+
+    async def create(user: str | None, **more: str) -> str | None:
+        return await broker.publish(user, trigger("created", new_job_id(), type="noop", dry_run=True, **more))
+
+    assert [await create("shop") for _ in range(3)] == [None, None, "too_many_jobs"]
+    assert await create("billing") is None
+    # Whoever is not vouched for chooses a source, and so has no more by choosing another one.
+    assert [await create(None, source=source) for source in ("a", "b", "c")] == [None, None, "too_many_jobs"]
+
+
+async def test_a_request_that_is_delivered_again_is_no_job_more(opened: Opened) -> None:
+    broker: Broker = await opened(max_unfinished_jobs=1)
+    first = trigger("created", new_job_id(), type="noop", dry_run=True)
+    second = trigger("created", new_job_id(), type="noop", dry_run=True)
+    assert [await broker.publish("shop", event) for event in (first, second, first)] == [None, "too_many_jobs", None]
+
+
+async def test_where_everyone_is_believed_nobody_is_counted(opened: Opened) -> None:
+    broker: Broker = await opened(max_unfinished_jobs=1, unvouched="trusted")
+    made = [trigger("created", new_job_id(), type="noop", dry_run=True) for _ in range(3)]
+    assert [await broker.publish(None, event) for event in made] == [None] * 3
+
+
 # -- keys and ids ------------------------------------------------------------------------------------------------------
 
 

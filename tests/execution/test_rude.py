@@ -43,7 +43,8 @@ async def test_whatever_a_strategy_raises_becomes_a_failed_run_with_its_reason(
         for what, job_id in jobs.items():
             failed = await installation.followed.event("batch.failed", job_id)
             expected = "OSError" if where == "should_retry" else what.split()[-1]
-            assert expected in str(failed.data["error"]), what
+            result = (await installation.job(job_id)).result
+            assert result is not None and expected in result.errors[-1], what
             assert failed.data["run"] == 1
         other = await installation.create("noop")
         await installation.followed.event("batch.completed", other)

@@ -119,15 +119,15 @@ async def test_whoever_waits_for_a_slot_gets_the_next_and_only_then_is_it_free()
     slots = Slots({"process": 1})
     freed: list[int] = []
     slots.freed.connect(lambda phase: freed.append(slots.free(phase)))
-    first = slots.take("process")
-    assert first is not None and slots.take("process") is None
-    waiting = asyncio.create_task(slots.take_within("process", 60))
+    first = slots.take("process", "ann")
+    assert first is not None and slots.take("process", "ann") is None
+    waiting = asyncio.create_task(slots.take_within("process", "ann", 60))
     await asyncio.sleep(0)  # one turn of the loop: it waits for the slot
     first.release()
     first.release()
     second = await waiting
     assert second is not None and (slots.free("process"), freed) == (0, [])
-    assert await slots.take_within("process", 0) is None
+    assert await slots.take_within("process", "ann", 0) is None
     second.release()
     assert (slots.free("process"), freed) == (1, [1])
 
@@ -159,3 +159,31 @@ async def _seconds_for_twenty_jobs_on_four_slots() -> float:
 def test_a_slot_that_comes_free_is_taken_at_once_and_not_at_the_next_look() -> None:
     """Five rounds of 1.5 s; a look once a second would make ten seconds of it."""
     assert run_virtually(_seconds_for_twenty_jobs_on_four_slots()) < 5 * 1.5 + 1
+
+
+async def test_whoever_is_alone_has_all_slots_and_as_soon_as_others_come_each_has_an_equal_part() -> None:
+    slots = Slots({"process": 4, "pre_process": 2})
+    of_ann = [slots.take("process", "ann") for _ in range(5)]
+    assert [permit is not None for permit in of_ann] == [True] * 4 + [False]
+    assert slots.take("process", "bob") is None  # what has begun is not interrupted
+    for permit in of_ann[:2]:
+        assert permit is not None
+        permit.release()
+    assert slots.take("process", "ann") is None  # she has two, and he none
+    assert all(slots.take("process", "bob") for _ in range(2))
+    assert slots.take("pre_process", "ann") and not slots.take("pre_process", "ann")
+    assert slots.take("pre_process", "bob")
+
+
+async def _slots_of_one_of_three() -> tuple[int, int]:
+    """How many of two slots one of three gets: while the others may come, and when they have not come for a while."""
+    slots = Slots({"process": 2})
+    for owner in ("ann", "bob", "carl"):
+        slots.want(owner)
+    first = sum(slots.take("process", "ann") is not None for _ in range(2))
+    await asyncio.sleep(11)  # of virtual time
+    return first, first + (slots.take("process", "ann") is not None)
+
+
+def test_room_is_left_for_others_for_a_while_and_everyone_has_one_slot_at_least() -> None:
+    assert run_virtually(_slots_of_one_of_three()) == (1, 2)

@@ -25,6 +25,7 @@ TABLE: Final = {
 SIGNING_IN: Final = {route for route, needed in TABLE.items() if needed == "a password"}
 """Routes for those who have no credential yet."""
 ANY_CREDENTIAL: Final = {route for route, needed in TABLE.items() if needed == "any credential"}
+PASSWORD: Final = "a password of four words"
 NOT_YOURS: Final = "Cannot access a batch job that does not belong to the logged in user"
 
 Route = tuple[str, str]
@@ -75,6 +76,19 @@ async def test_every_route_needs_its_scope_and_no_other(site: Site) -> None:
             else:
                 message = f"This needs the scope {needed}, which your credential does not have"
                 assert (status, body) == (403, {"type": "not_allowed", "message": message}), (route, scope)
+
+
+async def test_every_kind_of_credential_of_every_role_allows_what_the_table_says(site: Site) -> None:
+    routes = sorted(set(await _routes(site)) - SIGNING_IN - ANY_CREDENTIAL)
+    for role in Role:
+        login = {"email": f"{role}@example.com", "password": PASSWORD}
+        await site.person(role, role, password=PASSWORD)
+        bearer = (await (await site.client()).post("/admin/auth/token", json=login)).json()["access_token"]
+        browser = await site.client()
+        assert (await browser.post("/admin/auth", json=login)).status_code == 200
+        for kind, client in (("bearer", await site.client(authorization=f"Bearer {bearer}")), ("session", browser)):
+            allowed = {route for route in routes if (await _asked(client, route))[0] not in (401, 403)}
+            assert allowed == {route for route in routes if TABLE[route] in role.scopes}, (role, kind)
 
 
 async def test_no_route_lets_a_stranger_in(site: Site) -> None:

@@ -93,9 +93,8 @@ async def test_a_phase_whose_row_errors_cannot_be_kept_is_tried_again(
     job = await ann.create("careless", {"chunks": 3, "checkpoint_every": 2})
     seen = await ann.until(job["id"], "batch.completed")
     assert refused
-    assert [event.json()["data"]["error"] for event in seen if event.event == "batch.updated"] == [
-        "OSError: the disk is full"
-    ]
+    (told,) = [event.json()["data"]["error"] for event in seen if event.event == "batch.updated"]
+    assert told.startswith("OSError in ") and "the disk is full" not in told
     assert [int(row[0]) for row in await rows_of(ann, job["id"])] == [100, 101, 102]
 
 

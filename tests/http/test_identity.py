@@ -197,3 +197,13 @@ async def test_no_cache_keeps_what_is_private_and_no_browser_guesses_its_type(si
     stranger = await site.client()
     assert "no-store" in (await stranger.get("/admin/auth")).headers["cache-control"]
     assert (await stranger.get("/health")).headers["x-content-type-options"] == "nosniff"
+
+
+async def test_logins_that_the_limit_turns_away_are_in_the_trail_once_however_many(site: Site, olga: Person) -> None:
+    stranger = await site.client()
+    login = {"email": "guessed@example.com", "password": "wrong"}
+    answers = [(await stranger.post("/admin/auth", json=login)).status_code for _ in range(14)]
+    assert answers == [401] * 10 + [429] * 4
+    limited = await _trail(olga, what="login_limited")
+    assert [(each["about"], each["by"], each["address"]) for each in limited] == [(login["email"], None, "127.0.0.1")]
+    assert len(await _trail(olga, what="login_refused")) == 10

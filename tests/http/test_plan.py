@@ -84,7 +84,7 @@ async def test_there_is_a_reason_why_there_is_no_plan(ann: Person, bob: Person, 
 
 
 async def test_a_job_that_waits_for_its_preview_has_no_plan_yet(ann: Person, site: Site) -> None:
-    held = [await site.service.worker.permit_for("planned") for _ in range(2)]  # type: ignore[union-attr]
+    held = [await site.service.worker.permit_for("planned", "usr_somebody") for _ in range(2)]  # type: ignore[union-attr]
     try:
         job = await ann.create("planned", {"rows": 1}, dry_run=True)
         answer = await ann.http.get(f"/admin/batch-jobs/{job['id']}/plan")

@@ -49,3 +49,11 @@ def test_batchbus_is_not_the_root_of_the_database() -> None:
 def test_ports_are_open_to_this_machine_alone() -> None:
     for service in _services().values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_every_image_can_be_pinned_by_its_digest() -> None:
+    foreign = {service["image"] for service in _services().values()} - {"batchbus"}
+    assert foreign == {"${RABBITMQ_IMAGE:-rabbitmq:4-management}", "${MONGODB_IMAGE:-mongo:8}"}
+    lines = (_DEPLOY / "Containerfile").read_text().splitlines()
+    assert {line.split()[1] for line in lines if line.startswith("FROM ")} == {"${PYTHON_IMAGE}"}
+    assert _services()["serve"]["build"]["args"] == {"PYTHON_IMAGE": "${PYTHON_IMAGE:-python:3.13-slim}"}

@@ -20,6 +20,7 @@ GOOD = {
     "mongodb_url": "mongodb://user:password@host/",
     "catalog_url": "mongodb://user:password@host/",
     "jwt_secret": "a secret that only this test knows",
+    "oidc_client_secret": "a secret that the provider knows too",
 }
 BAD = ["", "   \n", "short", "a" * 64, "abababababababababab"]
 
@@ -73,6 +74,15 @@ def test_a_bad_secret_in_the_environment_is_refused(bad: str, monkeypatch: pytes
     with pytest.raises(BadSettings, match="BATCHBUS_JWT_SECRET") as refused:
         Settings.load()
     assert GOOD["jwt_secret"] not in str(refused.value)
+
+
+@pytest.mark.parametrize("field", ["amqp_url", "mongodb_url", "catalog_url", "oidc_client_secret"])
+@pytest.mark.parametrize("bad", BAD)
+def test_the_others_are_refused_in_the_environment_too(field: str, bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"BATCHBUS_{field.upper()}", bad)
+    with pytest.raises(BadSettings, match=f"BATCHBUS_{field.upper()}") as refused:
+        Settings.load()
+    assert not bad.strip() or bad not in str(refused.value)
 
 
 @pytest.mark.parametrize(

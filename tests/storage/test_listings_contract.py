@@ -161,3 +161,24 @@ async def test_a_server_that_works_tells_its_time_and_its_version_and_takes_a_sm
     assert await stores.server.version()
     for write in (True, True, False):
         await stores.server.try_out(write=write)
+
+
+async def test_the_bytes_that_a_user_keeps_are_added_up(stores: Stores) -> None:
+    await stores.uploads.prepare()
+    assert await stores.uploads.bytes_of("usr_ann") == 0
+    for key, user_id, size in (
+        ("a", "usr_ann", 5),
+        ("b", "usr_ann", 2**40),
+        ("c", "usr_bob", 7),
+        ("d", "usr_ann", None),
+    ):
+        await stores.uploads.insert(Upload(key, user_id, public=False), NOW)
+        if size is not None:
+            await stores.uploads.keep(key, size)
+    assert await stores.uploads.bytes_of("usr_ann") == 5 + 2**40
+    await stores.uploads.keep("b", 0)
+    await stores.uploads.keep("nothing", 9)
+    assert [await stores.uploads.bytes_of(user) for user in ("usr_ann", "usr_bob")] == [5, 7]
+    await stores.uploads.remove("c")
+    assert await stores.uploads.bytes_of("usr_bob") == 0
+    assert await stores.uploads.get("b") == Upload("b", "usr_ann", public=False)

@@ -198,6 +198,40 @@ async def test_waiting_jobs_are_found_oldest_first_by_phase_and_type(store: JobS
     assert [job.type for job in await store.waiting("pre_process", "other", until=NOW, want=5)] == ["other"]
 
 
+async def test_jobs_that_have_not_ended_are_counted_for_whoever_asked_for_them(store: JobStore) -> None:
+    owners = (("usr_1", None), ("usr_1", None), ("usr_2", None), ("bus:shop", "shop"), ("bus:x", "unvouched:x"))
+    jobs = [
+        replace(job_like(number), created_by=created_by, principal=principal)
+        for number, (created_by, principal) in enumerate((*owners, ("bus:y", "unvouched:y"), ("bus:trusted", None)))
+    ]
+    for job in jobs:
+        await store.insert(job)
+    counts = {"usr_1": 2, "usr_2": 1, "shop": 1, "unvouched:": 2, "bus:trusted": 0, "usr_3": 0}
+    assert {owner: await store.unfinished_of(owner, up_to=9) for owner in counts} == counts
+    assert await store.unfinished_of("usr_1", up_to=1) == 1
+    claimed = DECIDER.claim(jobs[0], "worker-1", NOW)
+    assert await store.update(jobs[0], claimed)
+    assert await store.unfinished_of("usr_1", up_to=9) == 2
+    assert await store.update(claimed, DECIDER.cancel(claimed, NOW, Cause()))
+    assert await store.unfinished_of("usr_1", up_to=9) == 1
+
+
+async def test_waiting_jobs_are_found_past_those_of_owners_who_have_queued_many(store: JobStore) -> None:
+    for number in range(40):
+        await store.insert(job_like(number, at=seconds(-100)))
+    others = [
+        replace(job_like(100 + n, at=seconds(n)), created_by=name) for n, name in enumerate(("usr_2", "bus:shop"))
+    ]
+    for job in others:
+        await store.insert(job)
+    find = store.waiting_of_others
+    assert await find("pre_process", "noop", {"usr_1"}, until=seconds(5), want=9) == others
+    assert await find("pre_process", "noop", {"usr_1"}, until=seconds(5), want=1) == others[:1]
+    assert await find("pre_process", "noop", {"usr_1", None}, until=seconds(5), want=9) == others[:1]
+    assert await find("pre_process", "noop", {"usr_1"}, until=NOW, want=9) == others[:1]
+    assert await find("process", "noop", set(), until=seconds(5), want=9) == []
+
+
 async def test_one_question_says_whether_anything_waits_in_any_of_many_queues(store: JobStore) -> None:
     ours = {work_queue("pre_process", "noop"), work_queue("process", "noop")}
     await store.insert(DECIDER.claim(job_like(1), "worker-1", NOW))

@@ -45,7 +45,7 @@ TERMINAL: Final = frozenset({"batch.completed", "batch.failed", "batch.canceled"
 """The events that end a job. (An operator's retry can open it again.)"""
 
 Status = Literal["created", "pre_processed", "confirmed", "processing", "completed", "failed", "canceled"]
-RejectionReason = Literal["unknown_job", "not_allowed", "conflict", "unknown_type", "malformed"]
+RejectionReason = Literal["unknown_job", "not_allowed", "conflict", "unknown_type", "malformed", "too_many_jobs"]
 
 JobId = Annotated[str, Field(pattern=f"^{JOB_ID.pattern}$", description="The job's id.")]
 BatchType = Annotated[str, Field(pattern=f"^{BATCH_TYPE.pattern}$", description="The batch type.")]
@@ -188,7 +188,7 @@ class RejectedData(_Fact):
         title="RejectionReason",
         description="`unknown_job`: there is no such job. `not_allowed`: its status does not allow it. "
         "`conflict`: the job exists, from another request. `unknown_type`: no process serves the batch type, and the trigger "
-        "asked for one that does. `malformed`: it is no trigger that can be used; it is parked, too.",
+        "asked for one that does. `malformed`: it is no trigger that can be used; it is parked, too. `too_many_jobs`: its publisher has as many unfinished jobs as it may.",
     )
     message: str = Field(description="The reason in words.")
 

@@ -40,7 +40,8 @@ def packed_call(function: Callable[..., object], args: tuple[object, ...]) -> by
     except _UNPICKLABLE as error:
         raise StrategyError(
             f"compute: {name} and its arguments cannot be given to another process: {error}. It takes a function that "
-            "is defined at the top of a module, and plain values"
+            "is defined at the top of a module, and plain values",
+            public=True,
         ) from error
     return _not_too_large(call, f"the arguments of {name}")
 
@@ -93,6 +94,7 @@ def _message(error: BaseException) -> str:
 def _not_too_large(packed: bytes, what: str) -> bytes:
     if len(packed) > MOST_BYTES:
         raise StrategyError(
-            f"compute: {what} would have {len(packed):,} bytes, of {MOST_BYTES:,} at most: hand over the key of a file"
+            f"compute: {what} would have {len(packed):,} bytes, of {MOST_BYTES:,} at most: hand over the key of a file",
+            public=True,
         )
     return packed

@@ -27,7 +27,7 @@ from pymongo.errors import (
 
 from batchbus_strategies.strategy import Fields
 
-__all__ = ["driver_sentence"]
+__all__ = ["driver_sentence", "driver_sentence_without_values"]
 
 _DUPLICATE_KEY: Final = 11000
 _LONGEST_VALUE: Final = 80
@@ -61,6 +61,34 @@ def driver_sentence(error: BaseException) -> str | None:
             return f"The database driver failed{_during(error)}: {_text(error)} ({type(error).__name__})."
         case _:
             return None
+
+
+def driver_sentence_without_values(error: BaseException) -> str | None:
+    """What events and logs say: without the values of keys, and without texts of the server that may have some."""
+    match error:
+        case BulkWriteError():
+            failed: Sequence[Fields] = (error.details or {}).get("writeErrors", ())
+            reason = _index_of(failed[0]) if failed else "it was not confirmed"
+            return f"A bulk{_for(error)} was refused: {reason}."
+        case DuplicateKeyError():
+            return f"A write{_for(error)} was refused: {_index_of({'errmsg': _text(error), **(error.details or {})})}."
+        case ConnectionFailure() | DocumentTooLarge():
+            return driver_sentence(error)
+        case OperationFailure():
+            name = (error.details or {}).get("codeName") or error.code
+            return f"The database refused a call{_during(error)} ({name})."
+        case PyMongoError() | InvalidDocument():
+            return f"The database driver failed{_during(error)} ({type(error).__name__})."
+        case _:
+            return None
+
+
+def _index_of(refused: Fields) -> str:
+    """Why one write was refused, as far as that is the same for every value."""
+    found = _duplicate(str(refused.get("errmsg")))
+    if found is None:
+        return f"error {refused.get('code')}"
+    return f"a value is taken already (unique index {found['index']})"
 
 
 def _bulk(error: BulkWriteError) -> str:

@@ -97,17 +97,20 @@ class FencedWriter:
         step = None if step is None else as_count(step, "write: step")
         _check(records)
         if step is not None and len({frozenset(record.key.items()) for record in records}) < len(records):
-            raise StrategyError("write: a record comes twice in one step, which takes effect once on each")
+            raise StrategyError("write: a record comes twice in one step, which takes effect once on each", public=True)
         for record in records:
             fields = frozenset(record.key)
             if fields not in self._named[collection]:
                 names = ", ".join(record.key)
                 raise StrategyError(
-                    f"write: a record of {collection} is not named by {names}: use _id, or give these a unique index"
+                    f"write: a record of {collection} is not named by {names}: use _id, or give these a unique index",
+                    public=True,
                 )
             if (collection, fields) in self._sparse and all(value is None for value in record.key.values()):
                 names = ", ".join(record.key)
-                raise StrategyError(f"write: a record of {collection} is not named by {names} where that is null")
+                raise StrategyError(
+                    f"write: a record of {collection} is not named by {names} where that is null", public=True
+                )
         unless: list[Document] = [{f"{MARK}.job": self._job_id, f"{MARK}.fence": {"$gt": self._fence}}]
         if step is not None:
             unless.append({f"{MARK}.job": self._job_id, f"{MARK}.step": {"$gte": step}})
@@ -134,7 +137,7 @@ class FencedWriter:
         repeated = [mark for mark in ours if step is not None and mark["step"] is not None and mark["step"] >= step]
         if len(repeated) < len(refused) and last:
             raise StrategyError(
-                "write: a record has a value that another has already, and a unique index allows it once"
+                "write: a record has a value that another has already, and a unique index allows it once", public=True
             )
         return len(repeated) >= len(refused)
 
@@ -145,9 +148,9 @@ def _check(records: Sequence[RecordWrite]) -> None:
             raise StrategyError(f"write: the values of a key have to be plain, not {dict(record.key)!r}")
         for operator, fields in record.update.items():
             if not operator.startswith("$"):
-                raise StrategyError(f"write: {operator} is no update operator, such as $set")
+                raise StrategyError(f"write: {operator} is no update operator, such as $set", public=True)
             if any(field.partition(".")[0] == MARK for field in fields):
-                raise StrategyError(f"write: the field {MARK} is batchbus's own")
+                raise StrategyError(f"write: the field {MARK} is batchbus's own", public=True)
 
 
 def _refused(error: BulkWriteError, records: Sequence[RecordWrite]) -> list[RecordWrite]:

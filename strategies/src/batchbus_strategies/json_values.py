@@ -27,6 +27,8 @@ _SHOWN: Final = 64
 class NotJson(StrategyError):
     """What a strategy handed over is no JSON value, or none that can be stored. The message names its key."""
 
+    public = True
+
 
 def as_json(value: object, name: str) -> Json:
     """A copy of `value`, made of nothing but JSON's own kinds: tuples become arrays, enums what they stand for.

@@ -40,7 +40,7 @@ class Permit:
         if self._waiting:
             self._waiting.close()
             raise StrategyError(
-                "limit: an `async def` waits for a permit with `await` or `async with`, not with `with`"
+                "limit: an `async def` waits for a permit with `await` or `async with`, not with `with`", public=True
             )
 
     def __exit__(self, *exc: object) -> None:
@@ -51,11 +51,13 @@ def checked_limit(name: str, per_second: float) -> tuple[str, float]:
     """Raises `StrategyError` for what is no limit: a name of 1 to 200 characters, and a number from 1/86400 to a million."""
     name = as_text(name, "limit: name")
     if not 1 <= len(name) <= _NAME_CHARACTERS or "\0" in name or not name.isprintable():
-        raise StrategyError(f"limit: a name has 1 to {_NAME_CHARACTERS} printable characters")
+        raise StrategyError(f"limit: a name has 1 to {_NAME_CHARACTERS} printable characters", public=True)
     try:
         number = float(per_second)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not _LEAST <= number <= _MOST:
-        raise StrategyError(f"limit: per_second is a number from 1/86400, which is once a day, to {_MOST:,.0f}")
+        raise StrategyError(
+            f"limit: per_second is a number from 1/86400, which is once a day, to {_MOST:,.0f}", public=True
+        )
     return name, number

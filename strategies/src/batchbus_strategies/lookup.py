@@ -76,7 +76,9 @@ def _batches(values: Iterable[V]) -> Iterator[list[V]]:
     batch: list[V] = []
     for value in dict.fromkeys(values):
         if value is None:
-            raise StrategyError("look_up: None is no value to look up: every record without the field has it")
+            raise StrategyError(
+                "look_up: None is no value to look up: every record without the field has it", public=True
+            )
         batch.append(value)
         if len(batch) == KEYS_IN_A_QUERY:
             yield batch

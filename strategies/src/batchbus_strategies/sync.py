@@ -21,6 +21,8 @@ _CHUNKS_AT_ONCE: Final = 16
 class SyncInLoop(StrategyError):
     """`run.sync` was used in an `async def`, where its calls would block all other runs"""
 
+    public = True
+
     def __init__(self) -> None:
         super().__init__(
             f"{self.__doc__}. Await `run.files` and `run.catalog` there, or write the method as a plain `def`, "

@@ -40,7 +40,7 @@ class _Failing(BatchStrategy[FaultContext]):
             case "hopeless":
                 raise LookupError("nothing will help")
             case "strategy_error":
-                raise StrategyError("There is no such file")
+                raise StrategyError("There is no such file", public=True)
             case "exit":
                 sys.exit(3)
 
@@ -147,7 +147,7 @@ class Odd(BatchStrategy[OddContext]):
             case "key":
                 run.result["a\0b"] = 1
             case "error":
-                raise StrategyError(_STRANGE_TEXT)
+                raise StrategyError(_STRANGE_TEXT, public=True)
             case "message":
                 await run.advance(message=_STRANGE_TEXT)
 

@@ -11,7 +11,27 @@ from batchbus_service.domain.ports import AuditRecord, LoginNote, Session
 from batchbus_service.domain.principals import ApiToken, User
 from batchbus_service.domain.roles import Role
 
-__all__ = ["MemoryAuditStore", "MemoryLoginStore", "MemorySessionStore", "MemoryTokenStore", "MemoryUserStore"]
+__all__ = [
+    "MemoryAuditStore",
+    "MemoryIdentityStore",
+    "MemoryLoginStore",
+    "MemorySessionStore",
+    "MemoryTokenStore",
+    "MemoryUserStore",
+]
+
+
+class MemoryIdentityStore:
+    """`IdentityStore` in a dict."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, str] = {}
+
+    async def user_of(self, subject: str) -> str | None:
+        return self._users.get(subject)
+
+    async def link(self, subject: str, user_id: str) -> None:
+        self._users[subject] = user_id
 
 
 class MemoryUserStore:

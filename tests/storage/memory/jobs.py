@@ -106,7 +106,13 @@ class MemoryJobStore:
             for job in self.jobs.values()
             if job.ready_at and job.ready_at <= until and job.phase == phase and job.type == job_type
         ]
-        return [job for _, _, job in sorted(ready)[:want]]
+        return [job for _, _, job in sorted(ready, key=lambda entry: entry[:2])[:want]]
+
+    async def waiting_of_others(
+        self, phase: Phase, job_type: str, owners: Set[str | None], *, until: datetime, want: int
+    ) -> list[Job]:
+        every = await self.waiting(phase, job_type, until=until, want=len(self.jobs))
+        return [job for job in every if job.counted_for not in owners][:want]
 
     async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         everything: list[Job | Placeholder] = [*self.jobs.values(), *self.placeholders.values()]
@@ -152,6 +158,9 @@ class MemoryJobStore:
     async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
         waiting = (each for each in self.placeholders.values() if since < each.wake_at <= until)
         return min(up_to, sum(any(trigger.sender == sender for trigger in each.triggers) for each in waiting))
+
+    async def unfinished_of(self, owner: str, *, up_to: int) -> int:
+        return min(up_to, sum(job.counted_for == owner for job in self.jobs.values()))
 
     def _is_as_read(self, placeholder: Placeholder) -> bool:
         known = self.placeholders.get(placeholder.id)

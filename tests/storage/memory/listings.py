@@ -46,6 +46,10 @@ class MemoryUploadStore:
 
     def __init__(self) -> None:
         self._uploads: dict[str, Upload] = {}
+        self._sizes: dict[str, int] = {}
+
+    async def prepare(self) -> None:
+        pass
 
     async def insert(self, upload: Upload, at: datetime) -> None:
         self._uploads[upload.key] = upload
@@ -57,8 +61,16 @@ class MemoryUploadStore:
         if upload := self._uploads.get(key):
             self._uploads[key] = replace(upload, services=tuple(services))
 
+    async def keep(self, key: str, counted: int) -> None:
+        if key in self._uploads:
+            self._sizes[key] = counted
+
+    async def bytes_of(self, user_id: str) -> int:
+        return sum(size for key, size in self._sizes.items() if self._uploads[key].user_id == user_id)
+
     async def remove(self, key: str) -> None:
         self._uploads.pop(key, None)
+        self._sizes.pop(key, None)
 
 
 def _made_by(job: Job, user_id: str | None, principal: str | None) -> bool:

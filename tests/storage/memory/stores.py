@@ -8,6 +8,7 @@ from batchbus_service.domain.ports import Stores
 from batchbus_service.storage.clock import SystemClock
 from tests.storage.memory.access import (
     MemoryAuditStore,
+    MemoryIdentityStore,
     MemoryLoginStore,
     MemorySessionStore,
     MemoryTokenStore,
@@ -52,4 +53,5 @@ def memory_stores() -> Stores:
         sessions=MemorySessionStore(),
         logins=MemoryLoginStore(),
         audit=MemoryAuditStore(),
+        identities=MemoryIdentityStore(),
     )

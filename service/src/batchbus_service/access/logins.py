@@ -34,6 +34,7 @@ from batchbus_service.domain.principals import User
 __all__ = [
     "FailureLimits",
     "Logins",
+    "network_of",
 ]
 
 _WINDOW: Final = timedelta(minutes=15)
@@ -193,7 +194,7 @@ class _Attempt:
 
     @classmethod
     def of(cls, email: str, address: str) -> _Attempt:
-        account, network = digest(email.lower()), _network(address)
+        account, network = digest(email.lower()), network_of(address)
         pair = f"{account} {network}"
         return cls(f"failed {pair}", f"failed {network}", f"failed {account}", f"known {pair}")
 
@@ -206,8 +207,8 @@ class _Attempt:
         return [*self.counted, self.trusted]
 
 
-def _network(address: str) -> str:
-    """A client that has one IPv6 address has 2**64 of them."""
+def network_of(address: str) -> str:
+    """Whose address it is, for limits: a client that has one IPv6 address has 2**64 of them."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

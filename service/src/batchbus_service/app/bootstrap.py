@@ -20,9 +20,11 @@ from batchbus_events.bus import Bus
 from batchbus_events.ids import new_ulid
 from batchbus_events.memory import MemoryBus
 from batchbus_service.access.files import FileGrants
+from batchbus_service.access.quota import Quota
 from batchbus_service.app.last_resort import last_resort
 from batchbus_service.app.tracer import environments_tracer
 from batchbus_service.domain.bus_rules import BusRules
+from batchbus_service.domain.errors import TooManyJobs
 from batchbus_service.domain.lifecycle import Decider, Policy
 from batchbus_service.domain.ports import Stores
 from batchbus_service.domain.settings import Settings
@@ -128,11 +130,20 @@ async def open_service(
         queues = QueueDepths(base.bus, base.log, background=base.background)
         base.meter.look_at_queues(await stack.enter_async_context(queues))
         preparation = Preparation(base.registry.get, base.executor)
+        commands = Commands(
+            HTTP,
+            transitions,
+            worker,
+            base.log,
+            preparation=preparation,
+            serves=presence.serves,
+            unfinished=base.unfinished,
+        )
         yield Service(
             settings,
             base.bus,
             transitions,
-            Commands(HTTP, transitions, worker, base.log, preparation=preparation, serves=presence.serves),
+            commands,
             base.registry,
             base.executor,
             base.files,
@@ -162,6 +173,8 @@ class _Base:
     registry: Registry
     executor: StrategyExecutor
     slots: Slots
+    unfinished: Quota
+    """How many jobs each user and service may have that have not ended, by whichever door they came."""
     meter: PrometheusMeter
     background: Background
     log: FilteringBoundLogger
@@ -211,6 +224,11 @@ async def _open_base(
     executor = await stack.enter_async_context(StrategyExecutor(make_services, background=background))
     for strategy in registry.strategies.values():
         strategy.services = executor.services
+    unfinished = Quota(
+        settings.max_unfinished_jobs,
+        lambda owner, up_to: stores.jobs.unfinished_of(owner, up_to=up_to),
+        TooManyJobs,
+    )
     slots = Slots({"process": settings.worker_slots, "pre_process": settings.worker_preview_slots})
     return _Base(
         settings,
@@ -225,6 +243,7 @@ async def _open_base(
         registry,
         executor,
         slots,
+        unfinished,
         meter,
         background,
         log,
@@ -339,6 +358,7 @@ async def _open_worker(
         base.log,
         early_seconds=settings.early_trigger_seconds,
         serves=presence.serves,
+        unfinished=base.unfinished,
     )
     await stack.enter_async_context(
         Intake(base.bus, transitions, commands, base.log, last_answers=timeouts.last_answers)

@@ -12,6 +12,7 @@ from batchbus_service.cli import (
     batch_types,
     doctor,
     events,
+    files,
     job_files,
     job_lists,
     jobs,
@@ -40,6 +41,7 @@ _commands: tuple[Callable[..., None], ...] = (
     *(processes.up, processes.serve, processes.worker),
     *(jobs.submit, job_lists.jobs, job_lists.show, jobs.confirm, jobs.cancel, jobs.retry, jobs.check_again, jobs.watch),
     job_files.forget,
+    files.grant,
     *(batch_types.types, batch_types.template, scaffolding.new),
     *(processes.asyncapi, doctor.doctor),
 )

@@ -19,12 +19,13 @@ from batchbus_service.domain.errors import NotAllowed
 if TYPE_CHECKING:
     from batchbus_service.domain.job import Job
 
-__all__ = ["UNVOUCHED", "BusRules", "Unvouched", "covers", "http_user", "label_of"]
+__all__ = ["UNVOUCHED", "BusRules", "Unvouched", "counted_for", "covers", "http_user", "label_of"]
 
 Unvouched = Literal["own", "trusted", "refuse"]
 
 UNVOUCHED: Final = "unvouched:"
 _HTTP_USERS: Final = "/users/"
+_ON_THE_BUS: Final = "bus:"
 _RESERVED: Final = (UNVOUCHED, _HTTP_USERS, "vouched:")
 _OTHERS_JOB: Final = (
     "Cannot change a batch job that was not created by {who}. A service changes the jobs that it has created itself, unless "
@@ -87,6 +88,16 @@ class BusRules:
 def http_user(user_id: str) -> str:
     """The principal of a user over HTTP, which is also the source of their triggers."""
     return _HTTP_USERS + user_id
+
+
+def counted_for(principal: str | None, created_by: str) -> str | None:
+    """Among whose jobs one counts that has this principal and this creator: a user's id, or the name of a service.
+
+    None for a job on the bus where everyone is believed. All who are not vouched for count as one: they choose their names.
+    """
+    if principal is None:
+        return None if created_by.startswith(_ON_THE_BUS) else created_by
+    return UNVOUCHED if principal.startswith(UNVOUCHED) else principal.removeprefix(_HTTP_USERS)
 
 
 def label_of(principal: str) -> str:

@@ -14,6 +14,10 @@ BatchbusError
 ├── Busy                    nothing is wrong with the request; try again in a moment
 │   ├── Behind
 │   └── TryLater
+│       └── TooManyJobs
+├── TooManyBytes            a user has as much in the file store as they may
+├── ProviderUnavailable     who is to say who signs in cannot be asked
+├── SignInRefused           the provider, or what it says, lets nobody in
 ├── BadUser                 a user's data cannot be right
 ├── StoreError              between batchbus and its database
 │   ├── StoreUnavailable
@@ -49,10 +53,14 @@ __all__ = [
     "NotAllowed",
     "NotStorable",
     "ParkedRefused",
+    "ProviderUnavailable",
     "ReplayRefused",
+    "SignInRefused",
     "StoreError",
     "StoreUnavailable",
     "TooLarge",
+    "TooManyBytes",
+    "TooManyJobs",
     "TryLater",
     "UnknownJob",
     "UnknownParked",
@@ -162,13 +170,53 @@ class Behind(Busy):
 
 
 class TryLater(Busy):
-    """Too many logins have failed, or wait."""
+    """One user or address has, or asks for, as much as it may at the moment."""
 
     code = "too_many_requests"
 
     def __init__(self, message: str, seconds: int) -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+class TooManyJobs(TryLater):
+    """Whoever asks for the job has as many unfinished ones as they may."""
+
+    code = "too_many_jobs"
+
+    def __init__(self, most: int, seconds: int) -> None:
+        super().__init__(
+            f"You have {most:,} batch jobs that have not ended, which is the most that one user or service may have "
+            "(BATCHBUS_MAX_UNFINISHED_JOBS): wait until some have ended, or cancel some",
+            seconds,
+        )
+
+
+class TooManyBytes(BatchbusError):
+    """The user's uploads would be larger than they may be."""
+
+    code = "not_allowed"
+
+    def __init__(self, most: int, _seconds: int) -> None:
+        super().__init__(
+            f"Your uploads would have more than {most:,} bytes in all, which is the most that one user may keep "
+            "(BATCHBUS_MAX_USER_UPLOAD_BYTES): delete some that you do not need any more"
+        )
+
+
+class ProviderUnavailable(BatchbusError):
+    """The provider of OpenID Connect cannot be asked, or does not answer as it should."""
+
+    code = "unavailable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The provider that signs people in is not available: {reason}")
+
+
+class SignInRefused(BatchbusError):
+    """Somebody came back from the provider, and is not let in. The message says why."""
+
+    code = "not_allowed"
 
 
 class BadUser(BatchbusError, ValueError):

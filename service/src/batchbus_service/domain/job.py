@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import catalog
+from batchbus_service.domain.bus_rules import counted_for
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Json, Phase
 
@@ -178,6 +179,16 @@ class Job:
     @property
     def terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def counted_for(self) -> str | None:
+        """Whose unfinished jobs it is one of, see `bus_rules.counted_for`; None for nobody's, and once it has ended."""
+        return None if self.terminal else counted_for(self.principal, self.created_by)
+
+    @property
+    def owner(self) -> str:
+        """In whose turn it is taken, and of whose share of slots: also where everyone on the bus is believed."""
+        return counted_for(self.principal, self.created_by) or self.created_by
 
     @property
     def suspected(self) -> bool:

@@ -246,23 +246,34 @@ class Decider:
         return self._sealed(ended, now, self._entry(ended, "batch.failed", now, cause, {"error": said}))
 
     def run_lost(
-        self, job: Job, now: datetime, error: str, cause: Cause, *, retry: bool = True, jitter: float = 1.0
+        self,
+        job: Job,
+        now: datetime,
+        error: str,
+        cause: Cause,
+        *,
+        retry: bool = True,
+        jitter: float = 1.0,
+        public: str | None = None,
     ) -> Job:
         """A run ended with an error: try again later, or give up.
 
-        `jitter`: 0.5 to 1.5, or 0 for no delay, times the delay of the exponential back-off.
+        `jitter`: 0.5 to 1.5, or 0 for no delay, times the delay of the exponential back-off. `public`: as with `failed`.
         """
         job = evolve(job, failures=job.failures + 1)
         if not retry or job.failures >= self.policy.max_attempts:
-            return self.failed(job, now, error, cause)
+            return self.failed(job, now, error, cause, public=public)
         first, longest = self.policy.retry_base.total_seconds(), self.policy.retry_cap.total_seconds()
         pause = timedelta(seconds=delay(job.failures, first=first, longest=longest)) * jitter
-        return self._again(job, now, pause, error, cause)
+        return self._again(job, now, pause, error, cause, public=public)
 
-    def crashed(self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0) -> Job:
+    def crashed(
+        self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0, public: str | None = None
+    ) -> Job:
         """A run ended the process that it had for itself. Nothing else ran there, so the job is at fault."""
         job = evolve(job, crashes=job.crashes + 1)
-        return self.run_lost(job, now, error, cause, retry=job.crashes < self.policy.max_crashes, jitter=jitter)
+        retry = job.crashes < self.policy.max_crashes
+        return self.run_lost(job, now, error, cause, retry=retry, jitter=jitter, public=public)
 
     def worker_lost(self, job: Job, now: datetime, error: str) -> Job:
         """A lease expired. The worker may have lost all its runs at once, so it is not known which of them is at fault.
@@ -274,8 +285,11 @@ class Decider:
             return self.failed(job, now, error, Cause())
         return self._again(job, now, timedelta(0), error, Cause())
 
-    def _again(self, job: Job, now: datetime, pause: timedelta, error: str, cause: Cause) -> Job:
+    def _again(
+        self, job: Job, now: datetime, pause: timedelta, error: str, cause: Cause, *, public: str | None = None
+    ) -> Job:
         error = plain(error)
+        said = error if public is None else plain(public)
         # Errors behind the checkpoint come up again in the next run; the one that ended this run does not.
         checkpoint = (
             job.checkpoint if job.checkpoint and job.checkpoint.phase == job.phase else Checkpoint(job.phase, None)
@@ -287,17 +301,23 @@ class Decider:
             result=_with_error(job, error, kept=checkpoint.errors),
             checkpoint=replace(checkpoint, errors=checkpoint.errors + 1),
         )
-        entry = self._entry(waiting, "batch.updated", now, cause, {"error": error, "attempt": job.bad_ends})
+        entry = self._entry(waiting, "batch.updated", now, cause, {"error": said, "attempt": job.bad_ends})
         return self._sealed(waiting, now, entry)
 
-    def no_room(self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0) -> Job:
+    def no_room(
+        self, job: Job, now: datetime, error: str, cause: Cause, *, jitter: float = 1.0, public: str | None = None
+    ) -> Job:
         """The file store is full: wait without a slot, for an hour at most. That is no failure of the job."""
         since = job.no_room_since or now
         if now - since >= self.policy.wait_for_room:
-            return self.run_lost(job, now, error, cause, jitter=jitter)
+            return self.run_lost(job, now, error, cause, jitter=jitter, public=public)
         ready_at = to_ms(now + self.policy.room_every * jitter)
         waiting = evolve(job, lease=None, ready_at=ready_at, no_room_since=since)
-        details: dict[str, Json] = {"error": plain(error), "attempt": job.bad_ends, NO_ROOM: True}
+        details: dict[str, Json] = {
+            "error": plain(error if public is None else public),
+            "attempt": job.bad_ends,
+            NO_ROOM: True,
+        }
         return self._sealed(waiting, now, self._entry(waiting, "batch.updated", now, cause, details))
 
     def released(self, job: Job, now: datetime) -> Job:

@@ -8,11 +8,12 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from batchbus_service.domain.bus_rules import Unvouched
 from batchbus_service.domain.errors import BadSettings
+from batchbus_service.domain.roles import Role
 from batchbus_service.domain.secret_values import check_secret, from_files
 from batchbus_service.domain.variables import misspelt_variables
 
@@ -74,12 +75,39 @@ def _jwt_secrets(text: str) -> str:
     return text
 
 
-SECRETS: Final = ("amqp_url", "mongodb_url", "catalog_url", "jwt_secret")
+SECRETS: Final = ("amqp_url", "mongodb_url", "catalog_url", "jwt_secret", "oidc_client_secret")
 """Settings that hold a secret. Each may be in a file instead, which `BATCHBUS_..._FILE` names."""
 
 
 _OF_CLIENTS: Final = ("url", "token", "token_file")
 """What the client commands read: where the service is, and who they are."""
+
+
+def _issuer(url: str) -> str:
+    if not url.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+        raise ValueError("takes the address of a provider, which begins with https://, or with http:// on this machine")
+    return url
+
+
+def _client_secret(text: str) -> str:
+    check_secret(text)
+    return text
+
+
+def _scopes(text: str) -> str:
+    if "openid" not in text.split():
+        raise ValueError("takes scopes with blanks between them, of which openid is one")
+    return text
+
+
+def _roles_by_value(value: object) -> object:
+    """`admins=admin, *=member` as roles by the values of a claim."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.rpartition("=") for part in _parts(value)]
+    if not all(claim.strip() and role.strip() in tuple(Role) for claim, _, role in pairs):
+        raise ValueError(f"takes values with roles, such as admins=admin, *=member; roles are {', '.join(Role)}")
+    return {claim.strip(): Role(role.strip()) for claim, _, role in pairs}
 
 
 def _files_by_name(value: object) -> object:
@@ -133,10 +161,27 @@ class Settings(BaseSettings):
     ]
     cors_origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_list)] = []
     jwt_secret: Annotated[str, AfterValidator(_jwt_secrets)] | None = None
+    oidc_issuer: Annotated[str, AfterValidator(_issuer)] | None = None
+    oidc_client_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    oidc_client_secret: Annotated[str, AfterValidator(_client_secret)] | None = None
+    oidc_name: Annotated[str, Field(min_length=1, max_length=60)] = "single sign-on"
+    oidc_scopes: Annotated[str, AfterValidator(_scopes)] = "openid email profile"
+    oidc_role_claim: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    oidc_roles: Annotated[dict[str, Role], NoDecode, BeforeValidator(_roles_by_value)] = {}
     job_files_days: Annotated[int, Field(ge=0, le=36500), AfterValidator(_days_of_files)] = 30
     max_upload_bytes: Annotated[int, Field(ge=1)] = 1024**3
+    max_user_upload_bytes: Annotated[int, Field(ge=1)] = 20 * 1024**3
+    max_unfinished_jobs: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     log_format: Literal["console", "json"] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _whole_provider(self) -> Settings:
+        if (self.oidc_issuer is None) != (self.oidc_client_id is None):
+            raise ValueError("BATCHBUS_OIDC_ISSUER and BATCHBUS_OIDC_CLIENT_ID are set together, or not at all")
+        if self.oidc_role_claim is None and any(value != "*" for value in self.oidc_roles):
+            raise ValueError("BATCHBUS_OIDC_ROLES takes BATCHBUS_OIDC_ROLE_CLAIM, the claim whose values it is about")
+        return self
 
     @property
     def jwt_secrets(self) -> list[str]:

@@ -7,15 +7,26 @@ do differently on purpose stands in `BUS` and `HTTP`, and nowhere else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from batchbus_events.backoff import pauses
+from batchbus_service.access.quota import Quota
+from batchbus_service.domain.bus_rules import counted_for
 from batchbus_service.domain.due import to_ms
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger
-from batchbus_service.domain.errors import Behind, Conflict, NotAllowed, UnknownJob, UnknownType, UnservedType
+from batchbus_service.domain.errors import (
+    Behind,
+    Conflict,
+    NotAllowed,
+    TooManyJobs,
+    UnknownJob,
+    UnknownType,
+    UnservedType,
+)
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause, NewJob
 from batchbus_service.domain.requests import BusRequest, is_fresh, is_of_another
@@ -109,8 +120,13 @@ class Commands:
         preparation: Preparation | None = None,
         early_seconds: float = 600.0,
         serves: Serves | None = None,
+        unfinished: Quota | None = None,
     ) -> None:
-        """`serves`: without it every batch type counts as served. `preparation`: for a door that prepares jobs. `early_seconds`: how long a trigger waits for its job."""
+        """`preparation`: for a door that prepares jobs. `early_seconds`: how long a trigger waits for its job.
+
+        `serves`: without it every batch type counts as served. `unfinished`: how many jobs that have not ended each user and
+        service may have; without it, any number.
+        """
         self._door = door
         self._transitions = transitions
         self._worker = worker
@@ -118,6 +134,7 @@ class Commands:
         self._preparation = preparation
         self._early_seconds = early_seconds
         self._serves = serves
+        self._unfinished = unfinished
         self._creating: dict[str, asyncio.Event] = {}
         """Jobs that are being created here: commands that follow closely wait for them."""
 
@@ -146,8 +163,8 @@ class Commands:
     async def create(self, request: NewJob, cause: Cause) -> Job:
         """Write the job; if this process has a free slot for it, run it at once. Otherwise it waits for any worker.
 
-        The same request under the same id changes nothing.
-        Raises: `Behind`, and what `Transitions.create` raises.
+        The same request under the same id changes nothing, also for who has as many jobs as they may.
+        Raises: `Behind`, `TooManyJobs`, and what `Transitions.create` raises.
         """
         created = self._creating.setdefault(request.id, asyncio.Event())
         try:
@@ -156,7 +173,8 @@ class Commands:
                 request = replace(request, worker_by=to_ms(self._transitions.clock.now() + within))
             if not await self._transitions.outbox.keep_up() and self._door.behind == "refused":
                 raise Behind
-            return await self._write(request, cause)
+            async with self._counted(request.principal, request.created_by, known_as=request.id):
+                return await self._write(request, cause)
         finally:
             created.set()
             if self._creating.get(request.id) is created:
@@ -198,7 +216,8 @@ class Commands:
 
     async def _write(self, request: NewJob, cause: Cause) -> Job:
         worker = self._worker
-        permit = await worker.permit_for(request.type) if worker else None
+        owner = counted_for(request.principal, request.created_by) or request.created_by
+        permit = await worker.permit_for(request.type, owner) if worker else None
         try:
             claim_for = worker.id if worker and permit else None
             job, new = await self._transitions.create(request, cause, claim_for=claim_for)
@@ -233,9 +252,10 @@ class Commands:
         return await self._change(job, lambda known, now: decider.cancel(known, now, cause))
 
     async def retry(self, job: Job, cause: Cause) -> Job:
-        """A failed or canceled job goes on from its last checkpoint. Raises: as `confirm`."""
+        """A failed or canceled job goes on from its last checkpoint. Raises: `TooManyJobs`, and as `confirm`."""
         decider = self._transitions.decider
-        return await self._change(job, lambda known, now: decider.retry(known, now, cause))
+        async with self._counted(job.principal, job.created_by):
+            return await self._change(job, lambda known, now: decider.retry(known, now, cause))
 
     async def check_again(self, job: Job, cause: Cause, *, context: Mapping[str, Json] | None = None) -> Job:
         """A job that was never confirmed is pre-processed anew, and has another plan then.
@@ -274,12 +294,37 @@ class Commands:
                     # The triggers that waited are being answered; nothing signals when that is done.
                     await pause(seconds)
 
+    async def require_room(self, created_by: str) -> None:
+        """Raise `TooManyJobs` if a user may have no job more. `create` looks again: this spares the work until then."""
+        if self._unfinished is not None:
+            await self._unfinished.require(created_by)
+
+    @asynccontextmanager
+    async def _counted(
+        self, principal: str | None, created_by: str, *, known_as: str | None = None
+    ) -> AsyncIterator[None]:
+        """While one more job of theirs is written. Raises `TooManyJobs`, unless it may be the job `known_as`, which is there."""
+        owner = counted_for(principal, created_by)
+        if self._unfinished is None or owner is None:
+            yield
+            return
+        async with self._unfinished.taking(owner) as taking:
+            try:
+                await taking.take()
+            except TooManyJobs:
+                if known_as is None or await self._transitions.store.get(known_as) is None:
+                    raise
+            yield
+
     async def _change(self, job: Job, decide: Callable[[Job, datetime], Job]) -> Job:
         changed = await self._transitions.change(job, decide)
         self._offer(changed)
         return changed
 
     def _offer(self, job: Job) -> None:
-        """To the worker of this process, which may have a free slot for the job."""
+        """To the worker of this process, which may have a free slot for the job; one that has ended makes room for another."""
         if self._worker:
             self._worker.offer(job)
+        owner = counted_for(job.principal, job.created_by)
+        if job.terminal and owner is not None and self._unfinished is not None:
+            self._unfinished.freed(owner)

@@ -20,6 +20,7 @@ from batchbus_service.domain.errors import (
     NotAllowed,
     NotStorable,
     StoreUnavailable,
+    TooManyJobs,
     UnknownJob,
     UnreadableJob,
     UnservedType,
@@ -142,7 +143,7 @@ class Intake(Lifetime):
                     change = _change_of(trigger, request, cause, self._transitions.clock.now())
                     await self._commands.carry_out(request.job_id, change, pause=self._rest)
                 break
-            except (Conflict, UnknownJob, UnservedType, NotAllowed, NotStorable) as error:
+            except (Conflict, UnknownJob, UnservedType, NotAllowed, NotStorable, TooManyJobs) as error:
                 return error.code, str(error)
             except BusError as error:
                 self._log.warning("intake_waits_for_the_broker", reason=str(error), seconds=pause)

@@ -20,8 +20,10 @@ from batchbus_service.execution.execution import (
     RunControl,
     RunStalled,
     error_text,
+    public_text,
+    traceback_of,
 )
-from batchbus_service.execution.executor import forget_locals
+from batchbus_service.execution.executor import StrategyRaised, forget_locals
 from batchbus_service.execution.heartbeat import Heartbeat, Interrupt, RunLimits
 from batchbus_service.execution.last_write import CanceledMeanwhile, write_outcome
 from batchbus_service.execution.lease import Lease
@@ -129,12 +131,12 @@ class Attempt:
     async def _broke(self, error: Exception) -> None:
         """What the engine itself could not cope with has its reason in the job, instead of a lease that runs out."""
         self._log.error("run_broke", exc_info=error)
-        fence, text = self.job.fence, f"{type(error).__name__}: {error}"
+        fence, text, public = self.job.fence, f"{type(error).__name__}: {error}", public_text(error)
 
         def decide(job: Job, now: datetime) -> Job:
             if job.fence != fence or job.lease is None or job.terminal:
                 raise LeaseLost(f"Job {job.id} is no longer this run's")
-            return self._transitions.decider.run_lost(job, now, text, self._cause)
+            return self._transitions.decider.run_lost(job, now, text, self._cause, public=public)
 
         try:
             self.job = await self._transitions.change(self.job, decide)
@@ -188,7 +190,7 @@ class Attempt:
         """Let the strategy work, and see how it ended."""
         try:
             if refusal := await self._refusal(self.job, self._strategy.file_fields):
-                raise StrategyError(refusal)
+                raise StrategyError(refusal, public=True)
             draft = await self._execution.work()
         except (Exception, LeaseLost, RunCanceled) as error:  # noqa: BLE001 - the outcome says it, and the job keeps it
             try:
@@ -199,7 +201,7 @@ class Attempt:
         if self.job.phase == "process":
             return Completed(context)
         if not draft.dry_run or self.job.confirmed_early:
-            self._next_permit = self._slots.take("process")
+            self._next_permit = self._slots.take("process", self.job.owner)
         return PreProcessed(context, draft.dry_run, go_on=self._next_permit is not None)
 
     async def _ended_by(self, error: BaseException, heartbeat: Heartbeat) -> Outcome:
@@ -222,27 +224,28 @@ class Attempt:
                 stalled = RunStalled(f"The run made no progress for {self._strategy.stall_seconds:g} seconds")
                 return await self._failed(stalled, heartbeat)
             case _, StrategyError():
-                return Refused(str(error), error.without_values)
+                return Refused(str(error), error.for_events())
             case _, ProcessDied():
                 self._log.warning("run_ended_its_process", reason=str(error))
                 # `should_retry` cannot be asked: the process is gone.
-                return Crashed(error_text(error), _jitter())
+                return Crashed(error_text(error), public_text(error), _jitter())
             case _, Exception():
-                self._log.warning("run_failed", reason=error_text(error), exc_info=error)
+                self._log.warning("run_failed", reason=public_text(error), exception=traceback_of(error))
                 return await self._failed(error, heartbeat)
             case _, LeaseLost():
                 raise error
             case _:
                 uncalled = f"The strategy raised {type(error).__name__}, although the job was not canceled"
-                return await self._failed(RuntimeError(uncalled), heartbeat)
+                return await self._failed(StrategyRaised(uncalled), heartbeat)
 
     async def _failed(self, error: Exception, heartbeat: Heartbeat) -> Outcome:
         """The strategy says whether another run may do better."""
         if is_full(error) or (isinstance(error, RaisedInChild) and error.full):
-            return NoRoom(error_text(error), _jitter())
+            return NoRoom(error_text(error), "The file store has no room", _jitter())
         failures = 0 if heartbeat.got_on else self.job.failures
         view = JobView(self.job.id, self.job.type, self.job.phase, failures + 1)
-        return Failed(error_text(error), await self._execution.should_retry(view, error), _jitter())
+        retry = await self._execution.should_retry(view, error)
+        return Failed(error_text(error), public_text(error), retry, _jitter())
 
     async def _clean_up(self) -> None:
         self._cleaned_up = True
@@ -254,7 +257,7 @@ class Attempt:
                 return
             raise LeaseLost(f"The strategy {self._strategy.identifier} does not stop") from None
         except (Exception, RunCanceled, LeaseLost) as error:  # noqa: BLE001 - the operator gets to know; canceled it is
-            self._log.error("on_canceled_failed", exc_info=error)
+            self._log.error("on_canceled_failed", exception=traceback_of(error))
 
     async def _written(self, outcome: Outcome, heartbeat: Heartbeat) -> Job:
         """The write that ends the phase; a job that was canceled meanwhile is cleaned up and stopped instead."""

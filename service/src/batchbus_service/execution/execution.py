@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import traceback
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.ports import Clock
 from batchbus_service.domain.result import JobResult
 from batchbus_service.domain.signal import Signal
-from batchbus_service.execution.executor import Call, StrategyExecutor, tamed
+from batchbus_service.execution.executor import Call, StrategyExecutor, StrategyRaised, tamed
 from batchbus_service.execution.job_run import CheckpointRequest, EngineJobRun, Progress
 from batchbus_service.execution.lease import Lease
 from batchbus_service.execution.preparation import checked_context, overrides, prepare
 from batchbus_service.execution.worker_services import WorkerServices
-from batchbus_strategies import Draft, JobView, Json
+from batchbus_strategies import Draft, JobView, Json, StrategyError
 from batchbus_strategies.computing import ComputationDied
-from batchbus_strategies.driver_errors import driver_sentence
+from batchbus_strategies.driver_errors import driver_sentence, driver_sentence_without_values
 from batchbus_strategies.registry import Strategy
 from batchbus_strategies.waiting import CURRENT_RUN
+
+_CAUSES: Final = 10
+"""The most causes of an error that the log names."""
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -33,9 +38,12 @@ __all__ = [
     "InProcess",
     "ProcessDied",
     "RaisedInChild",
+    "RemoteTraceback",
     "RunControl",
     "RunStalled",
     "error_text",
+    "public_text",
+    "traceback_of",
 ]
 
 _ADVICE_SECONDS: Final = 60.0
@@ -56,9 +64,18 @@ class RaisedInChild(Exception):
     `full`: a disk had no room, or a quota.
     """
 
-    def __init__(self, text: str, *, full: bool = False) -> None:
+    def __init__(self, text: str, *, full: bool = False, public: str | None = None) -> None:
+        """`public`: the same for events and logs, if that is another text."""
         super().__init__(text)
         self.full = full
+        self.public = text if public is None else public
+
+
+class RemoteTraceback(Exception):
+    """Shows a traceback of a child as the cause of what was raised here, as `concurrent.futures` does."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
 
 
 class RunStalled(Exception):
@@ -195,7 +212,7 @@ class InProcess:
             async with asyncio.timeout(_ADVICE_SECONDS):
                 return tamed(bool, await self._executor.call(self._strategy.should_retry, view, error))
         except Exception as second:  # noqa: BLE001 - it must not hide the error that it was asked about
-            self._log.error("should_retry_failed", exc_info=second)
+            self._log.error("should_retry_failed", exception=traceback_of(second))
             return True
 
     def stop(self) -> None:
@@ -231,6 +248,38 @@ class InProcess:
 
 def error_text(error: BaseException) -> str:
     """What a job keeps of the error that ended a run. To be asked while the error has its traceback."""
-    if isinstance(error, RunStalled | ProcessDied | RaisedInChild | ComputationDied):
+    if isinstance(error, RunStalled | ProcessDied | RaisedInChild | ComputationDied | StrategyRaised):
         return str(error)
     return driver_sentence(error) or f"{type(error).__name__}: {error}"
+
+
+def public_text(error: BaseException) -> str:
+    """The same for events and logs, which have other readers than the job: without values of cells and records.
+
+    What an exception says that nobody has declared to be public may be a value, as with `KeyError` and `ValueError`. So it is
+    named by its type and by where it was raised.
+    """
+    match error:
+        case StrategyError():
+            return error.for_events()
+        case RaisedInChild():
+            return error.public
+        case RunStalled() | ProcessDied() | ComputationDied() | StrategyRaised():
+            return str(error)
+    if sentence := driver_sentence_without_values(error):
+        return sentence
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" in {frames[-1].name} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{at}: the job has the message"
+
+
+def traceback_of(error: BaseException) -> str:
+    """Where an error was raised, and what caused it, for the log: the calls and the types, without the messages."""
+    parts: list[str] = []
+    each: BaseException | None = error
+    while each is not None and len(parts) < _CAUSES:
+        message = str(each) if isinstance(each, RemoteTraceback) else ""
+        calls = "".join(traceback.format_tb(each.__traceback__))
+        parts.append(f"{calls}{type(each).__name__}{message}")
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+    return "\ncaused this:\n".join(reversed(parts))

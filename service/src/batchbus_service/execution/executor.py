@@ -25,7 +25,7 @@ from batchbus_events.tasks import end
 from batchbus_service.telemetry.background import Background
 from batchbus_strategies import LeaseLost, RunCanceled, Services, StrategyError
 
-__all__ = ["Call", "CallStopped", "StrategyExecutor", "forget_locals", "tamed"]
+__all__ = ["Call", "CallStopped", "StrategyExecutor", "StrategyRaised", "forget_locals", "tamed"]
 
 _CLOSE_SECONDS: Final = 5.0
 _BLOCKED_SECONDS: Final = 1.0
@@ -39,6 +39,10 @@ _NOT_FOR_FUTURES: Final = (StopIteration, concurrent.futures.CancelledError)
 
 T = TypeVar("T")
 ServicesFactory = Callable[[AsyncExitStack, Container[asyncio.AbstractEventLoop]], Awaitable[Services]]
+
+
+class StrategyRaised(RuntimeError):
+    """A strategy raised something that is no error, or has no words. The message has the type alone."""
 
 
 class CallStopped(Exception):
@@ -276,8 +280,8 @@ def _tamed(error: BaseException) -> BaseException:
     text = _named(error) if speaks else f"{_named(error)}, which has no words: its str() raises"
     for kind in (StrategyError, RunCanceled, LeaseLost):
         if isinstance(error, kind):
-            return kind(text)
-    return RuntimeError(text)
+            return StrategyError(text, public=True) if kind is StrategyError else kind(text)
+    return StrategyRaised(text)
 
 
 def _named(error: BaseException) -> str:

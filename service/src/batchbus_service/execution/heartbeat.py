@@ -162,7 +162,7 @@ class Heartbeat:
                     raise LeaseLost(f"The lease on job {self._job.id} has run out") from error
                 await asyncio.sleep(TRY_AGAIN)
             except NotStorable as error:
-                raise StrategyError(f"The checkpoint cannot be kept. {error}") from error
+                raise StrategyError(f"The checkpoint cannot be kept. {error}", public=True) from error
 
     async def _renew(self, checkpoint: Checkpoint | None = None) -> None:
         """One write: progress, checkpoint, lease. A caller that is cancelled does not end it: the driver would not."""

@@ -198,7 +198,9 @@ class EngineJobRun:
         state = as_json(state, "checkpoint")
         size = len(to_json(state))
         if size > MAX_CHECKPOINT_BYTES:
-            raise StrategyError(f"A checkpoint may have {MAX_CHECKPOINT_BYTES:,} bytes; this one has {size:,}")
+            raise StrategyError(
+                f"A checkpoint may have {MAX_CHECKPOINT_BYTES:,} bytes; this one has {size:,}", public=True
+            )
         self.touched = self._clock.monotonic()
         checkpoint = Checkpoint(self.phase, state, self._advanced, self.error_count, self.row_errors.cut())
         request = CheckpointRequest(checkpoint)

@@ -49,6 +49,8 @@ class Failed:
     """An error ended the run. `retry`: another run may do better. `jitter`: see `Decider.run_lost`."""
 
     error: str
+    public: str
+    """The same for events, without values of cells and records."""
     retry: bool = True
     jitter: float = 1.0
 
@@ -58,6 +60,7 @@ class Crashed:
     """The run ended the process that it had for itself."""
 
     error: str
+    public: str
     jitter: float = 1.0
 
 
@@ -66,6 +69,7 @@ class NoRoom:
     """The file store was full."""
 
     error: str
+    public: str
     jitter: float = 1.0
 
 
@@ -83,9 +87,9 @@ def applied(outcome: Outcome, job: Job, now: datetime, decider: Decider, cause: 
             return decider.released(job, now)
         case Refused(reason, public):
             return decider.failed(job, now, reason, cause, public=public)
-        case Failed(error, retry, jitter):
-            return decider.run_lost(job, now, error, cause, retry=retry, jitter=jitter)
-        case Crashed(error, jitter):
-            return decider.crashed(job, now, error, cause, jitter=jitter)
-        case NoRoom(error, jitter):
-            return decider.no_room(job, now, error, cause, jitter=jitter)
+        case Failed(error, public, retry, jitter):
+            return decider.run_lost(job, now, error, cause, retry=retry, jitter=jitter, public=public)
+        case Crashed(error, public, jitter):
+            return decider.crashed(job, now, error, cause, jitter=jitter, public=public)
+        case NoRoom(error, public, jitter):
+            return decider.no_room(job, now, error, cause, jitter=jitter, public=public)

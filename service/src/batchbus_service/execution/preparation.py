@@ -43,7 +43,9 @@ def checked_context(strategy: Strategy, draft: Draft) -> BaseModel:
         model: BaseModel = tamed(strategy.context_model.model_validate, draft.context)
     except ValidationError as error:
         errors = (f"{'.'.join(map(str, each['loc'])) or 'context'}: {each['msg']}" for each in error.errors())
-        raise StrategyError("The context is not what this batch type takes: " + "; ".join(errors)) from None
+        raise StrategyError(
+            "The context is not what this batch type takes: " + "; ".join(errors), public=True
+        ) from None
     return model
 
 

@@ -76,6 +76,8 @@ class InvalidKey(FileMissing):
 class FileTooLarge(StrategyError):
     """The file would be larger than allowed; nothing was kept of it."""
 
+    public = True
+
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"The file is larger than the {max_bytes:,} bytes allowed; nothing was kept of it.")
 

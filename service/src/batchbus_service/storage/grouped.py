@@ -171,6 +171,11 @@ class GroupedJobStore:
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         return await self._store.waiting(phase, job_type, until=until, want=want)
 
+    async def waiting_of_others(
+        self, phase: Phase, job_type: str, owners: Set[str | None], *, until: datetime, want: int
+    ) -> list[Job]:
+        return await self._store.waiting_of_others(phase, job_type, owners, until=until, want=want)
+
     async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         return await self._store.due(until=until, want=want)
 
@@ -188,6 +193,9 @@ class GroupedJobStore:
 
     async def drop_placeholder(self, placeholder: Placeholder) -> None:
         await self._store.drop_placeholder(placeholder)
+
+    async def unfinished_of(self, owner: str, *, up_to: int) -> int:
+        return await self._store.unfinished_of(owner, up_to=up_to)
 
     async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
         return await self._store.early_of(sender, since=since, until=until, up_to=up_to)

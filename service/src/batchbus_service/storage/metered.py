@@ -67,6 +67,12 @@ class MeteredJobStore:
         with self._measured("waiting"):
             return await self._store.waiting(phase, job_type, until=until, want=want)
 
+    async def waiting_of_others(
+        self, phase: Phase, job_type: str, owners: Set[str | None], *, until: datetime, want: int
+    ) -> list[Job]:
+        with self._measured("waiting_of_others"):
+            return await self._store.waiting_of_others(phase, job_type, owners, until=until, want=want)
+
     async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         with self._measured("ringing"):
             return await self._store.due(until=until, want=want)
@@ -94,6 +100,10 @@ class MeteredJobStore:
     async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
         with self._measured("early_of"):
             return await self._store.early_of(sender, since=since, until=until, up_to=up_to)
+
+    async def unfinished_of(self, owner: str, *, up_to: int) -> int:
+        with self._measured("unfinished_of"):
+            return await self._store.unfinished_of(owner, up_to=up_to)
 
     @contextmanager
     def _measured(self, operation: str) -> Iterator[None]:

@@ -34,7 +34,7 @@ async def replace_prices(run: JobRun[RecordImportContext]) -> None:
     try:
         plan = run.result["files"]["PLAN"]
     except KeyError:
-        raise StrategyError("There is no plan to apply: the job was not pre-processed") from None
+        raise StrategyError("There is no plan to apply: the job was not pre-processed", public=True) from None
     operations: list[Operation] = []
     async for chunk in read_chunks(run.files, plan, start=0, size=_CHUNK):
         operations += chunk.operations

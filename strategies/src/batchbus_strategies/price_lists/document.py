@@ -21,7 +21,7 @@ async def find_price_list(catalog: Catalog, id_: str) -> Document:
     """Raises `StrategyError` if there is none."""
     found = await catalog["price_lists"].find_one({"_id": id_, **LIVING})
     if found is None:
-        raise StrategyError(f"There is no price list with the id {id_}")
+        raise StrategyError(f"There is no price list with the id {id_}", public=True)
     return found
 
 

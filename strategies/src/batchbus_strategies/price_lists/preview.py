@@ -148,7 +148,9 @@ class _PriceReader:
             self.rows.append(row)
             self._count += max(1, len(row.amounts))
             if self._count > _MAX_PRICES:
-                raise StrategyError(f"A price list has room for {_MAX_PRICES:,} prices at most, and the file has more")
+                raise StrategyError(
+                    f"A price list has room for {_MAX_PRICES:,} prices at most, and the file has more", public=True
+                )
 
     def _read_prices(self, row: _PricedRow, cells: Sequence[str | None]) -> None:
         for price in self._prices:
@@ -255,5 +257,5 @@ def _refuse_too_large(operations: Sequence[Operation]) -> None:
     )
     if size > _MAX_BYTES:
         raise StrategyError(
-            f"The prices take {size / 2**20:.0f} MiB, and a price list has room for {_MAX_BYTES // 2**20}"
+            f"The prices take {size / 2**20:.0f} MiB, and a price list has room for {_MAX_BYTES // 2**20}", public=True
         )

@@ -66,7 +66,7 @@ class _CarryingOut:
         try:
             self._plan: str = run.result["files"]["PLAN"]
         except KeyError:
-            raise StrategyError("There is no plan to apply: the job was not pre-processed") from None
+            raise StrategyError("There is no plan to apply: the job was not pre-processed", public=True) from None
         self._end = 0
         """Of what has been carried out, in the plan's file."""
         now = datetime.now(UTC)
@@ -80,8 +80,8 @@ class _CarryingOut:
         """For the error file: what is wrong with the lines that were not applied."""
         self._with_conflicts: list[int] = []
         """The places in the plan of chunks with conflicts."""
-        self._stopped: str | None = None
-        """Why nothing more is applied, in words for people."""
+        self._stopped: list[Json] | None = None
+        """Why nothing more is applied, in words for people: with values of records, and without any."""
         if isinstance(state := run.resume_from, dict):
             end, at = state["offset"], state["at"]
             assert isinstance(end, int) and isinstance(at, float)
@@ -106,8 +106,10 @@ class _CarryingOut:
         run.result["outcome"] = self._finished["outcome"]
         for offset in self._with_conflicts:
             await run.files.delete(self._conflicts_key(offset))
-        if stopped := self._finished.get("stopped"):
-            raise CatalogChanged(stopped)
+        stopped = self._finished.get("stopped")
+        if isinstance(stopped, list):
+            message, without_values = map(str, stopped)
+            raise CatalogChanged(message, without_values=without_values)
 
     async def _apply_rest(self, file: FileWriter) -> None:
         async with aclosing(ahead(self._chunks(self._end))) as chunks:
@@ -185,10 +187,9 @@ class _CarryingOut:
             self._with_conflicts.append(chunk.start)
             if self._run.context.on_error == "abort":
                 line, reason = next(iter(conflicts.items()))
-                self._stopped = (
-                    f"{len(conflicts)} records were not written, and the import stopped there; the first is that of line "
-                    f"{line}: {reason}. What was written before stays, and is listed in the outcome"
-                )
+                without_values = f"{len(conflicts)} records were not written, and the import stopped there; the first is that of line {line}"
+                listed = "What was written before stays, and is listed in the outcome"
+                self._stopped = [f"{without_values}: {reason}. {listed}", without_values]
         outcomes = list(_outcomes(chunk.operations, conflicts))
         self._counts.update(each["what"] for each in outcomes)
         for each in outcomes:

@@ -30,6 +30,8 @@ class CellError:
 class HeaderRefused(StrategyError):
     """The header leaves a doubt about what the file means."""
 
+    public = True
+
     def __init__(self, errors: Sequence[CellError]) -> None:
         shown = "; ".join(error.message for error in errors[:_SHOWN])
         more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""

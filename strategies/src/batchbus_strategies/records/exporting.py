@@ -150,7 +150,8 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
             return
         raise StrategyError(
             f"Others gave {self.schema.name} records more values than the file had columns for, {_TRIES} times while it was "
-            "written; export them again when that is over"
+            "written; export them again when that is over",
+            public=True,
         )
 
     async def build_template(self) -> bytes:

@@ -98,7 +98,7 @@ class RecordImport(OfRecord[RecordImportContext], Generic[R]):
         except FileMissing:
             raise JobRefused(f"There is no file with the key {context.fileKey}", field="fileKey") from None
         except (NotATable, TableError, HeaderRefused) as error:
-            raise JobRefused(str(error), field="fileKey") from error
+            raise JobRefused(str(error), field="fileKey", without_values=error.for_events()) from error
 
     async def _look_into(self, context: RecordImportContext) -> Table:
         """The file, whose header is right. Raises `NotATable`, `TableError`, `HeaderRefused`."""

@@ -346,7 +346,7 @@ async def read_chunks(
                 yield PlanChunk(_decoded(lines, key, form), begin, begin + length)
                 begin, lines, length = begin + length, [], 0
     if rest:
-        raise StrategyError(f"The plan {key} is incomplete")
+        raise StrategyError(f"The plan {key} is incomplete", public=True)
     if lines:
         yield PlanChunk(_decoded(lines, key, form), begin, begin + length)
 

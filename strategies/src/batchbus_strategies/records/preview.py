@@ -271,9 +271,9 @@ class Preview:
     def _refuse_errors(self, records: int) -> None:
         context, counts = self._context, self._counts
         if counts.error and (context.on_error == "abort"):
-            raise RecordsRefused(self._summary())
+            raise self._refused("")
         if context.max_errors is not None and counts.error > most(context.max_errors, records):
-            raise RecordsRefused(f"More than {context.max_errors} cannot be used: {self._summary()}")
+            raise self._refused(f"More than {context.max_errors} cannot be used: ")
 
     def _refuse_changes(self, size: int) -> None:
         context, counts = self._context, self._counts
@@ -286,16 +286,19 @@ class Preview:
             if limit is not None and count > most(limit, size):
                 raise RecordsRefused(
                     f"The import would {what} {count:,} records, and the limit is {limit}. Nothing was changed. Make a dry "
-                    "run and confirm it, if that is what is wanted"
+                    "run and confirm it, if that is what is wanted",
+                    public=True,
                 )
 
-    def _summary(self) -> str:
+    def _refused(self, limit: str) -> RecordsRefused:
+        """`limit`: which one there are too many for, with a colon, or nothing."""
         first, count = self._first, self._counts.error
         assert first
         column = f', column "{shortened(first["column"])}"' if first["column"] else ""
         value = f', value "{shortened(first["value"])}"' if first["value"] is not None else ""
         records = "1 record cannot be used" if count == 1 else f"{count:,} records cannot be used; the first"
-        return f"{records}: line {first['line']}{column}{value}: {first['message']}"
+        place = f"{limit}{records}: line {first['line']}{column}"
+        return RecordsRefused(f"{place}{value}: {first['message']}", without_values=f"{place}: {first['code']}")
 
 
 class _Stager:

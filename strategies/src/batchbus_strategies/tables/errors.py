@@ -39,6 +39,8 @@ class TableError(StrategyError):
 class NotATable(StrategyError):
     """The file is no table at all, or none that can be read with the options given."""
 
+    public = True
+
 
 class CellTooLong(NotATable):
     """A cell has more characters than the format that is to be written can hold."""

@@ -246,7 +246,9 @@ def _json(cell: str | int | Decimal) -> str:
 def _number(value: int | Decimal) -> str:
     """As people write it, and JSON. Raises `NotATable` for what is no number."""
     if not isinstance(value, int | Decimal):  # nobody but a type checker has kept it away
-        raise NotATable(f"A cell is text, an int, a Decimal or None, and not {value!r}, a {type(value).__name__}")
+        raise NotATable(
+            f"A cell is text, an int, a Decimal or None, and not {value!r}, a {type(value).__name__}", public=False
+        )
     if isinstance(value, Decimal) and not value.is_finite():
         raise NotATable(f"{value} cannot be written as a number")
     return f"{value:f}" if isinstance(value, Decimal) else str(int(value))

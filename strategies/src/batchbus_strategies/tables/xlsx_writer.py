@@ -101,7 +101,9 @@ class XlsxSheet:
 
 def _digits(value: int | Decimal) -> int:
     if not isinstance(value, int | Decimal):
-        raise NotATable(f"A cell is text, an int, a Decimal or None, and not {value!r}, a {type(value).__name__}")
+        raise NotATable(
+            f"A cell is text, an int, a Decimal or None, and not {value!r}, a {type(value).__name__}", public=False
+        )
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise NotATable(f"{value} cannot be written as a number")

@@ -5,7 +5,7 @@
 | `jobs` | `JobStore`: the jobs, their leases, and triggers that came before their job |
 | `listings` | `JobListings`: pages of jobs; `UploadStore`: whose a file is |
 | `operations` | `ReplayStore`, `HistoryReader`, `ParkedStore`: what operators do to many jobs and messages |
-| `access` | `UserStore`, `TokenStore`, `SessionStore`, `LoginStore`: who may use the HTTP API |
+| `access` | `UserStore`, `TokenStore`, `SessionStore`, `LoginStore`, `IdentityStore`: who may use the HTTP API |
 | `audit` | `AuditStore`: what was done by whom |
 | `limits` | `PermitStore`: what was given away of the limits that strategies set on their calls |
 | `server` | `DatabaseServer`: its health; `Clock`: its time; `ProcessStore`: who shares it |
@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from batchbus_service.domain.ports.access import (
+    IdentityStore,
     LoginNote,
     LoginStore,
     Session,
@@ -41,6 +42,7 @@ __all__ = [
     "Clock",
     "DatabaseServer",
     "HistoryReader",
+    "IdentityStore",
     "Insertion",
     "JobListings",
     "JobStore",
@@ -82,3 +84,4 @@ class Stores:
     sessions: SessionStore
     logins: LoginStore
     audit: AuditStore
+    identities: IdentityStore

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from batchbus_service.domain.principals import ApiToken, User
 from batchbus_service.domain.roles import Role
 
-__all__ = ["LoginNote", "LoginStore", "Session", "SessionStore", "TokenStore", "UserStore"]
+__all__ = ["IdentityStore", "LoginNote", "LoginStore", "Session", "SessionStore", "TokenStore", "UserStore"]
 
 
 class UserStore(Protocol):
@@ -112,6 +112,16 @@ class SessionStore(Protocol):
 
     async def remove_all(self, user_id: str) -> None:
         """Remove every session of the user."""
+
+
+class IdentityStore(Protocol):
+    """Whose the subjects of a provider of OpenID Connect are. Every method may raise `StoreUnavailable`."""
+
+    async def user_of(self, subject: str) -> str | None:
+        """The id of the user whose subject that is, by its digest; None if it is nobody's."""
+
+    async def link(self, subject: str, user_id: str) -> None:
+        """From now on the subject is that user's, whosever it was. Durable once it returns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,11 @@ class JobStore(Protocol):
     async def waiting(self, phase: Phase, job_type: str, *, until: datetime, want: int) -> list[Job]:
         """Some of the jobs that wait for that phase and whose `ready_at` is at most `until`, the oldest first."""
 
+    async def waiting_of_others(
+        self, phase: Phase, job_type: str, owners: Set[str | None], *, until: datetime, want: int
+    ) -> list[Job]:
+        """As `waiting`, but none that is `counted_for` one of the owners. The cost grows with all that wait."""
+
     async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         """Some of the jobs and placeholders whose `wake_at` is at most `until`, the earliest first."""
 
@@ -155,3 +160,6 @@ class JobStore(Protocol):
 
         Only placeholders count that wake after `since` and not after `until`. The cost grows with what wakes between.
         """
+
+    async def unfinished_of(self, owner: str, *, up_to: int) -> int:
+        """Count the jobs that have not ended and are `counted_for` the owner, but not beyond `up_to`."""

@@ -46,6 +46,9 @@ class Upload:
 class UploadStore(Protocol):
     """Whose uploads are. Every method may raise `StoreUnavailable`; writes are durable once they return."""
 
+    async def prepare(self) -> None:
+        """Have the store find the uploads of a user."""
+
     async def insert(self, upload: Upload, at: datetime) -> None:
         """Note whose the file is."""
 
@@ -54,6 +57,12 @@ class UploadStore(Protocol):
 
     async def grant(self, key: str, services: Sequence[str]) -> None:
         """Let these services read the file, and no others. Does nothing if nothing is noted."""
+
+    async def keep(self, key: str, counted: int) -> None:
+        """Note with how many bytes the file counts among those of its user; 0 once it is gone. Does nothing if nothing is noted."""
+
+    async def bytes_of(self, user_id: str) -> int:
+        """The bytes with which the user's files count. Its cost grows with the number of these files."""
 
     async def remove(self, key: str) -> None:
         """Forget about the file. Does nothing if nothing is noted."""

@@ -11,7 +11,6 @@ import os
 import resource
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Container, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict
@@ -21,7 +20,7 @@ import structlog
 
 from batchbus_service.domain.errors import NotStorable
 from batchbus_service.domain.job import Checkpoint
-from batchbus_service.execution.execution import InProcess, RunStalled
+from batchbus_service.execution.execution import InProcess, RunStalled, traceback_of
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.isolation.messages import (
     Document,
@@ -125,8 +124,7 @@ class Child:
             if isinstance(error, Exception):
                 self._failed_with = error
             await self._keep_row_errors()
-            text = "".join(traceback.format_exception(error))
-            content = {"error": error_to(error, text, full=is_full(error))}
+            content = {"error": error_to(error, traceback_of(error), full=is_full(error))}
         state = {"kind": "answer", "state": state_of(self._job_run)}
         try:
             message = packed({**content, **state})
@@ -173,7 +171,7 @@ class Child:
         try:
             self._writer.write(packed({**message, "state": state_of(self._job_run)}))
         except NotStorable as error:
-            raise StrategyError(f"The checkpoint cannot be kept. {error}") from error
+            raise StrategyError(f"The checkpoint cannot be kept. {error}", public=True) from error
         await saved
 
     def _saved(self, message: Document) -> None:

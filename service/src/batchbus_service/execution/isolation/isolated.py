@@ -21,6 +21,7 @@ from batchbus_service.execution.execution import (
     ProcessDied,
     RaisedInChild,
     RunStalled,
+    traceback_of,
 )
 from batchbus_service.execution.executor import StrategyExecutor
 from batchbus_service.execution.isolation.messages import (
@@ -210,7 +211,7 @@ class Isolated:
         try:
             answer = await self._child.ask({"kind": "advise", "stalled": stalled, **question})
         except (ProcessDied, RaisedInChild, StrategyError) as second:
-            self._log.error("should_retry_failed", exc_info=second)
+            self._log.error("should_retry_failed", exception=traceback_of(second))
             return True
         return bool(answer["retry"])
 

@@ -16,7 +16,14 @@ from typing import Final
 from batchbus_service.domain.errors import NotStorable
 from batchbus_service.domain.job import Checkpoint, Job, plain
 from batchbus_service.domain.result import JobResult
-from batchbus_service.execution.execution import ProcessDied, RaisedInChild, RunStalled, error_text
+from batchbus_service.execution.execution import (
+    ProcessDied,
+    RaisedInChild,
+    RemoteTraceback,
+    RunStalled,
+    error_text,
+    public_text,
+)
 from batchbus_service.execution.executor import CallStopped
 from batchbus_service.execution.job_run import EngineJobRun, Progress
 from batchbus_service.storage.mongo.codec import decoded, encoded
@@ -61,13 +68,6 @@ _KINDS: Final[Mapping[str, type[BaseException]]] = {
 
 class OutOfMemory(ProcessDied):
     """A run needed more memory than its process may have."""
-
-
-class _Remote(Exception):
-    """Shows a traceback of the child as the cause of what was raised here, as `concurrent.futures` does."""
-
-    def __str__(self) -> str:
-        return f"\n{self.args[0]}"
 
 
 def packed(message: Document) -> bytes:
@@ -140,7 +140,7 @@ def error_to(error: BaseException, traceback: str, *, full: bool = False) -> Doc
         kind, text = "memory", where(frames)
     elif kind == "other":
         text = error_text(error)
-    public = error.without_values if isinstance(error, StrategyError) else None
+    public = public_text(error) if kind in ("strategy", "other") else None
     return {
         "kind": kind,
         "text": plain(text, 10_000),
@@ -168,9 +168,9 @@ def error_from(document: Document) -> BaseException:
     elif document["kind"] == "memory":
         error = OutOfMemory(text)
     else:
-        error = RaisedInChild(text, full=bool(document["full"]))
+        error = RaisedInChild(text, full=bool(document["full"]), public=document["without_values"])
     if isinstance(error, StrategyError):
         error.without_values = document["without_values"]
     if document["traceback"]:
-        error.__cause__ = _Remote(document["traceback"])
+        error.__cause__ = RemoteTraceback(document["traceback"])
     return error

@@ -24,7 +24,7 @@ from batchbus_service.http.server.openapi import answers, takes
 from batchbus_service.http.server.origins import require_same_origin
 from batchbus_service.http.server.state import Api, ApiState
 
-__all__ = ["router"]
+__all__ = ["behind_tls", "router", "set_session"]
 
 router = APIRouter(prefix="/admin/auth", tags=["auth"])
 
@@ -34,16 +34,9 @@ async def sign_in(request: Request, api: ApiState, body: JsonBody) -> Response:
     """A session, in a cookie."""
     require_same_origin(request, api.service.settings.cors_origins)
     user = await _user(request, api, body)
-    name = PAGES_COOKIE if PAGES_HEADER in request.headers and _behind_tls(request) else SESSION_COOKIE
+    name = PAGES_COOKIE if PAGES_HEADER in request.headers and behind_tls(request) else SESSION_COOKIE
     response = OneUser(user=user_on_the_wire(user)).response()
-    response.set_cookie(
-        name,
-        await api.users.sessions.begin(user),
-        max_age=SESSION_HOURS * 3600,
-        httponly=True,
-        samesite="lax",
-        secure=_behind_tls(request),
-    )
+    await set_session(response, request, api, user, name)
     return response
 
 
@@ -70,9 +63,21 @@ async def sign_out(request: Request, api: ApiState, caller: Caller) -> Response:
     response = PlainTextResponse("OK")
     for name in (SESSION_COOKIE, PAGES_COOKIE):
         if name == SESSION_COOKIE or name in request.cookies:
-            secure = name == PAGES_COOKIE or _behind_tls(request)
+            secure = name == PAGES_COOKIE or behind_tls(request)
             response.delete_cookie(name, httponly=True, samesite="lax", secure=secure)
     return response
+
+
+async def set_session(response: Response, request: Request, api: Api, user: User, cookie: str) -> None:
+    """Begin a session, whose key is in the cookie of that name. Raises `StoreUnavailable`."""
+    response.set_cookie(
+        cookie,
+        await api.users.sessions.begin(user),
+        max_age=SESSION_HOURS * 3600,
+        httponly=True,
+        samesite="lax",
+        secure=behind_tls(request),
+    )
 
 
 async def _user(request: Request, api: Api, body: JsonBody) -> User:
@@ -82,7 +87,8 @@ async def _user(request: Request, api: Api, body: JsonBody) -> User:
         user = await api.users.logins.sign_in(login.email, login.password, address)
     except TryLater:
         api.service.meter.login_failed("limit")
-        raise  # not written down: clients that are refused could fill the trail
+        await api.limited_logins.note(login.email, address)
+        raise
     if user is None:
         api.service.meter.login_failed("credentials")
         await api.audit.note("login_refused", by=None, address=address, about=login.email)
@@ -91,6 +97,6 @@ async def _user(request: Request, api: Api, body: JsonBody) -> User:
     return user
 
 
-def _behind_tls(request: Request) -> bool:
+def behind_tls(request: Request) -> bool:
     """As the proxy in front says, if it is one that is trusted."""
     return request.url.scheme == "https"

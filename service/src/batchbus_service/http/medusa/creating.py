@@ -20,13 +20,14 @@ async def create_job(
 ) -> Job:
     """The new job, or the one that the same request has made before.
 
-    Raises: `ApiError`, and what `Commands.prepare` and `Commands.create` raise.
+    Raises: `ApiError`, and what `Commands.prepare` and `Commands.create` raise, `TooManyJobs` among them.
     """
     draft = Draft(asked.type, asked.context, asked.dry_run is True)
     if idempotency_key is not None:
         made = await commands.made_before(from_user(draft, draft, user_id, idempotency_key))
         if made is not None:
             return made
+    await commands.require_room(user_id)
     prepared = await prepared_draft(commands, draft, user_id)
     if asked.dry_run is None:
         raise invalid("Can't insert null value in field dry_run on insert in table batch_job")

@@ -32,7 +32,7 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f
 _MAX_KEY: Final = 255
 
 
-@router.post("", status_code=201, responses=answers(OneJob, 201, refusals=(409,)), openapi_extra=takes(NewJob))
+@router.post("", status_code=201, responses=answers(OneJob, 201, refusals=(409, 429)), openapi_extra=takes(NewJob))
 async def create(
     request: Request,
     api: ApiState,
@@ -94,7 +94,7 @@ async def cancel(id: str, request: Request, api: ApiState, caller: Writer, _body
     return _answer(await api.service.commands.cancel(job, _cause(request, caller)))
 
 
-@router.post("/{id}/retry", responses=answers(OneJob))
+@router.post("/{id}/retry", responses=answers(OneJob, refusals=(429,)))
 async def retry(id: str, request: Request, api: ApiState, caller: Writer, _body: AnyBody) -> Response:
     """A failed or canceled job goes on from its last checkpoint."""
     job = await job_for(api, caller, id)

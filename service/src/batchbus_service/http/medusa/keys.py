@@ -8,6 +8,7 @@ import hmac
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -47,6 +48,7 @@ class Keys:
     def __init__(self, secret: str, earlier: str | None = None) -> None:
         secrets_ = [secret] if earlier is None else [secret, earlier]
         self._access = [derived_key(each, "access tokens") for each in secrets_]
+        self._kept = [derived_key(each, "what browsers keep") for each in secrets_]
         self._links = [derived_key(each, "download links") for each in secrets_]
 
     @classmethod
@@ -84,6 +86,24 @@ class Keys:
             except jwt.InvalidTokenError:
                 continue
             return Bearer(claims["sub"], claims["gen"], claims["jti"])
+        return None
+
+    def sealed(self, texts: Mapping[str, str], seconds: int) -> str:
+        """Texts that someone else keeps, and cannot change, for so many seconds. They can be read there."""
+        claims = {"iss": _ISSUER, "kept": dict(texts), "exp": int(time.time()) + seconds}
+        return jwt.encode(claims, self._kept[0], algorithm=_ALGORITHM)
+
+    def unsealed(self, sealed: str) -> dict[str, str] | None:
+        """The texts; None if they are not ours, or too old."""
+        for key in self._kept:
+            try:
+                claims = jwt.decode(
+                    sealed, key, algorithms=[_ALGORITHM], issuer=_ISSUER, options={"require": ["iss", "exp", "kept"]}
+                )
+            except jwt.InvalidTokenError:
+                continue
+            kept: dict[str, str] = claims["kept"]
+            return kept
         return None
 
     def link(self, file_key: str) -> dict[str, str]:

@@ -25,13 +25,13 @@ router = APIRouter(tags=["uploads"])
 _Part = PartBegins | bytes | PartEnds
 
 
-@router.post("/admin/uploads", responses=answers(UploadList), openapi_extra=takes_files())
+@router.post("/admin/uploads", responses=answers(UploadList, refusals=(429,)), openapi_extra=takes_files())
 async def upload(request: Request, api: ApiState, caller: Writer) -> Response:
     """Files that anyone who has their address may fetch."""
     return await _received(request, api, caller.user.id, public=True)
 
 
-@router.post("/admin/uploads/protected", responses=answers(UploadList), openapi_extra=takes_files())
+@router.post("/admin/uploads/protected", responses=answers(UploadList, refusals=(429,)), openapi_extra=takes_files())
 async def upload_protected(request: Request, api: ApiState, caller: Writer) -> Response:
     """Files that need a signed link: what jobs work on."""
     return await _received(request, api, caller.user.id, public=False)

@@ -32,6 +32,7 @@ __all__ = [
     "ReplayList",
     "RequeuedNumber",
     "SentTrigger",
+    "SignInMethods",
     "TemplateColumn",
     "TemplateColumnList",
     "Token",
@@ -228,3 +229,9 @@ class RequeuedNumber(Answer):
 
 class DiscardedNumber(Answer):
     discarded: int
+
+
+class SignInMethods(Answer):
+    """How one can sign in, besides with a password or a token."""
+
+    oidc: str | None = Field(description="What the provider of OpenID Connect is called; null if there is none.")

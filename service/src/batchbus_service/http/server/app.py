@@ -16,6 +16,7 @@ from batchbus_service.http.operator import (
     event_log,
     history,
     job_files,
+    oidc,
     outcome,
     own_account,
     parked,
@@ -45,6 +46,7 @@ __all__ = ["create_app", "routed_app"]
 _ROUTES: Final = (
     auth,
     own_account,
+    oidc,
     users,
     audit,
     tokens,

@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["PrivateAnswers"]
 
-_PRIVATE: Final = ("/admin", "/uploads")
+_PRIVATE: Final = ("/admin", "/uploads", "/oidc")
 
 
 class PrivateAnswers:
-    """ASGI middleware. Answers below `/admin` and `/uploads` are not to be stored; of all, the media type holds as it is."""
+    """ASGI middleware. Answers below `/admin`, `/uploads` and `/oidc` are not to be stored; of all, the media type holds as it is."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

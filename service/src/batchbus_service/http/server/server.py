@@ -29,11 +29,14 @@ async def serving(api: Api, sock: socket.socket, *, crowd: Crowd | None = None) 
     """Serve the API on a socket from `listen` until the context is left; then streams end first, requests next."""
     await api.users.prepare()
     await api.audit.prepare()
+    await api.file_access.prepare()
     async with api.parked, _serving(create_app(api), sock, api.timeouts, api.service.settings, crowd):
         try:
             yield api
         finally:
             await api.feed.close()
+            if api.provider is not None:
+                await api.provider.close()
 
 
 @asynccontextmanager

@@ -8,7 +8,9 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from batchbus_service.access import Users
-from batchbus_service.access.audit import AuditTrail
+from batchbus_service.access.audit import AuditTrail, LimitedLogins
+from batchbus_service.access.federated import FederatedUsers
+from batchbus_service.access.provider import Provider
 from batchbus_service.engine.readiness import Readiness
 from batchbus_service.http.live.feeds import LiveFeed
 from batchbus_service.http.medusa.file_access import FileAccess
@@ -47,6 +49,11 @@ class Api:
     parked: ParkedMessages
     shares: Shares
     audit: AuditTrail
+    limited_logins: LimitedLogins
+    provider: Provider | None = None
+    """Who says who signs in through OpenID Connect, where that is configured."""
+    federated: FederatedUsers | None = None
+    """Their users; there if `provider` is."""
 
 
 def api_of(request: Request) -> Api:

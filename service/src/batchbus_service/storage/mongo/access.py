@@ -16,7 +16,7 @@ from batchbus_service.storage.mongo.collection import Collection, Database
 from batchbus_service.storage.mongo.driver import NOTED, Document, Stored
 from batchbus_service.storage.mongo.reading import read, readable
 
-__all__ = ["MongoLoginStore", "MongoSessionStore", "MongoTokenStore", "MongoUserStore"]
+__all__ = ["MongoIdentityStore", "MongoLoginStore", "MongoSessionStore", "MongoTokenStore", "MongoUserStore"]
 
 _EXPIRY: Final = IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry")
 _OF_A_USER: Final = IndexModel([("user_id", ASCENDING)], name="user")
@@ -75,6 +75,21 @@ class MongoUserStore:
 
     async def remove(self, user_id: str) -> None:
         await self._users.delete({"_id": user_id})
+
+
+class MongoIdentityStore:
+    """`IdentityStore`, in the collection `identities`."""
+
+    def __init__(self, database: Database) -> None:
+        self._identities = Collection(database, "identities")
+
+    async def user_of(self, subject: str) -> str | None:
+        document = await self._identities.find_one({"_id": subject})
+        return str(document["user_id"]) if document else None
+
+    async def link(self, subject: str, user_id: str) -> None:
+        while not await self._identities.put({"_id": subject}, {"$set": {"user_id": user_id}}):
+            pass  # another process has just made it
 
 
 class MongoTokenStore:

@@ -73,6 +73,13 @@ class Collection:
         with answered():
             return await self._documents.count_documents(where, **options)
 
+    async def total(self, field: str, where: Where) -> int:
+        """The sum of a field, in whole numbers, over the documents that match."""
+        stages: list[Document] = [{"$match": where}, {"$group": {"_id": None, "total": {"$sum": f"${field}"}}}]
+        with answered():
+            found = await self._documents.aggregate(stages).to_list(None)
+        return int(found[0]["total"]) if found else 0
+
     async def page(self, where: Where, order: Order, *, offset: int, limit: int) -> tuple[list[Document], int]:
         """Some of the documents that match, and how many do."""
         return await self.find(where, order=order, skip=offset, limit=limit), await self.count(where)

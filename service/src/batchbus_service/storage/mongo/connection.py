@@ -9,7 +9,13 @@ from contextlib import asynccontextmanager
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from batchbus_service.domain.ports import Clock, Stores
-from batchbus_service.storage.mongo.access import MongoLoginStore, MongoSessionStore, MongoTokenStore, MongoUserStore
+from batchbus_service.storage.mongo.access import (
+    MongoIdentityStore,
+    MongoLoginStore,
+    MongoSessionStore,
+    MongoTokenStore,
+    MongoUserStore,
+)
 from batchbus_service.storage.mongo.audit import MongoAuditStore
 from batchbus_service.storage.mongo.collection import Database
 from batchbus_service.storage.mongo.driver import Document, answered, client_options
@@ -59,4 +65,5 @@ def mongo_stores(database: Database, clock: Clock, *, embedded: bool) -> Stores:
         sessions=MongoSessionStore(database),
         logins=MongoLoginStore(database),
         audit=MongoAuditStore(database),
+        identities=MongoIdentityStore(database),
     )

@@ -201,13 +201,14 @@ _ENCODED: Final[Mapping[str, tuple[Callable[[Job], Any], Callable[[Any], Any]]]]
     "checkpoint": (attrgetter("checkpoint"), asdict),
     "result": (attrgetter("result"), JobResult.to_json),
     "lane": (_work_queue, _as_it_is),
+    "counted_for": (attrgetter("counted_for"), _as_it_is),
     "writer": (attrgetter("writer"), asdict),
     "triggers": (lambda job: job.triggers or None, list),
     **{f"{status}_at": (_reached_at(status), _as_it_is) for status in _TIMED},
 }
 """Fields that are not as in the `Job`: their value, which two jobs are compared by, and its form in the document.
 
-`work_queue` is derived: present where `ready_at` is.
+`lane` is derived: present where `ready_at` is. So is `counted_for`: present until the job has ended.
 """
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from pymongo import ASCENDING, IndexModel
 
-__all__ = ["ALL", "BY_ID", "BY_STATUS", "ENGINE", "FILES", "INDEXES", "LISTS", "OWN"]
+__all__ = ["ALL", "BY_ID", "BY_STATUS", "ENGINE", "FILES", "INDEXES", "LISTS", "OWN", "UNFINISHED"]
 
 OWN: Final = "list_own"
 """For lists of the jobs of one caller."""
@@ -47,7 +47,9 @@ ENGINE: Final = (
     IndexModel([("lane", ASCENDING), ("ready_at", ASCENDING)], name="ready", sparse=True),
     IndexModel([("wake_at", ASCENDING)], name="alarms", sparse=True),
 )
+UNFINISHED: Final = IndexModel([("counted_for", ASCENDING)], name="unfinished", sparse=True)
+"""For the question how many jobs of somebody have not ended. It holds no others, however many have ended."""
 FILES: Final = IndexModel([("result.file_key", ASCENDING)], name="files", sparse=True)
 """For the question whose job made a file."""
 LISTS: Final = (_list(OWN, "created_by"), _list(ALL), _list(BY_STATUS, "status"))
-INDEXES: Final = (*ENGINE, FILES, *LISTS)
+INDEXES: Final = (*ENGINE, UNFINISHED, FILES, *LISTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from pymongo import InsertOne, UpdateOne
@@ -31,6 +31,7 @@ __all__ = ["MongoJobStore", "entry_of"]
 
 T = TypeVar("T")
 
+_LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _INDEX_SECONDS: Final = 1800.0
 """Of a million jobs, an index takes its time."""
 
@@ -147,6 +148,13 @@ class MongoJobStore:
 
         return await search.first(fetch, until, want)
 
+    async def waiting_of_others(
+        self, phase: Phase, job_type: str, owners: Set[str | None], *, until: datetime, want: int
+    ) -> list[Job]:
+        between = {"$gt": _LONG_AGO, "$lte": until}  # bounded on both sides, as the embedded database needs it
+        where = {"lane": work_queue(phase, job_type), "ready_at": between, "counted_for": {"$nin": [*owners]}}
+        return (await self._first("ready_at", where, want, from_document))[:want]
+
     async def due(self, *, until: datetime, want: int) -> list[Job | Placeholder]:
         async def fetch(after: datetime, up_to: datetime) -> list[Job | Placeholder]:
             where = {"wake_at": {"$gt": after, "$lte": up_to}}
@@ -174,6 +182,9 @@ class MongoJobStore:
     async def early_of(self, sender: str, *, since: datetime, until: datetime, up_to: int) -> int:
         with encodable():
             return await self._placeholders.count(sender, since=since, until=until, up_to=up_to)
+
+    async def unfinished_of(self, owner: str, *, up_to: int) -> int:
+        return await self._jobs.count({"counted_for": owner}, limit=up_to)
 
     async def _first(self, order: str, where: Document, want: int, make: Make[T]) -> list[T]:
         """At least `want` of what can be read, or all there is: those that cannot must not keep the others from view."""

@@ -22,6 +22,8 @@ _CATALOG_SECONDS: Final = 120.0
 class UsedElsewhere(StrategyError):
     """`run.catalog` was used from a thread or an event loop of the strategy's own"""
 
+    public = True
+
     def __init__(self) -> None:
         super().__init__(
             f"{self.__doc__}, which Motor cannot serve. Write the method as `async def` and await the catalogue, or, "

@@ -1,6 +1,6 @@
 // Signing in: with a password, for a session, or with an API token.
 
-import { ApiError, SignedOut, signIn, token, whoAmI } from "./api.js";
+import { ApiError, SignedOut, get, signIn, token, whoAmI } from "./api.js";
 import { busy, field, fill, h } from "./dom.js";
 
 /** `done` is called when someone is signed in. */
@@ -34,10 +34,18 @@ export function showLogin(main, done) {
     await done();
   };
 
+  const provider = h("p", { class: "provider" });
+  const offerProvider = async () => {
+    const { oidc } = await get("oidc");
+    if (oidc !== null) fill(provider, h("a", { href: "oidc/login", class: "button" }, `Sign in with ${oidc}`));
+  };
+  offerProvider().catch(() => {}); // the other two ways are there all the same
+
   document.title = "Sign in – batchbus";
   fill(
     main,
     h("h1", {}, "Sign in"),
+    provider,
     h(
       "div",
       { class: "columns" },
