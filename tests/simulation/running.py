@@ -189,7 +189,7 @@ class _Run:
         wanted = {self._plan.job_id(ask.job) for ask in asks}
         loop = asyncio.get_running_loop()
         until = loop.time() + _REST_SECONDS + self._set_back
-        read = 0
+        read, at_rest = 0, False
         while True:
             news, read = self._told[read:], len(self._told)
             for _, event, more in news:
@@ -204,10 +204,14 @@ class _Run:
             queue = await self._world.bus.inspect(topics.TRIGGERS_QUEUE.name)
             busy = not queue or queue.messages or any(process.frozen for process in self._world.alive)
             unfinished = self._operator.unfinished
-            if not tired and not self._store.placeholders and not busy and not unfinished:
-                await asyncio.sleep(60)  # what is being answered still
-                if not [job_id for job_id in wanted if not rests(jobs[job_id])]:
-                    return
+            if tired or self._store.placeholders or busy or unfinished:
+                at_rest = False
+            elif at_rest:
+                return
+            else:
+                at_rest = True
+                await asyncio.sleep(60)  # what is being answered still: a trigger that nobody has kept yet, for one
+                continue
             if loop.time() > until:
                 if unfinished:
                     raise Violation(unfinished)
