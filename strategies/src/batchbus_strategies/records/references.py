@@ -12,6 +12,7 @@ from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.lookup import KEYS_IN_A_QUERY
 from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.plan import CreateReferenced
+from batchbus_strategies.records.staging import Staging
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ class References:
         self._fields = fields
         self._known: OrderedDict[tuple[str, str, str], list[Any]] = OrderedDict()
         """By collection, field and value: the ids of the documents that have it, at most two."""
-        self._made: set[tuple[str, str]] = set()
         self.skipped: dict[str, None] = {}
         """What was left out, in words; at most 20."""
 
@@ -101,17 +101,17 @@ class References:
             case _:
                 return Resolved(error=f"there is none of {reference.collection} with this {reference.by}")
 
-    def made(self, values: Mapping[str, Any]) -> Iterable[CreateReferenced]:
+    def made(self, values: Mapping[str, Any], staging: Staging) -> Iterable[CreateReferenced]:
         """What has to be created for a record with these values, which no record before it has needed."""
         for field in self._fields:
             reference = field.reference
             if reference is None or reference.missing != "create":
                 continue
             for value in _named(values, field):
-                new = (reference.collection, value)
-                if new in self._made or self._known.get((reference.collection, reference.by, value)):
+                if self._known.get((reference.collection, reference.by, value)):
                     continue
-                self._made.add(new)
+                if not staging.is_new(f"{reference.collection} {reference.by}", value):
+                    continue
                 document = {reference.by: value}
                 yield CreateReferenced(
                     op="reference", collection=reference.collection, id=new_id(field, value), document=document
