@@ -99,7 +99,7 @@ class _PricePreview(Preview):
             self._note(operation)
         self._report(self._found)
         if self._bad_lines:  # the file replaces all prices, so the one that is mended has to have all rows
-            self._bad_lines = {row.line: self._bad_lines.get(row.line, "") for row in rows}
+            self._bad_lines.add({row.line: self._bad_lines.get(row.line, "") for row in rows})
         await self._set_result(table.facts, {"PLAN": key}, digest)
         run.result["price_list"] = {"id": self._price_list_id, "fingerprint": fingerprint(price_list)}
         used = [row for row in rows if not row.errors]

@@ -14,7 +14,7 @@ from batchbus_events.tasks import ahead
 from batchbus_strategies.records.applying import Applied, What, apply_operations, as_planned
 from batchbus_strategies.records.context import RecordImportContext
 from batchbus_strategies.records.indexes import ensure_indexes
-from batchbus_strategies.records.leftovers import messages_by_line, write_error_file
+from batchbus_strategies.records.leftovers import BadLines, messages_by_line, write_error_file
 from batchbus_strategies.records.options import ImportOptions
 from batchbus_strategies.records.plan import Operation, PlanChunk, PlannedError, read_chunks
 from batchbus_strategies.records.schema import Schema
@@ -76,7 +76,7 @@ class _CarryingOut:
         """What is told in the end, once the outcome is kept."""
         self._counts: Counter[str] = Counter()
         """Of what became of records."""
-        self._bad_lines: dict[int, str] = {}
+        self._bad_lines = BadLines()
         """For the error file: what is wrong with the lines that were not applied."""
         self._with_conflicts: list[int] = []
         """The places in the plan of chunks with conflicts."""
@@ -194,9 +194,9 @@ class _CarryingOut:
         self._counts.update(each["what"] for each in outcomes)
         for each in outcomes:
             if each["what"] in ("refused", "conflict"):
-                self._bad_lines |= dict.fromkeys(each["lines"], each["reason"] or "")
+                self._bad_lines.add(dict.fromkeys(each["lines"], each["reason"] or ""))
         if self._options.by_rows:
-            self._bad_lines |= _omitted_rows(chunk.operations)
+            self._bad_lines.add(_omitted_rows(chunk.operations))
         await file.write(b"".join([to_json(each, fallback=str) + b"\n" for each in outcomes]))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,44 @@ if TYPE_CHECKING:
     from batchbus_strategies.records.context import RecordImportContext
     from batchbus_strategies.strategy import JobRun
 
-__all__ = ["messages_by_line", "write_error_file"]
+__all__ = ["BadLines", "messages_by_line", "write_error_file"]
+
+
+class BadLines(Mapping[int, str]):
+    """What is wrong with lines of a file. It is on local disk beyond a few MB, since all of a large file may be wrong.
+
+    The database goes away with it. Its calls block, for some microseconds each.
+    """
+
+    def __init__(self) -> None:
+        # An empty name is a temporary file of SQLite's own. Calls come from several threads, one after the other.
+        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._database.executescript(
+            """PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -4096;
+               CREATE TABLE bad (line INTEGER PRIMARY KEY, message TEXT NOT NULL); BEGIN"""
+        )
+        self._count: int | None = 0
+
+    def add(self, messages: Mapping[int, str]) -> None:
+        """A later message of a line takes the place of an earlier one."""
+        if messages:
+            self._database.executemany("INSERT OR REPLACE INTO bad VALUES (?, ?)", messages.items())
+            self._count = None
+
+    def __getitem__(self, line: int) -> str:
+        found = self._database.execute("SELECT message FROM bad WHERE line = ?", (line,)).fetchone()
+        if found is None:
+            raise KeyError(line)
+        return str(found[0])
+
+    def __iter__(self) -> Iterator[int]:
+        for (line,) in self._database.execute("SELECT line FROM bad ORDER BY line"):
+            yield line
+
+    def __len__(self) -> int:
+        if self._count is None:
+            ((self._count,),) = self._database.execute("SELECT count(*) FROM bad")
+        return self._count or 0
 
 
 async def write_error_file(run: JobRun[RecordImportContext], lines: Mapping[int, str]) -> str | None:

@@ -14,7 +14,7 @@ from batchbus_strategies.records.errors import CellError, HeaderRefused, Records
 from batchbus_strategies.records.header import columns_of, known_names, load_families, read_header
 from batchbus_strategies.records.hooks import Hooks
 from batchbus_strategies.records.layout import Layout
-from batchbus_strategies.records.leftovers import messages_by_line, write_error_file
+from batchbus_strategies.records.leftovers import BadLines, messages_by_line, write_error_file
 from batchbus_strategies.records.lookup import look_up_existing
 from batchbus_strategies.records.options import ImportOptions
 from batchbus_strategies.records.plan import (
@@ -65,11 +65,9 @@ class Preview:
         self._hooks = hooks
         self._references = References(run.catalog, schema.references)
         self._copies: dict[str, Copies] = {}
-        self._made: set[tuple[str, str]] = set()
-        """What copies are of and has to be created: collections and ids."""
         self._counts = Counts()
         self._size = Size()
-        self._bad_lines: dict[int, str] = {}
+        self._bad_lines = BadLines()
         """What is wrong, by line, for the error file."""
         self._first: PlannedError | None = None
         self._found: list[PlannedError] = []
@@ -162,7 +160,7 @@ class Preview:
             await self._references.resolve_elements(self._schema, batch)
 
             def plan(batch: Sequence[StagedRecord] = batch, resolved: Any = resolved) -> bytes:
-                return b"".join(self._lines(planner, batch, resolved))
+                return b"".join(self._lines(planner, staging, batch, resolved))
 
             lines = await asyncio.to_thread(plan)
             found, self._found = sorted(self._found, key=lambda error: error["line"]), []
@@ -180,7 +178,9 @@ class Preview:
         for (each, _), document in zip(existing, shown, strict=True):
             each.shown = document
 
-    def _lines(self, planner: Planner, batch: Sequence[StagedRecord], resolved: Sequence[Any]) -> Iterator[bytes]:
+    def _lines(
+        self, planner: Planner, staging: Staging, batch: Sequence[StagedRecord], resolved: Sequence[Any]
+    ) -> Iterator[bytes]:
         for staged, references in zip(batch, resolved, strict=True):
             operation = planner.plan(staged, references)
             line = encode(operation, self._options.form)
@@ -191,27 +191,26 @@ class Preview:
                 operation = planner.plan(staged, references)
                 line = encode(operation, self._options.form)
             if operation["op"] == "create" or operation["op"] == "update":
-                for made in (*self._made_of_references(staged), *self._made_of_copies(operation)):
+                for made in (*self._made_of_references(staged, staging), *self._made_of_copies(operation, staging)):
                     self._counts.add(made)
                     yield encode(made, self._options.form)
             self._note(operation)
             if operation["op"] != "unchanged" or self._options.form.unchanged:
                 yield line
 
-    def _made_of_references(self, staged: StagedRecord) -> Iterator[CreateReferenced]:
-        yield from self._references.made(staged.values)
+    def _made_of_references(self, staged: StagedRecord, staging: Staging) -> Iterator[CreateReferenced]:
+        yield from self._references.made(staged.values, staging)
         for values in staged.named:
-            yield from self._references.made(values, self._schema.references_in_elements)
+            yield from self._references.made(values, staging, self._schema.references_in_elements)
 
-    def _made_of_copies(self, operation: Create | Update) -> Iterator[CreateReferenced]:
+    def _made_of_copies(self, operation: Create | Update, staging: Staging) -> Iterator[CreateReferenced]:
         for path, copies in self._copies.items():
             if operation["op"] == "create":
                 value = operation["document"].get(path)
             else:
                 value = operation["changes"].get(path, {}).get("new")
             for made in copies.made(value):
-                if (new := (made["collection"], made["id"])) not in self._made:
-                    self._made.add(new)
+                if staging.is_new(made["collection"], made["id"]):
                     yield made
 
     def _note(self, operation: Operation) -> None:
@@ -221,11 +220,11 @@ class Preview:
         errors: Sequence[PlannedError] = ()
         if operation["op"] == "error":
             errors = operation["errors"]
-            self._bad_lines |= messages_by_line(operation["lines"], errors)
+            self._bad_lines.add(messages_by_line(operation["lines"], errors))
         elif operation["op"] == "create" or operation["op"] == "update":
             errors = operation.get("left_out", ())
             if self._options.by_rows:
-                self._bad_lines |= messages_by_line([], errors)
+                self._bad_lines.add(messages_by_line([], errors))
         self._found += errors
 
     def _report(self, errors: Sequence[PlannedError]) -> None:

@@ -15,6 +15,7 @@ from batchbus_strategies.records.fields import Field
 from batchbus_strategies.records.plan import CreateReferenced
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staged import StagedRecord
+from batchbus_strategies.records.staging import Staging
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ class References:
         self._fields = fields
         self._known: OrderedDict[tuple[str, str, str], list[Any]] = OrderedDict()
         """By collection, field and value: the ids of the documents that have it, at most two."""
-        self._made: set[tuple[str, str]] = set()
         self.skipped: dict[str, None] = {}
         """What was left out, in words; at most 20."""
 
@@ -128,17 +128,19 @@ class References:
                     path, cell = f"{schema.rows.path}.{field.path}", field.write(said[field.path])
                     record.errors.append(CellError(line, field.column, "unknown_reference", one.error, cell, path))
 
-    def made(self, values: Mapping[str, Any], fields: Sequence[Field] | None = None) -> Iterable[CreateReferenced]:
+    def made(
+        self, values: Mapping[str, Any], staging: Staging, fields: Sequence[Field] | None = None
+    ) -> Iterable[CreateReferenced]:
         """What has to be created for a record, or an element, with these values, which none before it has needed."""
         for field in self._fields if fields is None else fields:
             reference = field.reference
             if reference is None or reference.missing != "create":
                 continue
             for value in _named(values, field):
-                new = (reference.collection, value)
-                if new in self._made or self._known.get((reference.collection, reference.by, value)):
+                if self._known.get((reference.collection, reference.by, value)):
                     continue
-                self._made.add(new)
+                if not staging.is_new(f"{reference.collection} {reference.by}", value):
+                    continue
                 document = {reference.by: value}
                 yield CreateReferenced(
                     op="reference", collection=reference.collection, id=new_id(field, value), document=document

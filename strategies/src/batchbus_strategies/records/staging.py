@@ -65,6 +65,9 @@ _SCHEMA: Final = """
         field TEXT, value TEXT, owner TEXT, element TEXT,
         PRIMARY KEY (field, value, owner, element)
     ) WITHOUT ROWID;
+    CREATE TABLE made (               -- of what is created since records refer to it
+        kind TEXT, value TEXT, PRIMARY KEY (kind, value)
+    ) WITHOUT ROWID;
     CREATE TABLE existing (id TEXT PRIMARY KEY, key TEXT, raw TEXT, document BLOB NOT NULL) WITHOUT ROWID;
 """
 _INDEXES: Final = """
@@ -367,6 +370,10 @@ class Staging:
     def _rows_of(self, first: int, last: int) -> Mapping[int, list[StagedRow]]:
         """The rows of the records from one number to another, if records span several; an empty list for any other."""
         return defaultdict(list)
+
+    def is_new(self, kind: str, value: str) -> bool:
+        """Whether it is asked of this value for the first time."""
+        return self._database.execute("INSERT OR IGNORE INTO made VALUES (?, ?)", (kind, value)).rowcount == 1
 
     def _run(self, script: str) -> None:
         """Several statements, and then on in one transaction: a statement in one of its own would write at once."""
