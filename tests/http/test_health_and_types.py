@@ -41,7 +41,7 @@ async def test_a_template_may_be_a_workbook_that_explains_its_columns(ann: Perso
     notes = workbook.get_sheet_by_name("Columns").to_python()
     assert [name for name, _ in notes] == ["Column", *header]
     assert all(says for _, says in notes)
-    for missing in ("rows", "product-import", "nope"):
+    for missing in ("rows", "nope"):
         assert (await ann.http.get(f"/admin/batch-types/{missing}/template?format=xlsx")).status_code == 404
     assert (await ann.http.get("/admin/batch-types/rows/template?format=pdf")).status_code == 400
 
