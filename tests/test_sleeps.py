@@ -13,7 +13,7 @@ from typing import Final
 _TESTS: Final = Path(__file__).parent
 
 _VIRTUAL: Final = (
-    *("simulation/replays.py", "simulation/running.py", "engine/world.py", "engine/faulty.py"),
+    *("simulation/replays.py", "simulation/running.py", "engine/world.py", "engine/faulty.py", "benchmarks/engine.py"),
     *(
         "engine/test_early.py",
         "engine/test_handover.py",
