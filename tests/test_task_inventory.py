@@ -25,6 +25,8 @@ _SUPERVISORS: Final = {
     "service/operations/replay/replay_attempt.py ReplayAttempt._claimed": "`_keep_claim_for_ever` catches every Exception",
 }
 _ENDS_WITH_ITS_WORK: Final = {
+    "service/cli/worker_processes.py _Worker.keep_up": "two pauses, of which the first that is over is waited for",
+    "service/cli/worker_processes.py run_processes": "the processes of a worker: the command ends when one of these tasks does",
     "events/rabbitmq/consumer.py Consumer._on_message": "one delivery; what it raises is logged, and the delivery put back",
     "events/rabbitmq/connection.py Background.close": "closes one channel quietly",
     "events/keyed_executor.py KeyedExecutor.add": "one key; an error is logged, and the next item follows",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import psutil
@@ -96,7 +97,16 @@ def test_processes_of_a_worker_that_is_killed_end_by_themselves(on_servers: Comm
 
 @pytest.mark.rabbitmq
 def test_a_worker_whose_processes_cannot_start_says_why_and_ends(on_servers: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = on_servers("worker", "--processes", "2", BATCHBUS_METRICS_PORT=str(port))
+    assert refused.code == 1
+    assert str(port) in refused.err and "A worker process did not start" in refused.err
+    assert "Traceback" not in refused.err
+
+
+@pytest.mark.rabbitmq
+def test_a_worker_says_in_seconds_that_the_database_is_not_there(on_servers: Command) -> None:
     refused = on_servers("worker", "--processes", "2", BATCHBUS_MONGODB_URL="mongodb://127.0.0.1:1/")
     assert refused.code == 1
-    assert "database" in refused.err and "A worker process did not start" in refused.err
-    assert "Traceback" not in refused.err
+    assert "database" in refused.err and "Traceback" not in refused.err

@@ -203,8 +203,9 @@ async def _open_base(
     meter = PrometheusMeter(registry.strategies)
     stores = mongo_stores(database, clock, embedded=settings.embedded)
     stores = replace(stores, jobs=GroupedJobStore(MeteredJobStore(stores.jobs, meter)))
-    await stores.jobs.prepare()
+    # First, since it is known in seconds whether the database is there. Indexes of many jobs may take their time.
     await clock.measure()
+    await stores.jobs.prepare()
     await stack.enter_async_context(clock.kept_right(background))
     bus = bus or await _bus(settings, stack)
     if settings.embedded or settings.files_url is None:

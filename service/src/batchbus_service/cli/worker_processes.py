@@ -56,7 +56,7 @@ async def run_processes(settings: Settings, number: int) -> None:
     workers = [_Worker(place, _variables(settings, place, slots[place], previews[place])) for place in range(number)]
     _end_by_signals(workers)
     tasks = [asyncio.create_task(worker.keep_up(), name=f"worker process {worker.place}") for worker in workers]
-    announcing = asyncio.create_task(_announce(workers, slots), name="announcement of the worker processes")
+    printing = asyncio.create_task(_print_when_ready(workers, slots), name="readiness of the worker processes")
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for worker in workers:
@@ -65,12 +65,12 @@ async def run_processes(settings: Settings, number: int) -> None:
         for task in done:
             task.result()
     finally:
-        announcing.cancel()
+        printing.cancel()
         for worker in workers:
             worker.kill()
 
 
-async def _announce(workers: Sequence[_Worker], slots: Sequence[int]) -> None:
+async def _print_when_ready(workers: Sequence[_Worker], slots: Sequence[int]) -> None:
     """Once all of them take jobs."""
     for worker in workers:
         await worker.ready.wait()
