@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Typ
 
 from pydantic import BaseModel, ConfigDict
 
+from batchbus_strategies.values import Document, Fields, FieldValue, Json
+
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
     from pymongo.collection import Collection
@@ -35,6 +37,7 @@ __all__ = [
     "ColumnHelp",
     "Document",
     "Draft",
+    "FieldValue",
     "Fields",
     "FileMissing",
     "FileWriter",
@@ -52,18 +55,8 @@ __all__ = [
     "SyncCatalogCollection",
 ]
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-"""What a checkpoint or a result may hold."""
-
 Phase = Literal["pre_process", "process"]
 """What a run does: find out what the job will do, or do it."""
-
-Document: TypeAlias = dict[str, Any]
-"""An object whose fields its readers know and type checkers do not: a document of the catalogue, as the driver gives it,
-or a part of a job that is JSON."""
-
-Fields: TypeAlias = Mapping[str, Any]
-"""A `Document` that is only read."""
 
 Catalog: TypeAlias = "AsyncIOMotorDatabase[Document]"
 """The catalogue database, as an `async def` uses it: Motor's database, with PyMongo's own beneath it as `delegate`.

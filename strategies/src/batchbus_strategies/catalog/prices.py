@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from batchbus_strategies.catalog.columns import price_column, price_header
 from batchbus_strategies.catalog.currencies import near_currency
@@ -11,6 +11,7 @@ from batchbus_strategies.catalog.documents import Region
 from batchbus_strategies.catalog.money import format_amount, parse_amount
 from batchbus_strategies.catalog.regions import Ambiguous, Regions, Unknown, load_regions
 from batchbus_strategies.records.families import ColumnError, FamilyColumn, FamilyColumns
+from batchbus_strategies.strategy import Fields
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -81,13 +82,13 @@ class PriceColumns(FamilyColumns[Regions]):
     def column(self, header: str, known: Regions) -> FamilyColumn:
         region_id, currency = priced(header, known)
 
-        def parse(cell: str) -> Mapping[str, Any]:
+        def parse(cell: str) -> Fields:
             return {"amount": parse_amount(cell, currency)}
 
         new = {"currency_code": currency, "region_id": region_id}
         return FamilyColumn(identity_of(region_id, currency), parse, new, "bad_amount", int(region_id is None))
 
-    def identity(self, element: Mapping[str, Any]) -> str | None:
+    def identity(self, element: Fields) -> str | None:
         get = element.get
         if get("price_list_id") is None and get("min_quantity") is None and get("max_quantity") is None:
             return identity_of(get("region_id"), element["currency_code"].lower())
@@ -96,7 +97,7 @@ class PriceColumns(FamilyColumns[Regions]):
     def spoken(self, identity: str) -> str:
         return f"price in {parts_of(identity)[1].upper()}"
 
-    def write(self, element: Mapping[str, Any]) -> str:
+    def write(self, element: Fields) -> str:
         return format_amount(element["amount"], element["currency_code"].lower())
 
     def headers(self, identities: Iterable[str], known: Regions) -> Sequence[tuple[str, str]]:

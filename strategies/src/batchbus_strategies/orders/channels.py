@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from batchbus_strategies.lookup import look_up
-from batchbus_strategies.strategy import Catalog
+from batchbus_strategies.strategy import Catalog, Fields
 
 __all__ = ["with_channels"]
 
 
-async def with_channels(catalog: Catalog, orders: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+async def with_channels(catalog: Catalog, orders: Sequence[Fields]) -> Sequence[Fields]:
     """The orders, with a copy of their channel in those that name one in `sales_channel_id` and have none. A channel that
     has been deleted since is shown, as the order was made there; one that is gone is not."""
     lacking = {order.get("sales_channel_id") for order in orders if order.get("sales_channel") is None} - {None, ""}

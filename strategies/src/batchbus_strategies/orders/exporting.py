@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
 from pydantic import BaseModel
 
@@ -12,7 +12,7 @@ from batchbus_strategies.orders.channels import with_channels
 from batchbus_strategies.orders.record import Order
 from batchbus_strategies.records import RecordExport, RecordExportContext, Selection
 from batchbus_strategies.records.selecting import order_of, query_of
-from batchbus_strategies.strategy import Actor, Draft, JobRefused, JobRun
+from batchbus_strategies.strategy import Actor, Draft, Fields, JobRefused, JobRun
 
 __all__ = ["OrderExport", "OrderExportContext"]
 
@@ -61,7 +61,7 @@ class OrderExport(RecordExport[Order]):
         sort = order_of(self.schema, f"-{name}" if direction == "DESC" else name)
         return Selection(query_of(self.schema, context.filterable_fields), sort, config.skip, context.batch_size)
 
-    async def with_shown(self, run: JobRun[Any], documents: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    async def with_shown(self, run: JobRun[BaseModel], documents: Sequence[Fields]) -> Sequence[Fields]:
         return await with_channels(run.catalog, documents)
 
     def description(self, count: int) -> tuple[str, str]:

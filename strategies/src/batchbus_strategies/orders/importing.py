@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from pydantic import BaseModel
 
 from batchbus_strategies.orders.channels import with_channels
 from batchbus_strategies.orders.record import Order
 from batchbus_strategies.records import RecordImport
-from batchbus_strategies.strategy import JobRun
+from batchbus_strategies.strategy import Fields, JobRun
 
 __all__ = ["OrderImport"]
 
@@ -18,5 +19,5 @@ class OrderImport(RecordImport[Order]):
 
     batch_type = "order-import"
 
-    async def with_shown(self, run: JobRun[Any], documents: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    async def with_shown(self, run: JobRun[BaseModel], documents: Sequence[Fields]) -> Sequence[Fields]:
         return await with_channels(run.catalog, documents)

@@ -12,23 +12,22 @@ customer is changed by `customer-import`, and ids, numbers and dates are what an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import format_datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from batchbus_strategies.catalog.money import format_amount
 from batchbus_strategies.records import Column, Part, Record, Shown
+from batchbus_strategies.strategy import Fields
 
 __all__ = ["Order"]
 
-_Document = Mapping[str, Any]
 
-
-def _http_date(document: _Document) -> str:
+def _http_date(document: Fields) -> str:
     """When the order was made, as HTTP writes dates (RFC 9110, 5.6.7)."""
     moment = document.get("created_at")
     if not isinstance(moment, datetime):
@@ -37,10 +36,10 @@ def _http_date(document: _Document) -> str:
     return format_datetime(aware.astimezone(UTC), usegmt=True)
 
 
-def _total(name: str) -> Callable[[_Document], Decimal | None]:
+def _total(name: str) -> Callable[[Fields], Decimal | None]:
     """In the major unit; None for a total that the document does not have."""
 
-    def cell(document: _Document) -> Decimal | None:
+    def cell(document: Fields) -> Decimal | None:
         if (amount := document.get(name)) is None:
             return None
         return Decimal(format_amount(amount, str(document.get("currency_code") or "").lower()))
@@ -48,7 +47,7 @@ def _total(name: str) -> Callable[[_Document], Decimal | None]:
     return cell
 
 
-def _of_customer(name: str, beside: str) -> Callable[[_Document], str]:
+def _of_customer(name: str, beside: str) -> Callable[[Fields], str]:
     """From the copy of the customer, or else from the order itself."""
     return lambda document: str((document.get("customer") or {}).get(name) or document.get(beside) or "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 from pymongo import WriteConcern
@@ -46,7 +46,7 @@ async def replace_prices(run: JobRun[RecordImportContext]) -> None:
 
 
 async def _write(run: JobRun[RecordImportContext], operations: Sequence[Operation]) -> None:
-    planned: dict[str, Any] = run.result["price_list"]
+    planned: Document = run.result["price_list"]
     revision = revision_of(run.job_id)
     price_list = await find_price_list(run.catalog, planned["id"])
     if price_list.get("revision") == revision:

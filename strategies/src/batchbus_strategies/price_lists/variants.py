@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel
 
 from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.living import LIVING, living
@@ -36,7 +38,7 @@ class Variants:
                 self.ids[sku] = variant["id"]
 
 
-async def load_variants(run: JobRun[Any], ids: Sequence[str], skus: Sequence[str]) -> Variants:
+async def load_variants(run: JobRun[BaseModel], ids: Sequence[str], skus: Sequence[str]) -> Variants:
     """Those of these ids and SKUs, and perhaps others."""
     variants = Variants()
     if len(ids) + len(skus) <= _FEW:
@@ -52,7 +54,7 @@ async def load_variants(run: JobRun[Any], ids: Sequence[str], skus: Sequence[str
     return variants
 
 
-async def _all(run: JobRun[Any]) -> AsyncIterator[list[Document]]:
+async def _all(run: JobRun[BaseModel]) -> AsyncIterator[list[Document]]:
     cursor = run.catalog["products"].find(dict(LIVING), dict.fromkeys(_FIELDS, 1), batch_size=_BATCH)
     while batch := await cursor.to_list(_BATCH):
         yield batch

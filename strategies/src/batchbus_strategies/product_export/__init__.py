@@ -6,8 +6,7 @@ Here is what clients of Medusa know: the context, the numbers and the words of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel
 
@@ -19,7 +18,7 @@ from batchbus_strategies.product_export.shape import as_context, no_columns, of_
 from batchbus_strategies.product_import.record import Product
 from batchbus_strategies.records import RecordExport, RecordExportContext, Selection
 from batchbus_strategies.records.shape import Shape
-from batchbus_strategies.strategy import Actor, Draft, JobRun, Json
+from batchbus_strategies.strategy import Actor, Document, Draft, Fields, JobRun, Json
 
 __all__ = ["ProductExport", "ProductExportContext"]
 
@@ -51,7 +50,7 @@ class ProductExport(RecordExport[Product]):
     def file_key(self, run: JobRun[RecordExportContext], ending: str) -> str:
         return export_key(run, "products", ending)
 
-    def keep_shape(self, run: JobRun[RecordExportContext], shape: Shape, families: Mapping[str, Any]) -> None:
+    def keep_shape(self, run: JobRun[RecordExportContext], shape: Shape, families: Fields) -> None:
         run.update_context({"shape": as_context(shape, families)})
 
     def kept_shape(self, run: JobRun[RecordExportContext]) -> Shape:
@@ -81,5 +80,5 @@ class ProductExport(RecordExport[Product]):
 def _sorted_config(context: RecordExportContext) -> dict[str, Json]:
     """`list_config` with its lists sorted, as Medusa leaves it."""
     assert isinstance(context, ProductExportContext)
-    config: dict[str, Any] = context.list_config.model_dump(exclude_none=True)
+    config: Document = context.list_config.model_dump(exclude_none=True)
     return config | {name: sorted(config[name]) for name in ("relations", "select") if name in config}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
 from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.product_import.record import Status
-from batchbus_strategies.strategy import JobRefused
+from batchbus_strategies.strategy import Fields, JobRefused
 
 __all__ = ["ORDERS", "filters", "order_of"]
 
@@ -27,7 +27,7 @@ ORDERS: Final = {
 _COMPARISONS: Final = {"lt": "$lt", "lte": "$lte", "gt": "$gt", "gte": "$gte"}
 
 
-def order_of(config: Mapping[str, Any]) -> list[tuple[str, int]]:
+def order_of(config: Fields) -> list[tuple[str, int]]:
     """Of `{"created_at": "DESC"}`, as MongoDB takes it; products with the same value are in the order of their ids. Raises
     `JobRefused`."""
     if len(config) != 1:
@@ -41,7 +41,7 @@ def order_of(config: Mapping[str, Any]) -> list[tuple[str, int]]:
     return [(each, sign) for each in dict.fromkeys((path, "_id"))]
 
 
-def filters(fields: Mapping[str, Any]) -> Document:
+def filters(fields: Fields) -> Document:
     """The query for `filterable_fields`. Raises `JobRefused` for a filter that there is not, or a wrong value."""
     conditions: list[Document] = [dict(LIVING)]
     for name, value in fields.items():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel
 
 from batchbus_strategies.catalog.prices import PriceColumns, identity_of, parts_of
 from batchbus_strategies.catalog.regions import Regions
 from batchbus_strategies.records.shape import COMBINATION, Shape
-from batchbus_strategies.strategy import Json
+from batchbus_strategies.strategy import Fields, Json
 
 __all__ = ["as_context", "no_columns", "of_context"]
 
@@ -28,7 +28,7 @@ def no_columns() -> Shape:
     return Shape(dict.fromkeys(_COUNTS, 0))
 
 
-def as_context(shape: Shape, families: Mapping[str, Any]) -> dict[str, Json]:
+def as_context(shape: Shape, families: Fields) -> dict[str, Json]:
     """As it is shown. `families`: what `load_families` has given."""
     regions: Regions = families[_PRICES]
     prices: list[Json] = []

@@ -5,9 +5,8 @@ What a product is, and what its columns mean, is declared in `record`; everythin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel
 
@@ -22,7 +21,7 @@ from batchbus_strategies.records import CellError, RecordImport, RecordImportCon
 from batchbus_strategies.records.options import ImportOptions
 from batchbus_strategies.records.plan import PlanForm
 from batchbus_strategies.records.preview import Preview
-from batchbus_strategies.strategy import Actor, Draft, FileMissing, JobRefused, JobRun
+from batchbus_strategies.strategy import Actor, Document, Draft, Fields, FileMissing, JobRefused, JobRun
 
 __all__ = ["VARIANTS", "Product", "ProductImport", "ProductImportContext", "Variant"]
 
@@ -61,7 +60,7 @@ class ProductImport(RecordImport[Product]):
         await ensure_indexes(run.catalog)  # which also drops those of the first version
         await super().process(run)
 
-    def complete(self, values: dict[str, Any], old: Mapping[str, Any] | None) -> None:
+    def complete(self, values: Document, old: Fields | None) -> None:
         """Without a thumbnail, a product has its first image as one. One that has images and no thumbnail stays so, unless
         the file touches either."""
         now = None if old is None else old.get("thumbnail") or None
@@ -71,7 +70,7 @@ class ProductImport(RecordImport[Product]):
         touched = old is None or now is not None or images != list(dict.fromkeys(there))
         values["thumbnail"] = images[0] if wanted is None and images and touched else wanted
 
-    def new_element(self, element: dict[str, Any], place: int) -> None:
+    def new_element(self, element: Document, place: int) -> None:
         element["variant_rank"] = place
 
     def reword(self, error: CellError) -> CellError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from batchbus_strategies.records import (
     Rows,
     Shown,
 )
+from batchbus_strategies.strategy import Document
 
 __all__ = ["VARIANTS", "Product", "Status", "Variant"]
 
@@ -124,7 +125,7 @@ class Variant(Part):
     ean: str | None = None
     upc: str | None = None
     variant_rank: int = 0
-    metadata: dict[str, Any] | None = None
+    metadata: Document | None = None
 
 
 class Product(
@@ -205,4 +206,4 @@ class Product(
     is_giftcard: bool = False
     collection_id: str | None = None
     type_id: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Document | None = None

@@ -9,11 +9,12 @@ An update that changes elements of lists is worked out from the document as it i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from pydantic import BaseModel
 from pymongo import InsertOne, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
@@ -25,6 +26,7 @@ from batchbus_strategies.records.merging import Changed, is_merged, merged, stam
 from batchbus_strategies.records.plan import Create, CreateReferenced, Delete, Operation, Update
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.unique_values import release_stale_values
+from batchbus_strategies.strategy import Document, Fields
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
@@ -43,7 +45,6 @@ _TRIES: Final = 5
 # A checkpoint must never outlive what it stands for, so both are in the journal of a majority.
 _DURABLE: Final = WriteConcern(w="majority", j=True)
 
-Document = dict[str, Any]
 _Write = Create | Update | Delete
 
 
@@ -57,7 +58,7 @@ class Applied:
 
 
 async def apply_operations(
-    run: JobRun[Any], schema: Schema, operations: Sequence[Operation], now: datetime
+    run: JobRun[BaseModel], schema: Schema, operations: Sequence[Operation], now: datetime
 ) -> list[Applied]:
     """What became of each operation that concerns a record, in their order. Raises what the driver raises."""
     await _create_referenced(run, [each for each in operations if each["op"] == "reference"], now)
@@ -90,7 +91,7 @@ def as_planned(operation: Operation) -> Applied:
             return Applied(operation, "unchanged")
 
 
-async def _create_referenced(run: JobRun[Any], operations: Sequence[CreateReferenced], now: datetime) -> None:
+async def _create_referenced(run: JobRun[BaseModel], operations: Sequence[CreateReferenced], now: datetime) -> None:
     by_collection: dict[str, list[Document]] = {}
     for each in operations:
         document = {"_id": each["id"], **each["document"], "created_at": now, "updated_at": now, "deleted_at": None}
@@ -106,7 +107,7 @@ async def _create_referenced(run: JobRun[Any], operations: Sequence[CreateRefere
 class _Writing:
     """The writes of one chunk."""
 
-    def __init__(self, run: JobRun[Any], schema: Schema, now: datetime) -> None:
+    def __init__(self, run: JobRun[BaseModel], schema: Schema, now: datetime) -> None:
         self._run = run
         self._schema = schema
         self._now = now
@@ -220,7 +221,7 @@ def _request(operation: _Write, schema: Schema, now: datetime) -> InsertOne[Docu
     return UpdateOne(where, {"$set": set_, "$unset": unset} if unset else {"$set": set_})
 
 
-def _as_it_was(document: Mapping[str, Any]) -> Document:
+def _as_it_was(document: Fields) -> Document:
     """The condition that no field of the document has changed."""
     return {name: {"$eq": value} for name, value in document.items() if name not in ("_id", "deleted_at")}
 
@@ -253,7 +254,7 @@ def _conflict(operation: _Write, current: Document | None, schema: Schema) -> st
 
 def _duplicates(error: BulkWriteError) -> set[int]:
     """The places of the writes that broke a unique index. Raises the error if there is anything else in it."""
-    failed: Sequence[Mapping[str, Any]] = error.details["writeErrors"]
+    failed: Sequence[Fields] = error.details["writeErrors"]
     if error.details.get("writeConcernErrors") or any(one["code"] != _DUPLICATE_KEY for one in failed):
         raise error
     return {one["index"] for one in failed}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, Final, TypedDict
+from typing import Final, TypedDict
 
 from pydantic_core import from_json, to_json
 
@@ -19,7 +19,7 @@ from batchbus_strategies.records.options import ImportOptions
 from batchbus_strategies.records.plan import Operation, PlanChunk, PlannedError, read_chunks
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.sizes import size_of
-from batchbus_strategies.strategy import FileMissing, FileWriter, JobRun, Json, StrategyError
+from batchbus_strategies.strategy import FieldValue, FileMissing, FileWriter, JobRun, Json, StrategyError
 
 __all__ = ["CatalogChanged", "Outcome", "carry_out_plan"]
 
@@ -38,7 +38,7 @@ class Outcome(TypedDict):
     line: int
     lines: list[int]
     what: What
-    id: Any
+    id: FieldValue
     """Null for one that was refused."""
     revision: str | None
     """The one that its document has since; null if it was not written."""

@@ -14,6 +14,7 @@ from bson.decimal128 import Decimal128
 
 from batchbus_strategies.catalog.money import format_amount, minor_digits, parse_amount
 from batchbus_strategies.records.record import Money
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = [
     "CellType",
@@ -45,7 +46,7 @@ class CellType:
     """What such a cell holds, in words: for templates."""
     parse: Callable[[str], Any]
     """The value of a cell that is not empty, without the blanks around it. Raises `ValueError`, with a message for people."""
-    write: Callable[[Any], str]
+    write: Callable[[FieldValue], str]
     """The cell of a value as it is stored, which is not None."""
     example: str
 
@@ -153,7 +154,7 @@ def parse_time(cell: str) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)  # what MongoDB keeps
 
 
-def _money(cell: str) -> dict[str, Any]:
+def _money(cell: str) -> Document:
     amount, _, currency = cell.rpartition(" ")
     if len(currency) != 3 or not currency.isascii() or not currency.isalpha():
         raise ValueError("not an amount with its currency: write it like 12.50 EUR")
@@ -161,18 +162,18 @@ def _money(cell: str) -> dict[str, Any]:
     return {"amount": parse_amount(amount.strip(), code), "currency_code": code}
 
 
-def _write_number(value: Any) -> str:
+def _write_number(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
 
 
-def _write_time(value: Any) -> str:
+def _write_time(value: datetime) -> str:
     moment = value if value.tzinfo else value.replace(tzinfo=UTC)
     return str(moment.astimezone(UTC).isoformat().replace("+00:00", "Z"))
 
 
-def _write_money(value: Any) -> str:
+def _write_money(value: Fields) -> str:
     code = str(value["currency_code"])
     major = format_amount(value["amount"], code)
     whole, point, fraction = major.partition(".")

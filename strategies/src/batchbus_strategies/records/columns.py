@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from batchbus_strategies.records.families import FamilyColumns
+from batchbus_strategies.strategy import Fields
 
 __all__ = [
     "Column",
@@ -73,7 +74,7 @@ class Shown(Column):
     a list of parts.
     """
 
-    cell: Callable[[Mapping[str, Any]], str | int | Decimal | None] | None = None
+    cell: Callable[[Fields], str | int | Decimal | None] | None = None
     """Makes its cell of the whole document; without it, the cell has the field's value."""
     only_with: str = ""
     """A path: an export has the column only if one of its records has something there."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
 
 from batchbus_strategies.records.columns import NameList
 from batchbus_strategies.records.comparing import ABSENT
@@ -12,6 +11,7 @@ from batchbus_strategies.records.keyed import find
 from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = ["Combinations", "name_in"]
 
@@ -39,7 +39,7 @@ class Combinations:
         self._schema = schema
         self._list: NameList | None = schema.combination.combination.names
 
-    def names(self, document: Mapping[str, Any]) -> Names:
+    def names(self, document: Fields) -> Names:
         """Of a stored record."""
         if self._list is None:
             values = (value_at(each, self.field.path) for each in self._schema.elements(document))
@@ -52,11 +52,11 @@ class Combinations:
                 found.setdefault(name_in(found, name), str(each.get("id")))
         return found
 
-    def values(self, names: Names, element: Mapping[str, Any]) -> dict[str, str]:
+    def values(self, names: Names, element: Fields) -> dict[str, str]:
         """What a stored element has, by name; without names for which it has nothing."""
         there = value_at(element, self.field.path)
         if self._list is None:
-            found: Mapping[str, Any] = there if isinstance(there, Mapping) else {}
+            found: Fields = there if isinstance(there, Mapping) else {}
         else:
             found = {}
             for each in there if isinstance(there, list) else ():
@@ -64,14 +64,14 @@ class Combinations:
                     found = {str(each.get(self._list.refers)): each.get(self._list.value), **found}
         return {name: str(found[key]) for name, key in names.items() if found.get(key) is not None}
 
-    def added(self, names: Iterable[str], ids: Iterator[str]) -> tuple[Names, list[dict[str, Any]]]:
+    def added(self, names: Iterable[str], ids: Iterator[str]) -> tuple[Names, list[Document]]:
         """New names: their identities, and what is stored of them in the record's list, if they have one."""
         if self._list is None:
             return {name: name for name in names}, []
         items = [{"id": self._list.id_prefix + next(ids), self._list.name: name} for name in names]
         return {item[self._list.name]: item["id"] for item in items}, items
 
-    def name_changes(self, document: Mapping[str, Any], items: list[dict[str, Any]]) -> Iterator[tuple[str, Change]]:
+    def name_changes(self, document: Fields, items: list[Document]) -> Iterator[tuple[str, Change]]:
         """Names that an existing record gets, by path."""
         if self._list is None or not items:
             return
@@ -82,25 +82,25 @@ class Combinations:
         for item in items:
             yield element_path(self._list.field, item["id"]), change_of(ABSENT, item)
 
-    def put_names(self, document: dict[str, Any], items: list[dict[str, Any]]) -> None:
+    def put_names(self, document: Document, items: list[Document]) -> None:
         """Into a new record."""
         if self._list is not None:
             document[self._list.field] = items
 
-    def stored(self, names: Names, values: Mapping[str, str], ids: Iterator[str]) -> Any:
+    def stored(self, names: Names, values: Mapping[str, str], ids: Iterator[str]) -> FieldValue:
         """What a new element has of these values."""
         if self._list is None:
             return dict(values)
         return [self._item(names[name], value, ids) for name, value in values.items()]
 
     def changes(
-        self, names: Names, element: Mapping[str, Any], values: Mapping[str, str], ids: Iterator[str]
+        self, names: Names, element: Fields, values: Mapping[str, str], ids: Iterator[str]
     ) -> Iterator[tuple[str, Change]]:
         """What these values change in an element, by paths in it."""
         before = self.values(names, element)
         wanted = {name: value for name, value in values.items() if before.get(name) != value}
         path = self.field.path
-        now: Any = value_at(element, path, ABSENT)
+        now: FieldValue = value_at(element, path, ABSENT)
         if not wanted:
             return
         if not (isinstance(now, Mapping) if self._list is None else isinstance(now, list)):
@@ -117,10 +117,10 @@ class Combinations:
                 else:
                     yield element_path(path, names[name]), change_of(ABSENT, self._item(names[name], value, ids))
 
-    def _refers(self, item: Mapping[str, Any]) -> str | None:
+    def _refers(self, item: Fields) -> str | None:
         assert self._list is not None
         return str(item.get(self._list.refers))
 
-    def _item(self, name_id: str, value: str, ids: Iterator[str]) -> dict[str, Any]:
+    def _item(self, name_id: str, value: str, ids: Iterator[str]) -> Document:
         assert self._list is not None
         return {"id": self._list.value_id_prefix + next(ids), self._list.refers: name_id, self._list.value: value}

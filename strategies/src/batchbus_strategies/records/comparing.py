@@ -6,13 +6,14 @@ import types
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from bson.decimal128 import Decimal128
 
 from batchbus_strategies.catalog.ids import derived_id
 from batchbus_strategies.records.columns import Items
 from batchbus_strategies.records.fields import Field, is_living, trimmed
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = ["ABSENT", "new_items", "same", "wanted_value"]
 
@@ -22,12 +23,12 @@ class _Absent:
         return "ABSENT"
 
 
-ABSENT: Final[Any] = _Absent()
+ABSENT: Final[FieldValue] = _Absent()
 """What a document has where it has nothing, which is not the same as null."""
 _SIMPLE: Final = frozenset({str, int, bool, types.NoneType})
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: object, other: object) -> bool:
     """Whether they say the same: null, an empty text, list or object, and nothing do; so do numbers of any kind."""
     if type(one) is type(other) and type(one) in _SIMPLE:
         return bool(one == other)
@@ -46,7 +47,7 @@ def same(one: Any, other: Any) -> bool:
             return bool(_number(one) == _number(other))
 
 
-def wanted_value(field: Field, value: Any, old: Any) -> Any:
+def wanted_value(field: Field, value: FieldValue, old: object) -> FieldValue:
     """What the field is to have, given what the file says of it and what it has."""
     if field.shape == "named":
         kept = dict(old) if isinstance(old, Mapping) else {}
@@ -63,13 +64,13 @@ def wanted_value(field: Field, value: Any, old: Any) -> Any:
     return value
 
 
-def new_items(field: Field, values: Sequence[str]) -> list[dict[str, Any]]:
+def new_items(field: Field, values: Sequence[str]) -> list[Document]:
     """The elements of a field that has `Items`."""
     assert field.items is not None
     return [_new_item(field, field.items, value) for value in values]
 
 
-def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence[Any]) -> Sequence[Any]:
+def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence[FieldValue]) -> Sequence[FieldValue]:
     there = {each[items.field]: each for each in reversed(old) if is_living(each) and each.get(items.field)}
     if list(values) == list(
         dict.fromkeys(each[items.field] for each in old if is_living(each) and each.get(items.field))
@@ -78,15 +79,15 @@ def _with_items(field: Field, items: Items, values: Sequence[str], old: Sequence
     return [there[value] if value in there else _new_item(field, items, value) for value in values]
 
 
-def _new_item(field: Field, items: Items, value: str) -> dict[str, Any]:
+def _new_item(field: Field, items: Items, value: str) -> Document:
     id_ = {} if items.id_prefix is None else {"id": derived_id(items.id_prefix, value)}
     return {**id_, **field.unwritten(), items.field: value}
 
 
-def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any]], old: Sequence[Any]) -> list[Any]:
+def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Fields], old: Sequence[FieldValue]) -> list[FieldValue]:
     """Elements that are there already stay as they are, with fields that no column has."""
     kept = [each for each in old if isinstance(each, Mapping)]
-    result: list[Any] = []
+    result: list[FieldValue] = []
     for value in values:
         paths = [part.path for part in parts if part.path in value]
         found = next((each for each in kept if all(same(each.get(path), value[path]) for path in paths)), None)
@@ -98,7 +99,7 @@ def _with_what_is_kept(parts: Sequence[Field], values: Sequence[Mapping[str, Any
     return result
 
 
-def _says_nothing(value: Any) -> bool:
+def _says_nothing(value: object) -> bool:
     return value is None or value is ABSENT or (not value and isinstance(value, list | Mapping | str))
 
 
@@ -107,7 +108,7 @@ def _in_utc(moment: datetime) -> datetime:
     return aware.replace(microsecond=aware.microsecond // 1000 * 1000)
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> FieldValue:
     match value:
         case Decimal128():
             return value.to_decimal()

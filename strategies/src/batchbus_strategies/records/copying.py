@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from batchbus_strategies.catalog.ids import derived_id
 from batchbus_strategies.records.comparing import ABSENT
 from batchbus_strategies.records.fields import Field, trimmed, value_at
 from batchbus_strategies.records.plan import CreateReferenced
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 if TYPE_CHECKING:
     from batchbus_strategies.strategy import Catalog
@@ -18,8 +19,6 @@ __all__ = ["Copies", "load_copies"]
 
 _SKIPPED: Final = 20
 """What is told of those that are left out, at most."""
-
-Document = dict[str, Any]
 
 
 async def load_copies(schema: Schema, catalog: Catalog) -> dict[str, Copies]:
@@ -37,7 +36,7 @@ class Copies:
     """What one field can name. Of several documents with one value, the one with the least id counts where a reference
     may be left out; elsewhere the cell says nothing, and is refused."""
 
-    def __init__(self, field: Field, documents: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, field: Field, documents: Sequence[Fields]) -> None:
         assert field.copied
         self.field = field
         self._copied = field.copied
@@ -53,7 +52,7 @@ class Copies:
         self.skipped: dict[str, None] = {}
         """What was left out, in words; at most 20."""
 
-    def _copy(self, document: Mapping[str, Any]) -> Document:
+    def _copy(self, document: Fields) -> Document:
         values = {name: document.get(name) for name in self.field.copies}
         defaults = self.field.copies
         return {
@@ -94,7 +93,7 @@ class Copies:
             id_ = derived_id(self._copied.prefix, f"{value}\0{times}")
         return id_
 
-    def made(self, value: Any) -> Iterator[CreateReferenced]:
+    def made(self, value: object) -> Iterator[CreateReferenced]:
         """What has to be created for a copy that a record gets."""
         if self._copied.missing == "create" and isinstance(value, Mapping) and str(value["id"]) not in self._by_id:
             document = {name: each for name, each in value.items() if name != "id"}
@@ -102,7 +101,7 @@ class Copies:
                 op="reference", collection=self._copied.collection, id=value["id"], document=document
             )
 
-    def of(self, record: Mapping[str, Any]) -> list[Document]:
+    def of(self, record: Fields) -> list[Document]:
         """The copies that a record has, as their documents are now; without those of what is not there any more."""
         value = value_at(record, self.field.path)
         if self.field.several:
@@ -115,19 +114,19 @@ class Copies:
 
     # -- what becomes of a record ----------------------------------------------------------------------------------
 
-    def new_values(self, said: Any) -> dict[str, Any]:
+    def new_values(self, said: FieldValue) -> Document:
         """What a new record has, by path, given what its row says."""
         if self.field.several:
             return {self.field.path: said["found"] if said is not None else []}
         return self._with_id(said)
 
-    def _with_id(self, copy: Document | None) -> dict[str, Any]:
-        values: dict[str, Any] = {self.field.path: copy}
+    def _with_id(self, copy: Document | None) -> Document:
+        values: Document = {self.field.path: copy}
         if self._copied.id_field is not None:
             values[self._copied.id_field] = None if copy is None else copy["id"]
         return values
 
-    def changed_values(self, said: Any, existing: Mapping[str, Any]) -> dict[str, Any]:
+    def changed_values(self, said: FieldValue, existing: Fields) -> Document:
         """What changes in a record that exists, by path. A copy of what is not there any more counts for nothing, and stays
         as long as the file says nothing either."""
         now = value_at(existing, self.field.path, ABSENT)
@@ -139,7 +138,7 @@ class Copies:
         same = (None if said is None else said["id"]) == (id_ if id_ in self._by_id else None)
         return {} if same else self._with_id(said)
 
-    def _changed_list(self, said: Mapping[str, Any], now: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def _changed_list(self, said: Fields, now: Sequence[Fields]) -> Document:
         there = [str(each["id"]) for each in now]
         wanted = {str(each["id"]): each for each in said["found"]}
         if not said["whole"]:
@@ -149,7 +148,7 @@ class Copies:
             return {}
         return {self.field.path: list(wanted.values())}
 
-    def _same_value(self, said: Document | None, now: Any, existing: Mapping[str, Any]) -> bool:
+    def _same_value(self, said: Document | None, now: object, existing: Fields) -> bool:
         """Of what is created where it is missing, the value counts and not the id."""
         by = next(iter(self._copied.by))
         if not isinstance(now, Mapping):
@@ -159,7 +158,7 @@ class Copies:
         value = now.get(by)
         return trimmed(str(value or "")) == ("" if said is None else said[by])
 
-    def _id_of(self, copy: Any, existing: Mapping[str, Any]) -> str | None:
+    def _id_of(self, copy: object, existing: Fields) -> str | None:
         id_ = value_at(existing, self._copied.id_field) if self._copied.id_field is not None else None
         if id_ is None and isinstance(copy, Mapping):
             id_ = copy.get("id")

@@ -27,6 +27,7 @@ from batchbus_strategies.records.columns import (
     Shown,
 )
 from batchbus_strategies.records.fields import Field, spoken_name
+from batchbus_strategies.strategy import Document
 
 __all__ = ["DeclarationError", "fields_of", "id_field", "unwritten_defaults"]
 
@@ -55,7 +56,7 @@ def fields_of(model: type[BaseModel], owner: str, prefix: str = "") -> Iterator[
             yield from fields_of(kind, owner, f"{prefix}{name}.")
 
 
-def _field(path: str, info: FieldInfo, marker: Marker, kind: Any, nullable: bool, where: str) -> Field:
+def _field(path: str, info: FieldInfo, marker: Marker, kind: object, nullable: bool, where: str) -> Field:
     required = info.is_required()
     default = _default_of(info)
 
@@ -116,7 +117,7 @@ def id_field(path: str, column: str) -> Field:
     )
 
 
-def _column(field: Field, marker: Column, info: FieldInfo, kind: Any, where: str) -> Field:
+def _column(field: Field, marker: Column, info: FieldInfo, kind: object, where: str) -> Field:
     found = _type_of(kind, where, marker.currency)
     shown = marker if isinstance(marker, Shown) else None
     return replace(
@@ -134,7 +135,7 @@ def _column(field: Field, marker: Column, info: FieldInfo, kind: Any, where: str
     )
 
 
-def _numbered(field: Field, marker: Numbered, kind: Any, where: str) -> Field:
+def _numbered(field: Field, marker: Numbered, kind: object, where: str) -> Field:
     field = replace(field, shape="numbered", empty="clears")
     part = _part_of(kind)
     if part is not None and not marker.pattern:
@@ -153,7 +154,7 @@ def _numbered(field: Field, marker: Numbered, kind: Any, where: str) -> Field:
     return replace(field, column=marker.pattern, type=found, example=field.example or found.example)
 
 
-def _copied(field: Field, marker: Copied, kind: Any, where: str) -> Field:
+def _copied(field: Field, marker: Copied, kind: object, where: str) -> Field:
     several = get_origin(kind) is list
     part = _part_of(kind) if several else kind
     if not isinstance(part, type) or not issubclass(part, BaseModel):
@@ -183,7 +184,7 @@ def _copied(field: Field, marker: Copied, kind: Any, where: str) -> Field:
     )
 
 
-def _items(field: Field, marker: Items, kind: Any, where: str) -> Field:
+def _items(field: Field, marker: Items, kind: object, where: str) -> Field:
     part = _part_of(kind)
     if part is None or marker.field not in part.model_fields:
         raise DeclarationError(f"{where} has Items, so it has to be a list of a Part that has the field {marker.field}")
@@ -204,7 +205,7 @@ def _items(field: Field, marker: Items, kind: Any, where: str) -> Field:
     )
 
 
-def _rows(field: Field, marker: Rows, kind: Any, where: str) -> Field:
+def _rows(field: Field, marker: Rows, kind: object, where: str) -> Field:
     part = _part_of(kind)
     if part is None:
         raise DeclarationError(f"{where} has Rows, so it has to be a list of a Part")
@@ -250,7 +251,7 @@ def _combination(field: Field, marker: Combination, where: str) -> Field:
     )
 
 
-def _family(field: Field, marker: Family, kind: Any, where: str) -> Field:
+def _family(field: Field, marker: Family, kind: object, where: str) -> Field:
     part = _part_of(kind)
     if part is None:
         raise DeclarationError(f"{where} is a Family, so it has to be a list of a Part")
@@ -265,14 +266,14 @@ def _family(field: Field, marker: Family, kind: Any, where: str) -> Field:
     )
 
 
-def _part_of(kind: Any) -> type[BaseModel] | None:
+def _part_of(kind: object) -> type[BaseModel] | None:
     value = get_args(kind)[0] if get_origin(kind) in (list, Sequence) else None
     return value if isinstance(value, type) and issubclass(value, BaseModel) else None
 
 
 def unwritten_defaults(
     part: type[BaseModel], written: Iterable[Field], without: Collection[str] = ()
-) -> Callable[[], dict[str, Any]]:
+) -> Callable[[], Document]:
     """The defaults of the fields that no column is for, as documents have them."""
     names = {*without, *(each.path.partition(".")[0] for each in written)}
     fields = [(info.alias or name, info) for name, info in part.model_fields.items()]
@@ -309,7 +310,7 @@ def _has_placeholder(pattern: str, placeholder: str, where: str) -> None:
         raise DeclarationError(f"{where}: the name of its columns has to have {placeholder} in it, once")
 
 
-def _type_of(kind: Any, where: str, currency: str | None) -> CellType:
+def _type_of(kind: object, where: str, currency: str | None) -> CellType:
     if currency is not None:
         if kind is not int:
             raise DeclarationError(f"{where} has a currency, so it has to be an int: the amount in minor units")
@@ -324,7 +325,7 @@ def _type_of(kind: Any, where: str, currency: str | None) -> CellType:
     return found
 
 
-def _without_none(annotation: Any) -> tuple[Any, bool]:
+def _without_none(annotation: object) -> tuple[Any, bool]:
     """The type, and whether None is allowed besides."""
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]

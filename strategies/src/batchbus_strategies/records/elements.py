@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.comparing import ABSENT, same, wanted_value
@@ -18,13 +18,14 @@ from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of, of_what_is_null
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staged import StagedRow
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = ["Columns", "ElementPlan", "ElementPlanner", "NewElement"]
 
 Columns = Mapping[str, Mapping[str, FamilyColumn]]
 """The columns of a file that are of families: by the family's name, and by identity."""
 
-NewElement = Callable[[dict[str, Any], int], None]
+NewElement = Callable[[Document, int], None]
 
 
 _OF_NAMES: Final = frozenset({"missing_name", "duplicate_name"})
@@ -37,9 +38,9 @@ class ElementPlan:
 
     changes: dict[str, Change] = field(default_factory=dict)
     """Of a record that exists, by path."""
-    elements: list[dict[str, Any]] = field(default_factory=list)
+    elements: list[Document] = field(default_factory=list)
     """Those that are new."""
-    names: list[dict[str, Any]] = field(default_factory=list)
+    names: list[Document] = field(default_factory=list)
     """The new names of the combination, as the record's list has them."""
     errors: list[CellError] = field(default_factory=list)
     new_lines: set[int] = field(default_factory=set)
@@ -52,10 +53,10 @@ class _Row:
 
     line: int
     id: str | None
-    values: dict[str, Any]
+    values: Document
     said: Mapping[str, str]
     """Of the combination: the values that are not empty, by name."""
-    element: dict[str, Any] | None = None
+    element: Document | None = None
     """The one that there is; None if it is new."""
 
 
@@ -80,9 +81,7 @@ class ElementPlanner:
         self.required = [each for each in self.list.parts if each.required and each.shape == "one"]
         self._columns = columns
 
-    def plan(
-        self, rows: Iterable[StagedRow], existing: Mapping[str, Any] | None, wrong: Sequence[CellError]
-    ) -> ElementPlan:
+    def plan(self, rows: Iterable[StagedRow], existing: Fields | None, wrong: Sequence[CellError]) -> ElementPlan:
         """`existing`: the document, or None for a new record. `wrong`: what is wrong with cells of these rows already."""
         about = [
             _Row(each.line, each.element_id, each.element, self._said(each.element))
@@ -97,7 +96,7 @@ class ElementPlanner:
             planning.check_combinations()
         return planning.planned
 
-    def _said(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+    def _said(self, values: Fields) -> Mapping[str, str]:
         found = values.get(self.combinations.field.path) if self.combinations is not None else None
         return {name: value for name, value in found.items() if value is not None} if found else {}
 
@@ -108,12 +107,12 @@ class ElementPlanner:
 class _Planning:
     """What becomes of the elements of one record."""
 
-    def __init__(self, of: ElementPlanner, rows: list[_Row], existing: Mapping[str, Any] | None) -> None:
+    def __init__(self, of: ElementPlanner, rows: list[_Row], existing: Fields | None) -> None:
         self._of = of
         self._schema = of.schema
         self._list = of.list
         self._rows = rows
-        self._record: Mapping[str, Any] = existing if existing is not None else {}
+        self._record: Fields = existing if existing is not None else {}
         self._is_new = existing is None
         self._ids = of.ids
         self._old = of.schema.elements(self._record)
@@ -161,7 +160,7 @@ class _Planning:
     def _unmatched(self) -> list[_Row]:
         return [row for row in self._rows if row.id is None and row.element is None]
 
-    def _matched(self, free: list[dict[str, Any]], field: Field) -> list[dict[str, Any]]:
+    def _matched(self, free: list[Document], field: Field) -> list[Document]:
         """Gives rows the elements that have their value of a field. Returns the elements that no row is about still."""
         path = field.path
         by_value = {trimmed(field.as_key(value)): each for each in free if (value := value_at(each, path)) is not None}
@@ -221,7 +220,7 @@ class _Planning:
                     message = f"the {self._schema.name} {self._record['_id']} has no {combinations.noun} {name}"
                     self._error(row, None, "unknown_name", message, name)
 
-    def _change(self, row: _Row, element: Mapping[str, Any]) -> None:
+    def _change(self, row: _Row, element: Fields) -> None:
         changes: dict[str, Change] = {}
         for each in self._list.parts:
             if each.path not in row.values:
@@ -240,9 +239,9 @@ class _Planning:
         for path, change in of_what_is_null(element, changes).items():
             self.planned.changes[element_path(self._list.path, str(element["id"]), path)] = change
 
-    def _new_element(self, row: _Row) -> dict[str, Any]:
+    def _new_element(self, row: _Row) -> Document:
         constants, others = self._schema.new_element
-        element: dict[str, Any] = {"id": self._of.rows.id_prefix + next(self._ids), **constants}
+        element: Document = {"id": self._of.rows.id_prefix + next(self._ids), **constants}
         for path, value in row.values.items():
             if value is not None and path in constants:
                 element[path] = value
@@ -258,7 +257,7 @@ class _Planning:
         """What it says for names that the record has."""
         return {name: value for name, value in row.said.items() if name in self._names}
 
-    def _new_value(self, field: Field, row: _Row) -> Any:
+    def _new_value(self, field: Field, row: _Row) -> FieldValue:
         """What a new element has in a field whose value is not just what its row says."""
         said = row.values.get(field.path)
         if field.shape == "family":

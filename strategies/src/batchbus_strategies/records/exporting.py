@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from typing import ClassVar, Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,7 +19,7 @@ from batchbus_strategies.records.selecting import RecordExportContext, Selection
 from batchbus_strategies.records.shape import Fitting, Shape, fields_for_shape
 from batchbus_strategies.records.written_columns import ReferencedNames, WrittenColumn, columns_of
 from batchbus_strategies.records.written_rows import RowWriter, Sources
-from batchbus_strategies.strategy import Actor, Draft, FileWriter, JobRun, StrategyError
+from batchbus_strategies.strategy import Actor, Draft, Fields, FieldValue, FileWriter, JobRun, StrategyError
 from batchbus_strategies.tables import (
     TableWriter,
     WriteOptions,
@@ -38,8 +38,6 @@ R = TypeVar("R", bound=Record)
 _CHUNK: Final = 1000
 
 _TRIES: Final = 5
-
-Document = Mapping[str, Any]
 
 
 _UNUSABLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -98,7 +96,7 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
         """Which columns an export of no records has: of numbered ones the first, unless it says of how many there are none."""
         return Shape()
 
-    def keep_shape(self, run: JobRun[RecordExportContext], shape: Shape, families: Mapping[str, Any]) -> None:
+    def keep_shape(self, run: JobRun[RecordExportContext], shape: Shape, families: Fields) -> None:
         """Say in the job which columns the export takes. `families`: what the columns of families were looked up in."""
         run.result["shape"] = shape.as_json()
 
@@ -169,7 +167,7 @@ class RecordExport(OfRecord[RecordExportContext], Generic[R]):
 
     async def _documents(
         self, run: JobRun[RecordExportContext], *, looking_ahead: bool = False
-    ) -> AsyncIterator[Sequence[Document]]:
+    ) -> AsyncIterator[Sequence[Fields]]:
         """The records, in their order; to look ahead, what is needed of them, and if all of them are, in any order."""
         selection = self.selection(run.context)
         shows = type(self).with_shown is not OfRecord.with_shown
@@ -193,9 +191,9 @@ class _Writing:
 
     def __init__(
         self,
-        export: RecordExport[Any],
+        export: RecordExport[FieldValue],
         run: JobRun[RecordExportContext],
-        families: Mapping[str, Any],
+        families: Fields,
         shape: Shape,
     ) -> None:
         self._export = export
@@ -237,7 +235,7 @@ class _Writing:
         return list(columns_of(self._export._chosen(self._run.context), self.shape, self.families))
 
     async def _write_rows(
-        self, table: TableWriter, documents: Sequence[Document], columns: Sequence[WrittenColumn], sources: Sources
+        self, table: TableWriter, documents: Sequence[Fields], columns: Sequence[WrittenColumn], sources: Sources
     ) -> None:
         """Some rows at a time, since a record may have thousands of them."""
         writer, remaining = RowWriter(self._schema, columns, sources), iter(documents)
@@ -257,7 +255,7 @@ class _Writing:
             await table.write(rows)
 
     def _refusal(
-        self, document: Document, columns: Sequence[WrittenColumn], sources: Sources, error: Exception
+        self, document: Fields, columns: Sequence[WrittenColumn], sources: Sources, error: Exception
     ) -> StrategyError:
         """Names the record and the column: the same would come of every further try, and nobody would learn which it is."""
         header = next((each.header for each in columns if self._fails(document, each, sources)), "")
@@ -267,7 +265,7 @@ class _Writing:
             f"{shortened(reason, 200)}"
         )
 
-    def _fails(self, document: Document, column: WrittenColumn, sources: Sources) -> bool:
+    def _fails(self, document: Fields, column: WrittenColumn, sources: Sources) -> bool:
         try:
             RowWriter(self._schema, [column], sources).rows(document)
         except _UNUSABLE:
@@ -275,12 +273,12 @@ class _Writing:
         return False
 
 
-def _looked_at(reading: asyncio.Future[Any]) -> None:
+def _looked_at(reading: asyncio.Future[FieldValue]) -> None:
     """What an export that has ended does not wait for may fail."""
     if not reading.cancelled():
         reading.exception()
 
 
-def _fit(fitting: Fitting, documents: Sequence[Document]) -> int:
+def _fit(fitting: Fitting, documents: Sequence[Fields]) -> int:
     """Returns how many rows the records have."""
     return sum(map(fitting.fit, documents))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from batchbus_strategies.strategy import Fields
 
 if TYPE_CHECKING:
     from batchbus_strategies.strategy import Catalog
@@ -34,10 +36,10 @@ class FamilyColumn:
 
     identity: str
     """Of the element that its cells are about: `FamilyColumns.identity` says the same of that element."""
-    parse: Callable[[str], Mapping[str, Any]]
+    parse: Callable[[str], Fields]
     """The fields of the element that a cell sets; the cell is not empty, and has no blanks around it. Raises `ValueError`,
     with a message for people."""
-    new: Mapping[str, Any] = field(default_factory=dict)
+    new: Fields = field(default_factory=dict)
     """The fields that an element has besides if the cell makes it."""
     code: str = "bad_value"
     """Of the error for a cell that `parse` refuses."""
@@ -75,7 +77,7 @@ class FamilyColumns(ABC, Generic[K]):
         """What a column that matches means. Raises `ColumnError`."""
 
     @abstractmethod
-    def identity(self, element: Mapping[str, Any]) -> str | None:
+    def identity(self, element: Fields) -> str | None:
         """Which column a stored element has; None if it has none, as a price for a quantity: it is left alone."""
 
     def spoken(self, identity: str) -> str:
@@ -83,7 +85,7 @@ class FamilyColumns(ABC, Generic[K]):
         return f"{self.noun or 'value'} {identity}"
 
     @abstractmethod
-    def write(self, element: Mapping[str, Any]) -> str:
+    def write(self, element: Fields) -> str:
         """The cell of a stored element that has an identity."""
 
     @abstractmethod

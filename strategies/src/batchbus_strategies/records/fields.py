@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from batchbus_strategies.records.cells import CellType
 from batchbus_strategies.records.columns import Combination, Copied, Empty, Family, Items, Reference, Rows, Shown
 from batchbus_strategies.records.limit_messages import message_of
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = [
     "WITH_BLANKS",
@@ -72,14 +73,14 @@ class Field:
     family: Family | None = None
     combination: Combination | None = None
     copied: Copied | None = None
-    copies: Mapping[str, Any] = field(default_factory=dict)
+    copies: Fields = field(default_factory=dict)
     """Of `Copied`: the fields of a copy but for its id, each with what it has where the document has nothing."""
     several: bool = False
     """Whether it is a list of copies."""
     items: Items | None = None
-    unwritten: Callable[[], dict[str, Any]] = dict
+    unwritten: Callable[[], Document] = dict
     """Of a list of parts: what a new element has in fields that have no column."""
-    check: Callable[[Any], Any] | None = None
+    check: Callable[[FieldValue], Any] | None = None
     """Raises pydantic's `ValidationError` for a value that the declaration does not allow; None if it allows all."""
     description: str = ""
     example: str = ""
@@ -92,7 +93,7 @@ class Field:
         return self.key or self.unique or self.reference is not None
 
     @cached_property
-    def constant(self) -> tuple[Any] | None:
+    def constant(self) -> tuple[FieldValue] | None:
         """What a new record or element has if nothing is said, where that is the value of one field, and the same each time."""
         if self.shape != "one" or self.items is not None or "." in self.path:
             return None
@@ -100,7 +101,7 @@ class Field:
         return (value,) if value is None or isinstance(value, str | int | float | bool) else None
 
     @property
-    def nothing(self) -> Any:
+    def nothing(self) -> FieldValue:
         """The value of an empty cell."""
         return [] if self.type.code == "list" and self.shown is None else None
 
@@ -114,7 +115,7 @@ class Field:
         strip, parse, check = self._stripped, self.type.parse, self.check
         is_list = self.type.code == "list"
 
-        def parsed(cell: str) -> Any:
+        def parsed(cell: str) -> FieldValue:
             text = strip(cell)
             if not text:
                 return [] if is_list else None
@@ -132,7 +133,7 @@ class Field:
             return trimmed if self.trimmed else str
         return (lambda cell: trimmed(cell).strip()) if self.trimmed else str.strip
 
-    def _refuse(self, value: Any, check: Callable[[Any], Any]) -> None:
+    def _refuse(self, value: object, check: Callable[[FieldValue], Any]) -> None:
         """Raises `ValueError` for a value that the declaration does not allow."""
         try:
             check(value)
@@ -141,11 +142,11 @@ class Field:
             message = message_of(error.errors()[0], description=self.description, example=example)
             raise ValueError(message) from None
 
-    def write(self, value: Any) -> str:
+    def write(self, value: object) -> str:
         """The cell of a value as it is stored."""
         return "" if value is None else self.type.write(value)
 
-    def as_key(self, value: Any) -> str:
+    def as_key(self, value: object) -> str:
         """A value as text that is the same for all forms of it: 5, 5.0 and a decimal of 5.00 are `5`."""
         number = value.to_decimal() if isinstance(value, Decimal128) else value
         if isinstance(number, Decimal | float) and self.type.code in ("integer", "number"):
@@ -162,7 +163,7 @@ class Field:
         except ValueError:
             return cell
 
-    def cell(self, owner: Mapping[str, Any]) -> str | int | Decimal | None:
+    def cell(self, owner: Fields) -> str | int | Decimal | None:
         """The cell of a field that has one column, given the whole document, or the whole element."""
         if self.shown is not None and self.shown.cell is not None:
             return self.shown.cell(owner)
@@ -176,11 +177,11 @@ def trimmed(text: str) -> str:
     return text.strip(_BLANKS)
 
 
-def value_at(document: Mapping[str, Any], path: str, default: Any = None) -> Any:
+def value_at(document: Fields, path: str, default: FieldValue = None) -> FieldValue:
     """What a document has at a path with dots, or `default` if it has nothing there."""
     if "." not in path:
         return document.get(path, default)
-    value: Any = document
+    value: FieldValue = document
     for name in path.split("."):
         if not isinstance(value, Mapping) or name not in value:
             return default
@@ -188,7 +189,7 @@ def value_at(document: Mapping[str, Any], path: str, default: Any = None) -> Any
     return value
 
 
-def set_at(document: dict[str, Any], path: str, value: Any) -> None:
+def set_at(document: Document, path: str, value: object) -> None:
     if "." not in path:
         document[path] = value
         return
@@ -201,7 +202,7 @@ def set_at(document: dict[str, Any], path: str, value: Any) -> None:
     document[last] = value
 
 
-def remove_at(document: dict[str, Any], path: str) -> None:
+def remove_at(document: Document, path: str) -> None:
     """Nothing happens if there is nothing."""
     *outer, last = path.split(".")
     for name in outer:

@@ -6,13 +6,14 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from batchbus_strategies.records.errors import CellError, HeaderRefused
 from batchbus_strategies.records.families import ColumnError, FamilyColumn
 from batchbus_strategies.records.fields import Field, ordered_parts, plain
 from batchbus_strategies.records.layout import Cells, Layout
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.strategy import Document, Fields
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _HINTED: Final = 5
 """The errors that the nearest name is looked for in: with a thousand, that takes seconds."""
 
 
-async def load_families(schema: Schema, catalog: Catalog) -> dict[str, Any]:
+async def load_families(schema: Schema, catalog: Catalog) -> Document:
     """What the columns of each family are looked up in, by the family's name; once for each file."""
     return {name: await each.family.columns.load(catalog) for name, each in schema.families if each.family}
 
@@ -48,7 +49,7 @@ def read_header(
     line: int = 1,
     mapping: Mapping[str, str | None] | None = None,
     deletes: bool = False,
-    families: Mapping[str, Any] | None = None,
+    families: Fields | None = None,
 ) -> Layout:
     """Raises `HeaderRefused` with all that is wrong with it.
 
@@ -110,7 +111,7 @@ class _Reading:
         line: int,
         mapping: Mapping[str, str | None],
         deletes: bool,
-        families: Mapping[str, Any],
+        families: Fields,
     ) -> None:
         self._schema = schema
         self._line = line

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from batchbus_strategies.records.errors import CellError
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["Hooks"]
 
 
-def _nothing_wrong(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterable[str]:
+def _nothing_wrong(new: Fields, old: Fields | None) -> Iterable[str]:
     return ()
 
 
-def _as_said(values: dict[str, Any], old: Mapping[str, Any] | None) -> None:
+def _as_said(values: Document, old: Fields | None) -> None:
     pass
 
 
-def _as_made(element: dict[str, Any], place: int) -> None:
+def _as_made(element: Document, place: int) -> None:
     pass
 
 
-async def _as_stored(documents: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+async def _as_stored(documents: Sequence[Fields]) -> Sequence[Fields]:
     return documents
 
 
@@ -31,8 +31,8 @@ async def _as_stored(documents: Sequence[Mapping[str, Any]]) -> Sequence[Mapping
 class Hooks:
     """As the methods of `RecordImport` are called; none of them does I/O but `with_shown`."""
 
-    check: Callable[[Mapping[str, Any], Mapping[str, Any] | None], Iterable[str]] = _nothing_wrong
-    complete: Callable[[dict[str, Any], Mapping[str, Any] | None], None] = _as_said
-    new_element: Callable[[dict[str, Any], int], None] = _as_made
+    check: Callable[[Fields, Fields | None], Iterable[str]] = _nothing_wrong
+    complete: Callable[[Document, Fields | None], None] = _as_said
+    new_element: Callable[[Document, int], None] = _as_made
     reword: Callable[[CellError], CellError] = lambda error: error
-    with_shown: Callable[[Sequence[Mapping[str, Any]]], Awaitable[Sequence[Mapping[str, Any]]]] = _as_stored
+    with_shown: Callable[[Sequence[Fields]], Awaitable[Sequence[Fields]]] = _as_stored

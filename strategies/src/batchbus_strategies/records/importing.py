@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import ClassVar, Final, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -21,7 +21,7 @@ from batchbus_strategies.records.plan import PlanForm
 from batchbus_strategies.records.preview import Preview
 from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.templates import explained
-from batchbus_strategies.strategy import Actor, ColumnHelp, Draft, FileMissing, JobRefused, JobRun
+from batchbus_strategies.strategy import Actor, ColumnHelp, Document, Draft, Fields, FileMissing, JobRefused, JobRun
 from batchbus_strategies.tables import NotATable, Table, TableError, TableFacts, open_table
 from batchbus_strategies.templates import csv_template
 
@@ -63,18 +63,18 @@ class RecordImport(OfRecord[RecordImportContext], Generic[R]):
     async def before_plan(self, run: JobRun[RecordImportContext], facts: TableFacts) -> None:
         """Called before the rows are read, with what was found out about the file. Raise `StrategyError` to refuse it."""
 
-    def check(self, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterable[str]:
+    def check(self, new: Fields, old: Fields | None) -> Iterable[str]:
         """What is wrong with a record as it will be, in sentences for people; nothing if it is right.
 
         `new` is its document, `old` the one that there is, or None. It is called in a thread, and must not do I/O.
         """
         return ()
 
-    def complete(self, values: dict[str, Any], old: Mapping[str, Any] | None) -> None:
+    def complete(self, values: Document, old: Fields | None) -> None:
         """Complete what a file says of a record, in place: `values` are by path, with what references stand for, and `old`
         is the document that there is, or None. It is called in a thread, and must not do I/O."""
 
-    def new_element(self, element: dict[str, Any], place: int) -> None:
+    def new_element(self, element: Document, place: int) -> None:
         """Complete a new element of the rows, in place. `place`: how many the record has before it. No I/O here either."""
 
     def reword(self, error: CellError) -> CellError:

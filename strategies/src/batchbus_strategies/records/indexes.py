@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import OperationFailure
 
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.records.schema import Schema, Unique
-from batchbus_strategies.strategy import StrategyError
+from batchbus_strategies.strategy import Document, StrategyError
 
 if TYPE_CHECKING:
     from batchbus_strategies.strategy import Catalog
@@ -70,6 +70,6 @@ def element_index(unique: Unique) -> str:
     return f"elements_{unique.name}"
 
 
-def _unique(name: str, paths: list[str], only: dict[str, Any]) -> IndexModel:
+def _unique(name: str, paths: list[str], only: Document) -> IndexModel:
     keys = [(path, ASCENDING) for path in paths]
     return IndexModel(keys, name=name, unique=True, partialFilterExpression=only)

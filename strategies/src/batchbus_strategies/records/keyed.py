@@ -11,6 +11,7 @@ from batchbus_strategies.records.fields import Field, is_living, remove_at, set_
 from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import Change, change_of
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = [
     "Changed",
@@ -29,7 +30,7 @@ __all__ = [
 _OF_APPLYING: Final = ("created_at", "updated_at")
 """Fields of elements that plans say nothing of."""
 
-Identity = Callable[[Mapping[str, Any]], str | None]
+Identity = Callable[[Fields], str | None]
 """Who an element of a list is; None for one that changes of a plan are never about."""
 
 
@@ -55,14 +56,14 @@ def identities(schema: Schema, *, of_elements: bool) -> dict[str, Identity]:
 
 
 def _named(field: str) -> Identity:
-    def identity(element: Mapping[str, Any]) -> str | None:
+    def identity(element: Fields) -> str | None:
         value = element.get(field)
         return None if value is None else str(value)
 
     return identity
 
 
-def find(elements: Sequence[Any], identity: Identity, wanted: str) -> int | None:
+def find(elements: Sequence[FieldValue], identity: Identity, wanted: str) -> int | None:
     """Where the first element is that is that one, and is not deleted."""
     for place, each in enumerate(elements):
         if is_living(each) and identity(each) == wanted:
@@ -70,12 +71,12 @@ def find(elements: Sequence[Any], identity: Identity, wanted: str) -> int | None
     return None
 
 
-def still_same(now: Any, planned: Any) -> bool:
+def still_same(now: object, planned: object) -> bool:
     """Whether it is what a plan says, apart from the times that applying it has added."""
     return same(_without_times(now), _without_times(planned))
 
 
-def _without_times(value: Any) -> Any:
+def _without_times(value: object) -> FieldValue:
     if isinstance(value, Mapping):
         kept = {name: each for name, each in value.items() if name not in _OF_APPLYING}
         return {name: each for name, each in kept.items() if name != "deleted_at" or each is not None}
@@ -86,7 +87,7 @@ def _without_times(value: Any) -> Any:
 
 def with_change(
     container: Any, identity: Identity | None, wanted: str, rest: str, change: Change, owner: str, name: str
-) -> list[Any] | dict[str, Any]:
+) -> list[FieldValue] | Document:
     """A list, or a dict if there is no `identity`, as it is with the change. Raises `Changed`.
 
     `rest`: which field of the element; empty for all of it. `owner` and `name`: whose is changed and what, for the message.
@@ -119,7 +120,7 @@ def with_change(
     return elements
 
 
-def with_value(document: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+def with_value(document: Fields, path: str, value: object) -> Document:
     """A copy with another value at a path with dots; `ABSENT` takes away what is there."""
     copy = _copied(document, path)
     if value is ABSENT:
@@ -129,7 +130,7 @@ def with_value(document: Mapping[str, Any], path: str, value: Any) -> dict[str, 
     return copy
 
 
-def _copied(element: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _copied(element: Fields, path: str) -> Document:
     """A copy, down to what is at the path."""
     copy = dict(element)
     name, _, rest = path.partition(".")
@@ -143,7 +144,7 @@ def changed(owner: str, name: str) -> Changed:
     return Changed(f"{owner} has another {name} than when the plan was made")
 
 
-def changed_value(now: Any, change: Change, owner: str, name: str) -> Any:
+def changed_value(now: object, change: Change, owner: str, name: str) -> FieldValue:
     """What is to be there. Raises `Changed` if there is neither what there was nor what there is to be."""
     old, new = change.get("old", ABSENT), change.get("new", ABSENT)
     if still_same(now, new) or (isinstance(now, Mapping) and still_same(_without_id(now), _without_id(new))):
@@ -153,21 +154,19 @@ def changed_value(now: Any, change: Change, owner: str, name: str) -> Any:
     return new
 
 
-def _without_id(element: Any) -> Any:
+def _without_id(element: object) -> FieldValue:
     return {name: each for name, each in element.items() if name != "id"} if isinstance(element, Mapping) else element
 
 
 # -- families of columns -----------------------------------------------------------------------------------------------
 
 
-def new_items(
-    field: Field, cells: Mapping[str, Any], columns: Mapping[str, FamilyColumn], ids: Iterator[str]
-) -> list[dict[str, Any]]:
+def new_items(field: Field, cells: Fields, columns: Mapping[str, FamilyColumn], ids: Iterator[str]) -> list[Document]:
     """The elements of a list that is new, given what the row says by identity."""
     return [_new_item(field, columns[each], fields, ids) for each, fields in cells.items() if fields is not None]
 
 
-def _new_item(field: Field, column: FamilyColumn, fields: Mapping[str, Any], ids: Iterator[str]) -> dict[str, Any]:
+def _new_item(field: Field, column: FamilyColumn, fields: Fields, ids: Iterator[str]) -> Document:
     assert field.family
     prefix = field.family.id_prefix
     id_ = {} if prefix is None else {"id": prefix + next(ids)}
@@ -176,8 +175,8 @@ def _new_item(field: Field, column: FamilyColumn, fields: Mapping[str, Any], ids
 
 def family_changes(
     field: Field,
-    owner: Mapping[str, Any],
-    cells: Mapping[str, Any],
+    owner: Fields,
+    cells: Fields,
     columns: Mapping[str, FamilyColumn],
     ids: Iterator[str],
 ) -> Iterator[tuple[str, Change]]:

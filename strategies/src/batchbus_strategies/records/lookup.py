@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import TYPE_CHECKING, Final, cast
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from pydantic import BaseModel
 from pydantic_core import from_json
 
 from batchbus_strategies.catalog.living import LIVING
@@ -16,6 +17,7 @@ from batchbus_strategies.records.fields import WITH_BLANKS, Field
 from batchbus_strategies.records.indexes import element_index, indexes_of
 from batchbus_strategies.records.schema import Schema, Unique
 from batchbus_strategies.records.staging import Staging
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
@@ -28,7 +30,7 @@ _BATCH: Final = 500
 _SMALL_COLLECTION: Final = 1000
 
 
-async def look_up_existing(run: JobRun[Any], schema: Schema, staging: Staging) -> int:
+async def look_up_existing(run: JobRun[BaseModel], schema: Schema, staging: Staging) -> int:
     """Add to the staging database every document that has an id, a key or a unique value of the file.
 
     A collection that is not much larger than the file is read from end to end with one cursor; of a larger one only
@@ -53,7 +55,7 @@ async def look_up_existing(run: JobRun[Any], schema: Schema, staging: Staging) -
 
 
 async def _whole(
-    documents: AsyncIOMotorCollection[RawBSONDocument], query: Mapping[str, Any]
+    documents: AsyncIOMotorCollection[RawBSONDocument], query: Fields
 ) -> AsyncIterator[Sequence[RawBSONDocument]]:
     cursor = documents.find(query, batch_size=_BATCH)
     while batch := await cursor.to_list(_BATCH):
@@ -96,12 +98,12 @@ def _is_text(field: Field) -> bool:
     return field.type.code == "text"
 
 
-def _ids(values: Sequence[str]) -> dict[str, Any]:
+def _ids(values: Sequence[str]) -> Document:
     return {"_id": {"$in": list(values)}}
 
 
-def _keys(fields: Sequence[Field]) -> Any:
-    def question(values: Sequence[str]) -> dict[str, Any]:
+def _keys(fields: Sequence[Field]) -> FieldValue:
+    def question(values: Sequence[str]) -> Document:
         keys = [from_json(value) for value in values]
         if len(fields) == 1:
             return {fields[0].path: {"$in": [_stored(fields[0], key[0]) for key in keys]}}
@@ -112,10 +114,10 @@ def _keys(fields: Sequence[Field]) -> Any:
     return question
 
 
-def _values(unique: Unique) -> Any:
+def _values(unique: Unique) -> FieldValue:
     return lambda values: {unique.name: {"$in": [_stored(unique.field, value) for value in values]}}
 
 
-def _stored(field: Field, text: str) -> Any:
+def _stored(field: Field, text: str) -> FieldValue:
     """A text of a cell as the catalogue has it; texts with the blanks around them."""
     return text if _is_text(field) else field.type.parse(text)

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from pymongo import UpdateOne
 
@@ -31,10 +30,9 @@ from batchbus_strategies.records.paths import ElementPath, parse_path
 from batchbus_strategies.records.plan import Change, Update
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.unique_values import repeated_values
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = ["Changed", "changed_document", "is_merged", "merged", "stamped"]
-
-Document = dict[str, Any]
 
 
 def is_merged(changes: Iterable[str], schema: Schema) -> bool:
@@ -62,7 +60,7 @@ def merged(update: Update, document: Document | None, schema: Schema, now: datet
     return merge.request({"_id": update["id"], **seen, **LIVING}, update["revision"], now)
 
 
-def changed_document(document: Mapping[str, Any], changes: Mapping[str, Change], schema: Schema) -> Document:
+def changed_document(document: Fields, changes: Mapping[str, Change], schema: Schema) -> Document:
     """The document as it will be. Raises `Changed` if it is not what the changes were worked out from."""
     if is_merged(changes, schema):
         merge = _Merge(document, schema)
@@ -74,7 +72,7 @@ def changed_document(document: Mapping[str, Any], changes: Mapping[str, Change],
     return result
 
 
-def stamped(element: Mapping[str, Any], now: datetime) -> Document:
+def stamped(element: Fields, now: datetime) -> Document:
     """A new element of the rows with its times."""
     return {**element, "created_at": now, "updated_at": now, "deleted_at": None}
 
@@ -94,7 +92,7 @@ class _Element:
 class _Merge:
     """The changes of one update, on one document."""
 
-    def __init__(self, document: Mapping[str, Any], schema: Schema) -> None:
+    def __init__(self, document: Fields, schema: Schema) -> None:
         self._document = document
         self._schema = schema
         self._rows = schema.rows.path if schema.rows else None
@@ -103,13 +101,13 @@ class _Merge:
         self._set: Document = {}
         """What fields outside of the rows become, by path; `ABSENT` for one that goes."""
         there = document.get(self._rows) if self._rows else None
-        self._elements: list[Any] = list(there) if isinstance(there, list) else []
+        self._elements: list[FieldValue] = list(there) if isinstance(there, list) else []
         self._length = len(self._elements)
         self._changed: dict[str, _Element] = {}
         """By id."""
         self._rewritten = False
         """Whether the list of elements has to be written as a whole, since one goes, or the list itself comes or goes."""
-        self._instead: Any = []
+        self._instead: FieldValue = []
         """What there is to be where the list is empty; `ABSENT` for nothing."""
 
     def apply(self, changes: Mapping[str, Change]) -> None:
@@ -172,7 +170,7 @@ class _Merge:
         name = inner.field if inner else steps.rest
         seen = value_at(now, name, ABSENT)
         if inner is None:
-            result: Any = changed_value(seen, change, what, name)
+            result: FieldValue = changed_value(seen, change, what, name)
         else:
             of = self._in_elements.get(name)
             spoken = self._spoken(f"{rows.path}.{name}", inner.identity)
@@ -240,7 +238,7 @@ class _Merge:
         if conditions:
             where["$and"] = conditions
 
-    def _as_written(self, now: datetime) -> list[Any]:
+    def _as_written(self, now: datetime) -> list[FieldValue]:
         """The elements with their times."""
         there = {id(each) for each in self._document.get(str(self._rows)) or ()}
         changed = {id(each.now) for each in self._changed.values()}
@@ -266,6 +264,6 @@ class _Merge:
         return changed
 
 
-def _as_it_is(value: Any) -> Document:
+def _as_it_is(value: object) -> Document:
     """The condition that a field has the value that it was read with."""
     return {"$exists": False} if value is ABSENT else {"$eq": value}

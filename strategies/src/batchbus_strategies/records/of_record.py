@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, get_args, get_origin
+
+from pydantic import BaseModel
 
 from batchbus_strategies.records.record import Record
 from batchbus_strategies.records.schema import DeclarationError, Schema, schema_of
-from batchbus_strategies.strategy import BatchStrategy, C, JobRun
+from batchbus_strategies.strategy import BatchStrategy, C, Fields, JobRun
 
 __all__ = ["OfRecord"]
 
@@ -27,7 +29,7 @@ class OfRecord(BatchStrategy[C]):
         if hasattr(cls, "record"):
             schema_of(cls.record)  # so that a wrong declaration is an error where it stands
 
-    async def with_shown(self, run: JobRun[Any], documents: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    async def with_shown(self, run: JobRun[BaseModel], documents: Sequence[Fields]) -> Sequence[Fields]:
         """The documents as the cells of `Shown` columns are made of them: copies with what has to be looked up elsewhere.
 
         It is called for some at a time, by exports and by imports, and nothing of it is stored. By default they are given

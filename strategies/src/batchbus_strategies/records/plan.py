@@ -20,7 +20,7 @@ import math
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, NotRequired, TypedDict, cast
+from typing import Final, Literal, NotRequired, TypedDict, cast
 
 from bson import json_util
 from pydantic_core import from_json, to_json
@@ -28,7 +28,7 @@ from pydantic_core import from_json, to_json
 from batchbus_strategies.records.comparing import ABSENT
 from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.fields import set_at, value_at
-from batchbus_strategies.strategy import Files, StrategyError
+from batchbus_strategies.strategy import Document, Fields, FieldValue, Files, StrategyError
 
 __all__ = [
     "Change",
@@ -57,11 +57,11 @@ __all__ = [
 class Change(TypedDict, total=False):
     """One field. A value that is not there, before or afterwards, has no key here: that is not the same as null."""
 
-    old: Any
-    new: Any
+    old: FieldValue
+    new: FieldValue
 
 
-def change_of(old: Any, new: Any) -> Change:
+def change_of(old: object, new: object) -> Change:
     """`ABSENT` for a value that is not there."""
     change = Change()
     if old is not ABSENT:
@@ -71,7 +71,7 @@ def change_of(old: Any, new: Any) -> Change:
     return change
 
 
-def of_what_is_null(existing: Mapping[str, Any], changes: Mapping[str, Change]) -> dict[str, Change]:
+def of_what_is_null(existing: Fields, changes: Mapping[str, Change]) -> dict[str, Change]:
     """Changes inside something that is null are one change of it, since MongoDB sets no field of null."""
     result: dict[str, Change] = {}
     for path, change in changes.items():
@@ -117,7 +117,7 @@ class Create(_OfRecord):
     op: Literal["create"]
     id: str
     revision: str
-    document: dict[str, Any]
+    document: Document
     """Without `_id`, revision and times."""
     left_out: NotRequired[list[PlannedError]]
     """As in `Update`."""
@@ -128,7 +128,7 @@ class Update(_OfRecord):
 
     op: Literal["update"]
     id: str
-    seen: NotRequired[Any]
+    seen: NotRequired[FieldValue]
     """The revision of the document that the changes were worked out from, if it had one."""
     revision: str
     changes: dict[str, Change]
@@ -149,9 +149,9 @@ class Delete(_OfRecord):
 
     op: Literal["delete"]
     id: str
-    seen: NotRequired[Any]
+    seen: NotRequired[FieldValue]
     revision: str
-    document: dict[str, Any]
+    document: Document
     """The whole of it, as it is now."""
 
 
@@ -168,7 +168,7 @@ class CreateReferenced(TypedDict):
     op: Literal["reference"]
     collection: str
     id: str
-    document: dict[str, Any]
+    document: Document
 
 
 Operation = Create | Update | Unchanged | Delete | Refused | CreateReferenced
@@ -263,7 +263,7 @@ def plan_key(batch_type: str, job_id: str, run_number: int, form: PlanForm = _US
 
 
 def encode(operation: Operation, form: PlanForm = _USUAL) -> bytes:
-    line: Mapping[str, Any] = operation
+    line: Fields = operation
     if form.document != "document" and operation["op"] == "create":
         line = {form.document if name == "document" else name: value for name, value in operation.items()}
     elif form.reference != "reference" and operation["op"] == "reference":
@@ -273,7 +273,7 @@ def encode(operation: Operation, form: PlanForm = _USUAL) -> bytes:
 
 def decode(line: bytes, form: PlanForm = _USUAL) -> Operation:
     """Raises `ValueError`."""
-    values: dict[str, Any] = from_json(line)
+    values: Document = from_json(line)
     if _EXTENDED in line:
         values = _revived(values)
     if values["op"] == "create":
@@ -283,7 +283,7 @@ def decode(line: bytes, form: PlanForm = _USUAL) -> Operation:
     return cast("Operation", values)
 
 
-def _extended(value: Any) -> Any:
+def _extended(value: object) -> FieldValue:
     """What JSON has no form for, as Extended JSON."""
     match value:
         case float() if not math.isfinite(value):
@@ -301,7 +301,7 @@ def _extended(value: Any) -> Any:
             return json_util.default(value, _OPTIONS)
 
 
-def _are_json(values: Iterable[Any]) -> bool:
+def _are_json(values: Iterable[FieldValue]) -> bool:
     """Whether `to_json` writes them as they are: of a time, for example, it makes a text like any other."""
     for value in values:
         kind = type(value)
@@ -318,7 +318,7 @@ def _are_json(values: Iterable[Any]) -> bool:
     return True
 
 
-def _revived(value: Any) -> Any:
+def _revived(value: object) -> FieldValue:
     match value:
         case dict():
             inner = {key: _revived(item) for key, item in value.items()}

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
@@ -40,6 +40,7 @@ from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staged import StagedRecord
 from batchbus_strategies.records.staging_rows import differs
 from batchbus_strategies.records.unique_values import repeated_values
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = ["OnError", "Planner"]
 
@@ -137,7 +138,7 @@ class Planner:
         return CellError(line, column, "different_value", message, value)
 
     def _planned_elements(
-        self, staged: StagedRecord, existing: Mapping[str, Any] | None, errors: Sequence[CellError]
+        self, staged: StagedRecord, existing: Fields | None, errors: Sequence[CellError]
     ) -> ElementPlan:
         if self._elements is None:
             return _NO_ELEMENTS
@@ -156,7 +157,7 @@ class Planner:
     def _omitted_as_a_whole(self, staged: StagedRecord) -> bool:
         return bool(self._left_out) and {row.line for row in staged.rows} <= {each.line for each in self._left_out}
 
-    def _of_nothing(self, staged: StagedRecord, values: dict[str, Any], errors: list[CellError]) -> Operation:
+    def _of_nothing(self, staged: StagedRecord, values: Document, errors: list[CellError]) -> Operation:
         """The catalogue has no such record."""
         if staged.id is None and staged.key is None:
             return self._refused(staged, errors)
@@ -201,7 +202,7 @@ class Planner:
             create["left_out"] = self._planned_errors(self._left_out)
         return create
 
-    def _document(self, values: dict[str, Any], elements: ElementPlan) -> dict[str, Any]:
+    def _document(self, values: Document, elements: ElementPlan) -> Document:
         self.hooks.complete(values, None)
         simple, others = self.schema.new_record
         document = {**self.schema.unwritten(), **simple}
@@ -232,9 +233,7 @@ class Planner:
                 document[index] = found
         return document
 
-    def _update(
-        self, staged: StagedRecord, existing: Mapping[str, Any], values: dict[str, Any], errors: list[CellError]
-    ) -> Operation:
+    def _update(self, staged: StagedRecord, existing: Fields, values: Document, errors: list[CellError]) -> Operation:
         errors += self._read_only(staged, existing)
         elements = self._planned_elements(staged, existing, errors)
         errors += elements.errors
@@ -268,7 +267,7 @@ class Planner:
             update["left_out"] = self._planned_errors(left_out)
         return update
 
-    def _changes(self, staged: StagedRecord, existing: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Change]:
+    def _changes(self, staged: StagedRecord, existing: Fields, values: Document) -> dict[str, Change]:
         """Of the record itself, by path."""
         self.hooks.complete(values, existing)
         changes: dict[str, Change] = {}
@@ -289,7 +288,7 @@ class Planner:
                 changes[field.path] = change_of(old, new)
         return of_what_is_null(existing, changes)
 
-    def _read_only(self, staged: StagedRecord, existing: Mapping[str, Any]) -> Iterator[CellError]:
+    def _read_only(self, staged: StagedRecord, existing: Fields) -> Iterator[CellError]:
         """Cells of columns that are only compared, and that say something else than the record, in any of its rows."""
         for field in self.schema.compared:
             shown = field.cell(staged.shown or existing)
@@ -301,7 +300,7 @@ class Planner:
                     yield CellError(line, field.column, "read_only", message, cell)
 
     def _checked_changes(
-        self, staged: StagedRecord, existing: Mapping[str, Any], changes: Mapping[str, Change]
+        self, staged: StagedRecord, existing: Fields, changes: Mapping[str, Change]
     ) -> list[CellError]:
         try:
             document = changed_document(existing, changes, self.schema)
@@ -313,9 +312,7 @@ class Planner:
         """Whether it concerns a cell alone, of a field that nothing is found by."""
         return error.code.startswith("bad_") and error.path is not None and error.path not in self.schema.found_by
 
-    def _checked(
-        self, staged: StagedRecord, document: Mapping[str, Any], existing: Mapping[str, Any] | None
-    ) -> list[CellError]:
+    def _checked(self, staged: StagedRecord, document: Fields, existing: Fields | None) -> list[CellError]:
         """What the model and the author's own check say of a record as it will be."""
         messages = list(self.hooks.check(document, existing))
         if existing is None and self.schema.validated_as_a_whole:
@@ -325,7 +322,7 @@ class Planner:
                 messages += [message_of(each) for each in error.errors()]
         return [CellError(staged.line, None, "refused", message) for message in messages]
 
-    def _delete(self, staged: StagedRecord, existing: dict[str, Any]) -> Delete:
+    def _delete(self, staged: StagedRecord, existing: Document) -> Delete:
         delete = Delete(
             op="delete",
             line=staged.line,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from batchbus_strategies.catalog.ids import ulids
 from batchbus_strategies.records.context import RecordImportContext, most
@@ -36,7 +36,7 @@ from batchbus_strategies.records.sizes import Size, size_of
 from batchbus_strategies.records.staged import StagedRecord
 from batchbus_strategies.records.staging import ReadRow, Staging
 from batchbus_strategies.records.staging_rows import RowStaging
-from batchbus_strategies.strategy import JobRun
+from batchbus_strategies.strategy import FieldValue, JobRun
 from batchbus_strategies.tables import Row, Table, TableFacts, open_table, shortened
 
 __all__ = ["Preview"]
@@ -159,7 +159,7 @@ class Preview:
             resolved = await self._references.resolve([each.values for each in batch])
             await self._references.resolve_elements(self._schema, batch)
 
-            def plan(batch: Sequence[StagedRecord] = batch, resolved: Any = resolved) -> bytes:
+            def plan(batch: Sequence[StagedRecord] = batch, resolved: FieldValue = resolved) -> bytes:
                 return b"".join(self._lines(planner, staging, batch, resolved))
 
             lines = await asyncio.to_thread(plan)
@@ -179,7 +179,7 @@ class Preview:
             each.shown = document
 
     def _lines(
-        self, planner: Planner, staging: Staging, batch: Sequence[StagedRecord], resolved: Sequence[Any]
+        self, planner: Planner, staging: Staging, batch: Sequence[StagedRecord], resolved: Sequence[FieldValue]
     ) -> Iterator[bytes]:
         for staged, references in zip(batch, resolved, strict=True):
             operation = planner.plan(staged, references)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from batchbus_events.ids import derived_ulid
 from batchbus_strategies.catalog.living import LIVING
@@ -16,6 +16,7 @@ from batchbus_strategies.records.plan import CreateReferenced
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staged import StagedRecord
 from batchbus_strategies.records.staging import Staging
+from batchbus_strategies.strategy import Fields, FieldValue
 from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _REMEMBERED: Final = 50_000
 class Resolved:
     """What became of a reference: the id that it stands for; nothing, since it is left out; or an error, for people."""
 
-    id: Any = None
+    id: FieldValue = None
     skipped: bool = False
     error: str | None = None
 
@@ -41,13 +42,13 @@ class References:
     def __init__(self, catalog: Catalog, fields: Sequence[Field]) -> None:
         self._catalog = catalog
         self._fields = fields
-        self._known: OrderedDict[tuple[str, str, str], list[Any]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], list[FieldValue]] = OrderedDict()
         """By collection, field and value: the ids of the documents that have it, at most two."""
         self.skipped: dict[str, None] = {}
         """What was left out, in words; at most 20."""
 
     async def resolve(
-        self, records: Sequence[Mapping[str, Any]], fields: Sequence[Field] | None = None
+        self, records: Sequence[Fields], fields: Sequence[Field] | None = None
     ) -> list[dict[str, Resolved]]:
         """For each record, given its values by path, what its references stand for. `fields`: others than its own, for
         elements of records."""
@@ -75,14 +76,14 @@ class References:
         unknown = [value for value in values if (collection, by, value) not in self._known]
         for first in range(0, len(unknown), KEYS_IN_A_QUERY):
             some = unknown[first : first + KEYS_IN_A_QUERY]
-            found: dict[str, list[Any]] = {value: [] for value in some}
+            found: dict[str, list[FieldValue]] = {value: [] for value in some}
             query = {by: {"$in": some}, **LIVING}
             async for document in self._catalog[collection].find(query, {by: 1}):
                 if (ids := found.get(str(document.get(by)))) is not None and len(ids) < 2:
                     ids.append(document["_id"])
             self._known |= {(collection, by, value): ids for value, ids in found.items()}
 
-    def _all_resolved(self, field: Field, value: Any) -> Resolved:
+    def _all_resolved(self, field: Field, value: FieldValue) -> Resolved:
         """Of a list, what of it is not skipped; the first error if there is one."""
         if not isinstance(value, list):
             return self._resolved(field, value)
@@ -129,7 +130,7 @@ class References:
                     record.errors.append(CellError(line, field.column, "unknown_reference", one.error, cell, path))
 
     def made(
-        self, values: Mapping[str, Any], staging: Staging, fields: Sequence[Field] | None = None
+        self, values: Fields, staging: Staging, fields: Sequence[Field] | None = None
     ) -> Iterable[CreateReferenced]:
         """What has to be created for a record, or an element, with these values, which none before it has needed."""
         for field in self._fields if fields is None else fields:
@@ -147,7 +148,7 @@ class References:
                 )
 
 
-def _named(values: Mapping[str, Any], field: Field) -> list[str]:
+def _named(values: Fields, field: Field) -> list[str]:
     """What a record names in a reference field."""
     value = values.get(field.path)
     return value if isinstance(value, list) else [] if value is None else [value]

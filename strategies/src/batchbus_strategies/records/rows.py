@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from batchbus_strategies.records.combinations import name_in
 from batchbus_strategies.records.copying import Copies
@@ -16,14 +16,15 @@ from batchbus_strategies.records.errors import CellError
 from batchbus_strategies.records.fields import Field, trimmed
 from batchbus_strategies.records.layout import Cells, Layout
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 from batchbus_strategies.tables import MAX_COLUMNS, Row, is_header_again
 
 __all__ = ["RowReader", "RowValues"]
 
 _YES: Final = frozenset({"true", "yes", "x", "1"})
-_WRONG: Final[Any] = object()
+_WRONG: Final[FieldValue] = object()
 _NO: Final = frozenset({"", "false", "no", "0"})
-_FamilyCell = tuple[int, str, Callable[[str], Mapping[str, Any]], str]
+_FamilyCell = tuple[int, str, Callable[[str], Fields], str]
 """Where it is in a row; the identity of its element, how it is parsed, and the code of its errors."""
 
 
@@ -38,11 +39,11 @@ class RowValues:
     """With the blanks."""
     id: str | None
     delete: bool
-    values: dict[str, Any]
+    values: Document
     """By path. A field is there if the row has a cell for it; None for one that is to be cleared. What a family has is a
     dict by identity, of the fields that an element is to have, or None if it is to go; what a combination has is a dict of
     names and values, None for an empty cell."""
-    element: dict[str, Any] | None = None
+    element: Document | None = None
     """The same for the element that the row is about; None if it is about none."""
     element_id: str | None = None
     errors: list[CellError] = dataclasses.field(default_factory=list)
@@ -153,8 +154,8 @@ class _CellReader:
             for field, columns in cells.families
         ]
 
-    def read(self, line: int, cells: Sequence[str | None], errors: list[CellError]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
+    def read(self, line: int, cells: Sequence[str | None], errors: list[CellError]) -> Document:
+        values: Document = {}
         for index, path, parse, nothing, keeps, code in self._fixed:
             cell = cells[index]
             if not cell:
@@ -198,11 +199,11 @@ class _CellReader:
         cells: Sequence[str | None],
         field: Field,
         numbers: Sequence[Sequence[tuple[int, str]]],
-        values: dict[str, Any],
+        values: Document,
         errors: list[CellError],
     ) -> None:
         """A list becomes a dict: the copies that were `found`, and whether that is the `whole` of what the row names."""
-        copies, found, whole = self._copies[field.path], dict[str, Any](), True
+        copies, found, whole = self._copies[field.path], Document(), True
         for columns in numbers:
             named = {by: text for index, by in columns if (text := trimmed(cells[index] or ""))}
             if not named:
@@ -231,8 +232,8 @@ class _CellReader:
         path: str,
         columns: Sequence[_FamilyCell],
         errors: list[CellError],
-    ) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    ) -> Document:
+        found: Document = {}
         for index, identity, parse, code in columns:
             cell = cells[index]
             if cell is None:
@@ -275,12 +276,12 @@ class _CellReader:
         field: Field,
         numbers: Sequence[Sequence[tuple[int, Field]]],
         errors: list[CellError],
-    ) -> list[Any]:
+    ) -> list[FieldValue]:
         """Equal values count once."""
-        found: list[Any] = []
+        found: list[FieldValue] = []
         for columns in numbers:
             if not field.parts:
-                value: Any = self._cell(line, cells, columns[0][0], field, field, errors)
+                value: FieldValue = self._cell(line, cells, columns[0][0], field, field, errors)
             else:
                 value = {part.path: self._cell(line, cells, index, part, field, errors) for index, part in columns}
                 for part in field.parts:
@@ -306,7 +307,7 @@ class _CellReader:
         field: Field,
         owner: Field,
         errors: list[CellError],
-    ) -> Any:
+    ) -> FieldValue:
         """`_WRONG` for a cell that cannot be used; None for one that is empty or not there. `owner`: the field that has a
         path of its own, of which `field` may be a part."""
         cell = cells[index]
@@ -324,7 +325,7 @@ def _text(cell: str | None) -> str:
     return cell if cell is not None and trimmed(cell) else ""
 
 
-def _says_something(value: Any) -> bool:
+def _says_something(value: object) -> bool:
     """Whether a cell, or one of several cells, is not empty."""
     if isinstance(value, dict):
         return any(each is not None for each in value.values())

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Final
 
 from batchbus_strategies.records.declaring import DeclarationError, fields_of, id_field, unwritten_defaults
 from batchbus_strategies.records.fields import Field, is_living, ordered_parts, plain, spoken_name, value_at
 from batchbus_strategies.records.record import Record
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = ["OWN", "DeclarationError", "DeclaredColumn", "Schema", "Unique", "schema_of"]
 
@@ -135,12 +136,12 @@ class Schema:
         path = self.rows.path
         return tuple(Unique(f"{path}.{field.path}", field, True) for field in self.rows.parts if field.unique)
 
-    def elements(self, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def elements(self, document: Fields) -> list[Document]:
         """The elements of a document that are not deleted."""
         found = document.get(self.rows.path) if self.rows else None
         return [each for each in found if is_living(each)] if isinstance(found, list) else []
 
-    def unique_values(self, document: Mapping[str, Any]) -> Iterator[tuple[Unique, Any, str]]:
+    def unique_values(self, document: Fields) -> Iterator[tuple[Unique, FieldValue, str]]:
         """The values of unique fields that a document has, each between its field and the id of the element that has it,
         or an empty text; what elements have, from the elements, and not from the field that repeats it."""
         for unique in self.unique:
@@ -191,16 +192,16 @@ class Schema:
     def copied(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.copied is not None)
 
-    def unwritten(self) -> dict[str, Any]:
+    def unwritten(self) -> Document:
         """What a new record has in fields that have no column."""
         return self._unwritten()
 
     @cached_property
-    def _unwritten(self) -> Callable[[], dict[str, Any]]:
+    def _unwritten(self) -> Callable[[], Document]:
         return unwritten_defaults(self.record, self.fields, without=OWN)
 
     @cached_property
-    def new_record(self) -> tuple[Mapping[str, Any], tuple[Field, ...]]:
+    def new_record(self) -> tuple[Fields, tuple[Field, ...]]:
         """What every new record begins with, and the fields whose values are not just what its row says."""
         simple = {
             field.path: field.constant[0]
@@ -210,7 +211,7 @@ class Schema:
         return simple, tuple(field for field in self.fields if field.path not in simple and field.path not in OWN)
 
     @cached_property
-    def new_element(self) -> tuple[Mapping[str, Any], tuple[Field, ...]]:
+    def new_element(self) -> tuple[Fields, tuple[Field, ...]]:
         """What every new element begins with, and the fields whose values are not just what the row says."""
         parts = self.rows.parts if self.rows else ()
         constants = {field.path: field.constant[0] for field in parts if field.constant is not None}

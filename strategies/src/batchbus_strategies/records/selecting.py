@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +13,7 @@ from batchbus_strategies.records.cells import parse_time
 from batchbus_strategies.records.fields import Field as SchemaField
 from batchbus_strategies.records.fields import plain
 from batchbus_strategies.records.schema import DeclaredColumn, Schema
-from batchbus_strategies.strategy import JobRefused
+from batchbus_strategies.strategy import Document, Fields, FieldValue, JobRefused
 from batchbus_strategies.tables import shortened
 
 __all__ = ["RecordExportContext", "Selection", "chosen_columns", "order_of", "query_of"]
@@ -29,7 +29,7 @@ class RecordExportContext(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    filterable_fields: dict[str, Any] = Field(default_factory=dict)
+    filterable_fields: Document = Field(default_factory=dict)
     """By column or field: a value as a cell has it, a list of such values, or an object of `lt`, `lte`, `gt`, `gte`."""
     order: str = "created_at"
     """A column or field, with a minus in front for descending; records with the same value are in the order of their ids."""
@@ -45,16 +45,16 @@ class RecordExportContext(BaseModel):
 class Selection:
     """Which records an export has, and in which order."""
 
-    query: dict[str, Any]
+    query: Document
     sort: list[tuple[str, int]]
     """As MongoDB takes it."""
     skip: int = 0
     limit: int | None = None
 
 
-def query_of(schema: Schema, fields: Mapping[str, Any]) -> dict[str, Any]:
+def query_of(schema: Schema, fields: Fields) -> Document:
     """Raises `JobRefused` for a filter that there is not, or a wrong value."""
-    conditions: list[dict[str, Any]] = [dict(LIVING)]
+    conditions: list[Document] = [dict(LIVING)]
     for name, value in fields.items():
         field = f"filterable_fields.{name}"
         path, parse = _filter(schema, name, field)
@@ -65,7 +65,7 @@ def query_of(schema: Schema, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"$and": conditions} if len(conditions) > 1 else conditions[0]
 
 
-def _filter(schema: Schema, name: str, where: str) -> tuple[str, Any]:
+def _filter(schema: Schema, name: str, where: str) -> tuple[str, FieldValue]:
     if name in _TIMES:
         return name, parse_time
     if name == "id":
@@ -87,7 +87,7 @@ def _named(schema: Schema, name: str) -> SchemaField | None:
     return None
 
 
-def _condition(value: object, parse: Any) -> Any:
+def _condition(value: object, parse: FieldValue) -> FieldValue:
     match value:
         case None:
             return None

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from batchbus_strategies.records.combinations import Combinations
 from batchbus_strategies.records.copying import Copies
 from batchbus_strategies.records.fields import Field, is_living, value_at
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = ["COMBINATION", "Fitting", "Shape", "fields_for_shape", "values_of"]
 
 COMBINATION: Final = "combination"
 """Where a shape has the number of a combination's columns."""
 
-Document = Mapping[str, Any]
-Values = Callable[[Document], Sequence[Any]]
+Values = Callable[[Fields], Sequence[FieldValue]]
 """What an owner has in a list, each for a column or a group of columns of its own."""
 
 
@@ -34,7 +34,7 @@ class Shape:
     there: set[str] = field(default_factory=set)
     """The paths that `only_with` names, and that some record has something at."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Document:
         return {
             "numbers": dict(self.numbers),
             "names": {name: sorted(found) for name, found in self.names.items()},
@@ -42,7 +42,7 @@ class Shape:
         }
 
     @classmethod
-    def from_json(cls, shape: Mapping[str, Any]) -> Shape:
+    def from_json(cls, shape: Fields) -> Shape:
         names = {name: set(found) for name, found in shape["names"].items()}
         return cls(dict(shape["numbers"]), names, set(shape.get("there", ())))
 
@@ -55,7 +55,7 @@ def values_of(each: Field, copies: Mapping[str, Copies]) -> Values:
     if each.items is not None:
         name = each.items.field
 
-        def of_items(owner: Document) -> Sequence[Any]:
+        def of_items(owner: Fields) -> Sequence[FieldValue]:
             found = value_at(owner, path)
             if not isinstance(found, list):
                 return ()
@@ -63,7 +63,7 @@ def values_of(each: Field, copies: Mapping[str, Copies]) -> Values:
 
         return of_items
 
-    def of_list(owner: Document) -> Sequence[Any]:
+    def of_list(owner: Fields) -> Sequence[FieldValue]:
         found = value_at(owner, path)
         return found if isinstance(found, list) else ()
 
@@ -83,7 +83,7 @@ class Fitting:
         self._combinations = Combinations(schema) if schema.combination is not None else None
         self._only_with = [each.shown.only_with for each in schema.fields if each.shown and each.shown.only_with]
 
-    def fit(self, document: Document) -> int:
+    def fit(self, document: Fields) -> int:
         """Widen the shape so that the record fits. Returns how many rows it has."""
         shape = self.shape
         for path in self._only_with:
@@ -101,7 +101,7 @@ class Fitting:
                 shape.numbers[COMBINATION] = count
         return len(elements) or 1
 
-    def _widen(self, numbers: Sequence[_Number], names: Sequence[_Name], owner: Document) -> None:
+    def _widen(self, numbers: Sequence[_Number], names: Sequence[_Name], owner: Fields) -> None:
         for name, values in numbers:
             count = len(values(owner))
             if count > self.shape.numbers.get(name, -1):
@@ -111,7 +111,7 @@ class Fitting:
 
 
 _Number = tuple[str, Values]
-_Name = tuple[set[str], Callable[[Document], Iterable[str]]]
+_Name = tuple[set[str], Callable[[Fields], Iterable[str]]]
 
 
 def _several(
@@ -131,18 +131,18 @@ def _several(
     return numbers, names
 
 
-def _keys(path: str) -> Callable[[Document], Iterable[str]]:
-    def keys(owner: Document) -> Iterable[str]:
+def _keys(path: str) -> Callable[[Fields], Iterable[str]]:
+    def keys(owner: Fields) -> Iterable[str]:
         return value_at(owner, path) or ()
 
     return keys
 
 
-def _identities(each: Field) -> Callable[[Document], Iterable[str]]:
+def _identities(each: Field) -> Callable[[Fields], Iterable[str]]:
     assert each.family is not None
     path, identity = each.path, each.family.columns.identity
 
-    def identities(owner: Document) -> Iterable[str]:
+    def identities(owner: Fields) -> Iterable[str]:
         found = value_at(owner, path)
         if not isinstance(found, list):
             return ()

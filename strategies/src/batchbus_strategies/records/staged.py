@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from batchbus_strategies.records.errors import CellError
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 __all__ = ["StagedRecord", "StagedRow", "Taken", "packed", "unpacked"]
 
@@ -29,12 +29,12 @@ class StagedRow(NamedTuple):
 
     line: int
     element_id: str | None
-    element: dict[str, Any] | None
+    element: Document | None
     """As `RowValues` has it."""
     id: str | None
     """The id that this row names the record by."""
     delete: bool
-    values: dict[str, Any]
+    values: Document
     """What it says of the record itself; of a row behind the first one, only what is not empty."""
 
 
@@ -50,15 +50,15 @@ class StagedRecord:
     """The id that the file names it by."""
     key: tuple[str, ...] | None
     deletes: bool
-    values: dict[str, Any]
+    values: Document
     errors: list[CellError]
-    existing: dict[str, Any] | None
-    shown: Mapping[str, Any] | None = None
+    existing: Document | None
+    shown: Fields | None = None
     """What there is, as `Shown` columns show it; None if that is `existing`."""
     taken: list[Taken] = field(default_factory=list)
     rows: list[StagedRow] = field(default_factory=list)
     """In the order of the file; empty for records of one row."""
-    named: list[Mapping[str, Any]] = field(default_factory=list)
+    named: list[Fields] = field(default_factory=list)
     """What the references of elements name, by path in the element."""
 
 
@@ -67,5 +67,5 @@ def packed(value: object) -> bytes:
     return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
-def unpacked(content: bytes) -> Any:
+def unpacked(content: bytes) -> FieldValue:
     return pickle.loads(content)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import bson
 from bson.codec_options import CodecOptions
@@ -25,6 +25,7 @@ from batchbus_strategies.records.fields import trimmed, value_at
 from batchbus_strategies.records.rows import RowValues
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.staged import StagedRecord, StagedRow, Taken, packed, unpacked
+from batchbus_strategies.strategy import Document, Fields
 
 __all__ = [
     "PARAMETERS",
@@ -84,7 +85,7 @@ _INDEXES_OF_NAMES: Final = """
 PARAMETERS: Final = 500
 """Of one statement."""
 _KEY: Final = "key"
-_AWARE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
+_AWARE: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True)
 Held = tuple[str, str, int, int, str | None]
 """A unique value that a record is to have: its field, the value, the record's number, the line, and the id of the element;
 empty for the record itself, and None for an element that the row does not name by its id."""
@@ -273,12 +274,12 @@ class Staging:
             taken,
         )
 
-    def _taken(self, id_: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    def _taken(self, id_: str, document: Fields) -> Iterator[tuple[str, str, str, str]]:
         """Without the blanks around them, as files have them: the same with blanks would be a twin."""
         for unique, value, element in self._schema.unique_values(document):
             yield unique.name, trimmed(unique.field.as_key(value)), id_, element
 
-    def _raw_key(self, document: Mapping[str, Any]) -> tuple[str, ...] | None:
+    def _raw_key(self, document: Fields) -> tuple[str, ...] | None:
         values = [value_at(document, each.path) for each in self._schema.keys]
         if not values or any(value is None for value in values):
             return None

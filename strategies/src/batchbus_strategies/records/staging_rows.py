@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from batchbus_strategies.records.comparing import same
 from batchbus_strategies.records.errors import CellError
@@ -21,6 +21,7 @@ from batchbus_strategies.records.staging import (
     json_key,
     placeholders,
 )
+from batchbus_strategies.strategy import Document, FieldValue
 
 __all__ = ["RowStaging", "differs"]
 
@@ -32,7 +33,7 @@ _SCHEMA: Final = """
 """
 MOST_ROWS: Final = 10_000
 """Of one record, which is planned in memory. A document has no room for many more elements than that."""
-_Row = tuple[int, str | None, dict[str, Any] | None, str | None, bool, dict[str, Any]]
+_Row = tuple[int, str | None, Document | None, str | None, bool, Document]
 """The fields of a `StagedRow`."""
 
 
@@ -61,7 +62,7 @@ class RowStaging(Staging):
                 self._nameless(found, new, errors)
                 continue
             number = next((known[name] for name in its_names if name in known), None)
-            own: dict[str, Any] = {}
+            own: Document = {}
             if number is None or not self._first_row_only:
                 found = [*row.errors, *found]
             if number is None:
@@ -134,7 +135,7 @@ class RowStaging(Staging):
         return found
 
 
-def _what_differs(row: RowValues, first: RowValues | None) -> dict[str, Any]:
+def _what_differs(row: RowValues, first: RowValues | None) -> Document:
     """What a later row says of the record, without empty cells, and without what is known to be that of the first row."""
     said = {path: value for path, each in row.values.items() if not same(value := _said(each), None)}
     if first is None:
@@ -142,12 +143,12 @@ def _what_differs(row: RowValues, first: RowValues | None) -> dict[str, Any]:
     return {path: value for path, value in said.items() if differs(value, first.values.get(path))}
 
 
-def _said(value: Any) -> Any:
+def _said(value: object) -> FieldValue:
     """Of what stands in several columns, those that are not empty."""
     return {key: each for key, each in value.items() if each is not None} if isinstance(value, dict) else value
 
 
-def differs(later: Any, first: Any) -> bool:
+def differs(later: object, first: object) -> bool:
     """Whether a row says something else of its record than the first one."""
     if isinstance(later, dict) and isinstance(first, dict):
         return any(not same(value, first.get(key)) for key, value in later.items())

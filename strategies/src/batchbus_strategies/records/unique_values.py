@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.records.fields import value_at
 from batchbus_strategies.records.plan import Create, Delete, Update
 from batchbus_strategies.records.schema import Schema
+from batchbus_strategies.strategy import Document, Fields, FieldValue
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
@@ -21,9 +22,9 @@ _ASKED: Final = 100
 """For one query: simple planners take quadratic time for long lists."""
 
 
-def repeated_values(schema: Schema, document: Mapping[str, Any]) -> dict[str, tuple[list[Any], str]]:
+def repeated_values(schema: Schema, document: Fields) -> dict[str, tuple[list[FieldValue], str]]:
     """By index field: the values of the elements that are not deleted, and the path of the field in the elements."""
-    found: dict[str, tuple[list[Any], str]] = {}
+    found: dict[str, tuple[list[FieldValue], str]] = {}
     elements = schema.elements(document)
     for unique in schema.unique_in_elements:
         values = [value_at(each, unique.field.path) for each in elements]
@@ -35,13 +36,13 @@ def repeated_values(schema: Schema, document: Mapping[str, Any]) -> dict[str, tu
 
 
 async def release_stale_values(
-    documents: AsyncIOMotorCollection[dict[str, Any]], schema: Schema, operations: Iterable[Create | Update | Delete]
+    documents: AsyncIOMotorCollection[Document], schema: Schema, operations: Iterable[Create | Update | Delete]
 ) -> bool:
     """Take out of the index fields what belongs to deleted elements alone, as far as the operations want to have it.
 
     Services that delete an element may not know of those fields. Returns whether there was any such value.
     """
-    wanted: dict[str, list[Any]] = defaultdict(list)
+    wanted: dict[str, list[FieldValue]] = defaultdict(list)
     for operation in operations:
         for index, value in _wanted(schema, operation):
             wanted[index].append(value)
@@ -60,7 +61,7 @@ async def release_stale_values(
     return released
 
 
-def _wanted(schema: Schema, operation: Create | Update | Delete) -> Iterable[tuple[str, Any]]:
+def _wanted(schema: Schema, operation: Create | Update | Delete) -> Iterable[tuple[str, FieldValue]]:
     """The values that elements of a record get by an operation, each with its index field."""
     if operation["op"] == "create":
         for index, (values, _) in repeated_values(schema, operation["document"]).items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +10,9 @@ from batchbus_strategies.lookup import look_up
 from batchbus_strategies.records.fields import Field, value_at
 from batchbus_strategies.records.schema import DeclaredColumn, Schema
 from batchbus_strategies.records.shape import COMBINATION, Shape
-from batchbus_strategies.strategy import Catalog
+from batchbus_strategies.strategy import Catalog, Fields, FieldValue
 
 __all__ = ["ReferencedNames", "WrittenColumn", "columns_of"]
-
-Document = Mapping[str, Any]
 
 
 class ReferencedNames:
@@ -23,15 +21,15 @@ class ReferencedNames:
     def __init__(self, catalog: Catalog, schema: Schema) -> None:
         self._catalog = catalog
         self._schema = schema
-        self._known: dict[tuple[str, str], dict[Any, Any]] = {}
+        self._known: dict[tuple[str, str], dict[Any, FieldValue]] = {}
         """By collection and field: the values, by the ids of the documents."""
 
-    async def look_up(self, documents: Sequence[Document]) -> None:
+    async def look_up(self, documents: Sequence[Fields]) -> None:
         await self._look_up(self._schema.references, documents)
         if fields := self._schema.references_in_elements:
             await self._look_up(fields, [each for document in documents for each in self._schema.elements(document)])
 
-    async def _look_up(self, fields: Sequence[Field], owners: Sequence[Document]) -> None:
+    async def _look_up(self, fields: Sequence[Field], owners: Sequence[Fields]) -> None:
         for each in fields:
             reference = each.reference
             assert reference
@@ -41,7 +39,7 @@ class ReferencedNames:
             found = await look_up(self._catalog[reference.collection], "_id", unknown, fields=[reference.by])
             known |= {id_: document.get(reference.by) for id_, document in found.items()}
 
-    def of(self, each: Field, value: Any) -> str:
+    def of(self, each: Field, value: object) -> str:
         """Without those that are not there any more."""
         assert each.reference
         known = self._known[each.reference.collection, each.reference.by]
@@ -49,7 +47,7 @@ class ReferencedNames:
         return each.write(names) if isinstance(value, list) else "".join(names)
 
 
-def _ids(value: Any) -> list[Any]:
+def _ids(value: object) -> list[FieldValue]:
     """Those that a reference field holds."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
@@ -68,7 +66,7 @@ class WrittenColumn:
     """Which of the values of a numbered or named field, or of a family."""
 
 
-def columns_of(chosen: Sequence[DeclaredColumn], shape: Shape, families: Mapping[str, Any]) -> Iterator[WrittenColumn]:
+def columns_of(chosen: Sequence[DeclaredColumn], shape: Shape, families: Fields) -> Iterator[WrittenColumn]:
     """Numbered columns go number by number; of a template, and of an empty collection, the first.
 
     `families`: what `load_families` has given; without it, the columns of families are left out.
@@ -86,9 +84,7 @@ def columns_of(chosen: Sequence[DeclaredColumn], shape: Shape, families: Mapping
             yield from _several(column, parts, shape, families)
 
 
-def _several(
-    column: DeclaredColumn, parts: Sequence[Field], shape: Shape, families: Mapping[str, Any]
-) -> Iterator[WrittenColumn]:
+def _several(column: DeclaredColumn, parts: Sequence[Field], shape: Shape, families: Fields) -> Iterator[WrittenColumn]:
     """The columns of a field that has several."""
     owner, name, of_element = column.owner, column.name, column.of_element
     if owner.family is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from bson.decimal128 import Decimal128
 
@@ -20,6 +20,7 @@ from batchbus_strategies.records.fields import Field, is_living, value_at
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.shape import values_of
 from batchbus_strategies.records.written_columns import ReferencedNames, WrittenColumn
+from batchbus_strategies.strategy import Fields, FieldValue
 from batchbus_strategies.tables import WrittenCell
 
 __all__ = ["RowWriter", "Sources"]
@@ -29,10 +30,10 @@ _EXACT: Final = 2**53
 _DIGITS: Final = 20
 """Zeros that a number may be written with in front of its digits, or behind them; others are text, with an exponent."""
 
-Owner = Mapping[str, Any]
+Owner = Fields
 Pairs = Sequence[tuple[str, str]]
 """The names of a combination, each with what an element has for it."""
-Write = Callable[[Any], WrittenCell]
+Write = Callable[[FieldValue], WrittenCell]
 Cells = Callable[[Owner, Pairs], list[WrittenCell]]
 """The cells of columns that stand beside each other, given the record or the element that they are of."""
 
@@ -138,7 +139,7 @@ def _write_of(each: Field, sources: Sources) -> Write:
             return each.type.write
 
 
-def _number(value: Any, each: Field) -> WrittenCell:
+def _number(value: object, each: Field) -> WrittenCell:
     """A number is one in every format that has numbers, and no spreadsheet takes `-5` for a formula."""
     if type(value) is int:
         return value

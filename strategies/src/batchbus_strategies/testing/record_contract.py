@@ -230,7 +230,7 @@ def _ids_in(value: object) -> Iterator[str | ObjectId]:
             yield from _ids_in(each)
 
 
-def _without(value: Any, ids: Collection[str | ObjectId]) -> Any:
+def _without(value: object, ids: Collection[str | ObjectId]) -> Any:
     """Without times, and with nothing in place of those ids, wherever they are named."""
     if isinstance(value, Mapping):
         return {name: _without(each, ids) for name, each in sorted(value.items()) if name not in _TIMES}
