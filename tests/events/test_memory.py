@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from batchbus_events import topics
-from batchbus_events.bus import HELD_SINCE, BusUnavailable, Message
+from batchbus_events.bus import HELD_SINCE, BusUnavailable, Message, QueueState
 from batchbus_events.memory import MemoryBus
 from tests.events.inbox import Inbox
 from tests.patience import PATIENCE
@@ -29,6 +29,17 @@ async def test_a_held_message_comes_again_as_it_was_when_its_time_is_up() -> Non
         assert (again.message, again.redelivered) == (replace(TRIGGER, headers={HELD_SINCE: since}), False)
         await again.hold()
         assert (await inbox.next()).message.headers[HELD_SINCE] == since, "it tells when it was held first"
+
+
+async def test_what_is_held_is_counted_as_on_a_broker() -> None:
+    async with MemoryBus() as bus:
+        inbox = Inbox()
+        await bus.consume(topics.TRIGGERS_QUEUE, inbox, prefetch=1)
+        publishing = asyncio.create_task(bus.publish(topics.TRIGGERS, TRIGGER))
+        assert await bus.inspect(topics.HELD_QUEUE.name) == QueueState(0, 0)
+        await (await inbox.next()).hold()
+        await publishing
+        assert await bus.inspect(topics.HELD_QUEUE.name) == QueueState(1, 0)
 
 
 async def test_publishing_a_trigger_that_nobody_acknowledges_fails_in_time() -> None:

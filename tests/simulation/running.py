@@ -201,8 +201,9 @@ class _Run:
                 raise self._violations[0]
             jobs = self._store.jobs
             tired = [job_id for job_id in wanted if job_id not in jobs or not rests(jobs[job_id])]
-            queue = await self._world.bus.inspect(topics.TRIGGERS_QUEUE.name)
-            busy = not queue or queue.messages or any(process.frozen for process in self._world.alive)
+            queues = [await self._world.bus.inspect(each.name) for each in (topics.TRIGGERS_QUEUE, topics.HELD_QUEUE)]
+            waiting = any(queue is None or queue.messages for queue in queues)
+            busy = waiting or any(process.frozen for process in self._world.alive)
             unfinished = self._operator.unfinished
             if tired or self._store.placeholders or busy or unfinished:
                 at_rest = False

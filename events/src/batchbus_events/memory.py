@@ -175,6 +175,8 @@ class MemoryBus:
     async def inspect(self, queue: str) -> QueueState | None:
         if not self._open:
             raise BusUnavailable("the memory bus is closed")
+        if queue == topics.HELD_QUEUE.name:
+            return QueueState(len(self._timers), 0)
         found = self._queues.get(queue)
         return QueueState(found.waiting, len(found.consumers)) if found else None
 
