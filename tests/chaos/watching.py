@@ -89,7 +89,7 @@ class Watch:
             ) as http,
         ):
             reached = {"BATCHBUS_URL": server.url, "BATCHBUS_TOKEN": server.token, "COLUMNS": "200"}
-            watch = cls(server, http, {**os.environ, **environment, **reached}, may_name)
+            watch = cls(server, http, {**_of_the_system(), **environment, **reached}, may_name)
             asking = asyncio.create_task(watch._keep_asking())
             try:
                 yield watch
@@ -175,3 +175,8 @@ class Watch:
         )
         output, _ = await process.communicate()
         return await process.wait(), output.decode()
+
+
+def _of_the_system() -> dict[str, str]:
+    """What tests are told in variables is no setting, and `doctor` would say so."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BATCHBUS_")}

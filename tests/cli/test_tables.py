@@ -47,7 +47,7 @@ def failed(batchbus: Command, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 140, 400])
 def test_no_id_is_broken_by_the_width_of_a_terminal(batchbus: Command, failed: str, columns: int) -> None:
-    lines = _on_a_terminal(batchbus, columns, "jobs", "--status", "failed", "--type", "slow")
+    lines = _on_a_terminal(batchbus, columns, "jobs", "--status", "failed", "--type", "slow", "--limit", "1")
     assert any(re.search(rf"(^|\s){failed}($|\s)", line) for line in lines)
     for word in ("northern", "nobody", "slow", "failed"):
         assert any(re.search(rf"(^|\s){word}($|\s)", line) for line in lines), "nor any other word"

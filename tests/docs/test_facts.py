@@ -18,6 +18,7 @@ _COMPUTED = (
     "catalog_url",
     "strategies_dir",
     "worker_types",
+    "worker_processes",
     "metrics_port",
     "trusted_proxies",
     "cors_origins",

@@ -67,6 +67,8 @@ async def test_every_query_of_the_engine_goes_by_an_index_to_the_few_jobs_that_i
     assert "findAndModify" not in commands.names
     shapes: dict[str, dict[str, Any]] = {}
     for command in commands.finds:
+        if "$expr" in command["filter"]:
+            continue  # the test's own question, whether all is published
         query = {key: command[key] for key in ("filter", "sort", "limit") if key in command}
         shapes[f"find {shape(command['filter'])}"] = query
     for update in commands.updates:

@@ -121,7 +121,7 @@ def test_nothing_else_is_a_trigger(event_type: str) -> None:
 
 def test_a_trigger_of_a_newer_minor_version_is_held_and_one_of_a_newer_major_version_refused() -> None:
     with pytest.raises(NewerSchema):
-        parse_trigger(trigger("batch.created", {}, dataschema="urn:batchbus:schema:trigger:batch.created:1.1"))
+        parse_trigger(trigger("batch.created", {}, dataschema="urn:batchbus:schema:trigger:batch.created:1.2"))
 
     assert codes(trigger("batch.created", {}, dataschema="urn:batchbus:schema:trigger:batch.created:2.0")) == {
         "dataschema": "unknown_schema"
@@ -139,6 +139,6 @@ def test_the_key_names_the_job_before_the_subject_and_the_subject_before_the_eve
 
 
 def test_every_event_type_names_its_schema() -> None:
-    assert TRIGGERS["batch.created"].dataschema == "urn:batchbus:schema:trigger:batch.created:1.0"
+    assert TRIGGERS["batch.created"].dataschema == "urn:batchbus:schema:trigger:batch.created:1.1"
     assert EVENTS["batch.created"].dataschema == "urn:batchbus:schema:event:batch.created:1.0"
     assert {name for name, known in EVENTS.items() if not known.in_sequence} == {"batch.progress", "batch.rejected"}

@@ -66,7 +66,9 @@ class VhostUnavailable(BusUnavailable):
     def __init__(self, vhost: str, user: str) -> None:
         super().__init__(f"RabbitMQ has no virtual host {vhost}, or does not open it to {user}")
         self.vhost = vhost
+        """Its name."""
         self.user = user
+        """Who was to use it."""
 
 
 class PublishRefused(BusError):

@@ -34,6 +34,7 @@ class JobEnded(Exception):
     def __init__(self, event: Event, message: str) -> None:
         super().__init__(message)
         self.event = event
+        """The one that ended the job."""
 
 
 class JobFailed(JobEnded):
@@ -56,7 +57,9 @@ class TriggerRejected(Exception):
     def __init__(self, event: Event) -> None:
         super().__init__(str(event.data.get("message", "")))
         self.event = event
+        """The `batch.rejected`."""
         self.reason = str(event.data.get("reason", ""))
+        """Why, as one of `catalog.RejectionReason`."""
 
 
 @asynccontextmanager

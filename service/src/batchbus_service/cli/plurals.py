@@ -8,8 +8,9 @@ from typing import Final
 __all__ = ["with_one_as_one"]
 
 _VERB: Final = "(were|will be|would have been)"
-_VERB_FIRST: Final = re.compile(rf"\b{_VERB} 1 ([A-Za-z_]+?)s\b")
-_NOUN_FIRST: Final = re.compile(rf"\b1 ([A-Za-z_]+?)s {_VERB}\b")
+_NOUN: Final = "([A-Za-z_]{1,40}?)s"
+_VERB_FIRST: Final = re.compile(rf"\b{_VERB} 1 {_NOUN}\b")
+_NOUN_FIRST: Final = re.compile(rf"\b1 {_NOUN} {_VERB}\b")
 _SINGULAR: Final = {"were": "was"}
 
 

@@ -13,7 +13,7 @@ __all__ = ["Utc", "bounds", "local_time", "moment", "on_the_readers_clock"]
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO: Final = re.compile(r"([0-9]{1,9}[smhdw])+")
-_PART: Final = re.compile(r"([0-9]+)([smhdw])")
+_PART: Final = re.compile(r"([0-9]{1,9})([smhdw])")
 _IN_A_SENTENCE: Final = re.compile(r"\b([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}) UTC\b")
 _FULL: Final = "%Y-%m-%d %H:%M:%S"
 

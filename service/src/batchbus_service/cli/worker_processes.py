@@ -18,6 +18,7 @@ from batchbus_events.tasks import end
 from batchbus_service.cli.output import out
 from batchbus_service.cli.refusals import Refusal
 from batchbus_service.domain.settings import Settings
+from batchbus_service.domain.shown import shown
 from batchbus_service.execution.cores import usable_cores
 
 __all__ = ["METRICS", "READY", "number_of", "run_processes", "shares"]
@@ -131,7 +132,9 @@ class _Worker:
                 return
             if not self.ready.is_set():
                 raise Refusal(f"A worker process did not start: it ended with {code}.")
-            sys.stderr.write(f"Worker process {self.place + 1} ended with {code}, and is started anew.\n")
+            sys.stderr.write(
+                shown(f"Worker process {self.place + 1} ended with {code}, and is started anew.\n", lines=True)
+            )
             waits = [asyncio.ensure_future(backoff.wait()), asyncio.ensure_future(self._ending.wait())]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             await end(*waits)

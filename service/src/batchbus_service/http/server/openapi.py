@@ -47,6 +47,7 @@ _TO_KNOWN_CALLERS: Final = (403, 404)
 _TO_BODIES: Final = (408, 413, 415)
 _TAGS: Final[Mapping[str, str]] = {
     "auth": "Signing in and out, and one's own sessions, tokens and password.",
+    "oidc": "Signing in through a provider of OpenID Connect.",
     "users": "Who may use the service, and what they did.",
     "tokens": "API tokens: who has one, and for what.",
     "batch jobs": "Jobs: made, confirmed, canceled, looked at.",
