@@ -110,3 +110,16 @@ def test_a_worker_says_in_seconds_that_the_database_is_not_there(on_servers: Com
     refused = on_servers("worker", "--processes", "2", BATCHBUS_MONGODB_URL="mongodb://127.0.0.1:1/")
     assert refused.code == 1
     assert "database" in refused.err and "Traceback" not in refused.err
+
+
+@pytest.mark.rabbitmq
+def test_a_worker_whose_output_nobody_reads_any_more_ends_when_it_is_told_to(on_servers: Command) -> None:
+    process = on_servers.start("worker", "--processes", "2", environment={"BATCHBUS_LOG_LEVEL": "error"})
+    assert process.stdout and process.stderr
+    assert "is ready" in process.stdout.readline()
+    family = psutil.Process(process.pid).children()
+    process.stdout.close()
+    process.stderr.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []

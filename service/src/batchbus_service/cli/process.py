@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from batchbus_service.cli.credentials import client_file, read_client_file, write_client_file
 from batchbus_service.cli.output import out
 from batchbus_service.cli.refusals import Refusal
-from batchbus_service.cli.worker_processes import METRICS, READY
+from batchbus_service.cli.worker_processes import METRICS, READY, STOPPING, say
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.listen import listen, reachable
@@ -162,8 +162,8 @@ class _Ending:
                 # Nothing accepted is lost: leases expire, and the rescuer publishes what is left.
                 os._exit(_FORCED)
             return
-        sys.stderr.write("Stopping; jobs that run are given back. Ctrl-C again to wait for nothing.\n")
         self._end_now()
+        say(STOPPING)
 
     def _end_now(self) -> None:
         self.requested = True

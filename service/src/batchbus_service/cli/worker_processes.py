@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,10 +22,11 @@ from batchbus_service.domain.settings import Settings
 from batchbus_service.domain.shown import shown
 from batchbus_service.execution.cores import usable_cores
 
-__all__ = ["METRICS", "READY", "number_of", "run_processes", "shares"]
+__all__ = ["METRICS", "READY", "STOPPING", "number_of", "run_processes", "say", "shares"]
 
 READY: Final = "batchbus worker is ready"
 """How the line begins that a worker prints once it takes jobs."""
+STOPPING: Final = "Stopping; jobs that run are given back. Ctrl-C again to wait for nothing."
 METRICS: Final = ", with metrics at "
 """What stands in that line before the address of its metrics, if it has some."""
 _FORCED: Final = 130
@@ -84,6 +86,13 @@ async def _print_when_ready(workers: Sequence[_Worker], slots: Sequence[int]) ->
     sys.stdout.flush()
 
 
+def say(text: str) -> None:
+    """On standard error, if somebody reads that: if not, it is no reason to stay, nor to end."""
+    with suppress(OSError):
+        sys.stderr.write(shown(f"{text}\n", lines=True))
+        sys.stderr.flush()
+
+
 def _end_by_signals(workers: Sequence[_Worker]) -> None:
     requested = False
 
@@ -95,9 +104,9 @@ def _end_by_signals(workers: Sequence[_Worker]) -> None:
             os._exit(_FORCED)
         if not requested:
             requested = True
-            sys.stderr.write("Stopping; jobs that run are given back. Ctrl-C again to wait for nothing.\n")
             for worker in workers:
                 worker.end()
+            say(STOPPING)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, signalled, number)
@@ -132,9 +141,7 @@ class _Worker:
                 return
             if not self.ready.is_set():
                 raise Refusal(f"A worker process did not start: it ended with {code}.")
-            sys.stderr.write(
-                shown(f"Worker process {self.place + 1} ended with {code}, and is started anew.\n", lines=True)
-            )
+            say(f"Worker process {self.place + 1} ended with {code}, and is started anew.")
             waits = [asyncio.ensure_future(backoff.wait()), asyncio.ensure_future(self._ending.wait())]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             await end(*waits)
