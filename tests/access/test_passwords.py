@@ -10,7 +10,7 @@ from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
 from batchbus_service.access import passwords
-from batchbus_service.access.passwords import AT_A_TIME, Passwords
+from batchbus_service.access.passwords import IN_ALL, Passwords
 
 PASSWORD = "correct horse battery staple"
 
@@ -36,7 +36,7 @@ class Counting(PasswordHasher):
         self.verified = 0
         self.running = 0
         self.counting = threading.Lock()
-        self.together = threading.Barrier(AT_A_TIME)
+        self.together = threading.Barrier(IN_ALL)
 
     def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
         return "decoy"
@@ -45,7 +45,7 @@ class Counting(PasswordHasher):
         with self.counting:
             self.verified += 1
             self.running += 1
-            assert self.running <= AT_A_TIME
+            assert self.running <= IN_ALL
         self.together.wait(timeout=60)
         with self.counting:
             self.running -= 1
@@ -64,5 +64,5 @@ async def test_a_few_are_hashed_at_the_same_moment_and_no_more(monkeypatch: pyte
     hasher = Counting()
     monkeypatch.setattr(passwords, "PasswordHasher", lambda: hasher)
     ours = Passwords()
-    assert all(await asyncio.gather(*(ours.verify("known", PASSWORD) for _ in range(2 * AT_A_TIME))))
-    assert hasher.verified == 2 * AT_A_TIME
+    assert all(await asyncio.gather(*(ours.verify("known", PASSWORD) for _ in range(2 * IN_ALL))))
+    assert hasher.verified == 2 * IN_ALL

@@ -10,11 +10,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from batchbus_service.access.secrets import new_secret
 
-__all__ = ["AT_A_TIME", "Passwords"]
+__all__ = ["AT_A_TIME", "IN_ALL", "Passwords"]
 
 AT_A_TIME: Final = 2
 """Passwords of strangers that are hashed at a time: each takes 64 MiB and some 50 ms of a core or two."""
-_IN_ALL: Final = AT_A_TIME + 1
+IN_ALL: Final = AT_A_TIME + 1
 """With that of somebody who is known."""
 
 
@@ -23,7 +23,7 @@ class Passwords:
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher()
-        self._room = asyncio.Semaphore(_IN_ALL)
+        self._room = asyncio.Semaphore(IN_ALL)
         self._decoy: str | None = None
 
     async def hash(self, password: str) -> str:
