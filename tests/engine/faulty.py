@@ -233,14 +233,11 @@ class FaultyProcesses:
     async def renew(self, name: str, until: datetime, types: Sequence[str] = ()) -> None:
         await self._faults.on_database(lambda: self._processes.renew(name, until, types))
 
-    async def signs(self) -> Sequence[Sign]:
-        return cast("Sequence[Sign]", await self._faults.on_database(self._processes.signs))
-
-    async def present(self) -> Mapping[str, datetime]:
+    async def present(self) -> Mapping[str, Sign]:
         # Asked once a second by every process, together with `renew`, whose faults are enough for both.
         present = self._processes.present
         return cast(
-            "Mapping[str, datetime]", await (self._faults.on_database(present) if self._faults.hinder else present())
+            "Mapping[str, Sign]", await (self._faults.on_database(present) if self._faults.hinder else present())
         )
 
     async def leave(self, name: str) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.lifetime import Lifetime
 from batchbus_service.domain.ports import Clock, ProcessStore
+from batchbus_service.domain.ports.server import Sign
 from batchbus_service.telemetry.background import Background, Periodic
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Presence(Lifetime):
         self._types = tuple(types)
         self._served: dict[str, float] = {}
         """Until when, on the stopwatch, a batch type counts as served by another process."""
-        self._others: Mapping[str, datetime] = {}
+        self._others: Mapping[str, Sign] = {}
         self._looked_at = float("-inf")
         self._every = every = lasts.total_seconds() / _SIGNS
         self._signs = Periodic(
@@ -78,8 +79,8 @@ class Presence(Lifetime):
         was set a moment ago, everybody counts as alive."""
         if self._clock.monotonic() - self._looked_at > self._lasts.total_seconds() / 2 or not self._clock.settled():
             return True
-        until = self._others.get(name)
-        return until is not None and self._clock.now() < until
+        sign = self._others.get(name)
+        return sign is not None and self._clock.now() < sign.until
 
     async def serves(self, job_type: str) -> bool:
         """Whether some process that lives runs jobs of this type. Raises: `StoreUnavailable`.
@@ -90,8 +91,8 @@ class Presence(Lifetime):
         asked = self._clock.monotonic()
         if job_type in self._types or self._served.get(job_type, 0.0) > asked or not self._clock.settled():
             return True
-        signs, now = await self._store.signs(), self._clock.now()
-        found = any(now < sign.until and (sign.types is None or job_type in sign.types) for sign in signs)
+        present, now = await self._store.present(), self._clock.now()
+        found = any(now < sign.until and (sign.types is None or job_type in sign.types) for sign in present.values())
         if found:
             self._served = {**dict(list(self._served.items())[-_REMEMBERED:]), job_type: asked + self._every}
         return found

@@ -25,11 +25,8 @@ class ProcessStore(Protocol):
     async def renew(self, name: str, until: datetime, types: Sequence[str] = ()) -> None:
         """The process counts as alive until then, and runs jobs of these batch types."""
 
-    async def present(self) -> Mapping[str, datetime]:
-        """Until when each process counts as alive, by name; those long gone may be left out."""
-
-    async def signs(self) -> Sequence[Sign]:
-        """The last sign of each process; those long gone may be left out."""
+    async def present(self) -> Mapping[str, Sign]:
+        """The last sign of each process, by name; those long gone may be left out."""
 
     async def leave(self, name: str) -> None:
         """The process ends in good order."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from batchbus_service.domain.ports.server import Sign
 from batchbus_service.storage.mongo.collection import Collection, Database
+from batchbus_service.storage.mongo.driver import Stored
 
 __all__ = ["MongoProcessStore"]
 
@@ -23,19 +24,17 @@ class MongoProcessStore:
     async def renew(self, name: str, until: datetime, types: Sequence[str] = ()) -> None:
         await self._processes.put({"_id": name}, {"$set": {"alive_until": until, "types": list(types)}})
 
-    async def present(self) -> Mapping[str, datetime]:
-        found = {each["_id"]: each["alive_until"] for each in await self._processes.find({})}
-        newest = max(found.values(), default=None)
-        gone = [name for name, until in found.items() if newest and until < newest - _LONG_GONE]
+    async def present(self) -> Mapping[str, Sign]:
+        found = {each["_id"]: _sign(each) for each in await self._processes.find({})}
+        newest = max((sign.until for sign in found.values()), default=None)
+        gone = [name for name, sign in found.items() if newest and sign.until < newest - _LONG_GONE]
         if gone:
             await self._processes.delete_all({"_id": {"$in": gone}})
-        return {name: until for name, until in found.items() if name not in gone}
-
-    async def signs(self) -> Sequence[Sign]:
-        return [
-            Sign(each["alive_until"], tuple(each["types"]) if "types" in each else None)
-            for each in await self._processes.find({})
-        ]
+        return {name: sign for name, sign in found.items() if name not in gone}
 
     async def leave(self, name: str) -> None:
         await self._processes.delete({"_id": name})
+
+
+def _sign(document: Stored) -> Sign:
+    return Sign(document["alive_until"], tuple(document["types"]) if "types" in document else None)
