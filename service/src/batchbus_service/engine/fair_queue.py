@@ -19,10 +19,9 @@ class FairQueue:
         self._most = most
         self._of: dict[str, dict[str, Job]] = {}
         """By owner, whose turn is next first, and by id. No owner is without a job."""
-        self._count = 0
 
     def __len__(self) -> int:
-        return self._count
+        return sum(map(len, self._of.values()))
 
     def __iter__(self) -> Iterator[Job]:
         return (job for jobs in self._of.values() for job in jobs.values())
@@ -34,13 +33,10 @@ class FairQueue:
 
     def add(self, job: Job) -> None:
         """Keep the job, in the place of an earlier version of it. If there are `most`, the last of whoever has most makes way."""
-        jobs = self._of.setdefault(job.owner, {})
-        self._count += job.id not in jobs
-        jobs[job.id] = job
-        if self._count > self._most:
+        self._of.setdefault(job.owner, {})[job.id] = job
+        if len(self) > self._most:
             largest = max(self._of, key=lambda owner: len(self._of[owner]))
             self._of[largest].popitem()
-            self._count -= 1
             if not self._of[largest]:
                 del self._of[largest]
 
@@ -63,11 +59,9 @@ class FairQueue:
         job = jobs.pop(next(iter(jobs)))
         if jobs:
             self._of[owner] = jobs
-        self._count -= 1
         return job
 
     def put_back(self, job: Job) -> None:
         """Give back what `take` has just returned: it comes next."""
         jobs = self._of.pop(job.owner, {})
         self._of = {job.owner: {job.id: job, **jobs}, **self._of}
-        self._count += 1

@@ -27,7 +27,6 @@ class Slots:
 
     def __init__(self, sizes: Mapping[Phase, int]) -> None:
         self._sizes = dict(sizes)
-        self._free = dict(sizes)
         self._waiters: dict[Phase, deque[tuple[str, asyncio.Future[Permit]]]] = {phase: deque() for phase in sizes}
         self._freed_at: dict[Phase, float] = dict.fromkeys(sizes, -math.inf)
         self._held: dict[Phase, Counter[str]] = {phase: Counter() for phase in sizes}
@@ -42,7 +41,7 @@ class Slots:
         return self._sizes[phase]
 
     def free(self, phase: Phase) -> int:
-        return self._free[phase]
+        return self._sizes[phase] - self._held[phase].total()
 
     def want(self, owner: str) -> None:
         """A job of the owner waits for a slot: for a while, the others have to leave room for it."""
@@ -62,9 +61,8 @@ class Slots:
 
     def take(self, phase: Phase, owner: str) -> Permit | None:
         """A slot, until its permit is given back; None if all are taken, or the owner has their part."""
-        if not self.may(phase, owner) or self._free[phase] == 0:
+        if not self.may(phase, owner) or not self.free(phase):
             return None
-        self._free[phase] -= 1
         return self._permit(phase, owner)
 
     async def take_within(self, phase: Phase, owner: str, seconds: float) -> Permit | None:
@@ -105,7 +103,6 @@ class Slots:
             next_owner, waiter = self._waiters[phase].popleft()
             waiter.set_result(self._permit(phase, next_owner))
             return
-        self._free[phase] += 1
         self.freed.send(phase)
 
     def _permit(self, phase: Phase, owner: str) -> Permit:
