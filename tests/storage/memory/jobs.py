@@ -9,8 +9,8 @@ from datetime import datetime
 from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder, why_not_kept
 from batchbus_service.domain.errors import JobExists, StoreError, TooLarge
 from batchbus_service.domain.job import Job, got_on, work_queue
-from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Renewal, Update
-from batchbus_service.domain.ports.jobs import WRITTEN_BY_HEARTBEATS
+from batchbus_service.domain.ports import Answer, JobWrite, Renewal
+from batchbus_service.domain.ports.jobs import WRITTEN_BY_HEARTBEATS, write_one
 from batchbus_service.domain.ports.server import Sign
 from batchbus_service.storage.mongo.codec import encoded
 from batchbus_service.storage.mongo.document import to_document
@@ -75,16 +75,9 @@ class MemoryJobStore:
 
     async def _answer(self, write: JobWrite) -> Answer:
         try:
-            match write:
-                case Insertion(job):
-                    await self.insert(job)
-                case Update():
-                    return await self.update(write.old, write.new, same_lease=write.same_lease, by_owner=write.by_owner)
-                case Renewal():
-                    return await self.renew(write)
+            return await write_one(self, write)
         except StoreError as error:
             return error
-        return True
 
     async def move_wake_at(self, job: Job, wake_at: datetime | None) -> bool:
         stored = self.jobs.get(job.id)
@@ -176,21 +169,16 @@ class MemoryProcessStore:
     """`ProcessStore` in a dict."""
 
     def __init__(self) -> None:
-        self._until: dict[str, datetime] = {}
-        self._types: dict[str, tuple[str, ...]] = {}
+        self._signs: dict[str, Sign] = {}
 
     async def renew(self, name: str, until: datetime, types: Sequence[str] = ()) -> None:
-        self._until[name] = until
-        self._types[name] = tuple(types)
+        self._signs[name] = Sign(until, tuple(types))
 
-    async def present(self) -> Mapping[str, datetime]:
-        return dict(self._until)
-
-    async def signs(self) -> Sequence[Sign]:
-        return [Sign(until, self._types.get(name)) for name, until in self._until.items()]
+    async def present(self) -> Mapping[str, Sign]:
+        return dict(self._signs)
 
     async def leave(self, name: str) -> None:
-        self._until.pop(name, None)
+        self._signs.pop(name, None)
 
 
 _FIELDS = tuple(Job.__dataclass_fields__)

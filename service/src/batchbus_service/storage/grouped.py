@@ -16,7 +16,7 @@ from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.ports import Answer, Insertion, JobStore, JobWrite, Renewal, Update
-from batchbus_service.domain.ports.jobs import job_id_of
+from batchbus_service.domain.ports.jobs import job_id_of, write_one
 from batchbus_strategies import Phase
 
 __all__ = ["GroupedJobStore"]
@@ -120,30 +120,18 @@ class GroupedJobStore:
     async def _answers(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
         try:
             if len(writes) == 1:
-                return [await self._alone_or_error(writes[0])]
+                return [await self._alone(writes[0])]
             return await self._store.write_all(writes)
         except StoreUnavailable as error:
             return [StoreUnavailable(str(error)) for _ in writes]
         except Exception:  # noqa: BLE001 - whose fault it was, shows when each is written alone
-            return [await self._alone_or_error(write) for write in writes]
+            return [await self._alone(write) for write in writes]
 
-    async def _alone_or_error(self, write: JobWrite) -> Answer:
+    async def _alone(self, write: JobWrite) -> Answer:
         try:
-            return await self._alone(write)
+            return await write_one(self._store, write)
         except Exception as error:  # noqa: BLE001 - it is for the caller to deal with
             return error
-
-    async def _alone(self, write: JobWrite) -> bool:
-        match write:
-            case Insertion(job):
-                await self._store.insert(job)
-            case Update():
-                return await self._store.update(
-                    write.old, write.new, same_lease=write.same_lease, by_owner=write.by_owner
-                )
-            case Renewal():
-                return await self._store.renew(write)
-        return True
 
     # -- as they are -----------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ __all__ = [
     "Renewal",
     "Update",
     "job_id_of",
+    "write_one",
 ]
 
 
@@ -163,3 +164,15 @@ class JobStore(Protocol):
 
     async def unfinished_of(self, owner: str, *, up_to: int) -> int:
         """Count the jobs that have not ended and are `counted_for` the owner, but not beyond `up_to`."""
+
+
+async def write_one(store: JobStore, write: JobWrite) -> bool:
+    """Make a write by the store's method for it alone. Returns what that returns, and True for an insertion; raises what it raises."""
+    match write:
+        case Insertion(job):
+            await store.insert(job)
+            return True
+        case Update():
+            return await store.update(write.old, write.new, same_lease=write.same_lease, by_owner=write.by_owner)
+        case Renewal():
+            return await store.renew(write)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, TypeVar
 
 from pymongo import InsertOne, UpdateOne
@@ -23,7 +23,7 @@ from batchbus_service.storage.mongo.driver import Document, Stored
 from batchbus_service.storage.mongo.indexes import INDEXES
 from batchbus_service.storage.mongo.placeholders import Placeholders, is_placeholder
 from batchbus_service.storage.mongo.placeholders import from_document as placeholder_of
-from batchbus_service.storage.mongo.range_search import RangeSearch
+from batchbus_service.storage.mongo.range_search import EPOCH, RangeSearch
 from batchbus_service.storage.mongo.reading import Make, read, readable
 from batchbus_strategies import Phase
 
@@ -31,7 +31,6 @@ __all__ = ["MongoJobStore", "entry_of"]
 
 T = TypeVar("T")
 
-_LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _INDEX_SECONDS: Final = 1800.0
 """Of a million jobs, an index takes its time."""
 
@@ -80,39 +79,36 @@ class MongoJobStore:
         )
 
     async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
-        answers: list[Answer | None] = []
-        requests: list[InsertOne[Document] | UpdateOne] = []
-        for write in writes:
+        answers: list[Answer] = [True] * len(writes)
+        requests: dict[int, InsertOne[Document] | UpdateOne] = {}
+        for place, write in enumerate(writes):
             try:
-                requests.append(_request(write))
-                answers.append(None)
+                requests[place] = _request(write)
             except NotStorable as error:  # of this one alone: nothing that is sent can fail for it
-                answers.append(error)
-        sent = [place for place, answer in enumerate(answers) if answer is None]
-        unsure = await self._send(writes, requests, sent, answers)
-        if unsure:
+                answers[place] = error
+        if requests and (unsure := await self._send(requests, writes, answers)):
             await self._ask_for(writes, answers, unsure)
-        return [True if answer is None else answer for answer in answers]
+        return answers
 
     async def _send(
         self,
+        requests: Mapping[int, InsertOne[Document] | UpdateOne],
         writes: Sequence[JobWrite],
-        requests: Sequence[InsertOne[Document] | UpdateOne],
-        sent: Sequence[int],
-        answers: list[Answer | None],
+        answers: list[Answer],
     ) -> Sequence[int]:
-        """Returns the places of the writes of which it is not known whether they were made."""
+        """Note the answers that say something. Returns the places of the writes of which it is not known whether they were made."""
+        places = list(requests)
         try:
-            changed, refused = await self._jobs.write_each(requests) if requests else (0, {})
+            changed, refused = await self._jobs.write_each(list(requests.values()))
         except StoreUnavailable:
-            return sent
+            return places
         for number, error in refused.items():
-            place = sent[number]
+            place = places[number]
             answers[place] = JobExists(job_id_of(writes[place])) if isinstance(error, DuplicateKeyError) else error
-        changes = [place for place in sent if answers[place] is None and not isinstance(writes[place], Insertion)]
+        changes = [place for place in places if answers[place] is True and not isinstance(writes[place], Insertion)]
         return changes if changed < len(changes) else ()
 
-    async def _ask_for(self, writes: Sequence[JobWrite], answers: list[Answer | None], unsure: Sequence[int]) -> None:
+    async def _ask_for(self, writes: Sequence[JobWrite], answers: list[Answer], unsure: Sequence[int]) -> None:
         """One look at the jobs says which writes were made, where the answers do not."""
         found = await self._jobs.find({"_id": {"$in": [job_id_of(writes[place]) for place in unsure]}})
         stored = {document["_id"]: document for document in found if not is_placeholder(document)}
@@ -151,7 +147,7 @@ class MongoJobStore:
     async def waiting_of_others(
         self, phase: Phase, job_type: str, owners: Set[str | None], *, until: datetime, want: int
     ) -> list[Job]:
-        between = {"$gt": _LONG_AGO, "$lte": until}  # bounded on both sides, as the embedded database needs it
+        between = {"$gt": EPOCH, "$lte": until}  # bounded on both sides, as the embedded database needs it
         where = {"lane": work_queue(phase, job_type), "ready_at": between, "counted_for": {"$nin": [*owners]}}
         return (await self._first("ready_at", where, want, from_document))[:want]
 

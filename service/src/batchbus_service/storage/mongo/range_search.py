@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, Generic, TypeVar
 
-__all__ = ["RangeSearch"]
+__all__ = ["EPOCH", "RangeSearch"]
 
 T = TypeVar("T")
 
-_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Earlier than everything: the low end of a range that has none, since some servers want both."""
 _LAG: Final = timedelta(seconds=10)
 """A write may land a little after the time that it carries: never call younger times searched."""
 _RECENT: Final = timedelta(days=30)
@@ -28,12 +29,12 @@ class RangeSearch(Generic[T]):
 
     def __init__(self, time_of: Callable[[T], datetime]) -> None:
         self._time_of = time_of
-        self._low = _EPOCH
+        self._low = EPOCH
         """Just below what the last search found first."""
-        self._floor = _EPOCH
+        self._floor = EPOCH
         """Below it nothing is left, unless a write has landed very late."""
         self._width: timedelta | None = None
-        self._full_at = _EPOCH
+        self._full_at = EPOCH
 
     async def first(
         self, fetch: Callable[[datetime, datetime], Awaitable[list[T]]], until: datetime, want: int
@@ -41,7 +42,7 @@ class RangeSearch(Generic[T]):
         """About `want` entries, or all there are, in the order of time. `fetch(after, up_to)` reads one slice."""
         found = sorted(await self._late(fetch, until), key=self._time_of)
         # The first time there is one slice for all that is old, where nothing is nearly always, and one for the rest.
-        low, width, first = self._low, self._width or max(until - _EPOCH - _RECENT, _NARROWEST), None
+        low, width, first = self._low, self._width or max(until - EPOCH - _RECENT, _NARROWEST), None
         while low < until and len(found) < want:
             high = min(low + width, until)
             slice_ = sorted(await fetch(low, high), key=self._time_of)
@@ -64,7 +65,7 @@ class RangeSearch(Generic[T]):
         """What was written below the low end since the last search: one slice, and an empty one nearly always."""
         floor = self._floor
         if until >= self._full_at:
-            floor, self._full_at = _EPOCH, until + _FULL_EVERY
+            floor, self._full_at = EPOCH, until + _FULL_EVERY
         return await fetch(floor, self._low) if floor < self._low else []
 
     def _fitting(self, slice_: list[T], width: timedelta, want: int) -> timedelta:
