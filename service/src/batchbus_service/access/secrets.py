@@ -6,6 +6,8 @@ import hashlib
 import secrets
 from datetime import UTC, datetime
 
+from batchbus_service.domain.instants import to_ms
+
 __all__ = ["digest", "new_secret", "now"]
 
 
@@ -21,5 +23,4 @@ def digest(secret: str) -> str:
 
 def now() -> datetime:
     """UTC, in the milliseconds that MongoDB keeps."""
-    time = datetime.now(UTC)
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+    return to_ms(datetime.now(UTC))

@@ -19,7 +19,7 @@ from batchbus_service.domain.errors import NotAllowed
 if TYPE_CHECKING:
     from batchbus_service.domain.job import Job
 
-__all__ = ["UNVOUCHED", "BusRules", "Unvouched", "counted_for", "covers", "http_user", "label_of"]
+__all__ = ["UNVOUCHED", "BusRules", "Unvouched", "counted_for", "covers", "http_user", "label_of", "owner_of"]
 
 Unvouched = Literal["own", "trusted", "refuse"]
 
@@ -98,6 +98,11 @@ def counted_for(principal: str | None, created_by: str) -> str | None:
     if principal is None:
         return None if created_by.startswith(_ON_THE_BUS) else created_by
     return UNVOUCHED if principal.startswith(UNVOUCHED) else principal.removeprefix(_HTTP_USERS)
+
+
+def owner_of(principal: str | None, created_by: str) -> str:
+    """Whose turn it is when a job is taken that has this principal and this creator, also where everyone is believed."""
+    return counted_for(principal, created_by) or created_by
 
 
 def label_of(principal: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from batchbus_service.domain.instants import to_ms
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.policy import Policy
 
-__all__ = ["UNSERVED", "due_at", "to_ms", "waits_in_vain"]
+__all__ = ["UNSERVED", "due_at", "waits_in_vain"]
 
 UNSERVED: Final = "unserved"
 """The key in the data of `batch.updated` that says that no process serves the job's type."""
@@ -32,8 +33,3 @@ def due_at(job: Job, now: datetime, policy: Policy) -> datetime | None:
 def waits_in_vain(job: Job, now: datetime) -> bool:
     """Whether a worker should have taken the job by now, and none has."""
     return job.worker_by is not None and job.worker_by <= now and job.ready_at is not None
-
-
-def to_ms(time: datetime) -> datetime:
-    """Cut to milliseconds, as the database keeps times."""
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)

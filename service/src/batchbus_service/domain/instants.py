@@ -1,4 +1,4 @@
-"""Times that somebody names in a request."""
+"""Times that somebody names in a request, and times as the database keeps them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, AwareDatetime
 
-__all__ = ["AwareInstant", "Instant"]
+__all__ = ["AwareInstant", "Instant", "to_ms"]
 
 _FIRST: Final = datetime(1, 1, 3)  # noqa: DTZ001 - compared with times whose zone is left out
 _LAST: Final = datetime(9999, 12, 29)  # noqa: DTZ001
@@ -24,3 +24,8 @@ Instant = Annotated[datetime, AfterValidator(_in_calendar)]
 """One without a zone is UTC."""
 AwareInstant = Annotated[AwareDatetime, AfterValidator(_in_calendar)]
 """One without a zone is refused."""
+
+
+def to_ms(time: datetime) -> datetime:
+    """Cut to milliseconds, as the database keeps times."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)

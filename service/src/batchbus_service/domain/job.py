@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from batchbus_events import catalog
-from batchbus_service.domain.bus_rules import counted_for
+from batchbus_service.domain.bus_rules import counted_for, owner_of
 from batchbus_service.domain.result import JobResult
 from batchbus_strategies import Json, Phase
 
@@ -188,7 +188,7 @@ class Job:
     @property
     def owner(self) -> str:
         """In whose turn it is taken, and of whose share of slots: also where everyone on the bus is believed."""
-        return counted_for(self.principal, self.created_by) or self.created_by
+        return owner_of(self.principal, self.created_by)
 
     @property
     def suspected(self) -> bool:

@@ -14,9 +14,10 @@ from typing import Final
 
 from batchbus_events.backoff import delay
 from batchbus_service.domain.again import checked_again, retried
-from batchbus_service.domain.due import UNSERVED, due_at, to_ms, waits_in_vain
+from batchbus_service.domain.due import UNSERVED, due_at, waits_in_vain
 from batchbus_service.domain.errors import NotAllowed
 from batchbus_service.domain.event_data import numbers
+from batchbus_service.domain.instants import to_ms
 from batchbus_service.domain.job import Checkpoint, HistoryEntry, Job, Lease, Status, evolve, got_on, plain
 from batchbus_service.domain.moves import reached
 from batchbus_service.domain.omissions import NO_ROOM, with_omissions

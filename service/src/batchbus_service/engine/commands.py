@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from batchbus_events.backoff import pauses
 from batchbus_service.access.quota import Quota
-from batchbus_service.domain.bus_rules import counted_for
-from batchbus_service.domain.due import to_ms
+from batchbus_service.domain.bus_rules import counted_for, owner_of
 from batchbus_service.domain.early import MAX_EARLY, ChangeTrigger
 from batchbus_service.domain.errors import (
     Behind,
@@ -27,6 +26,7 @@ from batchbus_service.domain.errors import (
     UnknownType,
     UnservedType,
 )
+from batchbus_service.domain.instants import to_ms
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause, NewJob
 from batchbus_service.domain.requests import BusRequest, is_fresh, is_of_another
@@ -216,7 +216,7 @@ class Commands:
 
     async def _write(self, request: NewJob, cause: Cause) -> Job:
         worker = self._worker
-        owner = counted_for(request.principal, request.created_by) or request.created_by
+        owner = owner_of(request.principal, request.created_by)
         permit = await worker.permit_for(request.type, owner) if worker else None
         try:
             claim_for = worker.id if worker and permit else None

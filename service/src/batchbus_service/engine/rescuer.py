@@ -159,10 +159,9 @@ class Rescuer(Lifetime):
     async def _attend_all(self, due: list[Job]) -> int:
         overdue = await self._without_expected(due)
         done = len(due) - len(overdue)
-        overdue = [await self._looked_for(job) for job in overdue]
         for job in overdue:
             with self._going_on(job.id):
-                done += await self._attend(job)
+                done += await self._attend(await self._looked_for(job))
         return done
 
     async def _end_all(self, due: list[Placeholder]) -> int:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from batchbus_service.domain.errors import StoreUnavailable
+from batchbus_service.domain.instants import to_ms
 from batchbus_service.domain.ports import DatabaseServer
 from batchbus_service.telemetry.background import Background, Periodic
 
@@ -38,7 +39,7 @@ class SystemClock:
     """This machine's clock."""
 
     def now(self) -> datetime:
-        return _in_milliseconds(datetime.now(UTC))
+        return to_ms(datetime.now(UTC))
 
     def monotonic(self) -> float:
         return time.clock_gettime(_STOPWATCH)
@@ -87,7 +88,7 @@ class ServerClock(SystemClock):
         self._measuring: asyncio.Task[None] | None = None
 
     def now(self) -> datetime:
-        return _in_milliseconds(self._zero + timedelta(seconds=self.monotonic()))
+        return to_ms(self._zero + timedelta(seconds=self.monotonic()))
 
     async def measure(self) -> None:
         """Ask the server for its time; half of the round trip is taken for the way back. Raises `StoreUnavailable`."""
@@ -144,7 +145,3 @@ class ServerClock(SystemClock):
             await self.measure()
         except StoreUnavailable as error:
             self._log.warning("clock_not_compared", reason=str(error))
-
-
-def _in_milliseconds(time_: datetime) -> datetime:
-    return time_.replace(microsecond=time_.microsecond // 1000 * 1000)

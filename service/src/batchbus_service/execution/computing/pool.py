@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
+from batchbus_service.execution.cores import usable_cores
 from batchbus_service.execution.execution import ProcessDied
 from batchbus_service.execution.isolation.messages import Document
 from batchbus_service.execution.isolation.process import ChildProcess
@@ -38,7 +38,7 @@ class ComputePool:
     def __init__(self, setup: ComputeSetup, log: FilteringBoundLogger, *, size: int | None = None) -> None:
         self._setup = setup
         self._log = log
-        self._places = asyncio.Semaphore(size or len(os.sched_getaffinity(0)))
+        self._places = asyncio.Semaphore(size or usable_cores())
         self._idle: list[ChildProcess] = []
         self._ending: set[asyncio.Task[None]] = set()
 
