@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from batchbus_service.cli.output import print_json
+from batchbus_service.cli.output import print_json, say
 from batchbus_service.cli.refusals import Refusal
-from batchbus_service.domain.shown import shown
 
 if TYPE_CHECKING:
     from batchbus_service.domain.settings import Settings
@@ -81,7 +79,7 @@ def _load_settings() -> Settings:
     try:
         return Settings.load()
     except BadSettings as error:
-        sys.stderr.write(shown(f"{error}\n", lines=True))
+        say(str(error))
         raise typer.Exit(2) from None
 
 
