@@ -190,7 +190,23 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
+        """Whether the database is within the process."""
         return self.mongodb_url.startswith("embedded://")
+
+    @property
+    def embedded_broker(self) -> bool:
+        """Whether the broker is within the process."""
+        return self.amqp_url.startswith("memory://")
+
+    @property
+    def embedded_parts(self) -> dict[str, str]:
+        """What is within the process, each with the variable that would name a server for it."""
+        parts = {}
+        if self.embedded_broker:
+            parts["the broker"] = "BATCHBUS_AMQP_URL"
+        if self.embedded:
+            parts["the database"] = "BATCHBUS_MONGODB_URL"
+        return parts
 
     @property
     def strategies_folder(self) -> Path | None:
