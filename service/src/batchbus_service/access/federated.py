@@ -36,7 +36,7 @@ class FederatedUsers:
     async def user_of(self, claims: Claims) -> User:
         """The user who has signed in. If there is none yet, one is added, provided that the claims give a role.
 
-        A subject belongs to one user from its first sign-in on, which is that of the verified email address.
+        The first sign-in of a subject is that of the user with the verified email address. Later ones go by the subject alone.
         Raises: `SignInRefused`.
         """
         role = self._role(claims)
