@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +90,22 @@ class Command:
         result = self(*arguments)
         assert result.code == 0, result
         return result
+
+    def on_a_terminal(self, columns: int, *arguments: str) -> str:
+        """What a command that ends well prints on a terminal so wide, escape sequences included."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = self.start(*arguments, terminal=theirs, environment={"TERM": "xterm", "COLUMNS": ""})
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := os.read(ours, 65536):
+                shown += piece
+        except OSError:  # how a pseudo-terminal says that its other side is closed
+            pass
+        os.close(ours)
+        assert process.wait() == 0
+        return shown.decode()
 
     def start(
         self,

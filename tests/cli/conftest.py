@@ -80,6 +80,21 @@ def folder_command(tmp_path: Path) -> Command:
     return Command(tmp_path)
 
 
+@pytest.fixture
+def on_servers(
+    folder_command: Command, mongo_url: str, database_name: str, amqp_vhost_url: str, tmp_path: Path
+) -> Command:
+    """The command in such a folder, with settings for processes that meet in a broker and a database."""
+    shared = {
+        "BATCHBUS_AMQP_URL": amqp_vhost_url,
+        "BATCHBUS_MONGODB_URL": mongo_url,
+        "BATCHBUS_MONGODB_DATABASE": database_name[-38:],
+        "BATCHBUS_JWT_SECRET": "the same in every process",
+        "BATCHBUS_FILES_URL": f"file://{tmp_path}/files",
+    }
+    return Command(folder_command.folder, shared)
+
+
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One service, which runs for all tests that ask for it."""

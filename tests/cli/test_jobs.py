@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,20 +217,7 @@ def test_a_job_that_made_a_file_hands_it_over(batchbus: Command, tmp_path: Path)
 
 def test_on_a_terminal_a_bar_moves_with_rate_and_time_left(batchbus: Command) -> None:
     context = json.dumps({"steps": 200, "seconds": 0.005})
-    ours, theirs = pty.openpty()
-    watching = batchbus.start(
-        "submit", "slow", "--context", context, "--watch", terminal=theirs, environment={"TERM": "xterm"}
-    )
-    os.close(theirs)
-    shown = b""
-    try:
-        while piece := os.read(ours, 65536):
-            shown += piece
-    except OSError:  # how a pseudo-terminal says that its other side is closed
-        pass
-    os.close(ours)
-    assert watching.wait() == 0
-    text = shown.decode()
+    text = batchbus.on_a_terminal(80, "submit", "slow", "--context", context, "--watch")
     assert "processing" in text and "━" in text and " of 200" in text and "/s" in text and "left" in text
     assert "completed" in text
 

@@ -159,31 +159,21 @@ def test_client_commands_import_nothing_of_the_service() -> None:
 
 
 @pytest.mark.rabbitmq
-def test_api_and_workers_run_as_processes_of_their_own(
-    folder_command: Command, mongo_url: str, database_name: str, amqp_vhost_url: str, tmp_path: Path
-) -> None:
-    shared = {
-        "BATCHBUS_AMQP_URL": amqp_vhost_url,
-        "BATCHBUS_MONGODB_URL": mongo_url,
-        "BATCHBUS_MONGODB_DATABASE": database_name[-38:],
-        "BATCHBUS_JWT_SECRET": "the same in every process",
-        "BATCHBUS_FILES_URL": f"file://{tmp_path}/files",
-    }
-    apart = Command(folder_command.folder, shared)
-    without_secret = apart("serve", BATCHBUS_JWT_SECRET="", BATCHBUS_HTTP_PORT="0")
+def test_api_and_workers_run_as_processes_of_their_own(on_servers: Command, tmp_path: Path) -> None:
+    without_secret = on_servers("serve", BATCHBUS_JWT_SECRET="", BATCHBUS_HTTP_PORT="0")
     assert without_secret.code != 0 and "BATCHBUS_JWT_SECRET" in without_secret.err
 
     with (
-        start(apart, "serve", "--create-admin", "ops@example.com") as api,
-        start(apart, "worker", "--processes", "1", BATCHBUS_METRICS_PORT="0") as worker,
+        start(on_servers, "serve", "--create-admin", "ops@example.com") as api,
+        start(on_servers, "worker", "--processes", "1", BATCHBUS_METRICS_PORT="0") as worker,
     ):
         token = next(line.split()[-1] for line in api.banner if "ops@example.com" in line)
         url = next(line.split()[4].rstrip(";") for line in api.banner if "ready at" in line)
-        client = Command(apart.folder, {"BATCHBUS_URL": url, "BATCHBUS_TOKEN": token})
+        client = Command(on_servers.folder, {"BATCHBUS_URL": url, "BATCHBUS_TOKEN": token})
         (tmp_path / "rows.txt").write_text("one\ntwo\n")
         told = client.fine("submit", "rows", "--file", str(tmp_path / "rows.txt"), "--watch", "--json").json_lines
         assert told[-1]["type"] == "batch.completed"
         assert client.fine("show", told[-1]["subject"], "--json").json["batch_job"]["result"]["count"] == 2
-        assert apart("doctor", BATCHBUS_URL=url, BATCHBUS_TOKEN=token).code == 0
+        assert on_servers("doctor", BATCHBUS_URL=url, BATCHBUS_TOKEN=token).code == 0
         metrics = httpx.get(worker.banner[-1].split()[7].rstrip(";"), timeout=PATIENCE).text
         assert 'batchbus_jobs_total{status="completed",type="rows"} 1.0' in metrics

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,19 +15,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 def _on_a_terminal(command: Command, columns: int, *arguments: str) -> list[str]:
     """The lines that the command prints on a terminal so wide."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = command.start(*arguments, terminal=theirs, environment={"TERM": "xterm", "COLUMNS": ""})
-    os.close(theirs)
-    shown = b""
-    try:
-        while piece := os.read(ours, 65536):
-            shown += piece
-    except OSError:  # how a pseudo-terminal says that its other side is closed
-        pass
-    os.close(ours)
-    assert process.wait() == 0
-    return [_ESCAPES.sub("", line.rstrip()) for line in shown.decode().splitlines()]
+    return [_ESCAPES.sub("", line.rstrip()) for line in command.on_a_terminal(columns, *arguments).splitlines()]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -55,17 +56,9 @@ def test_up_without_a_broker_refuses_to_be_several_processes(folder_command: Com
 
 
 @pytest.fixture
-def on_servers(
-    folder_command: Command, mongo_url: str, database_name: str, amqp_vhost_url: str, tmp_path: Path
-) -> Command:
-    shared = {
-        "BATCHBUS_AMQP_URL": amqp_vhost_url,
-        "BATCHBUS_MONGODB_URL": mongo_url,
-        "BATCHBUS_MONGODB_DATABASE": database_name[-38:],
-        "BATCHBUS_FILES_URL": f"file://{tmp_path}/files",
-        "BATCHBUS_WORKER_SLOTS": "3",
-    }
-    return Command(folder_command.folder, shared)
+def on_servers(on_servers: Command) -> Command:
+    """With slots that two processes cannot share evenly."""
+    return replace(on_servers, environment={**on_servers.environment, "BATCHBUS_WORKER_SLOTS": "3"})
 
 
 def _processes(running: Running) -> set[psutil.Process]:

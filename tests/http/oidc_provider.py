@@ -1,4 +1,4 @@
-"""A small provider of OpenID Connect on a loopback port, which signs everyone in as whom a test says."""
+"""A small provider of OpenID Connect on a loopback port, which signs everyone in with the claims that a test gives it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -115,7 +115,3 @@ class OidcProvider:
             signed: str = self.signs(claims)
             return signed
         return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": self.key_id})
-
-
-def query(path: str, parameters: dict[str, str]) -> str:
-    return f"{path}?{urlencode(parameters)}"

@@ -162,7 +162,7 @@ class FullTilt:
     async def _again_and_again(self, do: Callable[[], Awaitable[int]]) -> None:
         while True:
             status = 0
-            with suppress(httpx.HTTPError):  # the server lets go of whoever is too many
+            with suppress(httpx.HTTPError):  # the server lets go of connections that are too many
                 status = await do()
             self.measured.answers[f"{do.__name__.strip('_')} {status}"] += 1
             if status in (0, 429):

@@ -95,7 +95,7 @@ def _logs() -> Iterator[None]:
 def test_commands_print_by_nothing_else() -> None:
     """A console of Rich's own, or a write of what came from a service, would go by the filter."""
     assert batchbus_service.cli.__file__
-    for path in Path(batchbus_service.cli.__file__).parent.glob("*.py"):
+    for path in Path(batchbus_service.cli.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):
                 continue

@@ -34,9 +34,9 @@ class FederatedUsers:
         self._roles = roles
 
     async def user_of(self, claims: Claims) -> User:
-        """Who has signed in. Whom no user is, becomes one if the claims give a role.
+        """The user who has signed in. If there is none yet, one is added, provided that the claims give a role.
 
-        A subject is a user's for good. The first time, it is the user of the verified email address.
+        The first sign-in of a subject is that of the user with the verified email address. Later ones go by the subject alone.
         Raises: `SignInRefused`.
         """
         role = self._role(claims)

@@ -186,7 +186,7 @@ async def _mongo_url(settings: Settings, stack: AsyncExitStack) -> str:
 
 
 async def _bus(settings: Settings, stack: AsyncExitStack) -> Bus:
-    if settings.amqp_url.startswith("memory://"):
+    if settings.embedded_broker:
         return await stack.enter_async_context(MemoryBus())
     from batchbus_events.rabbitmq import RabbitBus
 

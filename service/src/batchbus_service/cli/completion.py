@@ -12,7 +12,7 @@ from batchbus_service.cli.refusals import Refusal
 __all__ = ["complete_jobs", "complete_types"]
 
 _TIMEOUT: Final = httpx.Timeout(1.0)
-"""Whoever presses the tabulator waits no longer for a service that does not answer."""
+"""A completion waits no longer than this for a service that does not answer."""
 _NEWEST: Final = "100"
 
 

@@ -89,8 +89,8 @@ async def examine(
         await broker(settings, clocks, repair=repair),
         clocks.check(),
         await files.file_store(settings),
-        await files.private(settings),
-        await strategies(settings),
+        files.private(settings),
+        strategies(settings),
         await network.ports(settings),
-        await network.service(settings),
+        await network.service(),
     ]

@@ -149,10 +149,7 @@ def show(
         def show_one(job_id: str) -> None:
             if job_id != several.ids[0] and not as_json:
                 out().print()
-            if rows.what is not None:
-                show_rows(client, job_id, rows.what, kind=kind, find=find, limit=limit, as_json=as_json)
-            else:
-                _show_one(client, job_id, files, rows, as_json=as_json, alone=several.alone)
+            _show_one(client, job_id, files, rows, as_json=as_json, alone=several.alone)
 
         several.each(show_one)
     several.end()
@@ -176,7 +173,7 @@ class _Files:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Which rows of a plan or an outcome are asked for."""
+    """Which rows of a plan or an outcome are asked for; `kind` and `find` choose among those for a file, too."""
 
     what: Literal["plan", "outcome"] | None
     kind: str | None
@@ -185,6 +182,9 @@ class _Rows:
 
 
 def _show_one(client: Client, job_id: str, files: _Files, rows: _Rows, *, as_json: bool, alone: bool) -> None:
+    if rows.what is not None:
+        show_rows(client, job_id, rows.what, kind=rows.kind, find=rows.find, limit=rows.limit, as_json=as_json)
+        return
     if files.plan is not None:
         save_rows(client, job_id, "plan", files.plan, kind=rows.kind, find=rows.find)
     if files.outcome is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -20,6 +21,7 @@ __all__ = [
     "omissions_text",
     "out",
     "print_json",
+    "say",
     "status_text",
 ]
 
@@ -61,6 +63,13 @@ def complain(refusal: Refusal) -> None:
     console.print(f"[bold red]Error:[/] {escape(str(refusal))}")
     if refusal.hint:
         console.print(escape(refusal.hint))
+
+
+def say(text: str) -> None:
+    """On standard error, if somebody reads that: if not, it is no reason to stay, nor to end."""
+    with suppress(OSError):
+        sys.stderr.write(shown(f"{text}\n", lines=True))
+        sys.stderr.flush()
 
 
 def print_json(document: Mapping[str, object], *, one_line: bool = False) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchbus_service.cli.credentials import client_file, read_client_file, write_client_file
-from batchbus_service.cli.output import out
-from batchbus_service.cli.refusals import Refusal
-from batchbus_service.cli.worker_processes import METRICS, READY, STOPPING, say
+from batchbus_service.cli.output import out, say
+from batchbus_service.cli.refusals import ExitCode, Refusal
+from batchbus_service.cli.worker_processes import METRICS, READY, STOPPING
 from batchbus_service.domain.errors import BadSettings
 from batchbus_service.domain.settings import Settings
 from batchbus_service.http.server.listen import listen, reachable
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Parts", "run"]
 
 _LOCAL_ADMIN: Final = "admin@localhost"
-_FORCED: Final = 130
 _FIRST_DAYS: Final = 1
 """How long the token lasts that `--create-admin` prints."""
 _LOCAL_DAYS: Final = 30
@@ -160,7 +159,7 @@ class _Ending:
         if self.requested:
             if number == signal.SIGINT:
                 # Nothing accepted is lost: leases expire, and the rescuer publishes what is left.
-                os._exit(_FORCED)
+                os._exit(ExitCode.INTERRUPTED)
             return
         self._end_now()
         say(STOPPING)

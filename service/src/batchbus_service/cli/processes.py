@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from batchbus_service.cli.output import print_json
+from batchbus_service.cli.output import print_json, say
 from batchbus_service.cli.refusals import Refusal
-from batchbus_service.domain.shown import shown
 
 if TYPE_CHECKING:
     from batchbus_service.domain.settings import Settings
@@ -41,7 +39,7 @@ Supervised = Annotated[bool, typer.Option("--supervised", hidden=True, help="End
 def up(create_admin: CreateAdmin = None) -> None:
     """Everything in one process; with neither broker nor database set, both are embedded."""
     settings = _load_settings()
-    if settings.worker_processes not in (None, 1) and settings.amqp_url.startswith("memory://"):
+    if settings.worker_processes not in (None, 1) and settings.embedded_broker:
         raise Refusal(
             "`batchbus up` without a broker runs everything in one process: no other could reach its bus.",
             "Unset BATCHBUS_WORKER_PROCESSES, or set BATCHBUS_AMQP_URL and start `batchbus worker` beside `batchbus serve`.",
@@ -81,21 +79,13 @@ def _load_settings() -> Settings:
     try:
         return Settings.load()
     except BadSettings as error:
-        sys.stderr.write(shown(f"{error}\n", lines=True))
+        say(str(error))
         raise typer.Exit(2) from None
 
 
 def _shared(settings: Settings, command: str) -> Settings:
     """Separate processes meet in a broker and a database."""
-    missing = [
-        name
-        for name, absent in (
-            ("BATCHBUS_AMQP_URL", settings.amqp_url.startswith("memory://")),
-            ("BATCHBUS_MONGODB_URL", settings.embedded),
-        )
-        if absent
-    ]
-    if missing:
+    if missing := settings.embedded_parts.values():
         raise Refusal(
             f"`batchbus {command}` needs {' and '.join(missing)}: the embedded ones live in one process alone.",
             "`batchbus up` runs everything in one process.",

@@ -10,26 +10,23 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from batchbus_events.backoff import Backoff
 from batchbus_events.tasks import end
-from batchbus_service.cli.output import out
-from batchbus_service.cli.refusals import Refusal
+from batchbus_service.cli.output import out, say
+from batchbus_service.cli.refusals import ExitCode, Refusal
 from batchbus_service.domain.settings import Settings
-from batchbus_service.domain.shown import shown
 from batchbus_service.execution.cores import usable_cores
 
-__all__ = ["METRICS", "READY", "STOPPING", "number_of", "run_processes", "say", "shares"]
+__all__ = ["METRICS", "READY", "STOPPING", "number_of", "run_processes", "shares"]
 
 READY: Final = "batchbus worker is ready"
 """How the line begins that a worker prints once it takes jobs."""
 STOPPING: Final = "Stopping; jobs that run are given back. Ctrl-C again to wait for nothing."
 METRICS: Final = ", with metrics at "
 """What stands in that line before the address of its metrics, if it has some."""
-_FORCED: Final = 130
 
 
 def number_of(asked: int | None, settings: Settings) -> int:
@@ -86,13 +83,6 @@ async def _print_when_ready(workers: Sequence[_Worker], slots: Sequence[int]) ->
     sys.stdout.flush()
 
 
-def say(text: str) -> None:
-    """On standard error, if somebody reads that: if not, it is no reason to stay, nor to end."""
-    with suppress(OSError):
-        sys.stderr.write(shown(f"{text}\n", lines=True))
-        sys.stderr.flush()
-
-
 def _end_by_signals(workers: Sequence[_Worker]) -> None:
     requested = False
 
@@ -101,7 +91,7 @@ def _end_by_signals(workers: Sequence[_Worker]) -> None:
         if requested and number == signal.SIGINT:
             for worker in workers:
                 worker.kill()
-            os._exit(_FORCED)
+            os._exit(ExitCode.INTERRUPTED)
         if not requested:
             requested = True
             for worker in workers:

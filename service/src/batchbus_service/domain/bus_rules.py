@@ -91,9 +91,9 @@ def http_user(user_id: str) -> str:
 
 
 def counted_for(principal: str | None, created_by: str) -> str | None:
-    """Among whose jobs one counts that has this principal and this creator: a user's id, or the name of a service.
+    """The owner among whose jobs a job with this principal and this creator counts: a user's id, or the name of a service.
 
-    None for a job on the bus where everyone is believed. All who are not vouched for count as one: they choose their names.
+    None for a job on the bus where everyone is believed. All that are not vouched for are one owner: they choose their names.
     """
     if principal is None:
         return None if created_by.startswith(_ON_THE_BUS) else created_by

@@ -16,8 +16,8 @@ BatchbusError
 │   └── TryLater
 │       └── TooManyJobs
 ├── TooManyBytes            a user has as much in the file store as they may
-├── ProviderUnavailable     who is to say who signs in cannot be asked
-├── SignInRefused           the provider, or what it says, lets nobody in
+├── ProviderUnavailable     the provider that signs people in cannot be asked
+├── SignInRefused           the provider refused the sign-in, or what it says gives no right to one
 ├── BadUser                 a user's data cannot be right
 ├── StoreError              between batchbus and its database
 │   ├── StoreUnavailable
@@ -180,7 +180,7 @@ class TryLater(Busy):
 
 
 class TooManyJobs(TryLater):
-    """Whoever asks for the job has as many unfinished ones as they may."""
+    """The user or service that asks for the job has as many unfinished ones as it may."""
 
     code = "too_many_jobs"
 

@@ -182,12 +182,12 @@ class Job:
 
     @property
     def counted_for(self) -> str | None:
-        """Whose unfinished jobs it is one of, see `bus_rules.counted_for`; None for nobody's, and once it has ended."""
+        """The owner among whose unfinished jobs it counts, see `bus_rules.counted_for`; None if there is none, or it has ended."""
         return None if self.terminal else counted_for(self.principal, self.created_by)
 
     @property
     def owner(self) -> str:
-        """In whose turn it is taken, and of whose share of slots: also where everyone on the bus is believed."""
+        """The owner in whose turn it is taken, and whose share of slots it takes: there is one where everyone is believed, too."""
         return owner_of(self.principal, self.created_by)
 
     @property

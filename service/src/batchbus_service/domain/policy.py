@@ -34,4 +34,4 @@ class Policy:
     require_plan_digest: bool = False
     """Whether a confirmation has to name the plan that it is for, where the plan has a digest."""
     bus: BusRules = field(default_factory=BusRules)
-    """What who publishes on the bus may do."""
+    """What those who publish on the bus may do."""

@@ -20,12 +20,13 @@ _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _OPEN_TO_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-def check_secret(secret: str) -> None:
-    """Raise `ValueError` for one that could be guessed: too short, or of a few characters over and over."""
+def check_secret(secret: str) -> str:
+    """The secret. Raises `ValueError` for one that could be guessed: too short, or of a few characters over and over."""
     if len(secret) < _LEAST:
         raise ValueError(f"takes a secret of at least {_LEAST} characters")
     if len(set(secret)) < _LEAST_DIFFERENT:
         raise ValueError(f"takes a secret that has at least {_LEAST_DIFFERENT} different characters")
+    return secret
 
 
 def from_files(environment: Mapping[str, str], fields: Iterable[str]) -> dict[str, str]:

@@ -89,11 +89,6 @@ def _issuer(url: str) -> str:
     return url
 
 
-def _client_secret(text: str) -> str:
-    check_secret(text)
-    return text
-
-
 def _scopes(text: str) -> str:
     if "openid" not in text.split():
         raise ValueError("takes scopes with blanks between them, of which openid is one")
@@ -163,7 +158,7 @@ class Settings(BaseSettings):
     jwt_secret: Annotated[str, AfterValidator(_jwt_secrets)] | None = None
     oidc_issuer: Annotated[str, AfterValidator(_issuer)] | None = None
     oidc_client_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    oidc_client_secret: Annotated[str, AfterValidator(_client_secret)] | None = None
+    oidc_client_secret: Annotated[str, AfterValidator(check_secret)] | None = None
     oidc_name: Annotated[str, Field(min_length=1, max_length=60)] = "single sign-on"
     oidc_scopes: Annotated[str, AfterValidator(_scopes)] = "openid email profile"
     oidc_role_claim: Annotated[str, Field(min_length=1, max_length=255)] | None = None
@@ -190,7 +185,23 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
+        """Whether the database is within the process."""
         return self.mongodb_url.startswith("embedded://")
+
+    @property
+    def embedded_broker(self) -> bool:
+        """Whether the broker is within the process."""
+        return self.amqp_url.startswith("memory://")
+
+    @property
+    def embedded_parts(self) -> dict[str, str]:
+        """What is within the process, each with the variable that would name a server for it."""
+        parts = {}
+        if self.embedded_broker:
+            parts["the broker"] = "BATCHBUS_AMQP_URL"
+        if self.embedded:
+            parts["the database"] = "BATCHBUS_MONGODB_URL"
+        return parts
 
     @property
     def strategies_folder(self) -> Path | None:

@@ -23,7 +23,7 @@ async def broker(settings: Settings, clocks: Clocks, *, repair: bool) -> Check:
     from batchbus_events import topics
     from batchbus_events.bus import BusError, TopologyMismatch, VhostUnavailable
 
-    if settings.amqp_url.startswith("memory://"):
+    if settings.embedded_broker:
         return Check("broker", True, "embedded, within the process")
     from batchbus_events.rabbitmq import RabbitBus
 

@@ -44,8 +44,7 @@ def variables() -> Check:
 
 def command(settings: Settings) -> Check:
     """Which command these settings are for, and what is missing for production."""
-    broker, database = not settings.amqp_url.startswith("memory://"), not settings.embedded
-    if broker and database:
+    if not settings.embedded_parts:
         if settings.files_url is not None and settings.files_url.startswith("memory://"):
             return Check(
                 "command",
@@ -59,10 +58,8 @@ def command(settings: Settings) -> Check:
             else ("; files are in the data directory: set BATCHBUS_FILES_URL if they run on several machines")
         )
         return Check("command", True, f"`batchbus serve` and `batchbus worker`, any number of each{files}")
-    embedded = {"the broker": ("BATCHBUS_AMQP_URL", broker), "the database": ("BATCHBUS_MONGODB_URL", database)}
-    parts = " and ".join(part for part, (_, apart) in embedded.items() if not apart)
-    missing = " and ".join(name for name, apart in embedded.values() if not apart)
-    are = "are" if not broker and not database else "is"
+    parts, missing = " and ".join(settings.embedded_parts), " and ".join(settings.embedded_parts.values())
+    are = "is" if len(settings.embedded_parts) == 1 else "are"
     return Check(
         "command",
         True,

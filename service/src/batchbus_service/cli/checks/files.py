@@ -90,7 +90,7 @@ async def file_store(settings: Settings) -> Check:
     return Check("files", True, url.partition("?")[0])
 
 
-async def private(settings: Settings) -> Check:
+def private(settings: Settings) -> Check:
     """Whether others on this machine could read what only the service may."""
     from batchbus_service.storage.files import FileStore
     from batchbus_service.storage.private import looseness

@@ -63,7 +63,7 @@ async def _is_batchbus(host: str, port: int) -> bool:
         return False
 
 
-async def service(_settings: Settings) -> Check:
+async def service() -> Check:
     """Whether the service that the commands of this folder talk to is well."""
     import httpx
 

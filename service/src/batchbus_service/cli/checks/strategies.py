@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["strategies"]
 
 
-async def strategies(settings: Settings) -> Check:
+def strategies(settings: Settings) -> Check:
     """Whether every one can be loaded, and those that this process is to serve are among them."""
     from batchbus_strategies import Registry, RegistryError
 

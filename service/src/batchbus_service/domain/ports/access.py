@@ -118,10 +118,10 @@ class IdentityStore(Protocol):
     """Whose the subjects of a provider of OpenID Connect are. Every method may raise `StoreUnavailable`."""
 
     async def user_of(self, subject: str) -> str | None:
-        """The id of the user whose subject that is, by its digest; None if it is nobody's."""
+        """The id of the user whose subject that is, by its digest; None if it is no user's."""
 
     async def link(self, subject: str, user_id: str) -> None:
-        """From now on the subject is that user's, whosever it was. Durable once it returns."""
+        """From now on the subject is that user's, and no other's. Durable once it returns."""
 
 
 @dataclass(frozen=True, slots=True)

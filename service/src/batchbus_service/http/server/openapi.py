@@ -42,7 +42,8 @@ _UNAUTHORIZED: Final[Described] = {
 }
 _PHRASES: Final = {413: "Content Too Large", 416: "Range Not Satisfiable"}
 """As RFC 9110 has them. Python says so from 3.13 on, and the document is the same for every version."""
-_EVERYWHERE: Final = (400, 503)
+_EVERYWHERE: Final = (400,)
+_TO_CALLERS: Final = (503,)
 _TO_KNOWN_CALLERS: Final = (403, 404)
 _TO_BODIES: Final = (408, 413, 415)
 _TAGS: Final[Mapping[str, str]] = {
@@ -61,7 +62,6 @@ _TAGS: Final[Mapping[str, str]] = {
 """What each tag of a route is about."""
 _SERVERS: Final = ({"url": "/", "description": "The service that this document comes from."},)
 _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
-_TO_PUBLIC: Final = (400,)
 _SIGNING_IN: Final = (("post", "/admin/auth"), ("post", "/admin/auth/token"))
 
 
@@ -152,15 +152,13 @@ def _completed(document: Described) -> Described:
 def _complete(method: str, path: str, operation: Described) -> None:
     responses: Described = operation["responses"]
     responses.pop("422", None)  # parameters are refused with 400 here
-    refusals: tuple[int, ...] = ()
+    refusals: tuple[int, ...] = _EVERYWHERE
     if path.startswith("/admin"):
-        refusals += _EVERYWHERE
+        refusals += _TO_CALLERS
         responses["401"] = _UNAUTHORIZED
         if (method, path) not in _SIGNING_IN:
             refusals += _TO_KNOWN_CALLERS
             operation["security"] = [{name: []} for name in _CREDENTIALS]
-    else:
-        refusals += _TO_PUBLIC
     operation.setdefault("security", [])  # said of public routes too, as their readers cannot know otherwise
     if "requestBody" in operation:
         refusals += _TO_BODIES

@@ -51,7 +51,7 @@ class Api:
     audit: AuditTrail
     limited_logins: LimitedLogins
     provider: Provider | None = None
-    """Who says who signs in through OpenID Connect, where that is configured."""
+    """The provider of OpenID Connect, where one is configured."""
     federated: FederatedUsers | None = None
     """Their users; there if `provider` is."""
 
