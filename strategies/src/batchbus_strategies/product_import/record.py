@@ -26,7 +26,6 @@ from batchbus_strategies.strategy import Document
 
 __all__ = ["VARIANTS", "Product", "Status", "Variant"]
 
-
 Status = Literal["draft", "proposed", "published", "rejected"]
 
 
