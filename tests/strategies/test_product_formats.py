@@ -213,7 +213,7 @@ async def test_a_form_that_there_is_not_is_refused_when_the_job_is_created(shop:
 
 
 async def test_what_an_export_refers_to_is_written_as_it_is_now(shop: Shop) -> None:
-    """Whatever the copies in products say: an import finds it by what it is called today."""
+    """The copies in products may be out of date, and an import finds things by the names that they have today."""
     product = stool(
         collection={"id": "pcol_spring", "title": "Old", "handle": "old"},
         collection_id="pcol_spring",

@@ -1,5 +1,5 @@
-"""Whatever products there are and whatever the format: an export imports as nothing, a plan says exactly the edits, the
-mended error file brings exactly the rest, and plan and outcome are enough to take it all back."""
+"""Generated products in several formats: to import their export changes nothing, a plan says exactly the edits, the mended
+error file brings exactly the rest, and plan and outcome are enough to take it all back."""
 
 from __future__ import annotations
 
