@@ -33,8 +33,8 @@ class Timed:
     apply: float
     """0 for one that was not applied."""
     cpu: float
-    """Seconds of the worker, its start included: what another load on the machine does to the other two, it does less to
-    this one."""
+    """Seconds of processor time of the worker, its start included. Another load on the machine changes them less than the
+    other two."""
     peak: int
     """Bytes of memory."""
 

@@ -141,6 +141,14 @@ class Shop:
         await job.process()
         return job
 
+    async def load_file(self, key: str, **context: Any) -> FakeJob[Any]:
+        """The same with a file that is in the store already."""
+        job = FakeJob(ProductImport(), {"fileKey": key, **context}, self.services)
+        await job.prepare()
+        await job.pre_process()
+        await job.process()
+        return job
+
     async def refused(self, content: bytes, **context: Any) -> tuple[str, FakeJob[Any]]:
         """An import whose pre-processing fails, and what it says."""
         job = self.job(content, **context)

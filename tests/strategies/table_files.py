@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from batchbus_strategies.tables import NotATable, Row, Table, TableError, TableOptions, open_table
+from batchbus_strategies.tables import (
+    NotATable,
+    Row,
+    Table,
+    TableError,
+    TableOptions,
+    WriteOptions,
+    open_table,
+    write_table,
+)
 from batchbus_strategies.testing import LocalFiles
 
 
@@ -17,6 +27,24 @@ async def read(
     """The table in that content, and all its rows."""
     table = await open_table(files, files.put(key, content), options or TableOptions())
     return table, [row async for batch in table.batches() for row in batch]
+
+
+async def rows_of(files: LocalFiles, key: str) -> list[dict[str, str]]:
+    """The rows of a file, by column, with an empty text for a cell that is not there."""
+    table = await open_table(files, key, TableOptions())
+    return [
+        {name: cell or "" for name, cell in zip(table.header, cells, strict=False)}
+        async for batch in table.batches()
+        for _, cells in batch
+    ]
+
+
+async def put_rows(files: LocalFiles, key: str, rows: Sequence[Mapping[str, str]], options: WriteOptions) -> str:
+    """A file of those rows, with all columns that they have. Returns its key."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    async with files.write(key) as file, write_table(file, names, options) as table:
+        await table.write([[row.get(name, "") for name in names] for row in rows])
+    return key
 
 
 async def refusal(files: LocalFiles, content: bytes, options: TableOptions | None = None) -> str:

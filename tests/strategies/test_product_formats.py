@@ -13,19 +13,10 @@ from pydantic_core import from_json
 from python_calamine import CalamineWorkbook
 
 from batchbus_strategies import JobRefused
-from batchbus_strategies.product_import import ProductImport
-from batchbus_strategies.tables import (
-    Compression,
-    Format,
-    TableError,
-    TableOptions,
-    WriteOptions,
-    open_table,
-    write_table,
-)
+from batchbus_strategies.tables import Compression, Format, TableError, WriteOptions
 from batchbus_strategies.testing import FakeJob
 from tests.strategies.shop import Shop, stool, timeless, variant
-from tests.strategies.table_files import ods, ods_row
+from tests.strategies.table_files import ods, ods_row, put_rows, rows_of
 
 FORMS: Final[Sequence[tuple[Format, Compression | None]]] = [
     *((format_, None) for format_ in ("csv", "tsv", "xlsx", "jsonl", "json")),
@@ -47,31 +38,9 @@ async def load(
     shop: Shop, rows: Sequence[Mapping[str, str]], form: tuple[Format, Compression | None], **context: Any
 ) -> FakeJob[Any]:
     """Import rows out of a file of that form."""
-    key, names = (
-        f"uploads/products.{form[0]}{_ENDINGS[form[1]]}",
-        list(dict.fromkeys(name for row in rows for name in row)),
-    )
+    key = f"uploads/products.{form[0]}{_ENDINGS[form[1]]}"
     options = WriteOptions(format=form[0], compression=form[1])
-    async with shop.files.write(key) as file, write_table(file, names, options) as writer:
-        await writer.write([[row.get(name) for name in names] for row in rows])
-    return await imported(shop, key, **context)
-
-
-async def imported(shop: Shop, key: str, **context: Any) -> FakeJob[Any]:
-    job = FakeJob(ProductImport(), {"fileKey": key, **context}, shop.services)
-    await job.prepare()
-    await job.pre_process()
-    await job.process()
-    return job
-
-
-async def rows_of(shop: Shop, key: str) -> list[dict[str, str]]:
-    table = await open_table(shop.files, key, TableOptions())
-    return [
-        {name: cell or "" for name, cell in zip(table.header, cells, strict=False)}
-        async for batch in table.batches()
-        for _, cells in batch
-    ]
+    return await shop.load_file(await put_rows(shop.files, key, rows, options), **context)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=spoken)
@@ -98,7 +67,7 @@ async def test_what_is_left_out_comes_back_in_kind_and_is_imported_when_it_is_me
     ]
     key = job.result["files"]["ERRORS"]
     assert key.endswith(f"errors.{form[0]}{_ENDINGS[form[1]]}")
-    (left,) = await rows_of(shop, key)
+    (left,) = await rows_of(shop.files, key)
     assert {name: cell for name, cell in left.items() if cell} == wrong
     await load(shop, [left | {"Price EUR": "10"}], form)
     assert [each["handle"] for each in await shop.products()] == ["bowl", "lamp", "stool"]
@@ -107,7 +76,7 @@ async def test_what_is_left_out_comes_back_in_kind_and_is_imported_when_it_is_me
 async def test_an_ods_is_read_and_one_of_several_sheets_is_chosen(shop: Shop) -> None:
     names, cells = list(_ROWS[0]), list(_ROWS[0].values())
     content = ods(ods_row("Nothing"), ods_row(*names) + ods_row(*(cell.replace("=1+1", "x") for cell in cells)))
-    await imported(shop, shop.files.put("uploads/products.ods", content), sheet=2)
+    await shop.load_file(shop.files.put("uploads/products.ods", content), sheet=2)
     assert (await shop.product("stool"))["skus"] == ["0012"]
 
 
@@ -131,7 +100,7 @@ async def test_columns_of_a_foreign_file_are_mapped(shop: Shop) -> None:
 async def test_a_line_of_json_that_is_none_is_refused_with_its_number(shop: Shop) -> None:
     content = b'{"Product Handle": "a", "Product Title": "A", "Variant Title": "One"}\n{"Product Handle": \n'
     with pytest.raises(TableError, match="Line 2"):
-        await imported(shop, shop.files.put("uploads/products.jsonl", content))
+        await shop.load_file(shop.files.put("uploads/products.jsonl", content))
     assert await shop.products() == []
 
 
@@ -171,7 +140,7 @@ async def test_importing_an_export_of_any_format_plans_nothing(
     before = await shop.products()
     key = await exported(shop, format=form[0], compression=form[1])
     assert key.startswith("exports/products/product-export-") and key.endswith(f".{form[0]}{_ENDINGS[form[1]]}")
-    job = await imported(shop, key)
+    job = await shop.load_file(key)
     assert (job.result["count"], job.errors) == (0, [])
     assert await shop.products() == before
 
@@ -198,7 +167,7 @@ async def test_columns_can_be_chosen_and_an_import_of_them_leaves_the_others_alo
     key = await exported(shop, columns=columns, order="handle")
     header = shop.files.get(key).decode().splitlines()[0]
     assert header == "Product Handle;Product Id;Variant Id;Variant Title"
-    job = await imported(shop, key)
+    job = await shop.load_file(key)
     assert job.result["count"] == 0 and await shop.products() == before
     with pytest.raises(JobRefused, match="There is no column 'Colour'") as refused:
         await shop.export(columns=["Colour"])
@@ -213,7 +182,7 @@ async def test_a_form_that_there_is_not_is_refused_when_the_job_is_created(shop:
 
 
 async def test_what_an_export_refers_to_is_written_as_it_is_now(shop: Shop) -> None:
-    """Whatever the copies in products say: an import finds it by what it is called today."""
+    """The copies in products may be out of date, and an import finds things by the names that they have today."""
     product = stool(
         collection={"id": "pcol_spring", "title": "Old", "handle": "old"},
         collection_id="pcol_spring",

@@ -1,5 +1,5 @@
-"""Whatever products there are and whatever the format: an export imports as nothing, a plan says exactly the edits, the
-mended error file brings exactly the rest, and plan and outcome are enough to take it all back."""
+"""Generated products in several formats: to import their export changes nothing, a plan says exactly the edits, the mended
+error file brings exactly the rest, and plan and outcome are enough to take it all back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import pytest
 from batchbus_strategies.product_import import Product, ProductImport
 from batchbus_strategies.records.paths import element_path
 from batchbus_strategies.records.plan import decode
-from batchbus_strategies.tables import Format, TableOptions, WriteOptions, open_table, write_table
+from batchbus_strategies.tables import Format, WriteOptions
 from batchbus_strategies.testing import FakeJob
 from tests.long import LONG
 from tests.strategies.records.generated import REGIONS, Made, make_products
 from tests.strategies.records.taking_back import same_apart_from_times, take_back
 from tests.strategies.shop import THEN, Shop
+from tests.strategies.table_files import put_rows, rows_of
 
 SEEDS: Final = range(40 if LONG else 1)
 _FORMATS: Final[Sequence[Format]] = ("csv", "xlsx", "jsonl")
@@ -52,7 +53,7 @@ async def test_edits_with_mistakes_are_right_after_two_uploads(shop: Shop, seed:
     job = await _load(shop, [*edits.with_mistakes, _NEW], format_, on_error="skip")
     assert _planned(shop, job) == edits.changes(lambda variant: variant not in edits.mistakes)
     assert (len(job.errors), job.result["outcome"]["created"]) == (len(edits.mistakes), 1)
-    left = await _rows(shop, job.result["files"]["ERRORS"])
+    left = await rows_of(shop.files, job.result["files"]["ERRORS"])
     assert {row["Variant Id"] for row in left} == edits.mistakes.keys()
 
     mended = [row | dict([edits.mistakes[row["Variant Id"]]]) for row in left]
@@ -162,24 +163,9 @@ def _said(row: Mapping[str, str]) -> Cells:
 
 async def _exported(shop: Shop, format_: Format) -> list[Cells]:
     job = await shop.export(order="id", format=format_)
-    return await _rows(shop, job.result["file_key"])
-
-
-async def _rows(shop: Shop, key: str) -> list[Cells]:
-    table = await open_table(shop.files, key, TableOptions())
-    return [
-        {name: cell or "" for name, cell in zip(table.header, cells, strict=False)}
-        async for batch in table.batches()
-        for _, cells in batch
-    ]
+    return await rows_of(shop.files, job.result["file_key"])
 
 
 async def _load(shop: Shop, rows: Sequence[Cells], format_: Format, **context: Any) -> FakeJob[Any]:
-    key, names = f"uploads/edited.{format_}", list(dict.fromkeys(name for row in rows for name in row))
-    async with shop.files.write(key) as file, write_table(file, names, WriteOptions(format=format_)) as table:
-        await table.write([[row.get(name, "") for name in names] for row in rows])
-    job = FakeJob(ProductImport(), {"fileKey": key, **context}, shop.services)
-    await job.prepare()
-    await job.pre_process()
-    await job.process()
-    return job
+    key = await put_rows(shop.files, f"uploads/edited.{format_}", rows, WriteOptions(format=format_))
+    return await shop.load_file(key, **context)

@@ -24,13 +24,12 @@ def checked_context(model: type[M], context: Mapping[str, object], *, also: Coll
     """The context of a draft, as its model has it. Raises `JobRefused` for the first field that is not right.
 
     Further keys are kept, but for one that is nearly the name of a field: a misspelt `max_deletes` that is passed over would
-    delete what it was to protect. `also`: names that are taken besides, and are not there any more.
+    delete what it was to protect. `also`: further names that a context may have, and that were taken out of this one.
     """
-    known = [name for name in (*model.model_fields, *also) if name not in context]
+    known = {name.lower(): name for name in (*model.model_fields, *also) if name not in context}
     for name in context.keys() - model.model_fields.keys():
-        if near := get_close_matches(name.lower(), [each.lower() for each in known], n=1, cutoff=_MISSPELT):
-            meant = next(each for each in known if each.lower() == near[0])
-            raise JobRefused(f"The context is not right: {name} is no field of it; {meant} is", field=name)
+        if near := get_close_matches(name.lower(), known, n=1, cutoff=_MISSPELT):
+            raise JobRefused(f"The context is not right: {name} is no field of it; {known[near[0]]} is", field=name)
     try:
         return model.model_validate(context)
     except ValidationError as error:

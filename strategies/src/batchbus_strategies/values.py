@@ -1,4 +1,4 @@
-"""What is known of data whose form nobody has declared: JSON, and the documents of a database."""
+"""The types of data that has no declaration for type checkers: JSON, and the documents of a database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 FieldValue: TypeAlias = Any
 """What a field of a document holds: null, a boolean, a number, a text, a time, or a list or an object of such.
 
-It is whatever BSON has, and what it is in a place is known to whoever has declared the field. Type checkers believe them.
+Which of them depends on the field, and BSON has some more. A type checker does not know it, and lets every use pass.
 """
 
 Document: TypeAlias = dict[str, FieldValue]

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import pytest
 
-from batchbus_strategies.tables import Format, TableOptions, WriteOptions, open_table, write_table
+from batchbus_strategies.tables import Format, WriteOptions
 from batchbus_strategies.testing import FakeJob
 from tests.long import LONG
 from tests.strategies.records.generated import REGIONS, make_products
 from tests.strategies.records.goods import Goods, Product
 from tests.strategies.records.taking_back import same_apart_from_times, take_back
+from tests.strategies.table_files import put_rows, rows_of
 
 SEEDS: Final = range(60 if LONG else 2)
 _FORMATS: Final[Sequence[Format]] = ("csv", "xlsx", "jsonl")
@@ -103,19 +104,11 @@ class _Edits:
 
 
 async def _rows(goods: Goods, content: bytes, format_: Format) -> list[Cells]:
-    table = await open_table(goods.files, goods.files.put(f"read.{format_}", content), TableOptions())
-    return [
-        {name: cell or "" for name, cell in zip(table.header, row[1], strict=False)}
-        async for batch in table.batches()
-        for row in batch
-    ]
+    return await rows_of(goods.files, goods.files.put(f"read.{format_}", content))
 
 
 async def _file(goods: Goods, rows: Sequence[Cells], format_: Format) -> bytes:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    async with goods.files.write("edited") as file, write_table(file, names, WriteOptions(format=format_)) as table:
-        await table.write([[row.get(name, "") for name in names] for row in rows])
-    return goods.files.get("edited")
+    return goods.files.get(await put_rows(goods.files, "edited", rows, WriteOptions(format=format_)))
 
 
 async def _same_rows(goods: Goods, rows: Sequence[Cells], format_: Format) -> None:

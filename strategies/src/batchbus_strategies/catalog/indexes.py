@@ -7,23 +7,21 @@ in none of these indexes, so that its handle, SKUs and barcodes are free.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import OperationFailure
 
-from batchbus_strategies.catalog.living import LIVING, unique_keys
+from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.strategy import StrategyError
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorCollection
 
-    from batchbus_strategies.catalog.documents import Document
-    from batchbus_strategies.strategy import Catalog
+    from batchbus_strategies.strategy import Catalog, Document
 
-__all__ = ["CatalogInconsistent", "ensure_indexes", "release_stale_keys"]
+__all__ = ["CatalogInconsistent", "ensure_indexes"]
 
 _DUPLICATE_KEY: Final = 11000
 _NO_SUCH_INDEX: Final = 27
@@ -36,7 +34,6 @@ _UNIQUE: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
 }
 _BEFORE: Final = ("handle_1", "skus_1", "barcodes_1")
 """Of the first version, over deleted products too."""
-_VARIANT_KEYS: Final = {"skus": "sku", "barcodes": "barcode"}
 
 
 class CatalogInconsistent(StrategyError):
@@ -57,27 +54,6 @@ async def ensure_indexes(catalog: Catalog) -> None:
     for name in _BEFORE:
         if name in there:
             await _drop(products, name)
-
-
-async def release_stale_keys(products: AsyncIOMotorCollection[Document], keys: Iterable[tuple[str, str]]) -> bool:
-    """Take out of `skus` and `barcodes` what belongs to deleted variants alone. Returns whether there was any such.
-
-    Services that delete a variant may not know of the arrays. `keys`: values that are wanted, each with its array.
-    """
-    wanted: dict[str, list[str]] = defaultdict(list)
-    for array, value in keys:
-        wanted[array].append(value)
-    released = False
-    for array, values in wanted.items():
-        holders = products.find({array: {"$in": values}, **LIVING}, {array: 1, "variants": 1, "deleted_at": 1})
-        for holder in await holders.to_list(None):
-            living = unique_keys(holder.get("variants"), _VARIANT_KEYS[array])
-            if set(living) >= set(holder[array]).intersection(values):
-                continue
-            change = {"$set": {array: living}} if living else {"$unset": {array: ""}}
-            same = {"_id": holder["_id"], array: {"$eq": holder[array]}, "variants": {"$eq": holder.get("variants")}}
-            released |= (await products.update_one(same, change)).matched_count == 1
-    return released
 
 
 async def _names(products: AsyncIOMotorCollection[Document]) -> set[str]:

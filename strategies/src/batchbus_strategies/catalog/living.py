@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from batchbus_strategies.strategy import Fields
 
-__all__ = ["LIVING", "living", "unique_keys"]
+__all__ = ["LIVING", "living"]
 
 LIVING: Final[Mapping[str, None]] = {"deleted_at": None}
 """The query for documents that are not deleted; it also finds those that never had the field."""
@@ -18,8 +18,3 @@ T = TypeVar("T", bound=Fields)
 def living(records: Iterable[T] | None) -> list[T]:
     """Those of a product's variants, prices, options, images or tags that are not deleted."""
     return [record for record in records or () if record.get("deleted_at") is None]
-
-
-def unique_keys(variants: Iterable[Fields] | None, key: str) -> list[str]:
-    """The SKUs or barcodes of the variants that are not deleted, as `skus` or `barcodes` repeat them."""
-    return [variant[key] for variant in living(variants) if variant.get(key)]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from batchbus_strategies.catalog.columns import price_column, price_header
 from batchbus_strategies.catalog.currencies import near_currency
-from batchbus_strategies.catalog.documents import Region
 from batchbus_strategies.catalog.money import format_amount, parse_amount
-from batchbus_strategies.catalog.regions import Ambiguous, Regions, Unknown, load_regions
+from batchbus_strategies.catalog.regions import Ambiguous, Region, Regions, load_regions
 from batchbus_strategies.records.families import ColumnError, FamilyColumn, FamilyColumns
 from batchbus_strategies.strategy import Fields
 from batchbus_strategies.tables import shortened
@@ -57,9 +56,7 @@ def _unknown(name: str, regions: Regions) -> ColumnError:
 
 def _find(regions: Regions, name: str, currency: str | None = None) -> Region | None:
     try:
-        return regions.find(name, currency, hint=False)
-    except Unknown:
-        return None
+        return regions.find(name, currency)
     except Ambiguous as error:
         raise ColumnError("ambiguous_region", str(error)) from None
 

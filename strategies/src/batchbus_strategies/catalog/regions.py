@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
 
-from batchbus_strategies.catalog.documents import Region
 from batchbus_strategies.catalog.living import LIVING
-from batchbus_strategies.tables import shortened
 
 if TYPE_CHECKING:
     from batchbus_strategies.strategy import Catalog
 
-__all__ = ["Ambiguous", "Regions", "Unknown", "load_regions"]
+__all__ = ["Ambiguous", "Region", "Regions", "load_regions"]
 
 
-class Unknown(LookupError):
-    """There is no region of that name. The message is for people."""
+class Region(TypedDict):
+    id: str
+    name: str
+    currency_code: str
+    """ISO 4217, in lower case."""
 
 
 class Ambiguous(LookupError):
@@ -28,13 +28,12 @@ class Ambiguous(LookupError):
 class Regions:
     """All of them."""
 
-    by_id: dict[str, Region] = field(default_factory=dict)
+    by_id: dict[str, Region]
 
-    def find(self, name: str, currency: str | None = None, *, hint: bool = True) -> Region:
+    def find(self, name: str, currency: str | None = None) -> Region | None:
         """The region of exactly this name, else of this name in another case, else of this id.
 
-        Several of one name are told apart by `currency` (lower case). Raises `Unknown`, with the nearest name unless
-        `hint` is False, since it takes its time to find one; `Ambiguous`.
+        Several of one name are told apart by `currency` (lower case). Raises `Ambiguous`.
         """
         exact = [region for region in self.by_id.values() if region["name"] == name]
         alike = exact or [region for region in self.by_id.values() if region["name"].lower() == name.lower()]
@@ -42,13 +41,9 @@ class Regions:
             alike = [region for region in alike if region["currency_code"] == currency] or alike
         if len(alike) == 1:
             return alike[0]
-        if name in self.by_id:
-            return self.by_id[name]
-        if alike:
+        if alike and name not in self.by_id:
             raise Ambiguous(f"{len(alike)} regions are named {name}")
-        names = [region["name"] for region in self.by_id.values()]
-        near = difflib.get_close_matches(name[:100], names, n=1) if hint else []
-        raise Unknown(f"there is no region named {shortened(name)}" + (f"; did you mean {near[0]}?" if near else ""))
+        return self.by_id.get(name)
 
 
 async def load_regions(catalog: Catalog) -> Regions:

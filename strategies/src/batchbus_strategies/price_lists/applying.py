@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Final
 from pydantic_core import to_json
 from pymongo import WriteConcern
 
-from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.living import LIVING, living
 from batchbus_strategies.price_lists.document import find_price_list, fingerprint, revision_of
 from batchbus_strategies.records.applying import as_planned
 from batchbus_strategies.records.carrying_out import CatalogChanged, Outcome
 from batchbus_strategies.records.leftovers import messages_by_line, write_error_file
 from batchbus_strategies.records.plan import Operation, read_chunks
-from batchbus_strategies.strategy import StrategyError
+from batchbus_strategies.strategy import Document, StrategyError
 
 if TYPE_CHECKING:
     from batchbus_strategies.records import RecordImportContext

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import bson
 
-from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.living import LIVING
-from batchbus_strategies.strategy import StrategyError
+from batchbus_strategies.strategy import Document, StrategyError
 
 if TYPE_CHECKING:
     from batchbus_strategies.strategy import Catalog

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import bson
 
-from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.ids import Prefix, ulids
 from batchbus_strategies.catalog.living import living
 from batchbus_strategies.catalog.money import parse_amount
@@ -38,7 +37,7 @@ from batchbus_strategies.records.plan import (
 from batchbus_strategies.records.preview import Preview
 from batchbus_strategies.records.rows import RowReader
 from batchbus_strategies.records.schema import schema_of
-from batchbus_strategies.strategy import StrategyError
+from batchbus_strategies.strategy import Document, StrategyError
 from batchbus_strategies.tables import Row, Table
 
 if TYPE_CHECKING:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel
 
-from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.living import LIVING, living
 from batchbus_strategies.lookup import look_up
 
 if TYPE_CHECKING:
-    from batchbus_strategies.strategy import JobRun
+    from batchbus_strategies.strategy import Document, JobRun
 
 __all__ = ["Variants", "load_variants"]
 

@@ -26,21 +26,17 @@ _RELATIONS: Final = (
     "sales_channels",
     "variants.prices.region",
 )
-
-
 _KNOWN_RELATIONS: Final = (
-    *(
-        "categories",
-        "collection",
-        "images",
-        "options",
-        "profile",
-        "profiles",
-        "sales_channels",
-        "tags",
-        "type",
-        "variants",
-    ),
+    "categories",
+    "collection",
+    "images",
+    "options",
+    "profile",
+    "profiles",
+    "sales_channels",
+    "tags",
+    "type",
+    "variants",
 )
 """Those of a product in Medusa v1."""
 

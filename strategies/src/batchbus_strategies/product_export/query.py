@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
-from batchbus_strategies.catalog.documents import Document
 from batchbus_strategies.catalog.living import LIVING
 from batchbus_strategies.product_import.record import Status
-from batchbus_strategies.strategy import Fields, JobRefused
+from batchbus_strategies.strategy import Document, Fields, JobRefused
 
 __all__ = ["ORDERS", "filters", "order_of"]
 

@@ -26,7 +26,6 @@ from batchbus_strategies.strategy import Document
 
 __all__ = ["VARIANTS", "Product", "Status", "Variant"]
 
-
 Status = Literal["draft", "proposed", "published", "rejected"]
 
 
@@ -136,7 +135,12 @@ class Product(
     found_by_key=False,
     noun="product",
 ):
-    """One document of `products`."""
+    """One document of `products`, with everything that belongs to it inside.
+
+    Fields without a value are null, with two exceptions that the unique indexes need: `skus` and `barcodes`, which repeat
+    those of the variants, are absent rather than empty. `revision` is the optimistic lock: each change of a product gives
+    it one that it never had before, and an update filters on the one that it was worked out from.
+    """
 
     handle: Annotated[str, Key("Product Handle"), Field(examples=["oak-stool"])]
     title: Annotated[str, Column("Product Title"), Field(examples=["Oak stool"])]

@@ -27,7 +27,6 @@ Columns = Mapping[str, Mapping[str, FamilyColumn]]
 
 NewElement = Callable[[Document, int], None]
 
-
 _OF_NAMES: Final = frozenset({"missing_name", "duplicate_name"})
 """Errors with which it is not known what the row of a combination says."""
 
@@ -68,7 +67,7 @@ class ElementPlanner:
         schema: Schema,
         columns: Columns,
         ids: Iterator[str],
-        new_element: NewElement = lambda element, place: None,
+        new_element: NewElement,
     ) -> None:
         """`new_element`: completes an element that is new, given how many the record has before it."""
         assert schema.rows is not None and schema.rows.rows is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,7 +19,7 @@ from batchbus_strategies.records.selecting import RecordExportContext, Selection
 from batchbus_strategies.records.shape import Fitting, Shape, fields_for_shape
 from batchbus_strategies.records.written_columns import ReferencedNames, WrittenColumn, columns_of
 from batchbus_strategies.records.written_rows import RowWriter, Sources
-from batchbus_strategies.strategy import Actor, Draft, Fields, FieldValue, FileWriter, JobRun, StrategyError
+from batchbus_strategies.strategy import Actor, Draft, Fields, FileWriter, JobRun, StrategyError
 from batchbus_strategies.tables import (
     TableWriter,
     WriteOptions,
@@ -36,10 +36,7 @@ __all__ = ["RecordExport"]
 R = TypeVar("R", bound=Record)
 
 _CHUNK: Final = 1000
-
 _TRIES: Final = 5
-
-
 _UNUSABLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What comes of a value that no cell can hold."""
 
@@ -191,7 +188,7 @@ class _Writing:
 
     def __init__(
         self,
-        export: RecordExport[FieldValue],
+        export: RecordExport[Any],
         run: JobRun[RecordExportContext],
         families: Fields,
         shape: Shape,
@@ -201,7 +198,7 @@ class _Writing:
         self._schema = export.schema
         self.families = families
         self.shape = shape
-        """The one that all records have which were read so far."""
+        """It has room for all records that were read so far."""
         self.advanced = 0
         """How many rows, or records, the run was told of, in all tries."""
 
@@ -212,7 +209,7 @@ class _Writing:
         context, columns = run.context, self._columns()
         copies = await load_copies(self._schema, run.catalog)
         sources = Sources(ReferencedNames(run.catalog, self._schema), copies, export.truth)
-        fitting = Fitting(self._schema, copies, self.shape)
+        fitting, writer = Fitting(self._schema, copies, self.shape), RowWriter(self._schema, columns, sources)
         options = WriteOptions(format=context.format, compression=context.compression, delimiter=export.delimiter)
         written, fits = 0, True
         async with write_table(file, [column.header for column in columns], options) as table:
@@ -223,7 +220,7 @@ class _Writing:
                     await run.advance(0, message="Others add values; beginning anew")
                     continue
                 await sources.references.look_up(documents)
-                await self._write_rows(table, documents, columns, sources)
+                await self._write_rows(table, writer, documents)
                 written += rows if export.counts_rows else len(documents)
                 await run.advance(max(0, written - self.advanced))
                 self.advanced = max(self.advanced, written)
@@ -234,11 +231,9 @@ class _Writing:
     def _columns(self) -> list[WrittenColumn]:
         return list(columns_of(self._export._chosen(self._run.context), self.shape, self.families))
 
-    async def _write_rows(
-        self, table: TableWriter, documents: Sequence[Fields], columns: Sequence[WrittenColumn], sources: Sources
-    ) -> None:
+    async def _write_rows(self, table: TableWriter, writer: RowWriter, documents: Sequence[Fields]) -> None:
         """Some rows at a time, since a record may have thousands of them."""
-        writer, remaining = RowWriter(self._schema, columns, sources), iter(documents)
+        remaining = iter(documents)
 
         def some_rows() -> list[list[WrittenCell]]:
             rows: list[list[WrittenCell]] = []
@@ -246,7 +241,7 @@ class _Writing:
                 try:
                     rows += writer.rows(document)
                 except _UNUSABLE as error:
-                    raise self._refusal(document, columns, sources, error) from error
+                    raise self._refusal(document, writer, error) from error
                 if len(rows) >= _CHUNK:
                     break
             return rows
@@ -254,27 +249,26 @@ class _Writing:
         while rows := await asyncio.to_thread(some_rows):
             await table.write(rows)
 
-    def _refusal(
-        self, document: Fields, columns: Sequence[WrittenColumn], sources: Sources, error: Exception
-    ) -> StrategyError:
-        """Names the record and the column: the same would come of every further try, and nobody would learn which it is."""
-        header = next((each.header for each in columns if self._fails(document, each, sources)), "")
+    def _refusal(self, document: Fields, writer: RowWriter, error: Exception) -> StrategyError:
+        """Names the record and the column, since every further try would fail there too, and would not say where."""
+        header = next((each.header for each in writer.columns if _fails(writer.of_one(each), document)), "")
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return StrategyError(
             f'The {self._schema.name} {document.get("_id")} cannot be exported, as its "{header}" is not what it has to be: '
             f"{shortened(reason, 200)}"
         )
 
-    def _fails(self, document: Fields, column: WrittenColumn, sources: Sources) -> bool:
-        try:
-            RowWriter(self._schema, [column], sources).rows(document)
-        except _UNUSABLE:
-            return True
-        return False
+
+def _fails(writer: RowWriter, document: Fields) -> bool:
+    try:
+        writer.rows(document)
+    except _UNUSABLE:
+        return True
+    return False
 
 
-def _looked_at(reading: asyncio.Future[FieldValue]) -> None:
-    """What an export that has ended does not wait for may fail."""
+def _looked_at(reading: asyncio.Future[Any]) -> None:
+    """An export that has ended does not wait for what it was reading ahead, so an error of that is not to be logged."""
     if not reading.cancelled():
         reading.exception()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from bson.codec_options import CodecOptions
@@ -28,6 +28,8 @@ __all__ = ["look_up_existing"]
 
 _BATCH: Final = 500
 _SMALL_COLLECTION: Final = 1000
+_Question = Callable[[Sequence[str]], Document]
+"""Makes the query for documents that have one of some values of the file."""
 
 
 async def look_up_existing(run: JobRun[BaseModel], schema: Schema, staging: Staging) -> int:
@@ -65,7 +67,7 @@ async def _whole(
 async def _named(
     documents: AsyncIOMotorCollection[RawBSONDocument], schema: Schema, staging: Staging, indexes: Collection[str]
 ) -> AsyncIterator[Sequence[RawBSONDocument]]:
-    questions = [
+    questions: list[tuple[Iterator[list[str]], _Question]] = [
         (staging.named("id", KEYS_IN_A_QUERY), _ids),
         (staging.named("key", KEYS_IN_A_QUERY), _keys(schema.keys)),
     ]
@@ -102,7 +104,7 @@ def _ids(values: Sequence[str]) -> Document:
     return {"_id": {"$in": list(values)}}
 
 
-def _keys(fields: Sequence[Field]) -> FieldValue:
+def _keys(fields: Sequence[Field]) -> _Question:
     def question(values: Sequence[str]) -> Document:
         keys = [from_json(value) for value in values]
         if len(fields) == 1:
@@ -114,7 +116,7 @@ def _keys(fields: Sequence[Field]) -> FieldValue:
     return question
 
 
-def _values(unique: Unique) -> FieldValue:
+def _values(unique: Unique) -> _Question:
     return lambda values: {unique.name: {"$in": [_stored(unique.field, value) for value in values]}}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -29,14 +29,14 @@ from batchbus_strategies.records.plan import (
     plan_key,
 )
 from batchbus_strategies.records.planning import Planner
-from batchbus_strategies.records.references import References
+from batchbus_strategies.records.references import References, Resolved
 from batchbus_strategies.records.rows import RowReader
 from batchbus_strategies.records.schema import Schema
 from batchbus_strategies.records.sizes import Size, size_of
 from batchbus_strategies.records.staged import StagedRecord
 from batchbus_strategies.records.staging import ReadRow, Staging
 from batchbus_strategies.records.staging_rows import RowStaging
-from batchbus_strategies.strategy import FieldValue, JobRun
+from batchbus_strategies.strategy import JobRun
 from batchbus_strategies.tables import Row, Table, TableFacts, open_table, shortened
 
 __all__ = ["Preview"]
@@ -158,11 +158,7 @@ class Preview:
             await self._show(batch)
             resolved = await self._references.resolve([each.values for each in batch])
             await self._references.resolve_elements(self._schema, batch)
-
-            def plan(batch: Sequence[StagedRecord] = batch, resolved: FieldValue = resolved) -> bytes:
-                return b"".join(self._lines(planner, staging, batch, resolved))
-
-            lines = await asyncio.to_thread(plan)
+            lines = await asyncio.to_thread(b"".join, self._lines(planner, staging, batch, resolved))
             found, self._found = sorted(self._found, key=lambda error: error["line"]), []
             self._report(found)
             yield lines
@@ -179,8 +175,13 @@ class Preview:
             each.shown = document
 
     def _lines(
-        self, planner: Planner, staging: Staging, batch: Sequence[StagedRecord], resolved: Sequence[FieldValue]
+        self,
+        planner: Planner,
+        staging: Staging,
+        batch: Sequence[StagedRecord],
+        resolved: Sequence[Mapping[str, Resolved]],
     ) -> Iterator[bytes]:
+        """It blocks, and is to be iterated in a thread."""
         for staged, references in zip(batch, resolved, strict=True):
             operation = planner.plan(staged, references)
             line = encode(operation, self._options.form)

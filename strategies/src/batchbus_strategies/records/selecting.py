@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -65,7 +65,8 @@ def query_of(schema: Schema, fields: Fields) -> Document:
     return {"$and": conditions} if len(conditions) > 1 else conditions[0]
 
 
-def _filter(schema: Schema, name: str, where: str) -> tuple[str, FieldValue]:
+def _filter(schema: Schema, name: str, where: str) -> tuple[str, Callable[[str], FieldValue]]:
+    """The path, and what makes a value of a cell."""
     if name in _TIMES:
         return name, parse_time
     if name == "id":
@@ -87,7 +88,7 @@ def _named(schema: Schema, name: str) -> SchemaField | None:
     return None
 
 
-def _condition(value: object, parse: FieldValue) -> FieldValue:
+def _condition(value: object, parse: Callable[[str], FieldValue]) -> FieldValue:
     match value:
         case None:
             return None

@@ -81,7 +81,7 @@ _INDEXES_OF_NAMES: Final = """
     CREATE INDEX held_number ON held (number);
     CREATE INDEX existing_key ON existing (key) WHERE key IS NOT NULL;
 """
-"""What takes them is left out where the catalogue has nothing yet."""
+"""They serve the comparison with the catalogue, and are not made while it is empty."""
 PARAMETERS: Final = 500
 """Of one statement."""
 _KEY: Final = "key"

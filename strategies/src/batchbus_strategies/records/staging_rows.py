@@ -112,7 +112,7 @@ class RowStaging(Staging):
         return found
 
     def finish_reading(self) -> None:
-        """Also says of a record with too many rows that it has, and keeps their lines alone."""
+        """Also adds an error to each record that has too many rows, and keeps nothing of those but their line numbers."""
         super().finish_reading()
         execute = self._database.execute
         execute(

@@ -30,11 +30,10 @@ _EXACT: Final = 2**53
 _DIGITS: Final = 20
 """Zeros that a number may be written with in front of its digits, or behind them; others are text, with an exponent."""
 
-Owner = Fields
 Pairs = Sequence[tuple[str, str]]
 """The names of a combination, each with what an element has for it."""
 Write = Callable[[FieldValue], WrittenCell]
-Cells = Callable[[Owner, Pairs], list[WrittenCell]]
+Cells = Callable[[Fields, Pairs], list[WrittenCell]]
 """The cells of columns that stand beside each other, given the record or the element that they are of."""
 
 
@@ -52,7 +51,9 @@ class RowWriter:
     """Makes the rows of records. It does no I/O."""
 
     def __init__(self, schema: Schema, columns: Sequence[WrittenColumn], sources: Sources) -> None:
+        self.columns = columns
         self._schema = schema
+        self._sources = sources
         self._combinations = Combinations(schema) if schema.combination is not None else None
         self._blocks: list[tuple[bool, int, Cells]] = []
         """Those of the record itself and those of its elements in turn: which of the two, how many columns, and the cells."""
@@ -60,7 +61,7 @@ class RowWriter:
             beside = list(block)
             self._blocks.append((of_element, len(beside), _cells(beside, sources)))
 
-    def rows(self, document: Owner) -> list[list[WrittenCell]]:
+    def rows(self, document: Fields) -> list[list[WrittenCell]]:
         """One for each element; for a record without elements, and for records of one row, one."""
         own = [None if of_element else cells(document, ()) for of_element, _, cells in self._blocks]
         elements = self._schema.elements(document)
@@ -80,6 +81,10 @@ class RowWriter:
             rows.append(_joined(found))
         return rows
 
+    def of_one(self, column: WrittenColumn) -> RowWriter:
+        """Makes the same rows with one column alone."""
+        return RowWriter(self._schema, [column], self._sources)
+
 
 def _joined(blocks: Sequence[list[WrittenCell]]) -> list[WrittenCell]:
     row: list[WrittenCell] = []
@@ -97,7 +102,7 @@ def _cells(columns: Sequence[WrittenColumn], sources: Sources) -> Cells:
     if len(pieces) == 1:
         return pieces[0]
 
-    def all_cells(owner: Owner, pairs: Pairs) -> list[WrittenCell]:
+    def all_cells(owner: Fields, pairs: Pairs) -> list[WrittenCell]:
         row: list[WrittenCell] = []
         for piece in pieces:
             row += piece(owner, pairs)
@@ -116,7 +121,7 @@ def _is_plain(each: Field) -> bool:
 def _of_fields(columns: Sequence[WrittenColumn], sources: Sources) -> Cells:
     fields = [(column.field.path, _write_of(column.field, sources)) for column in columns]
 
-    def cells(owner: Owner, _: Pairs) -> list[WrittenCell]:
+    def cells(owner: Fields, _: Pairs) -> list[WrittenCell]:
         get = owner.get
         return ["" if (value := get(path)) is None else write(value) for path, write in fields]
 
@@ -191,7 +196,7 @@ def _of_family(columns: Sequence[WrittenColumn]) -> Cells:
     places = {column.place: n for n, column in enumerate(columns)}
     nothing: list[WrittenCell] = [""] * len(columns)
 
-    def cells(owner: Owner, _: Pairs) -> list[WrittenCell]:
+    def cells(owner: Fields, _: Pairs) -> list[WrittenCell]:
         found = value_at(owner, path)
         made = nothing.copy()
         seen = set()
@@ -207,7 +212,7 @@ def _of_family(columns: Sequence[WrittenColumn]) -> Cells:
 def _of_named(columns: Sequence[WrittenColumn], write: Write) -> Cells:
     path, keys = columns[0].field.path, [column.place for column in columns]
 
-    def cells(owner: Owner, _: Pairs) -> list[WrittenCell]:
+    def cells(owner: Fields, _: Pairs) -> list[WrittenCell]:
         found = value_at(owner, path)
         found = found if isinstance(found, Mapping) else {}
         return ["" if (value := found.get(key)) is None else write(value) for key in keys]
@@ -221,7 +226,7 @@ def _of_list(columns: Sequence[WrittenColumn], sources: Sources) -> Cells:
     values = values_of(each, sources.copies)
     specs = [(int(column.place or 0), _write_in_list(column, sources)) for column in columns]
 
-    def cells(owner: Owner, _: Pairs) -> list[WrittenCell]:
+    def cells(owner: Fields, _: Pairs) -> list[WrittenCell]:
         found = values(owner)
         count = len(found)
         return ["" if n >= count or (value := found[n]) is None else write(value) for n, write in specs]
