@@ -11,7 +11,6 @@ from batchbus_service.domain.errors import JobExists, StoreUnavailable
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.lifecycle import Cause
 from batchbus_service.domain.ports import Answer, JobWrite
-from batchbus_service.domain.ports.jobs import job_id_of
 from batchbus_service.storage.grouped import GroupedJobStore
 from tests.engine.virtual_time import run_virtually
 from tests.patience import PATIENCE
@@ -37,7 +36,7 @@ class Gated(MemoryJobStore):
         return await super().update(old, new, same_lease=same_lease, by_owner=by_owner)
 
     async def write_all(self, writes: Sequence[JobWrite]) -> Sequence[Answer]:
-        await self._pass([job_id_of(write) for write in writes])
+        await self._pass([write.job_id for write in writes])
         inner = MemoryJobStore()
         inner.jobs, inner.placeholders = self.jobs, self.placeholders
         return await inner.write_all(writes)

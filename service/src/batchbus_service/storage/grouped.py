@@ -16,7 +16,7 @@ from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import StoreUnavailable
 from batchbus_service.domain.job import Job
 from batchbus_service.domain.ports import Answer, Insertion, JobStore, JobWrite, Renewal, Update
-from batchbus_service.domain.ports.jobs import job_id_of, write_one
+from batchbus_service.domain.ports.jobs import write_one
 from batchbus_strategies import Phase
 
 __all__ = ["GroupedJobStore"]
@@ -83,7 +83,7 @@ class GroupedJobStore:
         """The group is not waited for any more: it has ended, or takes too long."""
         if self._awaited is group:
             self._awaited = None
-        if self._awaited is None and any(job_id_of(each.write) not in self._writing for each in self._waiting):
+        if self._awaited is None and any(each.write.job_id not in self._writing for each in self._waiting):
             self._begin()
 
     def _taken(self) -> list[_Waiting]:
@@ -92,7 +92,7 @@ class GroupedJobStore:
         kept: list[_Waiting] = []
         passed = set(self._writing)
         for each in self._waiting:
-            job_id = job_id_of(each.write)
+            job_id = each.write.job_id
             if len(taken) < _MOST and job_id not in passed:
                 taken.append(each)
             else:
@@ -103,7 +103,7 @@ class GroupedJobStore:
 
     async def _write_group(self) -> None:
         group = self._taken()
-        job_ids = {job_id_of(each.write) for each in group}
+        job_ids = {each.write.job_id for each in group}
         self._writing |= job_ids
         try:
             answers = await self._answers([each.write for each in group])

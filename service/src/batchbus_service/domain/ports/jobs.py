@@ -20,7 +20,6 @@ __all__ = [
     "JobWrite",
     "Renewal",
     "Update",
-    "job_id_of",
     "write_one",
 ]
 
@@ -45,6 +44,10 @@ class Insertion:
 
     job: Job
 
+    @property
+    def job_id(self) -> str:
+        return self.job.id
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
@@ -55,21 +58,14 @@ class Update:
     same_lease: bool = False
     by_owner: bool = False
 
+    @property
+    def job_id(self) -> str:
+        return self.old.id
+
 
 JobWrite: TypeAlias = Insertion | Update | Renewal
 Answer: TypeAlias = bool | Exception
 """Of one write among several: what the method for it alone would have returned, or raised; True of an insertion."""
-
-
-def job_id_of(write: JobWrite) -> str:
-    """Which job it is a write of."""
-    match write:
-        case Renewal():
-            return write.job_id
-        case Update():
-            return write.old.id
-        case Insertion():
-            return write.job.id
 
 
 WRITTEN_BY_HEARTBEATS: Final = frozenset({"result", "checkpoint", "failures", "lost_runs", "crashes", "lease"})

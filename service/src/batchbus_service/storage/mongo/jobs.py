@@ -15,7 +15,6 @@ from batchbus_service.domain.early import ChangeTrigger, Kept, Placeholder
 from batchbus_service.domain.errors import JobExists, NotStorable, StoreUnavailable, UnreadableJob
 from batchbus_service.domain.job import Job, work_queue
 from batchbus_service.domain.ports import Answer, Insertion, JobWrite, Renewal, Update
-from batchbus_service.domain.ports.jobs import job_id_of
 from batchbus_service.storage.mongo.codec import encodable, measure
 from batchbus_service.storage.mongo.collection import ASCENDING, Collection, Database
 from batchbus_service.storage.mongo.document import A_JOB, from_document, to_document, update_of
@@ -104,16 +103,16 @@ class MongoJobStore:
             return places
         for number, error in refused.items():
             place = places[number]
-            answers[place] = JobExists(job_id_of(writes[place])) if isinstance(error, DuplicateKeyError) else error
+            answers[place] = JobExists(writes[place].job_id) if isinstance(error, DuplicateKeyError) else error
         changes = [place for place in places if answers[place] is True and not isinstance(writes[place], Insertion)]
         return changes if changed < len(changes) else ()
 
     async def _ask_for(self, writes: Sequence[JobWrite], answers: list[Answer], unsure: Sequence[int]) -> None:
         """One look at the jobs says which writes were made, where the answers do not."""
-        found = await self._jobs.find({"_id": {"$in": [job_id_of(writes[place]) for place in unsure]}})
+        found = await self._jobs.find({"_id": {"$in": [writes[place].job_id for place in unsure]}})
         stored = {document["_id"]: document for document in found if not is_placeholder(document)}
         for place in unsure:
-            document = stored.get(job_id_of(writes[place]))
+            document = stored.get(writes[place].job_id)
             try:
                 answers[place] = answer_by(from_document(document) if document else None, writes[place])
             except UnreadableJob as error:
