@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 
 from batchbus_service.cli import main
-from tests.cli.forks import Forks
+from tests.cli.forks import run_forked
 from tests.patience import PATIENCE
 
 __all__ = ["Command", "Result"]
@@ -58,7 +58,9 @@ class Command:
     def __call__(self, *arguments: str, **environment: str) -> Result:
         """A client command runs in this process, which spares it the start of a Python; the service's own, in theirs."""
         if arguments[0] in _SERVICE:
-            return self.apart(*arguments, **environment)
+            process = self.start(*arguments, environment=environment)
+            printed = process.communicate(timeout=PATIENCE)
+            return Result(process.returncode, *printed)
         out, err = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
         with (
             mock.patch.dict(os.environ, self._environment(environment), clear=True),
@@ -74,13 +76,9 @@ class Command:
                 code = end.code if isinstance(end.code, int) else 0
         return Result(code, _text(out), _text(err))
 
-    def apart(self, *arguments: str, **environment: str) -> Result:
-        """In a process of its own: for a test whose own process writes to the standard output, too."""
-        if arguments[0] not in _SERVICE:
-            return Result(*Forks.ours().run(arguments, self.folder, self._environment(environment)))
-        process = self.start(*arguments, environment=environment)
-        out, err = process.communicate(timeout=PATIENCE)
-        return Result(process.returncode, out, err)
+    def apart(self, *arguments: str) -> Result:
+        """A client command in a process of its own: for a test whose own process writes to the standard output, too."""
+        return Result(*run_forked(arguments, self.folder, self._environment({})))
 
     def fine(self, *arguments: str) -> Result:
         result = self(*arguments)

@@ -1,15 +1,10 @@
-"""Worker processes for tests to stop, kill, freeze and thaw.
-
-Each is a fork of a process that has imported the product and done nothing else: to import it takes longer than most of
-what a test has a worker do.
-"""
+"""Worker processes for tests to stop, kill, freeze and thaw. Each is a fork (see `tests.forking`)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -19,14 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.engine import worker_main
+from tests.forking import FORKING
 
 __all__ = ["WorkerProcess"]
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
-
-_forking: Final = multiprocessing.get_context("forkserver")
-_forking.set_forkserver_preload([worker_main.__name__])
 
 
 class WorkerProcess:
@@ -41,9 +34,9 @@ class WorkerProcess:
     @asynccontextmanager
     async def start(cls, environment: Mapping[str, str], log: Path) -> AsyncIterator[WorkerProcess]:
         """A worker that takes triggers; killed when the context is left, if it still lives."""
-        ready, says_ready = _forking.Pipe(duplex=False)
+        ready, says_ready = FORKING.Pipe(duplex=False)
         arguments = ({**os.environ, **environment}, log, says_ready)
-        process = _forking.Process(target=worker_main.run, args=arguments, daemon=True)
+        process = FORKING.Process(target=worker_main.run, args=arguments, daemon=True)
         await asyncio.to_thread(process.start)
         says_ready.close()
         worker = cls(process, log)

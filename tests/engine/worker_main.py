@@ -12,13 +12,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from batchbus_service.app.bootstrap import Timeouts, open_service
 from batchbus_service.domain.settings import Settings
 from batchbus_service.telemetry.logs import configure
+from tests.forking import become
 from tests.mutants.plugin import break_if_asked
 
 __all__ = ["run"]
@@ -27,16 +28,12 @@ __all__ = ["run"]
 def run(environment: Mapping[str, str], log: Path, ready: Connection) -> None:
     """What the process does. `ready` gets an object when it takes triggers, `log` is for all that it prints."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.clear()
-    os.environ.update(environment)
-    with log.open("wb") as file:
-        for standard in (1, 2):
-            os.dup2(file.fileno(), standard)
+    become(environment, log, log)
     break_if_asked()  # a mutant that is being tried breaks this process, too
-    asyncio.run(_work(lambda: ready.send("ready")))
+    asyncio.run(_work(ready))
 
 
-async def _work(say_ready: Callable[[], None]) -> None:
+async def _work(ready: Connection) -> None:
     settings = Settings.load()
     configure(format=settings.log_format or "json", level=settings.log_level)
     timeouts = Timeouts(**json.loads(os.environ.get("BATCHBUS_TEST_PATIENCE", "{}")))
@@ -44,7 +41,7 @@ async def _work(say_ready: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_service(settings, timeouts=timeouts):
-        say_ready()
+        ready.send("ready")
         await stop.wait()
 
 
