@@ -16,6 +16,7 @@ from unittest import mock
 
 from batchbus_service.cli import main
 from tests.cli.forks import run_forked
+from tests.environment import without_settings
 from tests.patience import PATIENCE
 
 __all__ = ["Command", "Result"]
@@ -104,8 +105,7 @@ class Command:
         )
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("BATCHBUS_")}
-        return {**ours, "BATCHBUS_STRATEGIES_DIR": str(BATCH_TYPES), **self.environment, **more}
+        return {**without_settings(), "BATCHBUS_STRATEGIES_DIR": str(BATCH_TYPES), **self.environment, **more}
 
 
 def _text(stream: io.TextIOWrapper) -> str:
