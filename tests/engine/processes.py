@@ -43,11 +43,11 @@ class WorkerProcess:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await _readable(ready.fileno())
-            with contextlib.suppress(EOFError):
+            try:
                 ready.recv()
-                yield worker
-                return
-            raise AssertionError(f"The worker did not start:\n{log.read_text()}")
+            except EOFError:
+                raise AssertionError(f"The worker did not start:\n{log.read_text()}") from None
+            yield worker
         finally:
             ready.close()
             await worker.kill()
