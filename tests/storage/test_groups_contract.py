@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,18 +17,8 @@ from batchbus_service.domain.ports import Insertion, JobStore, JobWrite, Renewal
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.mongo.collection import Database
 from batchbus_service.storage.mongo.jobs import MongoJobStore
-from tests.storage.memory.jobs import MemoryJobStore
-from tests.storage.test_store_contract import DECIDER, NOW, change, job_like, mongo_store, seconds
-
-
-@pytest.fixture(params=["memory", "mongodb"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[JobStore]:
-    async with AsyncExitStack() as stack:
-        if request.param == "memory":
-            yield MemoryJobStore()
-        else:
-            url, name = request.getfixturevalue("mongo_url"), request.getfixturevalue("database_name")
-            yield await stack.enter_async_context(mongo_store(url, name))
+from tests.storage.conftest import mongo_store
+from tests.storage.test_store_contract import DECIDER, NOW, change, job_like, seconds
 
 
 def renewal(job: Job) -> Renewal:
