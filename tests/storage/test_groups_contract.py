@@ -104,7 +104,7 @@ async def test_nothing_is_written_of_a_group_of_which_nothing_can_be(store: JobS
 
 
 class Breaking:
-    """A database to which the connection breaks behind so many writes of a group: nobody knows what became of them."""
+    """A database that takes so many writes of a group, and then loses the connection before it has answered."""
 
     def __init__(self, database: Database, behind: int) -> None:
         self._database = database
@@ -144,7 +144,7 @@ async def test_a_group_whose_answer_is_lost_is_answered_by_what_the_database_has
         for place, (write, answer) in enumerate(zip(group, answers, strict=True)):
             if place < behind:
                 assert answer is True
-            elif isinstance(write, Update):  # it is as if somebody else had been faster, and it is decided again
+            elif isinstance(write, Update):  # as where another process was faster: it is decided again
                 assert answer is False
             else:
                 assert isinstance(answer, StoreUnavailable)

@@ -173,7 +173,7 @@ async def test_waiting_jobs_are_found_oldest_first_by_phase_and_type(store: JobS
     assert [job.type for job in await store.waiting("pre_process", "other", until=NOW, want=5)] == ["other"]
 
 
-async def test_jobs_that_have_not_ended_are_counted_for_whoever_asked_for_them(store: JobStore) -> None:
+async def test_jobs_that_have_not_ended_are_counted_for_their_owners(store: JobStore) -> None:
     owners = (("usr_1", None), ("usr_1", None), ("usr_2", None), ("bus:shop", "shop"), ("bus:x", "unvouched:x"))
     jobs = [
         replace(job_like(number), created_by=created_by, principal=principal)

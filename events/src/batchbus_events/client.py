@@ -88,7 +88,7 @@ class Client:
         type at that moment. Without it such a job waits for a process that does, and `batch.updated` says so after a while.
 
         Raises: `InvalidEvent`, `BusUnavailable`, `PublishRefused`, `Unroutable` if no batchbus has ever run there; with
-        `require_type` also `TriggerRejected`, and `TimeoutError` if nobody answers: then the job may be made later;
+        `require_type` also `TriggerRejected`, and `TimeoutError` if no answer comes: then the job may be made later;
         `ValueError` for an `idempotency_key` where the client does not know its own user, as keys are the user's.
         """
         if idempotency_key is not None and self._bus.vouches and self._bus.user is None:
