@@ -13,6 +13,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
 
+from batchbus_service.app.bootstrap import Timeouts
 from tests.engine import worker_main
 from tests.forking import FORKING
 
@@ -32,10 +33,10 @@ class WorkerProcess:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, environment: Mapping[str, str], log: Path) -> AsyncIterator[WorkerProcess]:
+    async def start(cls, environment: Mapping[str, str], log: Path, timeouts: Timeouts) -> AsyncIterator[WorkerProcess]:
         """A worker that takes triggers; killed when the context is left, if it still lives."""
         ready, says_ready = FORKING.Pipe(duplex=False)
-        arguments = ({**os.environ, **environment}, log, says_ready)
+        arguments = ({**os.environ, **environment}, log, timeouts, says_ready)
         process = FORKING.Process(target=worker_main.run, args=arguments, daemon=True)
         await asyncio.to_thread(process.start)
         says_ready.close()
