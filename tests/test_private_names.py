@@ -14,7 +14,6 @@ _TESTS: Final = Path(__file__).parent
 
 _EXCEPTIONS: Final = {
     "engine/batch_types/dying.py _exit": "is public: `os._exit` is the documented way to end a process at once",
-    "cli/forks.py _exit": "the same",
     "engine/worker_main.py _exit": "the same",
 }
 _MUTANTS: Final = "mutants/wrong.py"

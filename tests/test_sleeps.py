@@ -123,7 +123,6 @@ _REASONS: Final = {
         "events/test_subscriber.py test_no_more_handlers_run_than_are_allowed.count",
         "execution/test_executor.py "
         "test_who_blocks_the_others_is_named_even_after_a_strategy_has_cancelled_all_that_is_on_the_loop.cancels_all",
-        "storage/test_grouped.py Gated.under_way",
         "storage/test_grouped.py test_a_write_waits_for_nothing_and_those_that_come_meanwhile_go_together",
         "strategies/test_lookup.py test_queries_are_small_and_few_at_once.Things.to_list",
         "strategies/test_waiting.py test_a_wait_ends_when_its_time_is_over_or_what_it_waits_for_is_done",

@@ -31,7 +31,7 @@ _ENDS_WITH_ITS_WORK: Final = {
     "events/rabbitmq/connection.py Background.close": "closes one channel quietly",
     "events/keyed_executor.py KeyedExecutor.add": "one key; an error is logged, and the next item follows",
     "events/memory.py _Consumer.deliver": "one delivery; what it raises is logged, and the delivery put back",
-    "events/tasks.py ahead": "one step of a stream, awaited by whoever reads it, or ended with it",
+    "events/tasks.py ahead": "one step of a stream, awaited by its reader, or ended with it",
     "events/tasks.py merged": "one step of a stream, awaited by whoever reads it",
     "service/app/last_resort.py last_resort.give_up": "ends the process",
     "service/storage/clock.py ServerClock.sure": "one measurement, awaited by whoever asks",

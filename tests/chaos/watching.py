@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Collection
@@ -19,6 +18,7 @@ from typing import Final, Protocol
 import httpx
 
 from tests.engine.installation import Installation
+from tests.environment import without_settings
 from tests.http.processes import ServerProcess
 
 __all__ = ["NoWatch", "Watch", "Watcher"]
@@ -89,7 +89,7 @@ class Watch:
             ) as http,
         ):
             reached = {"BATCHBUS_URL": server.url, "BATCHBUS_TOKEN": server.token, "COLUMNS": "200"}
-            watch = cls(server, http, {**_of_the_system(), **environment, **reached}, may_name)
+            watch = cls(server, http, {**without_settings(), **environment, **reached}, may_name)
             asking = asyncio.create_task(watch._keep_asking())
             try:
                 yield watch
@@ -175,8 +175,3 @@ class Watch:
         )
         output, _ = await process.communicate()
         return await process.wait(), output.decode()
-
-
-def _of_the_system() -> dict[str, str]:
-    """What tests are told in variables is no setting, and `doctor` would say so."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("BATCHBUS_")}

@@ -19,7 +19,8 @@ from typing import Any
 from unittest import mock
 
 from batchbus_service.cli import main
-from tests.cli.forks import Forks
+from tests.cli.forks import run_forked
+from tests.environment import without_settings
 from tests.patience import PATIENCE
 
 __all__ = ["Command", "Result"]
@@ -62,7 +63,9 @@ class Command:
     def __call__(self, *arguments: str, **environment: str) -> Result:
         """A client command runs in this process, which spares it the start of a Python; the service's own, in theirs."""
         if arguments[0] in _SERVICE:
-            return self.apart(*arguments, **environment)
+            process = self.start(*arguments, environment=environment)
+            printed = process.communicate(timeout=PATIENCE)
+            return Result(process.returncode, *printed)
         out, err = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
         with (
             mock.patch.dict(os.environ, self._environment(environment), clear=True),
@@ -78,13 +81,9 @@ class Command:
                 code = end.code if isinstance(end.code, int) else 0
         return Result(code, _text(out), _text(err))
 
-    def apart(self, *arguments: str, **environment: str) -> Result:
-        """In a process of its own: for a test whose own process writes to the standard output, too."""
-        if arguments[0] not in _SERVICE:
-            return Result(*Forks.ours().run(arguments, self.folder, self._environment(environment)))
-        process = self.start(*arguments, environment=environment)
-        out, err = process.communicate(timeout=PATIENCE)
-        return Result(process.returncode, out, err)
+    def apart(self, *arguments: str) -> Result:
+        """A client command in a process of its own: for a test whose own process writes to the standard output, too."""
+        return Result(*run_forked(arguments, self.folder, self._environment({})))
 
     def fine(self, *arguments: str) -> Result:
         result = self(*arguments)
@@ -126,8 +125,7 @@ class Command:
         )
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("BATCHBUS_")}
-        return {**ours, "BATCHBUS_STRATEGIES_DIR": str(BATCH_TYPES), **self.environment, **more}
+        return {**without_settings(), "BATCHBUS_STRATEGIES_DIR": str(BATCH_TYPES), **self.environment, **more}
 
 
 def _text(stream: io.TextIOWrapper) -> str:

@@ -20,6 +20,7 @@ from typing import Final
 import pytest
 
 from tests.docs.pages import PAGES, ROOT, Block, blocks_of, name_of
+from tests.environment import without_settings
 from tests.patience import PATIENCE
 
 _ON_RABBITMQ: Final = ("services.md", "production.md")
@@ -106,7 +107,7 @@ class Reader:
         return text
 
     def _environment(self) -> dict[str, str]:
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("BATCHBUS_")}
+        ours = without_settings()
         bin_folder = str(Path(sys.executable).parent)
         path = f"{bin_folder}{os.pathsep}{ours['PATH']}"
         return {**ours, "PATH": path, "BATCHBUS_HTTP_PORT": "0", **self._settings}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -105,8 +104,8 @@ class Installation:
     async def worker_process(
         self, *, timeouts: Timeouts = _PATIENCE, **settings: object
     ) -> AsyncIterator[WorkerProcess]:
-        environment = self.environment(**settings) | {"BATCHBUS_TEST_PATIENCE": json.dumps(asdict(timeouts))}
-        async with WorkerProcess.start(environment, self.folder / f"worker-{new_ulid()}.log") as process:
+        log = self.folder / f"worker-{new_ulid()}.log"
+        async with WorkerProcess.start(self.environment(**settings), log, timeouts) as process:
             yield process
 
     # -- what a client does ----------------------------------------------------------------------------------------

@@ -1,15 +1,10 @@
-"""Worker processes for tests to stop, kill, freeze and thaw.
-
-Each is a fork of a process that has imported the product and done nothing else: to import it takes longer than most of
-what a test has a worker do.
-"""
+"""Worker processes for tests to stop, kill, freeze and thaw. Each is a fork (see `tests.forking`)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -18,15 +13,14 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
 
+from batchbus_service.app.bootstrap import Timeouts
 from tests.engine import worker_main
+from tests.forking import FORKING
 
 __all__ = ["WorkerProcess"]
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
-
-_forking: Final = multiprocessing.get_context("forkserver")
-_forking.set_forkserver_preload([worker_main.__name__])
 
 
 class WorkerProcess:
@@ -39,22 +33,22 @@ class WorkerProcess:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, environment: Mapping[str, str], log: Path) -> AsyncIterator[WorkerProcess]:
+    async def start(cls, environment: Mapping[str, str], log: Path, timeouts: Timeouts) -> AsyncIterator[WorkerProcess]:
         """A worker that takes triggers; killed when the context is left, if it still lives."""
-        ready, says_ready = _forking.Pipe(duplex=False)
-        arguments = ({**os.environ, **environment}, log, says_ready)
-        process = _forking.Process(target=worker_main.run, args=arguments, daemon=True)
+        ready, says_ready = FORKING.Pipe(duplex=False)
+        arguments = ({**os.environ, **environment}, log, timeouts, says_ready)
+        process = FORKING.Process(target=worker_main.run, args=arguments, daemon=True)
         await asyncio.to_thread(process.start)
         says_ready.close()
         worker = cls(process, log)
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await _readable(ready.fileno())
-            with contextlib.suppress(EOFError):
+            try:
                 ready.recv()
-                yield worker
-                return
-            raise AssertionError(f"The worker did not start:\n{log.read_text()}")
+            except EOFError:
+                raise AssertionError(f"The worker did not start:\n{log.read_text()}") from None
+            yield worker
         finally:
             ready.close()
             await worker.kill()

@@ -125,7 +125,7 @@ async def test_a_principal_may_have_so_many_jobs_that_have_not_ended(opened: Ope
 
     assert [await create("shop") for _ in range(3)] == [None, None, "too_many_jobs"]
     assert await create("billing") is None
-    # Whoever is not vouched for chooses a source, and so has no more by choosing another one.
+    # A publisher that is not vouched for chooses its source itself, and gets no more jobs by choosing another.
     assert [await create(None, source=source) for source in ("a", "b", "c")] == [None, None, "too_many_jobs"]
 
 

@@ -1,50 +1,44 @@
 """A worker process for tests: says that it is ready once it takes triggers, and stops in good order on SIGTERM.
 
 It ends at once when the process does that has asked for it, so that none is left behind by a test run that was killed.
-`BATCHBUS_TEST_PATIENCE` holds the fields of a `Timeouts` as JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from batchbus_service.app.bootstrap import Timeouts, open_service
 from batchbus_service.domain.settings import Settings
 from batchbus_service.telemetry.logs import configure
+from tests.forking import become
 from tests.mutants.plugin import break_if_asked
 
 __all__ = ["run"]
 
 
-def run(environment: Mapping[str, str], log: Path, ready: Connection) -> None:
+def run(environment: Mapping[str, str], log: Path, timeouts: Timeouts, ready: Connection) -> None:
     """What the process does. `ready` gets an object when it takes triggers, `log` is for all that it prints."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.clear()
-    os.environ.update(environment)
-    with log.open("wb") as file:
-        for standard in (1, 2):
-            os.dup2(file.fileno(), standard)
+    become(environment, log, log)
     break_if_asked()  # a mutant that is being tried breaks this process, too
-    asyncio.run(_work(lambda: ready.send("ready")))
+    asyncio.run(_work(timeouts, ready))
 
 
-async def _work(say_ready: Callable[[], None]) -> None:
+async def _work(timeouts: Timeouts, ready: Connection) -> None:
     settings = Settings.load()
     configure(format=settings.log_format or "json", level=settings.log_level)
-    timeouts = Timeouts(**json.loads(os.environ.get("BATCHBUS_TEST_PATIENCE", "{}")))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_service(settings, timeouts=timeouts):
-        say_ready()
+        ready.send("ready")
         await stop.wait()
 
 

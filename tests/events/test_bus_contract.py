@@ -10,7 +10,7 @@ import pytest
 from batchbus_events import topics
 from batchbus_events.bus import Bus, PublishRefused, QueueState, Unroutable
 from batchbus_events.event import MAX_BYTES
-from batchbus_events.topics import Binding, Queue
+from batchbus_events.topics import Queue
 from tests.events.conftest import Setup, message, subscription, trigger
 from tests.events.inbox import Inbox
 from tests.patience import PATIENCE
@@ -118,15 +118,13 @@ async def test_a_mandatory_message_that_nobody_takes_is_unroutable(bus: Bus) -> 
         await bus.publish(topics.EVENTS, message(key="batch.progress"), mandatory=True)
 
 
+def full_with(messages: int) -> Queue:
+    """A queue that refuses more than these."""
+    return replace(subscription("tests.full"), arguments={"x-max-length": messages, "x-overflow": "reject-publish"})
+
+
 async def test_a_full_queue_refuses(bus: Bus) -> None:
-    full = Queue(
-        name="tests.full",
-        bindings=(Binding(topics.EVENTS, "batch.#"),),
-        durable=False,
-        exclusive=True,
-        arguments={"x-max-length": 1, "x-overflow": "reject-publish"},
-    )
-    consumer = await bus.consume(full, Inbox(), prefetch=1)
+    consumer = await bus.consume(full_with(1), Inbox(), prefetch=1)
     await consumer.pause()
 
     with pytest.raises(PublishRefused):
@@ -146,15 +144,8 @@ async def test_messages_that_are_published_back_to_back_arrive_in_order_and_are_
 
 
 async def test_of_messages_back_to_back_the_first_that_is_refused_is_known(bus: Bus) -> None:
-    full = Queue(
-        name="tests.full",
-        bindings=(Binding(topics.EVENTS, "batch.#"),),
-        durable=False,
-        exclusive=True,
-        arguments={"x-max-length": 5, "x-overflow": "reject-publish"},
-    )
     inbox = Inbox()
-    consumer = await bus.consume(full, inbox, prefetch=1)
+    consumer = await bus.consume(full_with(5), inbox, prefetch=1)
     await consumer.pause()
 
     confirmed, error = await bus.publish_all(topics.EVENTS, [message(str(number).encode()) for number in range(20)])

@@ -76,7 +76,7 @@ async def test_a_stream_is_read_ahead_while_what_it_gave_is_worked_on() -> None:
     assert [number for number, _ in seen] == fetched == [0, 1, 2]
 
 
-async def test_whoever_stops_reading_ahead_closes_the_stream_and_hears_of_no_error_behind() -> None:
+async def test_a_reader_that_stops_reading_ahead_closes_the_stream_and_hears_of_no_later_error() -> None:
     closed = asyncio.Event()
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))

@@ -161,7 +161,7 @@ def test_a_slot_that_comes_free_is_taken_at_once_and_not_at_the_next_look() -> N
     assert run_virtually(_seconds_for_twenty_jobs_on_four_slots()) < 5 * 1.5 + 1
 
 
-async def test_whoever_is_alone_has_all_slots_and_as_soon_as_others_come_each_has_an_equal_part() -> None:
+async def test_one_owner_alone_has_all_slots_and_as_soon_as_others_come_each_has_an_equal_part() -> None:
     slots = Slots({"process": 4, "pre_process": 2})
     of_ann = [slots.take("process", "ann") for _ in range(5)]
     assert [permit is not None for permit in of_ann] == [True] * 4 + [False]

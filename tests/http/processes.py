@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import signal
 import sys
@@ -13,6 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Literal
 from uuid import uuid4
+
+from tests.environment import without_settings
 
 __all__ = ["ServerProcess"]
 
@@ -36,11 +37,10 @@ class ServerProcess:
         cls, command: Literal["up", "serve"], environment: Mapping[str, str], log: Path
     ) -> AsyncIterator[ServerProcess]:
         """A server that answers; killed when the context is left, if it still lives."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("BATCHBUS_")}
         with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
                 *(_COMMAND, command, "--create-admin", f"{uuid4().hex}@example.com"),
-                env={**ours, "BATCHBUS_HTTP_PORT": "0", "COLUMNS": "200", **environment},
+                env={**without_settings(), "BATCHBUS_HTTP_PORT": "0", "COLUMNS": "200", **environment},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
             )

@@ -25,6 +25,7 @@ from batchbus_service.storage.mongo.processes import MongoProcessStore
 from batchbus_strategies import AnyContext, BatchStrategy
 from tests.engine.virtual_time import VirtualClock, run_virtually
 from tests.engine.world import Process, World
+from tests.storage.conftest import a_database
 from tests.storage.memory.jobs import MemoryJobStore, MemoryProcessStore
 
 NOW = SystemClock().now()
@@ -83,17 +84,14 @@ async def test_each_process_says_which_types_it_serves(processes: ProcessStore) 
 async def test_a_process_that_does_not_say_what_it_serves_may_serve_anything(
     mongo_url: str, database_name: str
 ) -> None:
-    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(mongo_url, tz_aware=True, tzinfo=UTC)
-    clock, store = SystemClock(), MongoProcessStore(client[database_name])
-    await store.renew("asks", clock.now() + timedelta(seconds=20), [])
-    asking = Presence(store, clock, "asks", structlog.get_logger(), lasts=timedelta(seconds=20))
-    assert not await asking.serves("nobody")
-    await client[database_name]["processes"].insert_one(
-        {"_id": "of an earlier version", "alive_until": clock.now() + timedelta(seconds=20)}
-    )
-    assert await asking.serves("nobody")
-    await client.drop_database(database_name)
-    client.close()
+    async with a_database(mongo_url, database_name) as database:
+        clock, store = SystemClock(), MongoProcessStore(database)
+        soon = clock.now() + timedelta(seconds=20)
+        await store.renew("asks", soon, [])
+        asking = Presence(store, clock, "asks", structlog.get_logger(), lasts=timedelta(seconds=20))
+        assert not await asking.serves("nobody")
+        await database["processes"].insert_one({"_id": "of an earlier version", "alive_until": soon})
+        assert await asking.serves("nobody")
 
 
 class Slow:

@@ -211,7 +211,7 @@ class _Run:
                 return
             else:
                 at_rest = True
-                await asyncio.sleep(60)  # what is being answered still: a trigger that nobody has kept yet, for one
+                await asyncio.sleep(60)  # a trigger may be on its way into the database still
                 continue
             if loop.time() > until:
                 if unfinished:

@@ -25,6 +25,7 @@ class Gated(MemoryJobStore):
         super().__init__()
         self.groups: list[list[str]] = []
         self.gates: list[asyncio.Event] = []
+        self._began = asyncio.Event()
         self.lost = False
 
     async def insert(self, job: Job) -> None:
@@ -45,15 +46,17 @@ class Gated(MemoryJobStore):
         gate = asyncio.Event()
         self.groups.append(job_ids)
         self.gates.append(gate)
+        self._began.set()
         await gate.wait()
         if self.lost:
             raise StoreUnavailable("simulated")
 
     async def under_way(self, groups: int) -> None:
-        """So many groups have begun."""
+        """Wait until so many groups have begun."""
         async with asyncio.timeout(PATIENCE):
-            while len(self.groups) < groups:  # noqa: ASYNC110 - a turn of the loop
-                await asyncio.sleep(0)  # a turn
+            while len(self.groups) < groups:
+                self._began.clear()
+                await self._began.wait()
 
 
 async def test_a_write_waits_for_nothing_and_those_that_come_meanwhile_go_together() -> None:
@@ -158,8 +161,7 @@ def test_a_group_that_is_not_answered_keeps_others_waiting_for_a_second_but_for_
         await store.under_way(1)
         behind = asyncio.ensure_future(grouped.update(job, DECIDER.cancel(job, seconds(1), Cause())))
         meanwhile = asyncio.ensure_future(grouped.insert(other))
-        while len(store.groups) < 2:  # noqa: ASYNC110 - the time is virtual
-            await asyncio.sleep(0.1)  # on virtual time
+        await store.under_way(2)
         assert 0.9 < asyncio.get_running_loop().time() - began < 1.3
         assert store.groups == [[job.id], [other.id]]
         store.gates[1].set()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,18 +17,8 @@ from batchbus_service.domain.ports import Insertion, JobStore, JobWrite, Renewal
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.mongo.collection import Database
 from batchbus_service.storage.mongo.jobs import MongoJobStore
-from tests.storage.memory.jobs import MemoryJobStore
-from tests.storage.test_store_contract import DECIDER, NOW, change, job_like, mongo_store, seconds
-
-
-@pytest.fixture(params=["memory", "mongodb"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[JobStore]:
-    async with AsyncExitStack() as stack:
-        if request.param == "memory":
-            yield MemoryJobStore()
-        else:
-            url, name = request.getfixturevalue("mongo_url"), request.getfixturevalue("database_name")
-            yield await stack.enter_async_context(mongo_store(url, name))
+from tests.storage.conftest import mongo_store
+from tests.storage.test_store_contract import DECIDER, NOW, change, job_like, seconds
 
 
 def renewal(job: Job) -> Renewal:
@@ -115,7 +104,7 @@ async def test_nothing_is_written_of_a_group_of_which_nothing_can_be(store: JobS
 
 
 class Breaking:
-    """A database to which the connection breaks behind so many writes of a group: nobody knows what became of them."""
+    """A database that takes so many writes of a group, and then loses the connection before it has answered."""
 
     def __init__(self, database: Database, behind: int) -> None:
         self._database = database
@@ -155,7 +144,7 @@ async def test_a_group_whose_answer_is_lost_is_answered_by_what_the_database_has
         for place, (write, answer) in enumerate(zip(group, answers, strict=True)):
             if place < behind:
                 assert answer is True
-            elif isinstance(write, Update):  # it is as if somebody else had been faster, and it is decided again
+            elif isinstance(write, Update):  # as where another process was faster: it is decided again
                 assert answer is False
             else:
                 assert isinstance(answer, StoreUnavailable)

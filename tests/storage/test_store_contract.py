@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import pytest
@@ -19,8 +17,7 @@ from batchbus_service.domain.lifecycle import Cause, Decider, NewJob, Policy, du
 from batchbus_service.domain.ports import JobStore, Renewal
 from batchbus_service.domain.result import JobResult
 from batchbus_service.storage.clock import SystemClock
-from batchbus_service.storage.mongo.jobs import MongoJobStore
-from tests.storage.memory.jobs import MemoryJobStore
+from tests.storage.conftest import mongo_store
 
 DECIDER = Decider(Policy(), new_ulid)
 NOW = SystemClock().now()
@@ -40,28 +37,6 @@ def job_like(number: int = 1, *, at: datetime = NOW, job_type: str = "noop", con
         request_digest="d",
     )
     return DECIDER.create(request, at, Cause(event_id=f"t{number}", source="/s", traceparent="00-1-2-01"))
-
-
-@asynccontextmanager
-async def mongo_store(url: str, database: str) -> AsyncIterator[MongoJobStore]:
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(url, tz_aware=True, tzinfo=UTC)
-    store = MongoJobStore(client[database])
-    await store.prepare()
-    try:
-        yield store
-    finally:
-        await client.drop_database(database)
-        client.close()
-
-
-@pytest.fixture(params=["memory", "mongodb"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[JobStore]:
-    async with AsyncExitStack() as stack:
-        if request.param == "memory":
-            yield MemoryJobStore()
-        else:
-            url, name = request.getfixturevalue("mongo_url"), request.getfixturevalue("database_name")
-            yield await stack.enter_async_context(mongo_store(url, name))
 
 
 async def test_a_job_comes_back_as_it_was_stored(store: JobStore) -> None:
@@ -198,7 +173,7 @@ async def test_waiting_jobs_are_found_oldest_first_by_phase_and_type(store: JobS
     assert [job.type for job in await store.waiting("pre_process", "other", until=NOW, want=5)] == ["other"]
 
 
-async def test_jobs_that_have_not_ended_are_counted_for_whoever_asked_for_them(store: JobStore) -> None:
+async def test_jobs_that_have_not_ended_are_counted_for_their_owners(store: JobStore) -> None:
     owners = (("usr_1", None), ("usr_1", None), ("usr_2", None), ("bus:shop", "shop"), ("bus:x", "unvouched:x"))
     jobs = [
         replace(job_like(number), created_by=created_by, principal=principal)

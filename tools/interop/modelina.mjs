@@ -1,4 +1,4 @@
-// Models in three languages from the AsyncAPI document. Each has to have a name that somebody has given it.
+// Models in three languages from the AsyncAPI document. Each has to have a name from the document, none that modelina made up.
 
 import { readFileSync } from 'node:fs';
 import { JavaGenerator, PythonGenerator, TypeScriptGenerator } from '@asyncapi/modelina';

@@ -88,7 +88,7 @@ class Client:
         type at that moment. Without it such a job waits for a process that does, and `batch.updated` says so after a while.
 
         Raises: `InvalidEvent`, `BusUnavailable`, `PublishRefused`, `Unroutable` if no batchbus has ever run there; with
-        `require_type` also `TriggerRejected`, and `TimeoutError` if nobody answers: then the job may be made later;
+        `require_type` also `TriggerRejected`, and `TimeoutError` if no answer comes: then the job may be made later;
         `ValueError` for an `idempotency_key` where the client does not know its own user, as keys are the user's.
         """
         if idempotency_key is not None and self._bus.vouches and self._bus.user is None:
@@ -96,14 +96,14 @@ class Client:
                 "An idempotency key belongs to the broker's user, and with a client certificate only the address says which one "
                 "that is: amqps://NAME@host/?auth=external. Or give a job_id of your own, which names one job as well"
             )
-        named = job_id
+        history: HistoryOf = self.history
         data: dict[str, Json] = {"type": batch_type, "context": dict(context or {}), "dry_run": dry_run}
         if created_by is not None:
             data["created_by"] = created_by
         if idempotency_key is not None:
             data["idempotency_key"] = idempotency_key
         elif job_id is None:
-            job_id = new_job_id()
+            job_id, history = new_job_id(), _no_history
         if require_type:
             data["require_type"] = True
         event = self._trigger("batch.created", job_id, data, traceparent)
@@ -112,8 +112,7 @@ class Client:
         made = requested_job_id(event, request, self._bus.user)
         publish = partial(self._publish, event, topics.routing_key(event.type, batch_type))
         if require_type:
-            fresh = named is None and idempotency_key is None
-            await self._answered(made, event.id, publish, _no_history if fresh else self.history)
+            await self._answered(made, event.id, publish, history)
         else:
             await publish()
         return made

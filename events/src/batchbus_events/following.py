@@ -45,7 +45,7 @@ class JobFailed(JobEnded):
 
 
 class JobCanceled(JobEnded):
-    """The job was canceled. The message is the reason, if somebody gave one."""
+    """The job was canceled. The message is the reason, if one was given."""
 
     def __init__(self, event: Event) -> None:
         super().__init__(event, str(event.data.get("reason") or "it was canceled"))

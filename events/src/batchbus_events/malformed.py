@@ -1,4 +1,4 @@
-"""What can be read of a message that is no event: enough to answer whoever sent it."""
+"""What can be read of a message that is no event: its sender can be answered if that is enough."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OPTIONAL: Final = ("type", "subject", "traceparent")
 _UNKNOWN: Final = "unknown"
 
 
-def legible_event(body: bytes, otherwise: str = _UNKNOWN) -> Event | None:
+def legible_event(body: bytes, otherwise: str = "") -> Event | None:
     """The attributes that are right, without data; None unless `source` and `id` are among them.
 
     They are what names an event for its sender. `otherwise` is the type of one whose own cannot be read.
@@ -38,7 +38,9 @@ def legible_event(body: bytes, otherwise: str = _UNKNOWN) -> Event | None:
         "id": envelope.get("id"),
     }
     event = _read(kept)
-    for name in _OPTIONAL if event else ():
+    if event is None:
+        return None
+    for name in _OPTIONAL:
         if (value := envelope.get(name)) is not None and (more := _read({**kept, name: value})) is not None:
             kept[name], event = value, more
     return event

@@ -115,8 +115,8 @@ class FakeBatchbus:
     """Answers triggers with the events that batchbus would publish, and runs nothing: every job ends at once.
 
     A job of a type named in `failing` fails with the error given there. Each job has a plan with a digest of its own, and a
-    confirmation of another plan is rejected; with `require_plan_digest`, one that names none is, too. With `types`, others
-    are served by nobody: a trigger that requires its type is rejected. Use it as `async with FakeBatchbus(bus)`.
+    confirmation of another plan is rejected; with `require_plan_digest`, one that names none is, too. With `types`, no
+    other type is served: a trigger that requires one is rejected. Use it as `async with FakeBatchbus(bus)`.
     """
 
     def __init__(

@@ -111,7 +111,12 @@ class RabbitBus:
         await self._publish_on(None, exchange, message, mandatory=mandatory)
 
     async def publish_all(self, exchange: str, messages: Sequence[Message]) -> tuple[int, BusError | None]:
-        wire: Wire | None = None
+        try:
+            with bus_errors(_not_published(messages[0])):
+                async with asyncio.timeout(self._publish_timeout):
+                    wire = await self._publish_wire()
+        except BusError as error:
+            return 0, error
 
         async def published(message: Message) -> BusError | None:
             try:
@@ -120,12 +125,6 @@ class RabbitBus:
                 return error
             return None
 
-        try:
-            with bus_errors(_not_published(messages[0])):
-                async with asyncio.timeout(self._publish_timeout):
-                    wire = await self._publish_wire()
-        except BusError as error:
-            return 0, error
         # All on one channel: when it is lost, none of them can overtake another on a new one.
         errors = await asyncio.gather(*map(published, messages))
         failed = next((number for number, error in enumerate(errors) if error), None)

@@ -1,4 +1,4 @@
-"""What time it is for the broker: it tells nobody, but it writes the time on what it puts into another queue."""
+"""The time of day at the broker. AMQP has no question for it, but the broker writes it on each message that it dead-letters."""
 
 from __future__ import annotations
 
