@@ -10,6 +10,7 @@ import aio_pika
 from aio_pika.abc import AbstractConnection
 
 from batchbus_events.ids import new_ulid
+from batchbus_events.rabbitmq.connection import close_quietly
 from batchbus_events.topics import client_queue
 
 __all__ = ["broker_time"]
@@ -21,8 +22,8 @@ _SECONDS: Final = 2.0
 async def broker_time(connection: AbstractConnection, user: str | None) -> datetime | None:
     """The time of day on the broker's machine, cut to seconds; None if it cannot be found out.
 
-    A message that is dead at once is dead-lettered, and `x-death` says when. Both queues end with the channel's connection,
-    or before.
+    A message that is dead at once is dead-lettered, and `x-death` says when. Both queues end before this returns, or with the
+    connection.
     """
     name = client_queue(user, f"client.{new_ulid()}")
     channel = await connection.channel(publisher_confirms=False)
@@ -45,6 +46,8 @@ async def broker_time(connection: AbstractConnection, user: str | None) -> datet
             await short.delete(if_unused=False, if_empty=False)
     except (aio_pika.exceptions.AMQPException, TimeoutError):
         return None
+    finally:
+        await close_quietly(channel)
     match message.headers.get("x-death"):
         case [{"time": datetime() as time}, *_]:
             return time.replace(tzinfo=time.tzinfo or UTC)
